@@ -1,0 +1,1 @@
+"""untracr: RASP to transformer weights, and weights back to RASP."""

@@ -1,0 +1,83 @@
+"""Every error untracr raises for a user's mistake, drawn as a tree.
+
+UntracrError                 the base: one clear line, never a traceback on the command line
+├── ProgramError             a RASP program that cannot be read, checked or run
+│   ├── RaspSyntaxError      source text: carries file, line, column and the line itself
+│   ├── CheckFailed          static or behavioural rules broken: carries every `Problem`
+│   └── EvaluationError      a program that fails on one input (type error, mean of strings)
+├── InputError               a value outside the vocabulary, a sequence too long
+├── ModelFileError           a weights file that is damaged, unsafe or inconsistent
+└── UsageError               a wrong option or combination of options
+
+Messages state the rule, then the value, then the place, then what to do.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class UntracrError(Exception):
+    """Base of every error caused by what the user gave us."""
+
+
+class ProgramError(UntracrError):
+    """A RASP program that cannot be read, checked or run."""
+
+
+class RaspSyntaxError(ProgramError):
+    """RASP source that cannot be read.
+
+    Attributes:
+        line: 1-based line, or None when the place is not known.
+        column: 1-based column, or None.
+        filename: the file's name as shown to the user.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        line: int | None = None,
+        column: int | None = None,
+        text: str | None = None,
+        filename: str = "<program>",
+    ) -> None:
+        self.message = message
+        self.line = line
+        self.column = column
+        self.filename = filename
+        place = filename
+        if line is not None:
+            place += f":{line}"
+            if column is not None:
+                place += f":{column}"
+        shown = f"{place}: {message}"
+        if text:
+            shown += f"\n    {text.rstrip()}"
+            if column is not None:
+                shown += "\n    " + " " * (column - 1) + "^"
+        super().__init__(shown)
+
+
+class EvaluationError(ProgramError):
+    """A program that is well formed but fails on an input."""
+
+
+class InputError(UntracrError):
+    """A token outside the vocabulary or a sequence of a wrong length."""
+
+
+class ModelFileError(UntracrError):
+    """A weights file that is damaged, unsafe to load or inconsistent."""
+
+
+class UsageError(UntracrError):
+    """A wrong option, or options that do not go together."""
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Returns ``' Did you mean 'x'?'`` for a close match, else an empty string."""
+    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
+    return f" Did you mean {close[0]!r}?" if close else ""

@@ -1,0 +1,71 @@
+"""The inputs a program is defined on: a vocabulary and a maximum length."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from untracr.errors import InputError
+from untracr.rasp.functions import Value
+
+
+@dataclass(frozen=True)
+class Domain:
+    """All sequences of 1 to ``max_seq_len`` tokens of ``vocab``.
+
+    Attributes:
+        vocab: distinct tokens, in the order in which inputs are enumerated.
+        max_seq_len: the longest sequence, at least 1.
+
+    Raises:
+        InputError: the vocabulary is empty or repeats a token, or the length
+            is not positive.
+    """
+
+    vocab: tuple[Value, ...]
+    max_seq_len: int
+
+    def __post_init__(self) -> None:
+        if not self.vocab:
+            raise InputError("a vocabulary must hold at least one token")
+        if len(set(self.vocab)) != len(self.vocab):
+            raise InputError(f"a vocabulary must not repeat a token: {list(self.vocab)}")
+        if self.max_seq_len < 1:
+            raise InputError(f"max_seq_len must be at least 1, not {self.max_seq_len}")
+
+    @functools.cached_property
+    def size(self) -> int:
+        """How many inputs there are: the sum of ``len(vocab) ** length``."""
+        return sum(len(self.vocab) ** n for n in range(1, self.max_seq_len + 1))
+
+    def __iter__(self) -> Iterator[tuple[Value, ...]]:
+        """Every input, shorter ones first."""
+        for n in range(1, self.max_seq_len + 1):
+            yield from itertools.product(self.vocab, repeat=n)
+
+    def require(self, tokens: Sequence[Value]) -> None:
+        """Checks one input.
+
+        Raises:
+            InputError: it is empty, too long, or holds a token outside the vocabulary.
+        """
+        if not tokens:
+            raise InputError("an input must hold at least one token")
+        if len(tokens) > self.max_seq_len:
+            raise InputError(
+                f"an input may hold at most max_seq_len={self.max_seq_len} tokens, "
+                f"not {len(tokens)}: {list(tokens)}"
+            )
+        known = set(self.vocab)
+        for position, token in enumerate(tokens):
+            if token not in known:
+                raise InputError(
+                    f"token {token!r} at position {position} is outside the vocabulary "
+                    f"{list(self.vocab)}"
+                )
+
+
+PAPER_DOMAIN = Domain((0, 1, 2, 3, 4), 5)
+"""The paper's domain: 3,905 inputs."""

@@ -1,0 +1,368 @@
+"""Scalar functions and predicates as data: formulas, tables and comparisons.
+
+A RASP program is built from functions on single values: ``lambda x: x + 1``
+in a Map, ``lambda x, y: x * y`` in a SequenceMap, ``Comparison.EQ`` in a
+Select. Tracr keeps them as opaque Python lambdas. Here a function is one of
+
+* `Formula`, an expression in a small closed language (the arithmetic,
+  comparison and logic of Python on one or two arguments, and calls of the
+  functions listed in `CALLABLES`), kept as canonical source text. It is read
+  with `ast` and turned into closures node by node; nothing is ever passed to
+  `eval` or `exec`.
+* `Table`, an explicit lookup table, for anything a formula cannot say.
+* `Comparison`, Tracr's named predicates, for Select only.
+
+All three are immutable, hashable, compare by value and print as Python that
+runs under Tracr.
+"""
+
+from __future__ import annotations
+
+import ast
+import enum
+import functools
+import math
+import operator
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from untracr.errors import ProgramError, did_you_mean
+
+Value = None | bool | int | float | str
+"""What one position of a SOp holds. None is RASP's "no value"."""
+
+ARGUMENT_NAMES = ("x", "y")
+
+CALLABLES: dict[str, Callable[..., Value]] = {
+    "int": int,
+    "float": float,
+    "bool": bool,
+    "abs": abs,
+    "min": min,
+    "max": max,
+    "round": round,
+}
+"""Functions a formula may call by name. Extend it with `register_callable`."""
+
+
+def register_callable(name: str, function: Callable[..., Value]) -> None:
+    """Makes ``name`` callable inside formulas.
+
+    Args:
+        name: a Python identifier, not yet taken.
+        function: a pure function of one or more scalar values.
+
+    Raises:
+        ValueError: the name is not an identifier or is already taken.
+    """
+    if not name.isidentifier():
+        raise ValueError(f"a callable's name must be an identifier, not {name!r}")
+    if name in CALLABLES:
+        raise ValueError(f"a callable named {name!r} is already registered")
+    CALLABLES[name] = function
+    _closure.cache_clear()
+
+
+class Comparison(enum.Enum):
+    """Tracr's named predicates, called as ``predicate(key, query)``."""
+
+    EQ = "=="
+    LT = "<"
+    LEQ = "<="
+    GT = ">"
+    GEQ = ">="
+    NEQ = "!="
+    TRUE = "True"
+    FALSE = "False"
+
+    def __call__(self, key: Value, query: Value) -> bool:
+        return bool(_COMPARE[self](key, query))
+
+    def __repr__(self) -> str:
+        return f"Comparison.{self.name}"
+
+
+_COMPARE: dict[Comparison, Callable[[Value, Value], object]] = {
+    Comparison.EQ: operator.eq,
+    Comparison.LT: operator.lt,
+    Comparison.LEQ: operator.le,
+    Comparison.GT: operator.gt,
+    Comparison.GEQ: operator.ge,
+    Comparison.NEQ: operator.ne,
+    Comparison.TRUE: lambda key, query: True,
+    Comparison.FALSE: lambda key, query: False,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Formula:
+    """An expression of one or two arguments, ``x`` and ``y``.
+
+    Build one with `formula`, which checks and normalises the text.
+
+    Attributes:
+        source: canonical expression text, as `ast.unparse` prints it.
+        arity: 1 or 2.
+    """
+
+    source: str
+    arity: int
+
+    def __call__(self, *args: Value) -> Value:
+        return _closure(self.source)(args)
+
+    def __str__(self) -> str:
+        return f"lambda {', '.join(ARGUMENT_NAMES[: self.arity])}: {self.source}"
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A lookup table: ``entries`` pairs each argument tuple with a result.
+
+    Attributes:
+        entries: ``((arguments, result), ...)`` in a fixed order.
+        arity: 1 or 2.
+    """
+
+    entries: tuple[tuple[tuple[Value, ...], Value], ...]
+    arity: int
+
+    @classmethod
+    def from_mapping(cls, mapping: Mapping[tuple[Value, ...], Value], arity: int) -> Table:
+        """Builds a table from ``{arguments: result}``."""
+        return cls(tuple(mapping.items()), arity)
+
+    def __call__(self, *args: Value) -> Value:
+        try:
+            return _table_index(self)[args]
+        except KeyError:
+            raise ProgramError(
+                f"a lookup table must cover every value it meets; it has no entry for "
+                f"{args[0] if self.arity == 1 else args!r}"
+            ) from None
+
+    def __str__(self) -> str:
+        if self.arity == 1:
+            body = ", ".join(f"{key[0]!r}: {value!r}" for key, value in self.entries)
+            return f"lambda x: {{{body}}}[x]"
+        body = ", ".join(f"{key!r}: {value!r}" for key, value in self.entries)
+        return f"lambda x, y: {{{body}}}[x, y]"
+
+
+Function = Formula | Table
+"""What Map (arity 1) and SequenceMap (arity 2) take."""
+
+Predicate = Comparison | Formula | Table
+"""What Select takes; called as ``predicate(key, query)``."""
+
+
+@functools.lru_cache(maxsize=1024)
+def _table_index(table: Table) -> dict[tuple[Value, ...], Value]:
+    return dict(table.entries)
+
+
+def formula(source: str, arity: int = 1) -> Formula:
+    """Reads an expression such as ``"x + 1"`` or ``"x or y"``.
+
+    Raises:
+        ProgramError: the text is not an expression of the formula language.
+    """
+    try:
+        tree = ast.parse(source, mode="eval").body
+    except SyntaxError as error:
+        raise ProgramError(f"not an expression: {source!r} ({error.msg})") from None
+    return formula_from_ast(tree, ARGUMENT_NAMES[:arity])
+
+
+def formula_from_ast(tree: ast.expr, parameters: tuple[str, ...]) -> Formula:
+    """Makes a formula of an `ast` expression whose parameters have any names.
+
+    Args:
+        tree: the expression; it is not changed.
+        parameters: the names it may use, renamed to x and y in order.
+
+    Raises:
+        ProgramError: something in it is outside the formula language.
+    """
+    renamed = _rename(tree, dict(zip(parameters, ARGUMENT_NAMES, strict=False)))
+    source = ast.unparse(renamed)
+    _closure(source)  # raises ProgramError on anything outside the language
+    return Formula(source, len(parameters))
+
+
+def compose(outer: Formula, inner: Formula) -> Formula:
+    """Returns ``lambda *a: outer(inner(*a))`` for a one-argument ``outer``."""
+    inner_tree = ast.parse(inner.source, mode="eval").body
+    outer_tree = ast.parse(outer.source, mode="eval").body
+    return Formula(ast.unparse(_Substitute({"x": inner_tree}).visit(outer_tree)), inner.arity)
+
+
+def negate(predicate: Predicate) -> Predicate:
+    """Returns the predicate that holds exactly where ``predicate`` does not."""
+    if isinstance(predicate, Table):
+        return Table(tuple((key, not value) for key, value in predicate.entries), 2)
+    return formula(f"not ({_as_formula(predicate).source})", 2)
+
+
+def combine(fst: Predicate, snd: Predicate, word: str) -> Predicate:
+    """Joins two predicates on the same keys and queries by ``and`` or ``or``."""
+    if isinstance(fst, Table) or isinstance(snd, Table):
+        keys = [k for p in (fst, snd) if isinstance(p, Table) for k, _ in p.entries]
+        both = (lambda a, b: a and b) if word == "and" else (lambda a, b: a or b)
+        return Table(tuple((k, bool(both(fst(*k), snd(*k)))) for k in dict.fromkeys(keys)), 2)
+    return formula(f"({_as_formula(fst).source}) {word} ({_as_formula(snd).source})", 2)
+
+
+def _as_formula(predicate: Comparison | Formula) -> Formula:
+    if isinstance(predicate, Formula):
+        return predicate
+    if predicate in (Comparison.TRUE, Comparison.FALSE):
+        return Formula(predicate.value, 2)
+    return Formula(f"x {predicate.value} y", 2)
+
+
+class _Substitute(ast.NodeTransformer):
+    def __init__(self, replacements: Mapping[str, ast.expr]) -> None:
+        self.replacements = replacements
+
+    def visit_Name(self, node: ast.Name) -> ast.expr:
+        return self.replacements.get(node.id, node)
+
+
+def _rename(tree: ast.expr, names: Mapping[str, str]) -> ast.expr:
+    copied = ast.parse(ast.unparse(tree), mode="eval").body
+    for node in ast.walk(copied):
+        if isinstance(node, ast.Name) and node.id not in CALLABLES:
+            if node.id not in names:
+                known = (*names, *CALLABLES)
+                raise ProgramError(
+                    f"unknown name {node.id!r} in a function; it may use its own arguments and "
+                    f"{', '.join(CALLABLES)}.{did_you_mean(node.id, known)}"
+                )
+            node.id = names[node.id]
+    return copied
+
+
+Closure = Callable[[tuple[Value, ...]], Value]
+
+_BINARY: dict[type[ast.operator], Callable[..., Value]] = {
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
+    ast.Div: operator.truediv,
+    ast.FloorDiv: operator.floordiv,
+    ast.Mod: operator.mod,
+    ast.Pow: operator.pow,
+}
+
+_COMPARISONS: dict[type[ast.cmpop], Callable[..., bool]] = {
+    ast.Eq: operator.eq,
+    ast.NotEq: operator.ne,
+    ast.Lt: operator.lt,
+    ast.LtE: operator.le,
+    ast.Gt: operator.gt,
+    ast.GtE: operator.ge,
+}
+
+_UNARY: dict[type[ast.unaryop], Callable[..., Value]] = {
+    ast.Not: operator.not_,
+    ast.USub: operator.neg,
+    ast.UAdd: operator.pos,
+}
+
+_MAX_POWER = 64
+
+
+def _power(base: float, exponent: float) -> Value:
+    if abs(exponent) > _MAX_POWER:
+        raise ArithmeticError(f"an exponent may be at most {_MAX_POWER}, not {exponent}")
+    return base**exponent
+
+
+_BINARY[ast.Pow] = _power
+
+
+@functools.lru_cache(maxsize=4096)
+def _closure(source: str) -> Closure:
+    """Turns canonical formula text into a function of the argument tuple."""
+    return _build(ast.parse(source, mode="eval").body)
+
+
+def _build(node: ast.expr) -> Closure:
+    match node:
+        case ast.Constant(value=value):
+            return _build_constant(value)
+        case ast.Name(id=name):
+            if name not in ARGUMENT_NAMES:
+                raise ProgramError(f"unknown name {name!r} in a function")
+            position = ARGUMENT_NAMES.index(name)
+            return lambda args: args[position]
+        case ast.BinOp(left=left, op=op, right=right) if type(op) in _BINARY:
+            binary, fst, snd = _BINARY[type(op)], _build(left), _build(right)
+            return lambda args: binary(fst(args), snd(args))
+        case ast.UnaryOp(op=op, operand=operand) if type(op) in _UNARY:
+            unary, inner = _UNARY[type(op)], _build(operand)
+            return lambda args: unary(inner(args))
+        case ast.BoolOp(op=op, values=values):
+            return _build_logic(isinstance(op, ast.And), [_build(v) for v in values])
+        case ast.Compare(left=left, ops=ops, comparators=rest):
+            return _build_compare(node, left, ops, rest)
+        case ast.IfExp(test=test, body=body, orelse=orelse):
+            condition, yes, no = _build(test), _build(body), _build(orelse)
+            return lambda args: yes(args) if condition(args) else no(args)
+        case ast.Call(func=ast.Name(id=name), args=arguments, keywords=[]):
+            return _build_call(name, [_build(a) for a in arguments])
+        case _:
+            raise ProgramError(
+                f"{ast.unparse(node)!r} is outside what a function may say: arithmetic, "
+                f"comparisons, and/or/not, if-else, and calls of {', '.join(CALLABLES)}; "
+                "write anything else as a lookup table, lambda x: {0: 1, 1: 0}[x]"
+            )
+
+
+def _build_constant(value: object) -> Closure:
+    if value is not None and not isinstance(value, (bool, int, float, str)):
+        raise ProgramError(f"a constant must be None, bool, int, float or str, not {value!r}")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ProgramError(f"a constant must be finite, not {value!r}")
+    return lambda args: value
+
+
+def _build_logic(is_and: bool, parts: list[Closure]) -> Closure:
+    def run(args: tuple[Value, ...]) -> Value:
+        value: Value = None
+        for part in parts:
+            value = part(args)
+            if bool(value) is not is_and:
+                return value
+        return value
+
+    return run
+
+
+def _build_compare(
+    node: ast.expr, left: ast.expr, ops: list[ast.cmpop], rest: list[ast.expr]
+) -> Closure:
+    if any(type(op) not in _COMPARISONS for op in ops):
+        raise ProgramError(f"{ast.unparse(node)!r} uses a comparison outside ==, !=, <, <=, >, >=")
+    tests = [_COMPARISONS[type(op)] for op in ops]
+    operands = [_build(left), *(_build(r) for r in rest)]
+
+    def run(args: tuple[Value, ...]) -> Value:
+        values = [part(args) for part in operands]
+        return all(
+            test(a, b) for test, a, b in zip(tests, values[:-1], values[1:], strict=True)
+        )
+
+    return run
+
+
+def _build_call(name: str, arguments: list[Closure]) -> Closure:
+    if name not in CALLABLES:
+        raise ProgramError(
+            f"a function may call {', '.join(CALLABLES)}, not {name!r}."
+            f"{did_you_mean(name, CALLABLES)} Add it with untracr.rasp.register_callable, or "
+            "write a lookup table"
+        )
+    called = CALLABLES[name]
+    return lambda args: called(*(argument(args) for argument in arguments))

@@ -1,0 +1,354 @@
+"""RASP programs as immutable values.
+
+A `Program` is a tuple of nodes in which every node refers to earlier ones by
+index. Node 0 is always `tokens` and node 1 always `indices`, used or not, so
+that programs have one form. Two programs are equal when their nodes and output
+are; labels are only names and do not count.
+
+Sharing matters: one Select read by two Aggregates and two equal Selects are
+different programs, since Tracr compiles the second to other weights.
+"""
+
+from __future__ import annotations
+
+import enum
+import functools
+from collections import deque
+from dataclasses import dataclass, field
+
+from untracr.rasp.functions import Function, Predicate, Value
+
+Ref = int
+"""Index of a node in its program."""
+
+TOKENS: Ref = 0
+INDICES: Ref = 1
+
+
+class Encoding(enum.Enum):
+    """How a SOp is laid out in the residual stream."""
+
+    CATEGORICAL = "categorical"
+    NUMERICAL = "numerical"
+
+    def __repr__(self) -> str:
+        return f"Encoding.{self.name}"
+
+
+CATEGORICAL = Encoding.CATEGORICAL
+NUMERICAL = Encoding.NUMERICAL
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """The input tokens."""
+
+    encoding: Encoding = CATEGORICAL
+
+
+@dataclass(frozen=True, slots=True)
+class Indices:
+    """The position of each token, from 0."""
+
+    encoding: Encoding = CATEGORICAL
+
+
+@dataclass(frozen=True, slots=True)
+class Map:
+    """A function applied at every position."""
+
+    function: Function
+    inner: Ref
+    encoding: Encoding = CATEGORICAL
+
+
+@dataclass(frozen=True, slots=True)
+class SequenceMap:
+    """A function of two SOps, position by position."""
+
+    function: Function
+    fst: Ref
+    snd: Ref
+    encoding: Encoding = CATEGORICAL
+
+
+@dataclass(frozen=True, slots=True)
+class LinearSequenceMap:
+    """``fst_factor * fst + snd_factor * snd``, position by position."""
+
+    fst: Ref
+    snd: Ref
+    fst_factor: int | float
+    snd_factor: int | float
+    encoding: Encoding = NUMERICAL
+
+
+@dataclass(frozen=True, slots=True)
+class Select:
+    """A selector: row q, column k holds ``predicate(key k, query q)``."""
+
+    keys: Ref
+    queries: Ref
+    predicate: Predicate
+
+
+@dataclass(frozen=True, slots=True)
+class SelectorAnd:
+    """Selected by both."""
+
+    fst: Ref
+    snd: Ref
+
+
+@dataclass(frozen=True, slots=True)
+class SelectorOr:
+    """Selected by either."""
+
+    fst: Ref
+    snd: Ref
+
+
+@dataclass(frozen=True, slots=True)
+class SelectorNot:
+    """Selected where ``inner`` is not."""
+
+    inner: Ref
+
+
+@dataclass(frozen=True, slots=True)
+class SelectorWidth:
+    """How many positions each query selects."""
+
+    selector: Ref
+    encoding: Encoding = CATEGORICAL
+
+
+@dataclass(frozen=True, slots=True)
+class Aggregate:
+    """The mean of the selected values; ``default`` where nothing is selected."""
+
+    selector: Ref
+    sop: Ref
+    default: Value = None
+    encoding: Encoding = CATEGORICAL
+
+
+Selector = Select | SelectorAnd | SelectorOr | SelectorNot
+SOp = Tokens | Indices | Map | SequenceMap | LinearSequenceMap | SelectorWidth | Aggregate
+Node = SOp | Selector
+"""The closed union of all nodes."""
+
+SOP_TYPES = (Tokens, Indices, Map, SequenceMap, LinearSequenceMap, SelectorWidth, Aggregate)
+SELECTOR_TYPES = (Select, SelectorAnd, SelectorOr, SelectorNot)
+
+DEFAULT_NAMES: dict[type[Node], str] = {
+    Tokens: "tokens",
+    Indices: "indices",
+    LinearSequenceMap: "linear_sequence_map",
+    SequenceMap: "sequence_map",
+    Map: "map",
+    SelectorWidth: "selector_width",
+    Aggregate: "aggregate",
+    Select: "select",
+    SelectorAnd: "selector_and",
+    SelectorOr: "selector_or",
+    SelectorNot: "selector_not",
+}
+"""Tracr's name for an expression that was given none."""
+
+
+def children(node: Node) -> tuple[Ref, ...]:
+    """The nodes that ``node`` reads, in Tracr's order."""
+    match node:
+        case Tokens() | Indices():
+            return ()
+        case Map(inner=inner) | SelectorNot(inner=inner):
+            return (inner,)
+        case SequenceMap(fst=fst, snd=snd) | LinearSequenceMap(fst=fst, snd=snd):
+            return (fst, snd)
+        case SelectorAnd(fst=fst, snd=snd) | SelectorOr(fst=fst, snd=snd):
+            return (fst, snd)
+        case Select(keys=keys, queries=queries):
+            return (keys, queries)
+        case SelectorWidth(selector=selector):
+            return (selector,)
+        case Aggregate(selector=selector, sop=sop):
+            return (selector, sop)
+
+
+@dataclass(frozen=True)
+class Program:
+    """An immutable RASP program.
+
+    Attributes:
+        nodes: every node after those it reads; ``nodes[0]`` is `Tokens`,
+            ``nodes[1]`` is `Indices`.
+        output: index of the SOp that the program computes.
+        labels: one unique label a node, as Tracr would print it in
+            ``residual_labels``. They fix the order of residual dimensions and
+            are not part of equality.
+
+    Raises:
+        ValueError: the nodes are not in order, an argument is of the wrong
+            kind (a selector where a SOp belongs), or labels are missing.
+    """
+
+    nodes: tuple[Node, ...]
+    output: Ref
+    labels: tuple[str, ...] = field(default=(), compare=False)
+
+    def __post_init__(self) -> None:
+        _check_shape(self)
+        if not self.labels:
+            names = (None,) * len(self.nodes)
+            object.__setattr__(self, "labels", tracr_labels(self.nodes, self.output, names))
+        if len(self.labels) != len(self.nodes):
+            raise ValueError(f"{len(self.nodes)} nodes need as many labels, not {self.labels}")
+
+    @functools.cached_property
+    def reachable(self) -> tuple[Ref, ...]:
+        """The nodes that the output depends on, itself included, in breadth-first order.
+
+        This is the order in which Tracr discovers expressions; it decides the
+        order of heads within a layer.
+        """
+        return _breadth_first(self.nodes, self.output)
+
+    @property
+    def sops(self) -> tuple[Ref, ...]:
+        """The SOps that the output depends on, in node order."""
+        return tuple(
+            ref for ref in sorted(self.reachable) if isinstance(self.nodes[ref], SOP_TYPES)
+        )
+
+    @property
+    def length(self) -> int:
+        """The paper's program length: SOps, inputs included when used, Selects not counted."""
+        return len(self.sops)
+
+    def encoding(self, ref: Ref) -> Encoding:
+        """The encoding of a SOp.
+
+        Raises:
+            TypeError: the node is a selector.
+        """
+        node = self.nodes[ref]
+        if not isinstance(node, SOP_TYPES):
+            raise TypeError(f"a selector has no encoding: {node}")
+        return node.encoding
+
+    def __str__(self) -> str:
+        from untracr.rasp.printing import print_program
+
+        return print_program(self)
+
+
+def _check_shape(program: Program) -> None:
+    nodes = program.nodes
+    if len(nodes) < 2 or not isinstance(nodes[0], Tokens) or not isinstance(nodes[1], Indices):
+        raise ValueError("a program's nodes begin with Tokens() and Indices()")
+    for ref, node in enumerate(nodes):
+        for place, child in enumerate(children(node)):
+            if not 0 <= child < ref:
+                raise ValueError(f"node {ref} ({node}) must read earlier nodes, not {child}")
+            wants_selector = isinstance(node, (SelectorAnd, SelectorOr, SelectorNot)) or (
+                isinstance(node, (SelectorWidth, Aggregate)) and place == 0
+            )
+            if wants_selector != isinstance(nodes[child], SELECTOR_TYPES):
+                wanted = "a selector" if wants_selector else "a SOp"
+                raise ValueError(f"node {ref} ({node}) needs {wanted} as argument {place + 1}")
+    if not 0 <= program.output < len(nodes):
+        raise ValueError(f"the output must be one of {len(nodes)} nodes, not {program.output}")
+    if not isinstance(nodes[program.output], SOP_TYPES):
+        raise ValueError(f"a program's output must be a SOp, not {nodes[program.output]}")
+
+
+def _breadth_first(nodes: tuple[Node, ...], output: Ref) -> tuple[Ref, ...]:
+    found = {output: None}
+    queue = deque([output])
+    while queue:
+        for child in children(nodes[queue.popleft()]):
+            if child not in found:
+                found[child] = None
+                queue.append(child)
+    return tuple(found)
+
+
+def tracr_labels(
+    nodes: tuple[Node, ...], output: Ref, names: tuple[str | None, ...]
+) -> tuple[str, ...]:
+    """Labels as Tracr gives them in a fresh process.
+
+    An expression's label is its name (given by ``.named``, else its class's
+    default) and a number counted in breadth-first order from the output.
+    Nodes the output does not depend on are numbered last.
+    """
+    labels = ["tokens", "indices", *[""] * (len(nodes) - 2)]
+    order = _breadth_first(nodes, output)
+    unreached = [ref for ref in range(len(nodes)) if ref not in set(order)]
+    number = 0
+    for ref in (*order, *unreached):
+        if ref in (TOKENS, INDICES):
+            continue
+        number += 1
+        labels[ref] = f"{names[ref] or DEFAULT_NAMES[type(nodes[ref])]}_{number}"
+    return tuple(labels)
+
+
+class Builder:
+    """Builds a `Program` node by node.
+
+    Every method returns the new node's index; `TOKENS` and `INDICES` are there
+    from the start.
+
+    >>> b = Builder()
+    >>> same = b.add(Select(TOKENS, TOKENS, Comparison.EQ))  # doctest: +SKIP
+    >>> hist = b.add(SelectorWidth(same), label="hist")      # doctest: +SKIP
+    >>> program = b.build(hist)                              # doctest: +SKIP
+    """
+
+    def __init__(self) -> None:
+        self.nodes: list[Node] = [Tokens(), Indices()]
+        self._labels: list[str | None] = ["tokens", "indices"]
+
+    def add(self, node: Node, label: str | None = None) -> Ref:
+        """Appends ``node``; ``label``, if given, is its exact label."""
+        self.nodes.append(node)
+        self._labels.append(label)
+        return len(self.nodes) - 1
+
+    def build(self, output: Ref) -> Program:
+        """Returns the program; nodes that the output does not need are left out."""
+        needed = sorted({TOKENS, INDICES, *_breadth_first(tuple(self.nodes), output)})
+        new = {old: position for position, old in enumerate(needed)}
+        nodes = tuple(renumber(self.nodes[old], new) for old in needed)
+        default = tracr_labels(nodes, new[output], (None,) * len(nodes))
+        labels = tuple(
+            self._labels[old] or default[position] for position, old in enumerate(needed)
+        )
+        return Program(nodes, new[output], labels)
+
+
+def renumber(node: Node, new: dict[Ref, Ref]) -> Node:
+    """Returns ``node`` with each reference replaced by ``new[reference]``."""
+    match node:
+        case Tokens() | Indices():
+            return node
+        case Map(f, inner, encoding):
+            return Map(f, new[inner], encoding)
+        case SequenceMap(f, fst, snd, encoding):
+            return SequenceMap(f, new[fst], new[snd], encoding)
+        case LinearSequenceMap(fst, snd, fst_factor, snd_factor, encoding):
+            return LinearSequenceMap(new[fst], new[snd], fst_factor, snd_factor, encoding)
+        case Select(keys, queries, predicate):
+            return Select(new[keys], new[queries], predicate)
+        case SelectorAnd(fst, snd):
+            return SelectorAnd(new[fst], new[snd])
+        case SelectorOr(fst, snd):
+            return SelectorOr(new[fst], new[snd])
+        case SelectorNot(inner):
+            return SelectorNot(new[inner])
+        case SelectorWidth(selector, encoding):
+            return SelectorWidth(new[selector], encoding)
+        case Aggregate(selector, sop, default, encoding):
+            return Aggregate(new[selector], new[sop], default, encoding)
