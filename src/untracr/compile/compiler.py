@@ -1,0 +1,464 @@
+"""RASP to transformer weights: the same weights as Tracr, in Tracr's order.
+
+The stages read top to bottom in `compile_program`: value sets, half-layers,
+the residual basis, the weights of each operation, and their assembly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from untracr.compile import blocks
+from untracr.compile.layers import half_layers
+from untracr.compile.residual import ONE, Dims, Residual
+from untracr.compile.values import ValueSet, tracr_sorted, value_sets
+from untracr.errors import ProgramError
+from untracr.rasp.functions import Value
+from untracr.rasp.program import (
+    CATEGORICAL,
+    INDICES,
+    TOKENS,
+    Aggregate,
+    LinearSequenceMap,
+    Map,
+    Program,
+    Ref,
+    Select,
+    SelectorWidth,
+    SequenceMap,
+)
+from untracr.transformer.transformer import Transformer
+
+BOS = "compiler_bos"
+PAD = "compiler_pad"
+MLP_EXACTNESS = 100
+
+CLEAN_BOS = "_hidden_clean_bos_"
+
+
+@dataclass(frozen=True)
+class NodeParts:
+    """Where one operation lives in the weights.
+
+    Attributes:
+        half_layer: counted from 0; attention is even. None for inputs.
+        dims: residual dimensions that hold its value, in the order of ``values``.
+        values: the value of each dimension; (None,) for a numerical SOp.
+        heads: (layer, head) pairs.
+        layer: the layer of its neurons, None without neurons.
+        neurons: hidden neurons of that layer.
+        auxiliary_dims: residual dimensions used on the way (SelectorWidth).
+    """
+
+    half_layer: int | None
+    dims: tuple[int, ...]
+    values: tuple[Value, ...]
+    heads: tuple[tuple[int, int], ...] = ()
+    layer: int | None = None
+    neurons: tuple[int, ...] = ()
+    auxiliary_dims: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """A compiled program.
+
+    Attributes:
+        transformer: the weights, with the read-out.
+        node_map: where each SOp lives.
+        residual: the residual basis.
+        token_values: the value of each row of W_E, BOS and PAD included.
+        value_sets: the values each SOp can take.
+    """
+
+    transformer: Transformer
+    node_map: dict[Ref, NodeParts]
+    residual: Residual
+    token_values: tuple[Value, ...]
+    value_sets: dict[Ref, ValueSet]
+
+
+def compile_program(
+    program: Program,
+    vocab: Iterable[Value],
+    max_seq_len: int,
+    *,
+    causal: bool = False,
+    bos: str = BOS,
+    pad: str = PAD,
+    mlp_exactness: float = MLP_EXACTNESS,
+) -> Compiled:
+    """Compiles a program to weights.
+
+    Args:
+        program: the program; composite selectors must have been lowered
+            (`untracr.compile.lowering`).
+        vocab: the tokens.
+        max_seq_len: the longest input, BOS not counted.
+        causal: mask attention to later positions.
+        bos, pad: names of the two special tokens.
+        mlp_exactness: slope of the steps by which MLPs compute functions of numbers.
+
+    Raises:
+        ProgramError: the program has no operation, or cannot be compiled.
+    """
+    layers = half_layers(program)
+    if not layers:
+        raise ProgramError("a program needs at least one operation; this one returns its input")
+    sets = value_sets(program, vocab, max_seq_len)
+    token_values = tracr_sorted((*sets_tokens(vocab), bos, pad))
+    residual = _residual(program, sets, token_values, max_seq_len)
+    assembly = _Assembly(program, sets, residual, residual.starts["tokens"], float(mlp_exactness))
+    assembly.bos_dim = residual.dim("tokens") + token_values.index(bos)
+    for ref, half_layer in layers.items():
+        assembly.place(ref, half_layer)
+    transformer, node_map = assembly.finish(layers, token_values, max_seq_len, causal)
+    return Compiled(transformer, node_map, residual, token_values, sets)
+
+
+def sets_tokens(vocab: Iterable[Value]) -> tuple[Value, ...]:
+    """The vocabulary as Tracr's set iterates it."""
+    return tuple(vocab) if isinstance(vocab, (set, frozenset)) else tuple(set(vocab))
+
+
+def _residual(
+    program: Program,
+    sets: dict[Ref, ValueSet],
+    token_values: tuple[Value, ...],
+    max_seq_len: int,
+) -> Residual:
+    spaces: dict[str, tuple[Value, ...]] = {
+        "tokens": token_values,
+        "indices": tuple(range(max_seq_len)),
+    }
+    for ref, values in sets.items():
+        if ref in (TOKENS, INDICES):
+            continue
+        node, label = program.nodes[ref], program.labels[ref]
+        is_categorical = program.encoding(ref) is CATEGORICAL
+        spaces[label] = values.ordered if is_categorical else (None,)
+        if isinstance(node, SelectorWidth):
+            spaces[attention_output_label(label)] = (None,)
+        if _uses_one(program, ref):
+            spaces[ONE] = (None,)
+    return Residual.build(spaces)
+
+
+def attention_output_label(label: str) -> str:
+    """Tracr's name of the direction between a SelectorWidth's head and its MLP."""
+    return f"{label}_selector_width_attn_output"
+
+
+def _uses_one(program: Program, ref: Ref) -> bool:
+    node = program.nodes[ref]
+    match node:
+        case Aggregate() | SelectorWidth():
+            return True
+        case SequenceMap(fst=fst, snd=snd):
+            return fst != snd
+        case Map(inner=inner):
+            return program.encoding(inner) is not CATEGORICAL
+        case _:
+            return False
+
+
+@dataclass
+class _Assembly:
+    """Collects blocks half-layer by half-layer, then writes the arrays."""
+
+    program: Program
+    sets: dict[Ref, ValueSet]
+    residual: Residual
+    tokens_start: int
+    exactness: float
+    bos_dim: int = -1
+    heads: dict[int, list[tuple[Ref, blocks.Head]]] = field(default_factory=dict)
+    neurons: dict[int, list[tuple[Ref, blocks.Neurons]]] = field(default_factory=dict)
+    clean_bos: dict[int, list[Ref]] = field(default_factory=dict)
+
+    def dims(self, ref: Ref) -> Dims:
+        """The residual dimensions of a SOp's values; BOS and PAD not among the tokens'."""
+        dims = self.residual.dims(self.program.labels[ref])
+        if ref == TOKENS:
+            values = self.residual.values["tokens"]
+            known = set(self.sets[TOKENS].ordered) if TOKENS in self.sets else set()
+            dims = dims[[i for i, value in enumerate(values) if value in known]]
+        return dims
+
+    def place(self, ref: Ref, half_layer: int) -> None:
+        """Builds the blocks of one operation."""
+        node, layer = self.program.nodes[ref], half_layer // 2
+        match node:
+            case Map() | SequenceMap() | LinearSequenceMap():
+                runs = self._mlp(ref, node)
+                self.neurons.setdefault(layer, []).extend((ref, run) for run in runs)
+            case Aggregate(selector=selector, sop=sop):
+                head = self._head(selector, 0.5, self.dims(sop), self.dims(ref))
+                self.heads.setdefault(layer, []).append((ref, head))
+            case SelectorWidth(selector=selector):
+                self._selector_width(ref, selector, layer)
+            case _:
+                raise TypeError(f"not an operation: {node}")
+
+    def _head(
+        self, selector: Ref, bos_weight: float, value_dims: Dims, out_dims: Dims
+    ) -> blocks.Head:
+        select = self.program.nodes[selector]
+        if not isinstance(select, Select):
+            raise ProgramError(f"composite selectors must be lowered before compiling: {select}")
+        return blocks.attention_head(
+            select.predicate,
+            self.sets[select.keys].ordered,
+            self.dims(select.keys),
+            self.sets[select.queries].ordered,
+            self.dims(select.queries),
+            bos_dim=self.bos_dim,
+            one_dim=self.residual.dim(ONE),
+            bos_logit=bos_weight * blocks.COLDNESS,
+            value_dims=value_dims,
+            out_dims=out_dims,
+        )
+
+    def _selector_width(self, ref: Ref, selector: Ref, layer: int) -> None:
+        label = self.program.labels[ref]
+        auxiliary = self.residual.dim(attention_output_label(label))
+        head = self._head(selector, 1.0, np.array([self.bos_dim]), np.array([auxiliary]))
+        self.heads.setdefault(layer, []).append((ref, head))
+        widths = ValueSet.of({1 / (width + 1) for width in self.sets[ref].unordered})
+        runs = blocks.staircase(
+            _WIDTH, label, widths, auxiliary, self.residual.dim(ONE), **self._target(ref)
+        )
+        self.neurons.setdefault(layer, []).extend((ref, run) for run in runs)
+        self.clean_bos.setdefault(layer, []).append(ref)
+
+    def _target(self, ref: Ref) -> blocks.StaircaseTarget:
+        if self.program.encoding(ref) is CATEGORICAL:
+            return {"exactness": self.exactness, "out_dims": self._dim_by_value(ref)}
+        return {"exactness": self.exactness, "out_dim": int(self.dims(ref)[0])}
+
+    def _dim_by_value(self, ref: Ref) -> dict[Value, int]:
+        return dict(zip(self.sets[ref].ordered, self.dims(ref).tolist(), strict=True))
+
+    def _mlp(self, ref: Ref, node: Map | SequenceMap | LinearSequenceMap) -> list[blocks.Neurons]:
+        label, dims = self.program.labels[ref], self.dims(ref)
+        match node:
+            case LinearSequenceMap(fst, snd, fst_factor, snd_factor):
+                fst_dim, snd_dim = int(self.dims(fst)[0]), int(self.dims(snd)[0])
+                return blocks.linear(label, fst_dim, snd_dim, fst_factor, snd_factor, int(dims[0]))
+            case SequenceMap(function, fst, snd) if fst != snd:
+                return [
+                    blocks.pairwise_and(
+                        function,
+                        label,
+                        self.sets[fst],
+                        self.dims(fst),
+                        self.sets[snd],
+                        self.dims(snd),
+                        self.residual.dim(ONE),
+                        self._dim_by_value(ref),
+                    )
+                ]
+            case SequenceMap(function, inner) | Map(function, inner):
+                values, inner_dims = self.sets[inner], self.dims(inner)
+                if self.program.encoding(inner) is not CATEGORICAL:
+                    return blocks.staircase(
+                        function,
+                        label,
+                        values,
+                        int(inner_dims[0]),
+                        self.residual.dim(ONE),
+                        **self._target(ref),
+                    )
+                if self.program.encoding(ref) is CATEGORICAL:
+                    return [
+                        blocks.lookup(function, label, values, inner_dims, self.sets[ref], dims)
+                    ]
+                return [blocks.weighted_sum(function, label, values, inner_dims, int(dims[0]))]
+
+    def finish(
+        self,
+        layers: dict[Ref, int],
+        token_values: tuple[Value, ...],
+        max_seq_len: int,
+        causal: bool,
+    ) -> tuple[Transformer, dict[Ref, NodeParts]]:
+        """Writes all blocks into arrays."""
+        n_layers = 1 + max(max(self.heads, default=0), max(self.neurons, default=0))
+        n_heads = max((len(heads) for heads in self.heads.values()), default=1)
+        all_heads = [head for heads in self.heads.values() for _, head in heads]
+        # Tracr sizes heads by queries and keys alone, and fails where values need more.
+        d_head = max((max(head.d_head, head.d_value) for head in all_heads), default=1)
+        runs = {layer: self._sorted_runs(layer) for layer in self.neurons}
+        d_mlp = max((sum(run.count for _, run in rs) for rs in runs.values()), default=1)
+        width = self.residual.width
+
+        def zeros(*shape: int) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+            return np.zeros(shape, dtype=np.float32)
+
+        W_Q, W_K, W_V = (zeros(n_layers, n_heads, width, d_head) for _ in range(3))
+        W_O = zeros(n_layers, n_heads, d_head, width)
+        W_in, W_out = zeros(n_layers, width, d_mlp), zeros(n_layers, d_mlp, width)
+        where: dict[Ref, dict[str, object]] = {ref: {} for ref in layers}
+        for layer, placed in self.heads.items():
+            for h, (ref, head) in enumerate(placed):
+                for array, (rows, columns, values) in (
+                    (W_Q, head.query),
+                    (W_K, head.key),
+                    (W_V, head.value),
+                    (W_O, head.out),
+                ):
+                    array[layer, h][rows, columns] = values
+                where[ref]["heads"] = ((layer, h),)
+        for layer, ordered in runs.items():
+            self._write_neurons(layer, ordered, W_in[layer], W_out[layer], where)
+        W_E, W_pos = self._embeddings(token_values, max_seq_len)
+        W_U, output_values = self._read_out()
+        transformer = Transformer(
+            W_E=W_E,
+            W_pos=W_pos,
+            W_Q=W_Q,
+            b_Q=zeros(n_layers, n_heads, d_head),
+            W_K=W_K,
+            b_K=zeros(n_layers, n_heads, d_head),
+            W_V=W_V,
+            b_V=zeros(n_layers, n_heads, d_head),
+            W_O=W_O,
+            b_O=zeros(n_layers, width),
+            W_in=W_in,
+            b_in=zeros(n_layers, d_mlp),
+            W_out=W_out,
+            b_out=zeros(n_layers, width),
+            causal=causal,
+            W_U=W_U,
+            output_values=output_values,
+        )
+        return transformer, self._node_map(layers, where)
+
+    def _sorted_runs(self, layer: int) -> list[tuple[Ref | None, blocks.Neurons]]:
+        """A layer's neurons in Tracr's order: runs by hidden name."""
+        runs: list[tuple[Ref | None, blocks.Neurons]] = list(self.neurons[layer])
+        if layer in self.clean_bos:
+            runs.append((None, self._clean_bos(self.clean_bos[layer])))
+        return sorted(runs, key=lambda run: run[1].name)
+
+    def _clean_bos(self, widths: list[Ref]) -> blocks.Neurons:
+        """The neuron that takes back what SelectorWidths wrote at BOS.
+
+        Tracr shares one neuron between the SelectorWidths of a layer and adds
+        up its input once for each: with two of them BOS is corrected twice
+        over. We write the same weights; `untracr.rasp.checks` reports it.
+        """
+        rows: list[int] = []
+        for ref in widths:
+            rows.append(self.residual.dim(attention_output_label(self.program.labels[ref])))
+            if self.program.encoding(ref) is CATEGORICAL:
+                rows.append(self._dim_by_value(ref)[0])
+        zero = np.zeros(1, dtype=np.int64)
+        return blocks.Neurons(
+            CLEAN_BOS,
+            1,
+            (np.array([self.bos_dim]), zero, np.array([float(len(widths))])),
+            (np.zeros(len(rows), dtype=np.int64), np.array(rows), -np.ones(len(rows))),
+        )
+
+    def _write_neurons(
+        self,
+        layer: int,
+        ordered: list[tuple[Ref | None, blocks.Neurons]],
+        W_in: np.ndarray[tuple[int, ...], np.dtype[np.float32]],
+        W_out: np.ndarray[tuple[int, ...], np.dtype[np.float32]],
+        where: dict[Ref, dict[str, object]],
+    ) -> None:
+        start = 0
+        for ref, run in ordered:
+            rows, columns, values = run.read
+            if ref is not None and _reads_twice(self.program, ref):
+                np.add.at(W_in, (rows, columns + start), values.astype(np.float32))
+            else:
+                W_in[rows, columns + start] = values
+            rows, columns, values = run.write
+            W_out[rows + start, columns] = values
+            if ref is not None:
+                so_far = where[ref].get("neurons", ())
+                assert isinstance(so_far, tuple)
+                where[ref]["neurons"] = (*so_far, *range(start, start + run.count))
+                where[ref]["layer"] = layer
+            start += run.count
+
+    def _embeddings(
+        self, token_values: tuple[Value, ...], max_seq_len: int
+    ) -> tuple[
+        np.ndarray[tuple[int, ...], np.dtype[np.float32]],
+        np.ndarray[tuple[int, ...], np.dtype[np.float32]],
+    ]:
+        W_E = np.zeros((len(token_values), self.residual.width), dtype=np.float32)
+        each = np.arange(len(token_values))
+        W_E[each, self.residual.dims("tokens")] = 1.0
+        if ONE in self.residual.starts:
+            W_E[:, self.residual.dim(ONE)] = 1.0
+        W_pos = np.zeros((max_seq_len + 1, self.residual.width), dtype=np.float32)
+        W_pos[1 + np.arange(max_seq_len), self.residual.dims("indices")] = 1.0
+        return W_E, W_pos
+
+    def _read_out(
+        self,
+    ) -> tuple[np.ndarray[tuple[int, ...], np.dtype[np.float32]], tuple[Value, ...] | None]:
+        dims = self.dims(self.program.output)
+        W_U = np.zeros((self.residual.width, len(dims)), dtype=np.float32)
+        W_U[dims, np.arange(len(dims))] = 1.0
+        if self.program.encoding(self.program.output) is CATEGORICAL:
+            return W_U, self.sets[self.program.output].ordered
+        return W_U, None
+
+    def _node_map(
+        self, layers: dict[Ref, int], where: dict[Ref, dict[str, object]]
+    ) -> dict[Ref, NodeParts]:
+        found: dict[Ref, NodeParts] = {}
+        for ref in self.program.sops:
+            is_categorical = self.program.encoding(ref) is CATEGORICAL
+            values = self.sets[ref].ordered if is_categorical else (None,)
+            label = attention_output_label(self.program.labels[ref])
+            auxiliary = (self.residual.dim(label),) if label in self.residual.starts else ()
+            found[ref] = NodeParts(
+                half_layer=layers.get(ref),
+                dims=tuple(self.dims(ref).tolist()),
+                values=values,
+                auxiliary_dims=auxiliary,
+                **where.get(ref, {}),  # type: ignore[arg-type]
+            )
+        return found
+
+
+@dataclass(frozen=True)
+class _SelectorWidthFunction:
+    """``round(1 / x - 1)``: from the mean of BOS over the selected back to their number."""
+
+    arity: int = 1
+
+    def __call__(self, x: Value) -> Value:
+        assert isinstance(x, float)
+        return round(1 / x - 1)
+
+
+_WIDTH = _SelectorWidthFunction()
+
+
+def _reads_twice(program: Program, ref: Ref) -> bool:
+    node = program.nodes[ref]
+    return isinstance(node, LinearSequenceMap) and node.fst == node.snd
+
+
+def half_layer_order(compiled: Compiled) -> Sequence[Ref]:
+    """Operations by half-layer, then by their first head or neuron."""
+    parts = compiled.node_map
+
+    def key(ref: Ref) -> tuple[int, int]:
+        part = parts[ref]
+        assert part.half_layer is not None
+        first = part.heads[0][1] if part.heads else min(part.neurons, default=0)
+        return part.half_layer, first
+
+    return sorted((ref for ref in parts if parts[ref].half_layer is not None), key=key)

@@ -1,0 +1,74 @@
+"""Which half-layer each operation goes to, as Tracr allocates them.
+
+Half-layers alternate attention, MLP, attention, ... and are counted from 0.
+An operation's depth is the longest path from the inputs; a depth that holds
+only attention, followed by one that holds only MLPs, is merged with it. A
+SelectorWidth takes an attention half-layer and the MLP behind it. Source:
+Tracr, `compiler/craft_graph_to_model.py`.
+"""
+
+from __future__ import annotations
+
+from untracr.rasp.program import (
+    SELECTOR_TYPES,
+    Aggregate,
+    Indices,
+    Program,
+    Ref,
+    SelectorWidth,
+    Tokens,
+    children,
+)
+
+
+def depths(program: Program) -> list[int]:
+    """The longest path, in SOps, from the inputs to each node; 0 for inputs."""
+    found: list[int] = []
+    for node in program.nodes:
+        below = max((found[child] for child in children(node)), default=0)
+        is_step = not isinstance(node, (Tokens, Indices, *SELECTOR_TYPES))
+        found.append(below + is_step)
+    return found
+
+
+def half_layers(program: Program) -> dict[Ref, int]:
+    """The half-layer of every operation the output depends on.
+
+    Returns:
+        ``{ref: half-layer}`` in Tracr's order: by depth, then breadth-first from
+        the output. A SelectorWidth maps to its attention half-layer.
+    """
+    depth = depths(program)
+    operations = [
+        ref
+        for ref in program.reachable
+        if not isinstance(program.nodes[ref], (Tokens, Indices, *SELECTOR_TYPES))
+    ]
+    at_depth: dict[int, list[Ref]] = {}
+    for ref in operations:
+        at_depth.setdefault(depth[ref], []).append(ref)
+    level_of: dict[Ref, int] = {}
+    level = 0
+    previous: list[Ref] = []
+    for current in sorted(at_depth):
+        refs = at_depth[current]
+        merges = (
+            bool(previous)
+            and all(isinstance(program.nodes[ref], Aggregate) for ref in previous)
+            and all(not _uses_attention(program, ref) for ref in refs)
+        )
+        if merges:
+            previous = previous + refs
+        else:
+            level += 1
+            previous = refs
+        for ref in refs:
+            level_of[ref] = level
+    ordered = sorted(operations, key=lambda ref: level_of[ref])
+    return {
+        ref: 2 * (level_of[ref] - 1) + (not _uses_attention(program, ref)) for ref in ordered
+    }
+
+
+def _uses_attention(program: Program, ref: Ref) -> bool:
+    return isinstance(program.nodes[ref], (Aggregate, SelectorWidth))

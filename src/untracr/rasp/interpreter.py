@@ -1,0 +1,385 @@
+"""RASP's semantics, over a whole batch of inputs at once.
+
+A SOp over a batch is a `Column`: a table of the distinct values it takes and
+an integer code per position. A function is then applied to its few distinct
+arguments, not to every position, which makes all 3,905 inputs of the paper's
+domain a matter of milliseconds. The rules are Tracr's evaluator's: None passes
+through Map and SequenceMap, a single selected value is returned as it is,
+several are averaged left to right, none gives the default, and a comparison
+with None is an error.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from untracr.errors import EvaluationError, InputError
+from untracr.rasp.domain import Domain
+from untracr.rasp.functions import Comparison, Function, Predicate, Value
+from untracr.rasp.program import (
+    Aggregate,
+    Indices,
+    LinearSequenceMap,
+    Map,
+    Node,
+    Program,
+    Ref,
+    Select,
+    SelectorAnd,
+    SelectorNot,
+    SelectorOr,
+    SelectorWidth,
+    SequenceMap,
+    Tokens,
+)
+
+Codes = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Stands for a value that could not be computed; an error only where it occurs."""
+
+    reason: str
+
+
+Entry = Value | Failure
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A SOp over a batch.
+
+    Attributes:
+        codes: [batch, position], index into ``values``; meaningless where the
+            batch has no token.
+        values: the distinct values, told apart by type as well (1, True, 1.0).
+        fails: whether ``values`` holds a `Failure` (at no position that counts).
+    """
+
+    codes: Codes
+    values: tuple[Entry, ...]
+    fails: bool = False
+
+
+class Batch:
+    """Inputs of mixed lengths, padded into one array.
+
+    Args:
+        inputs: token sequences, each of at least one token.
+
+    Attributes:
+        tokens: the `Column` of the input tokens.
+        valid: [batch, position], whether the position holds a token.
+    """
+
+    def __init__(self, inputs: Sequence[Sequence[Value]]) -> None:
+        lengths = np.array([len(tokens) for tokens in inputs], dtype=np.int64)
+        if len(inputs) == 0 or int(lengths.min()) == 0:
+            raise InputError("an input must hold at least one token")
+        width = int(lengths.max())
+        table = _Distinct()
+        codes = np.zeros((len(inputs), width), dtype=np.int64)
+        for row, tokens in enumerate(inputs):
+            codes[row, : len(tokens)] = [table.code(token) for token in tokens]
+        self._set(codes, table.values(), lengths)
+
+    def _set(self, codes: Codes, values: tuple[Entry, ...], lengths: Codes) -> None:
+        width = codes.shape[1]
+        self.tokens = Column(codes, values)
+        self.lengths = lengths
+        self.valid: Mask = np.arange(width)[None, :] < lengths[:, None]
+        self.indices = Column(
+            np.broadcast_to(np.arange(width, dtype=np.int64), codes.shape), tuple(range(width))
+        )
+        self._pairs: Mask = self.valid[:, :, None] & self.valid[:, None, :]
+
+    @classmethod
+    def of_domain(cls, domain: Domain, start: int = 0, stop: int | None = None) -> Batch:
+        """Inputs ``start`` to ``stop`` of a domain, in the domain's order."""
+        sizes = [len(domain.vocab) ** n for n in range(1, domain.max_seq_len + 1)]
+        ends = np.cumsum(sizes)
+        rows = np.arange(start, domain.size if stop is None else min(stop, domain.size))
+        lengths = np.searchsorted(ends, rows, side="right").astype(np.int64) + 1
+        rank = rows - (ends - sizes)[lengths - 1]
+        width = int(lengths.max())
+        codes = np.zeros((len(rows), width), dtype=np.int64)
+        for position in range(width):
+            power = lengths - 1 - position
+            digit = rank // len(domain.vocab) ** np.maximum(power, 0) % len(domain.vocab)
+            codes[:, position] = np.where(power >= 0, digit, 0)
+        batch = cls.__new__(cls)
+        batch._set(codes, tuple(domain.vocab), lengths)
+        return batch
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def input(self, row: int) -> list[Value]:
+        """The tokens of one row."""
+        return self.row(self.tokens, row)
+
+    def row(self, column: Column, row: int) -> list[Value]:
+        """A column's values for one input."""
+        codes = column.codes[row, : self.lengths[row]]
+        return [_require(column.values[code]) for code in codes]
+
+    def evaluate(self, program: Program) -> Column:
+        """Runs a program on every input.
+
+        Raises:
+            EvaluationError: a function or comparison fails on some input.
+        """
+        states: dict[Ref, Column | Mask] = {}
+        for ref in sorted(program.reachable):
+            states[ref] = self.step(program.nodes[ref], states)
+        output = states[program.output]
+        assert isinstance(output, Column)
+        return output
+
+    def step(self, node: Node, states: dict[Ref, Column | Mask]) -> Column | Mask:
+        """Evaluates one node, given the states of those it reads.
+
+        Returns:
+            A `Column` for a SOp; for a selector a bool array [batch, query, key].
+
+        Raises:
+            EvaluationError: a function or comparison fails on some input.
+        """
+        match node:
+            case Tokens():
+                return self.tokens
+            case Indices():
+                return self.indices
+            case Map(function, inner):
+                return self._map(function, _column(states, inner))
+            case SequenceMap(function, fst, snd):
+                return self._sequence_map(function, _column(states, fst), _column(states, snd))
+            case LinearSequenceMap(fst, snd, fst_factor, snd_factor):
+                linear = _Linear(fst_factor, snd_factor)
+                return self._sequence_map(linear, _column(states, fst), _column(states, snd))
+            case Select(keys, queries, predicate):
+                return self._select(predicate, _column(states, keys), _column(states, queries))
+            case SelectorAnd(fst, snd):
+                return _mask(states, fst) & _mask(states, snd)
+            case SelectorOr(fst, snd):
+                return _mask(states, fst) | _mask(states, snd)
+            case SelectorNot(inner):
+                return ~_mask(states, inner) & self._pairs
+            case SelectorWidth(selector):
+                widths = np.count_nonzero(_mask(states, selector), axis=2)
+                return Column(widths, tuple(range(self.valid.shape[1] + 1)))
+            case Aggregate(selector, sop, default):
+                return self._aggregate(_mask(states, selector), _column(states, sop), default)
+
+    def _map(self, function: Function, inner: Column) -> Column:
+        table, values, fails = unary_table(function, inner.values, _types(inner.values))
+        return self._checked(table[inner.codes], values, fails)
+
+    def _sequence_map(self, function: Function | _Linear, fst: Column, snd: Column) -> Column:
+        table, values, fails = binary_table(
+            function, fst.values, snd.values, _types(fst.values), _types(snd.values)
+        )
+        return self._checked(table[fst.codes, snd.codes], values, fails)
+
+    def _checked(self, codes: Codes, values: tuple[Entry, ...], fails: bool) -> Column:
+        if fails:
+            for code, value in enumerate(values):
+                if isinstance(value, Failure) and bool((self.valid & (codes == code)).any()):
+                    raise EvaluationError(value.reason)
+        return Column(codes, values, fails)
+
+    def _select(self, predicate: Predicate, keys: Column, queries: Column) -> Mask:
+        table, reasons = predicate_table(
+            predicate, keys.values, queries.values, _types(keys.values), _types(queries.values)
+        )
+        found = table[keys.codes[:, None, :], queries.codes[:, :, None]]
+        if reasons:
+            failed = (found == _FAILED) & self._pairs
+            if bool(failed.any()):
+                raise EvaluationError(reasons[0])
+        return (found == 1) & self._pairs
+
+    def _aggregate(self, selected: Mask, sop: Column, default: Value) -> Column:
+        count = np.count_nonzero(selected, axis=2)
+        width = selected.shape[2]
+        keys = np.broadcast_to(sop.codes[:, None, :], selected.shape)
+        # The one selected code, right where exactly one is selected.
+        single = np.where(selected, keys, 0).sum(axis=2)
+        several = count > 1
+        table = _Distinct(sop.values)
+        default_code = table.code(default)
+        codes = np.where(count == 1, single, default_code)
+        if bool(several.any()):
+            numbers, numeric = numeric_values(sop.values)
+            if not numeric.all() and bool((selected & ~numeric[keys])[several].any()):
+                raise EvaluationError(
+                    "an Aggregate that selects several values needs numbers to average; it met "
+                    f"{[v for v, n in zip(sop.values, numeric, strict=True) if not n]}"
+                )
+            total = np.zeros(count.shape)
+            for position in range(width):  # left to right, as Python's sum adds
+                addend = numbers[sop.codes[:, position]]
+                total += np.where(selected[:, :, position], addend[:, None], 0.0)
+            means, inverse = np.unique(total[several] / count[several], return_inverse=True)
+            mean_codes = np.array([table.code(float(mean)) for mean in means])
+            codes[several] = mean_codes[inverse]
+        return self._checked(codes, table.values(), sop.fails)
+
+
+def run(program: Program, inputs: Sequence[Sequence[Value]]) -> list[list[Value]]:
+    """Runs a program on a batch of inputs.
+
+    Args:
+        program: the program.
+        inputs: token sequences of any lengths of at least one.
+
+    Returns:
+        One output sequence an input.
+
+    Raises:
+        InputError: an input is empty.
+        EvaluationError: a function or comparison fails on some input.
+    """
+    if len(inputs) == 0:
+        return []
+    batch = Batch(inputs)
+    column = batch.evaluate(program)
+    return [batch.row(column, row) for row in range(len(batch))]
+
+
+def numeric_values(values: Iterable[Entry]) -> tuple[npt.NDArray[np.float64], Mask]:
+    """Values as floats (0 where not a number), and which of them are numbers."""
+    numeric = np.array([isinstance(v, (bool, int, float)) for v in values], dtype=np.bool_)
+    numbers = np.array(
+        [float(v) if isinstance(v, (bool, int, float)) else 0.0 for v in values], dtype=np.float64
+    )
+    return numbers, numeric
+
+
+@dataclass(frozen=True, slots=True)
+class _Linear:
+    fst_factor: int | float
+    snd_factor: int | float
+
+    def __call__(self, x: Value, y: Value) -> Value:
+        return self.fst_factor * x + self.snd_factor * y  # type: ignore[operator]
+
+
+class _Distinct:
+    """Numbers distinct values, told apart by type."""
+
+    def __init__(self, values: Iterable[Entry] = ()) -> None:
+        self._codes: dict[tuple[type, Entry], int] = {}
+        for value in values:
+            self.code(value)
+
+    def code(self, value: Entry) -> int:
+        return self._codes.setdefault((type(value), value), len(self._codes))
+
+    def values(self) -> tuple[Entry, ...]:
+        return tuple(value for _, value in self._codes)
+
+
+def _types(values: tuple[Entry, ...]) -> tuple[type, ...]:
+    """Cache keys need the types: (1,) and (True,) are equal as tuples."""
+    return tuple(map(type, values))
+
+
+def _apply(function: Function | Predicate | _Linear, *args: Entry) -> Entry:
+    for arg in args:
+        if isinstance(arg, Failure):
+            return arg
+    try:
+        return function(*args)  # type: ignore[arg-type]
+    except (TypeError, ArithmeticError, ValueError) as error:
+        shown = ", ".join(repr(arg) for arg in args)
+        return Failure(f"{function} fails on {shown}: {error}")
+
+
+@functools.lru_cache(maxsize=16384)
+def unary_table(
+    function: Function, values: tuple[Entry, ...], types: tuple[type, ...]
+) -> tuple[Codes, tuple[Entry, ...], bool]:
+    """A function's results on each value: code table, distinct results, whether any failed."""
+    out = _Distinct()
+    codes = np.array(
+        [out.code(None if v is None else _apply(function, v)) for v in values], dtype=np.int64
+    )
+    results = out.values()
+    return codes, results, any(isinstance(v, Failure) for v in results)
+
+
+@functools.lru_cache(maxsize=16384)
+def binary_table(
+    function: Function | _Linear,
+    fst: tuple[Entry, ...],
+    snd: tuple[Entry, ...],
+    fst_types: tuple[type, ...],
+    snd_types: tuple[type, ...],
+) -> tuple[Codes, tuple[Entry, ...], bool]:
+    """A function's results on each pair of values, as `unary_table`."""
+    out = _Distinct()
+    codes = np.array(
+        [
+            [out.code(None if x is None or y is None else _apply(function, x, y)) for y in snd]
+            for x in fst
+        ],
+        dtype=np.int64,
+    )
+    results = out.values()
+    return codes, results, any(isinstance(v, Failure) for v in results)
+
+
+_FAILED = 2
+
+
+@functools.lru_cache(maxsize=16384)
+def predicate_table(
+    predicate: Predicate,
+    keys: tuple[Entry, ...],
+    queries: tuple[Entry, ...],
+    key_types: tuple[type, ...],
+    query_types: tuple[type, ...],
+) -> tuple[npt.NDArray[np.int8], tuple[str, ...]]:
+    """A predicate on each pair [key, query]: 0, 1 or 2 for failed; and why it failed."""
+    table = np.zeros((len(keys), len(queries)), dtype=np.int8)
+    reasons: list[str] = []
+    for k, key in enumerate(keys):
+        for q, query in enumerate(queries):
+            if isinstance(predicate, Comparison) and (key is None or query is None):
+                result: Entry = Failure(
+                    f"{predicate!r} cannot compare None: a Select's keys and queries must "
+                    "always have a value"
+                )
+            else:
+                result = _apply(predicate, key, query)
+            if isinstance(result, Failure):
+                table[k, q] = _FAILED
+                reasons.append(result.reason)
+            else:
+                table[k, q] = bool(result)
+    return table, tuple(reasons)
+
+
+def _column(states: dict[Ref, Column | Mask], ref: Ref) -> Column:
+    state = states[ref]
+    assert isinstance(state, Column)
+    return state
+
+
+def _mask(states: dict[Ref, Column | Mask], ref: Ref) -> Mask:
+    state = states[ref]
+    assert not isinstance(state, Column)
+    return state
+
+
+def _require(value: Entry) -> Value:
+    assert not isinstance(value, Failure)
+    return value
