@@ -350,9 +350,7 @@ def _build_compare(
 
     def run(args: tuple[Value, ...]) -> Value:
         values = [part(args) for part in operands]
-        return all(
-            test(a, b) for test, a, b in zip(tests, values[:-1], values[1:], strict=True)
-        )
+        return all(test(a, b) for test, a, b in zip(tests, values[:-1], values[1:], strict=True))
 
     return run
 

@@ -248,12 +248,11 @@ def _parse_text(text: str, filename: str) -> Program:
         place.check_depth(module)
         return _Reader(place, module).read(module)
     except SyntaxError as error:
-        line, column = error.lineno, error.offset
         raise RaspSyntaxError(
             f"not Python: {error.msg}",
-            line=line,
-            column=max(column, 1) if column is not None else None,
-            text=place.line(line) if line else None,
+            line=error.lineno,
+            column=max(error.offset, 1) if error.offset is not None else None,
+            text=place.line(error.lineno) if error.lineno else None,
             filename=filename,
         ) from None
     except (RecursionError, MemoryError):
@@ -426,7 +425,7 @@ class _Reader:
     def _evaluate(self, node: ast.expr) -> _Meaning:
         match node:
             case ast.Constant(value=value):
-                return _Constant(self._require_value(node, value))
+                return _Constant(self.require_value(node, value))
             case ast.Name() | ast.Attribute():
                 return self._lookup(node)
             case ast.Lambda():
@@ -445,7 +444,12 @@ class _Reader:
                 )
                 raise self.place.error(node, f"this expression is not read: {fix}")
 
-    def _require_value(self, node: ast.expr, value: object) -> Value:
+    def require_value(self, node: ast.expr, value: object) -> Value:
+        """Checks that a literal is of a kind that positions may hold.
+
+        Raises:
+            RaspSyntaxError: it is not.
+        """
         if value is not None and not isinstance(value, (bool, int, float, str)):
             raise self.place.error(
                 node, f"a constant must be None, bool, int, float or str, not {value!r}"
@@ -875,13 +879,17 @@ class _Reader:
         self, place: ast.expr, word: str, fst: Ref, snd: Ref, simplify: bool = True
     ) -> _Expression:
         a, b = self.nodes[fst], self.nodes[snd]
-        if simplify and isinstance(a, Select) and isinstance(b, Select):
-            if a.keys == b.keys and a.queries == b.queries:
-                try:
-                    predicate = combine(a.predicate, b.predicate, word)
-                except ProgramError as error:
-                    raise self.place.error(place, str(error)) from None
-                return self._add(Select(a.keys, a.queries, predicate))
+        if (
+            simplify
+            and isinstance(a, Select)
+            and isinstance(b, Select)
+            and (a.keys, a.queries) == (b.keys, b.queries)
+        ):
+            try:
+                predicate = combine(a.predicate, b.predicate, word)
+            except ProgramError as error:
+                raise self.place.error(place, str(error)) from None
+            return self._add(Select(a.keys, a.queries, predicate))
         return self._add(SelectorAnd(fst, snd) if word == "and" else SelectorOr(fst, snd))
 
     def _not(self, place: ast.expr, inner: Ref, simplify: bool = True) -> _Expression:
@@ -1034,7 +1042,7 @@ class _Reader:
                 "constants are computed with + - * / // % and ** on numbers and + on strings "
                 f"only, not {ast.unparse(node)!r}",
             )
-        return _Constant(self._require_value(node, result))
+        return _Constant(self.require_value(node, result))
 
     # The end.
 
@@ -1067,7 +1075,7 @@ class _Binder(ast.NodeTransformer):
         return self.reader.capture(node)
 
     def visit_Constant(self, node: ast.Constant) -> ast.expr:
-        self.reader._require_value(node, node.value)
+        self.reader.require_value(node, node.value)
         return ast.Constant(node.value)
 
     def visit_Lambda(self, node: ast.Lambda) -> NoReturn:

@@ -1,0 +1,229 @@
+"""Which sampled programs count: the paper's final checks, and what Tracr can compile."""
+
+from __future__ import annotations
+
+import functools
+from random import Random
+
+import numpy as np
+import numpy.typing as npt
+
+from untracr.compile.canonical import paper_tokens
+from untracr.compile.layers import half_layers
+from untracr.compile.values import ValueSet, value_sets
+from untracr.errors import EvaluationError, ProgramError
+from untracr.rasp.domain import Domain
+from untracr.rasp.interpreter import Batch, Column, Mask, numeric_values
+from untracr.rasp.program import (
+    CATEGORICAL,
+    NUMERICAL,
+    TOKENS,
+    Aggregate,
+    LinearSequenceMap,
+    Map,
+    Node,
+    Program,
+    Ref,
+    Select,
+    SelectorWidth,
+    SequenceMap,
+)
+
+MIN_SPREAD = 0.5
+"""Least sum over positions of the output's standard deviation over full-length inputs."""
+
+SAMPLING_INPUTS = 18
+FINAL_INPUTS = 118
+_TEST_INPUT_SEED = "untracr test inputs"
+
+
+@functools.lru_cache(maxsize=8)
+def test_inputs(domain: Domain, count: int) -> Batch:
+    """A fixed batch of random inputs: half of them of full length, the others of any."""
+    rng = Random(_TEST_INPUT_SEED)
+    inputs = []
+    for number in range(count):
+        length = domain.max_seq_len
+        if number % 2:
+            length = 1 + int(rng.random() * domain.max_seq_len)
+        inputs.append([domain.vocab[int(rng.random() * len(domain.vocab))] for _ in range(length)])
+    return Batch(inputs)
+
+
+test_inputs.__test__ = False  # type: ignore[attr-defined]  # pytest must not collect it
+
+
+def acceptable(
+    program: Program,
+    domain: Domain,
+    *,
+    max_tokens: int | None = None,
+    max_weights: int | None = None,
+) -> bool:
+    """Whether a sampled program passes every final check.
+
+    It must run without error; give None for at most half of any output;
+    average only 0 and 1 numerically and move, not average, values
+    categorically; not be nearly constant; not be the identity; read `tokens`;
+    and compile with Tracr within the size limits.
+    """
+    if TOKENS not in program.reachable:
+        return False
+    batch = test_inputs(domain, FINAL_INPUTS)
+    try:
+        states = evaluate_all(program, batch)
+    except EvaluationError:
+        return False
+    output = states[program.output]
+    assert isinstance(output, Column)
+    return (
+        all(
+            _aggregates_well(node, states, ref, batch)
+            for ref, node in enumerate(program.nodes)
+            if isinstance(node, Aggregate)
+        )
+        and not mostly_none(output, batch)
+        and varies(output, batch)
+        and not _is_identity(output, batch)
+        and _fits(program, domain, max_tokens, max_weights)
+    )
+
+
+def evaluate_all(program: Program, batch: Batch) -> dict[Ref, Column | Mask]:
+    """The state of every node on a batch."""
+    states: dict[Ref, Column | Mask] = {}
+    for ref, node in enumerate(program.nodes):
+        states[ref] = batch.step(node, states)
+    return states
+
+
+def none_mask(column: Column) -> npt.NDArray[np.bool_]:
+    """Which codes of a column stand for None."""
+    return np.array([value is None for value in column.values], dtype=np.bool_)
+
+
+def mostly_none(column: Column, batch: Batch) -> bool:
+    """Whether on some input more than half of the values are None."""
+    none = none_mask(column)
+    if not none.any():
+        return False
+    missing = none[column.codes] & batch.valid
+    return bool((2 * np.count_nonzero(missing, axis=1) > batch.lengths).any())
+
+
+def moves_values(output: Column, values: Column, batch: Batch) -> bool:
+    """Whether every output is one of the same input's values, or None.
+
+    A categorical Aggregate that averages cannot be compiled.
+    """
+    same = np.array(
+        [[a is None or a == b for b in values.values] for a in output.values], dtype=np.bool_
+    )
+    found = same[output.codes[:, :, None], values.codes[:, None, :]]
+    found &= batch.valid[:, None, :]
+    return bool((found.any(axis=2) | ~batch.valid).all())
+
+
+def _aggregates_well(
+    node: Aggregate, states: dict[Ref, Column | Mask], ref: Ref, batch: Batch
+) -> bool:
+    values, output = states[node.sop], states[ref]
+    assert isinstance(values, Column)
+    assert isinstance(output, Column)
+    if node.encoding is CATEGORICAL:
+        return moves_values(output, values, batch)
+    used = {values.values[code] for code in np.unique(values.codes[batch.valid])}
+    return used <= {0, 1}
+
+
+def varies(column: Column, batch: Batch) -> bool:
+    """Whether outputs on full-length inputs spread enough; None counts as 0."""
+    numbers, _ = numeric_values(column.values)
+    full = batch.lengths == batch.valid.shape[1]
+    return float(numbers[column.codes[full]].std(axis=0).sum()) >= MIN_SPREAD
+
+
+def _is_identity(column: Column, batch: Batch) -> bool:
+    same = np.array(
+        [[a == b for b in batch.tokens.values] for a in column.values], dtype=np.bool_
+    )
+    return bool((same[column.codes, batch.tokens.codes] | ~batch.valid).all())
+
+
+def _fits(
+    program: Program, domain: Domain, max_tokens: int | None, max_weights: int | None
+) -> bool:
+    if max_tokens is not None and len(paper_tokens(program)) > max_tokens:
+        return False
+    try:
+        sets = value_sets(program, domain.vocab, domain.max_seq_len)
+    except ProgramError:
+        return False
+    sizes = model_sizes(program, sets, len(domain.vocab), domain.max_seq_len)
+    return sizes.values_fit and (max_weights is None or sizes.n_weights <= max_weights)
+
+
+class ModelSizes:
+    """Sizes of a compiled model, without compiling it.
+
+    Attributes:
+        values_fit: whether each head's values fit its key size; Tracr fails otherwise.
+        n_weights: how many numbers the model would hold.
+    """
+
+    def __init__(self, values_fit: bool, n_weights: int) -> None:
+        self.values_fit = values_fit
+        self.n_weights = n_weights
+
+
+def model_sizes(
+    program: Program, sets: dict[Ref, ValueSet], n_vocab: int, max_seq_len: int
+) -> ModelSizes:
+    """Counts residual dimensions, heads and neurons as Tracr allocates them."""
+
+    def dims(ref: Ref) -> int:
+        return len(sets[ref].ordered) if program.encoding(ref) is CATEGORICAL else 1
+
+    layers = half_layers(program)
+    n_layers = 1 + max(layers.values()) // 2
+    width = n_vocab + 2 + max_seq_len + sum(dims(ref) for ref in layers)
+    heads, neurons = [0] * n_layers, [0] * n_layers
+    d_head, d_value, uses_one = 1, 1, False
+    for ref, half_layer in layers.items():
+        node, layer = program.nodes[ref], half_layer // 2
+        if isinstance(node, (Aggregate, SelectorWidth)):
+            select = program.nodes[node.selector]
+            assert isinstance(select, Select)
+            heads[layer] += 1
+            d_head = max(d_head, dims(select.queries) + 2, dims(select.keys) + 1)
+            d_value = max(d_value, dims(ref) if isinstance(node, Aggregate) else 1)
+            uses_one = True
+        if isinstance(node, SelectorWidth):
+            width += 1
+            neurons[layer] += 2 * max_seq_len + 2
+        elif not isinstance(node, Aggregate):
+            count, one = _neurons(ref, node, program, sets)
+            neurons[layer] += count
+            uses_one |= one
+    width += uses_one
+    n_heads, d_mlp = max(1, *heads), max(1, *neurons)
+    embeddings = (n_vocab + 2 + max_seq_len + 1) * width
+    attention = 4 * width * n_heads * d_head + 3 * n_heads * d_head + width
+    mlp = 2 * width * d_mlp + d_mlp + width
+    return ModelSizes(d_value <= d_head, embeddings + n_layers * (attention + mlp))
+
+
+def _neurons(
+    ref: Ref, node: Node, program: Program, sets: dict[Ref, ValueSet]
+) -> tuple[int, bool]:
+    """Neurons of one MLP operation, and whether it reads the constant direction."""
+    match node:
+        case LinearSequenceMap():
+            return 4, False
+        case SequenceMap(_, fst, snd) if fst != snd:
+            return len(sets[fst].ordered) * len(sets[snd].ordered), True
+        case Map(_, inner) if program.encoding(inner) is NUMERICAL:
+            return max(1, 2 * len(sets[inner].ordered) - 1), True
+        case _:
+            is_categorical = program.encoding(ref) is CATEGORICAL
+            return (len(sets[ref].ordered) if is_categorical else 1), False
