@@ -161,9 +161,8 @@ class Batch:
                 return self._map(function, _column(states, inner))
             case SequenceMap(function, fst, snd):
                 return self._sequence_map(function, _column(states, fst), _column(states, snd))
-            case LinearSequenceMap(fst, snd, fst_factor, snd_factor):
-                linear = _Linear(fst_factor, snd_factor)
-                return self._sequence_map(linear, _column(states, fst), _column(states, snd))
+            case LinearSequenceMap(fst, snd):
+                return self._linear(node, _column(states, fst), _column(states, snd))
             case Select(keys, queries, predicate):
                 return self._select(predicate, _column(states, keys), _column(states, queries))
             case SelectorAnd(fst, snd):
@@ -188,6 +187,23 @@ class Batch:
         )
         return self._checked(table[fst.codes, snd.codes], values, fails)
 
+    def _linear(self, node: LinearSequenceMap, fst: Column, snd: Column) -> Column:
+        (x, x_numeric), (y, y_numeric) = numeric_values(fst.values), numeric_values(snd.values)
+        if not (_none_or(x_numeric, fst.values) and _none_or(y_numeric, snd.values)):
+            function = _Linear(node.fst_factor, node.snd_factor)
+            return self._sequence_map(function, fst, snd)
+        sums = node.fst_factor * x[fst.codes] + node.snd_factor * y[snd.codes]
+        found, codes = np.unique(sums, return_inverse=True)
+        codes = codes.reshape(sums.shape)
+        values: list[Value] = found.tolist()
+        if not any(isinstance(v, float) for v in (*fst.values, *snd.values, *_factors(node))):
+            values = [int(v) for v in found]
+        if not (x_numeric.all() and y_numeric.all()):
+            present = x_numeric[fst.codes] & y_numeric[snd.codes]
+            codes = np.where(present, codes, len(values))
+            values.append(None)
+        return Column(codes, tuple(values))
+
     def _checked(self, codes: Codes, values: tuple[Entry, ...], fails: bool) -> Column:
         if fails:
             for code, value in enumerate(values):
@@ -207,30 +223,42 @@ class Batch:
         return (found == 1) & self._pairs
 
     def _aggregate(self, selected: Mask, sop: Column, default: Value) -> Column:
-        count = np.count_nonzero(selected, axis=2)
-        width = selected.shape[2]
-        keys = np.broadcast_to(sop.codes[:, None, :], selected.shape)
-        # The one selected code, right where exactly one is selected.
-        single = np.where(selected, keys, 0).sum(axis=2)
+        numbers, numeric = numeric_values(sop.values)
+        weights = selected.astype(np.float64)
+        # One product counts what is selected and adds up its codes and numbers.
+        sums = weights @ np.stack([np.ones(sop.codes.shape), sop.codes, numbers[sop.codes]], axis=2)
+        count, single, total = sums[..., 0], sums[..., 1].astype(np.int64), sums[..., 2]
         several = count > 1
         table = _Distinct(sop.values)
-        default_code = table.code(default)
-        codes = np.where(count == 1, single, default_code)
+        codes = np.where(count == 1, single, table.code(default))
         if bool(several.any()):
-            numbers, numeric = numeric_values(sop.values)
-            if not numeric.all() and bool((selected & ~numeric[keys])[several].any()):
-                raise EvaluationError(
-                    "an Aggregate that selects several values needs numbers to average; it met "
-                    f"{[v for v, n in zip(sop.values, numeric, strict=True) if not n]}"
-                )
-            total = np.zeros(count.shape)
-            for position in range(width):  # left to right, as Python's sum adds
-                addend = numbers[sop.codes[:, position]]
-                total += np.where(selected[:, :, position], addend[:, None], 0.0)
+            if not numeric.all():
+                self._require_numbers(selected, several, sop, numeric)
+            if not (numbers % 1 == 0).all():
+                total = _sum_left_to_right(selected, numbers[sop.codes])
             means, inverse = np.unique(total[several] / count[several], return_inverse=True)
-            mean_codes = np.array([table.code(float(mean)) for mean in means])
-            codes[several] = mean_codes[inverse]
+            codes[several] = np.array([table.code(mean) for mean in means.tolist()])[inverse]
         return self._checked(codes, table.values(), sop.fails)
+
+    def _require_numbers(
+        self, selected: Mask, several: Mask, sop: Column, numeric: Mask
+    ) -> None:
+        keys = np.broadcast_to(sop.codes[:, None, :], selected.shape)
+        if bool((selected & ~numeric[keys])[several].any()):
+            raise EvaluationError(
+                "an Aggregate that selects several values needs numbers to average; it met "
+                f"{[v for v, n in zip(sop.values, numeric, strict=True) if not n]}"
+            )
+
+
+def _sum_left_to_right(
+    selected: Mask, numbers: npt.NDArray[np.float64]
+) -> npt.NDArray[np.float64]:
+    """Sums of the selected numbers in the order in which Python's ``sum`` adds them."""
+    total = np.zeros(selected.shape[:2])
+    for position in range(selected.shape[2]):
+        total += np.where(selected[:, :, position], numbers[:, position, None], 0.0)
+    return total
 
 
 def run(program: Program, inputs: Sequence[Sequence[Value]]) -> list[list[Value]]:
@@ -254,13 +282,12 @@ def run(program: Program, inputs: Sequence[Sequence[Value]]) -> list[list[Value]
     return [batch.row(column, row) for row in range(len(batch))]
 
 
-def numeric_values(values: Iterable[Entry]) -> tuple[npt.NDArray[np.float64], Mask]:
+@functools.lru_cache(maxsize=4096)
+def numeric_values(values: tuple[Entry, ...]) -> tuple[npt.NDArray[np.float64], Mask]:
     """Values as floats (0 where not a number), and which of them are numbers."""
-    numeric = np.array([isinstance(v, (bool, int, float)) for v in values], dtype=np.bool_)
-    numbers = np.array(
-        [float(v) if isinstance(v, (bool, int, float)) else 0.0 for v in values], dtype=np.float64
-    )
-    return numbers, numeric
+    numeric = [isinstance(v, (bool, int, float)) for v in values]
+    numbers = [float(v) if isinstance(v, (bool, int, float)) else 0.0 for v in values]
+    return np.array(numbers, dtype=np.float64), np.array(numeric, dtype=np.bool_)
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,6 +297,14 @@ class _Linear:
 
     def __call__(self, x: Value, y: Value) -> Value:
         return self.fst_factor * x + self.snd_factor * y  # type: ignore[operator]
+
+
+def _none_or(numeric: Mask, values: tuple[Entry, ...]) -> bool:
+    return all(n or v is None for n, v in zip(numeric.tolist(), values, strict=True))
+
+
+def _factors(node: LinearSequenceMap) -> tuple[int | float, int | float]:
+    return node.fst_factor, node.snd_factor
 
 
 class _Distinct:
@@ -339,6 +374,15 @@ def binary_table(
 
 _FAILED = 2
 
+_ARRAY_COMPARISONS: dict[Comparison, np.ufunc] = {
+    Comparison.EQ: np.equal,
+    Comparison.NEQ: np.not_equal,
+    Comparison.LT: np.less,
+    Comparison.LEQ: np.less_equal,
+    Comparison.GT: np.greater,
+    Comparison.GEQ: np.greater_equal,
+}
+
 
 @functools.lru_cache(maxsize=16384)
 def predicate_table(
@@ -349,6 +393,11 @@ def predicate_table(
     query_types: tuple[type, ...],
 ) -> tuple[npt.NDArray[np.int8], tuple[str, ...]]:
     """A predicate on each pair [key, query]: 0, 1 or 2 for failed; and why it failed."""
+    if isinstance(predicate, Comparison) and predicate in _ARRAY_COMPARISONS:
+        (k_numbers, k_numeric), (q_numbers, q_numeric) = map(numeric_values, (keys, queries))
+        if k_numeric.all() and q_numeric.all():
+            compare = _ARRAY_COMPARISONS[predicate]
+            return compare(k_numbers[:, None], q_numbers[None, :]).astype(np.int8), ()
     table = np.zeros((len(keys), len(queries)), dtype=np.int8)
     reasons: list[str] = []
     for k, key in enumerate(keys):

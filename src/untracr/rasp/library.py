@@ -95,7 +95,7 @@ from_target = Select(target_pos, indices, Comparison.EQ)
 
 def _balance(pair: str, suffix: str = "") -> str:
     """Source of the running balance of one pair of brackets, as fractions of the prefix."""
-    opening, closing = pair
+    opening, closing = pair[0], pair[1]
     return f"""\
 bools_open{suffix} = numerical(tokens == "{opening}")
 prevs_open{suffix} = Select(indices, indices, Comparison.LEQ)

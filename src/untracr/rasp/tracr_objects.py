@@ -457,6 +457,8 @@ def _formulas(domains: Sequence[Sequence[Value]]) -> Iterator[Formula]:
             yield formula(text, 2)
         for symbol in ("==", "!=", ">", "<", ">=", "<="):
             yield formula(f"x {symbol} y", 2)
+        for number in range(2, 11):
+            yield formula(f"x + y / {number}", 2)
         return
     for text in ("x", "x + 1", "x - 1", "x * 2", "not x", "int(x)", "x + 0.5", "-1 * x"):
         yield formula(text)

@@ -116,12 +116,29 @@ def moves_values(output: Column, values: Column, batch: Batch) -> bool:
 
     A categorical Aggregate that averages cannot be compiled.
     """
-    same = np.array(
-        [[a is None or a == b for b in values.values] for a in output.values], dtype=np.bool_
-    )
-    found = same[output.codes[:, :, None], values.codes[:, None, :]]
-    found &= batch.valid[:, None, :]
-    return bool((found.any(axis=2) | ~batch.valid).all())
+    ids: dict[object, int] = {}
+    inputs = np.array([ids.setdefault(value, len(ids)) for value in values.values])
+    outputs = np.array([_NONE if v is None else ids.get(v, _NEW) for v in output.values])
+    wanted = outputs[output.codes][:, :, None]
+    found = (wanted == inputs[values.codes][:, None, :]) & batch.valid[:, None, :]
+    fine = found.any(axis=2) | (wanted[:, :, 0] == _NONE) | ~batch.valid
+    return bool(fine.all())
+
+
+_NEW, _NONE = -1, -2
+
+
+def would_move(selected: Mask, values: Column, batch: Batch) -> bool:
+    """Whether aggregating ``values`` would only move them: `moves_values`, before evaluating."""
+    numbers, numeric = numeric_values(values.values)
+    if not numeric.all():
+        return True  # not decided here
+    here = numbers[values.codes]
+    weights = selected.astype(np.float64)
+    count = weights.sum(axis=2)
+    mean = (weights @ here[:, :, None])[:, :, 0] / np.maximum(count, 1.0)
+    found = (mean[:, :, None] == here[:, None, :]) & batch.valid[:, None, :]
+    return bool((found.any(axis=2) | (count == 0)).all())
 
 
 def _aggregates_well(

@@ -1,0 +1,62 @@
+"""The list of named programs."""
+
+from __future__ import annotations
+
+import pytest
+
+from untracr.errors import UsageError
+from untracr.rasp.library import LIBRARY, NamedProgram, named_program
+from untracr.rasp.tracr_objects import to_tracr
+
+each = pytest.mark.parametrize("named", LIBRARY, ids=lambda named: named.name)
+
+
+@each
+def test_programs_parse_and_are_described(named: NamedProgram) -> None:
+    """Every program parses, is described in a sentence and has examples of its domain."""
+    assert named.program.length >= 1
+    assert named.description.endswith(".")
+    assert named.examples
+    for tokens, output in named.examples:
+        named.domain.require(tokens)
+        assert len(output) == len(tokens)
+
+
+@each
+def test_examples_hold_under_tracr(named: NamedProgram) -> None:
+    """Every example's output is what Tracr's evaluation of the program gives."""
+    pytest.importorskip("tracr.rasp.rasp", reason="Tracr is not installed")
+    sop = to_tracr(named.program)
+    for tokens, output in named.examples:
+        assert tuple(sop(list(tokens))) == output
+
+
+@each
+def test_causal_programs_mean_the_same_under_causal_evaluation(named: NamedProgram) -> None:
+    """A program marked causal gives its examples' outputs under causal evaluation too."""
+    if not named.causal:
+        pytest.skip("not a causal program")
+    evaluation = pytest.importorskip("tracr.rasp.causal_eval", reason="Tracr is not installed")
+    sop = to_tracr(named.program)
+    for tokens, output in named.examples:
+        assert tuple(evaluation.evaluate(sop, list(tokens))) == output
+
+
+def test_names_are_unique() -> None:
+    """No two programs have one name."""
+    names = [named.name for named in LIBRARY]
+    assert len(set(names)) == len(names)
+    assert all(name.isidentifier() for name in names)
+
+
+def test_programs_are_found_by_name() -> None:
+    """named_program finds each program, and suggests one for a misspelt name."""
+    assert all(named_program(named.name) is named for named in LIBRARY)
+    with pytest.raises(UsageError, match="Did you mean 'reverse'"):
+        named_program("revers")
+
+
+def test_parsing_is_kept() -> None:
+    """The parsed program is made once."""
+    named = named_program("hist")
+    assert named.program is named.program
