@@ -44,6 +44,7 @@ from untracr.sample.acceptance import (
     moves_values,
     none_mask,
     test_inputs,
+    would_move,
 )
 from untracr.sample.pools import (
     FACTORS,
@@ -229,13 +230,9 @@ def _draw(rng: Random, kind: Kind, scope: _Scope, batch: Batch) -> Drawn | None:
             case "linear_sequence_map":
                 return _draw_linear(rng, scope, batch)
             case "numerical_aggregate":
-                return _draw_aggregate(rng, scope, batch, numerical=True)
+                return _draw_aggregate(rng, scope, batch)
             case "categorical_aggregate":
-                for _ in range(AGGREGATE_TRIES):
-                    drawn = _draw_aggregate(rng, scope, batch, numerical=False)
-                    if drawn is None or _moves(drawn, scope, batch):
-                        return drawn
-                return None
+                return _draw_moving_aggregate(rng, scope, batch)
             case "selector_width":
                 return _draw_width(rng, scope, batch)
     except EvaluationError:
@@ -276,28 +273,37 @@ def _draw_select(rng: Random, scope: _Scope) -> Select | None:
     return Select(keys, queries, _pick(rng, PREDICATES))
 
 
-def _draw_aggregate(rng: Random, scope: _Scope, batch: Batch, *, numerical: bool) -> Drawn | None:
+def _draw_aggregate(rng: Random, scope: _Scope, batch: Batch) -> Drawn | None:
     select = _draw_select(rng, scope)
-    sop = scope.choose(rng, "bool" if numerical else "categorical", without_none=True)
+    sop = scope.choose(rng, "bool", without_none=True)
     if select is None or sop is None:
         return None
     selected = batch.step(select, scope.states)
     ref = len(scope.builder.nodes)
-    if numerical:
-        node = Aggregate(ref, sop, 0, NUMERICAL)
-    else:
+    node = Aggregate(ref, sop, 0, NUMERICAL)
+    state = batch.step(node, {sop: scope.states[sop], ref: selected})
+    return [select, node], "freq", [selected, state]
+
+
+def _draw_moving_aggregate(rng: Random, scope: _Scope, batch: Batch) -> Drawn | None:
+    """A categorical Aggregate that moves values and never averages different ones."""
+    for _ in range(AGGREGATE_TRIES):
+        select = _draw_select(rng, scope)
+        sop = scope.choose(rng, "categorical", without_none=True)
+        if select is None or sop is None:
+            return None
+        selected, values = batch.step(select, scope.states), scope.states[sop]
+        assert isinstance(values, Column)
+        assert not isinstance(selected, Column)
+        if not would_move(selected, values, batch):
+            continue
+        ref = len(scope.builder.nodes)
         node = Aggregate(ref, sop, None, CATEGORICAL)
-    state = batch.step(node, {**scope.states, ref: selected})
-    return [select, node], "freq" if numerical else "categorical", [selected, state]
-
-
-def _moves(drawn: Drawn, scope: _Scope, batch: Batch) -> bool:
-    node, output = drawn[0][-1], drawn[2][-1]
-    assert isinstance(node, Aggregate)
-    values = scope.states[node.sop]
-    assert isinstance(values, Column)
-    assert isinstance(output, Column)
-    return moves_values(output, values, batch)
+        state = batch.step(node, {sop: values, ref: selected})
+        assert isinstance(state, Column)
+        if moves_values(state, values, batch):
+            return [select, node], "categorical", [selected, state]
+    return None
 
 
 def _draw_width(rng: Random, scope: _Scope, batch: Batch) -> Drawn | None:

@@ -40,7 +40,7 @@ import safetensors.numpy
 
 from untracr.errors import ModelFileError, UsageError, did_you_mean
 from untracr.transformer.haiku import haiku_params, transformer_from_haiku
-from untracr.transformer.transformer import ARRAY_NAMES, Array, Transformer
+from untracr.transformer.transformer import Array, Transformer
 
 FORMAT_VERSION = 1
 DOCUMENT_KEY = "untracr"
@@ -160,7 +160,8 @@ def _reader(data: bytes) -> _Reader:
 
 
 def _looks_like_safetensors(data: bytes) -> bool:
-    return data[8:9] == b"{" and not data[:8].lstrip().startswith((b"{", b"["))
+    """Eight bytes of header length, which text never looks like, then JSON."""
+    return data[8:9] == b"{" and (b"\0" in data[:8] or not data[:8].isascii())
 
 
 _PICKLE = re.compile(rb"\x80[\x02-\x05]|\([dlt]p?\d*\n?|c[\w.]+\n[\w.]+\n|[\]}]q|\]\.|\}\.")
@@ -303,7 +304,10 @@ def _document(transformer: Transformer, metadata: dict[str, object]) -> str:
     }
     for name, value in content.items():
         _require_json(value, name)
-    return json.dumps(content, allow_nan=False, sort_keys=True)
+    try:
+        return json.dumps(content, allow_nan=False, sort_keys=True)
+    except ValueError as error:  # an integer of thousands of digits
+        raise UsageError(f"metadata must be JSON: {error}") from error
 
 
 def _require_json(value: object, place: str, depth: int = 0) -> None:
@@ -493,9 +497,7 @@ def _safetensors_tensors(data: bytes, names: set[str]) -> dict[str, Array]:
         entries = safetensors.deserialize(data)
     except safetensors.SafetensorError as error:
         raise ModelFileError(f"the file is damaged: {error}") from error
-    return {
-        name: _float32(name, _decoded(name, entry)) for name, entry in entries if name in names
-    }
+    return {name: _float32(name, _decoded(name, entry)) for name, entry in entries if name in names}
 
 
 def _decoded(name: str, entry: Mapping[str, Any]) -> npt.NDArray[Any]:
@@ -632,7 +634,10 @@ def _require_npz(infos: list[zipfile.ZipInfo]) -> None:
                 f"an npz file is a zip archive of .npy files; this one holds "
                 f"{_shown(info.filename)}"
             )
-        if info.flag_bits & 1 or info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        if info.flag_bits & 1 or info.compress_type not in (
+            zipfile.ZIP_STORED,
+            zipfile.ZIP_DEFLATED,
+        ):
             raise ModelFileError(
                 f"an npz file is stored or deflated; {_shown(info.filename)} is encrypted or "
                 "packed in another way"
