@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
 from untracr.rasp.functions import Comparison, Formula, Function, Predicate, Table, Value, formula
@@ -25,6 +26,9 @@ from untracr.rasp.program import (
     SelectorWidth,
     SequenceMap,
 )
+
+RELAXED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+"""Property tests here are judged by their outcome, not by their speed."""
 
 UNARY = (
     "x",
@@ -56,7 +60,7 @@ values: st.SearchStrategy[Value] = st.one_of(
     st.booleans(),
     st.integers(-3, 9),
     st.floats(-2, 2, allow_nan=False, allow_subnormal=False),
-    st.text(max_size=3),
+    st.text(alphabet="ab'\"\\ \n\0é{}\ud800", max_size=3),
 )
 
 factors: st.SearchStrategy[int | float] = st.one_of(
@@ -90,7 +94,7 @@ predicates: st.SearchStrategy[Predicate] = st.one_of(
 labels: st.SearchStrategy[str | None] = st.one_of(
     st.none(),
     st.sampled_from(["hist", "sop_00", "rasp", "tokens_", "lambda", "Map", "opp_idx-1", "1st"]),
-    st.text(min_size=1, max_size=4),
+    st.text(alphabet="ab_1- éﬁ\n", min_size=1, max_size=4),
 )
 
 

@@ -32,10 +32,21 @@ def test_examples_hold_under_tracr(named: NamedProgram) -> None:
 
 
 @each
+def test_sources_run_as_they_stand_under_tracr(named: NamedProgram) -> None:
+    """The source text itself, run by Python with Tracr's names, gives the examples' outputs."""
+    rasp = pytest.importorskip("tracr.rasp.rasp", reason="Tracr is not installed")
+    namespace = dict(vars(rasp))
+    exec(named.source, namespace)
+    last = named.source.splitlines()[-1].split(" = ")[0]
+    for tokens, output in named.examples:
+        assert tuple(namespace[last](list(tokens))) == output
+
+
+@pytest.mark.parametrize(
+    "named", [named for named in LIBRARY if named.causal], ids=lambda named: named.name
+)
 def test_causal_programs_mean_the_same_under_causal_evaluation(named: NamedProgram) -> None:
     """A program marked causal gives its examples' outputs under causal evaluation too."""
-    if not named.causal:
-        pytest.skip("not a causal program")
     evaluation = pytest.importorskip("tracr.rasp.causal_eval", reason="Tracr is not installed")
     sop = to_tracr(named.program)
     for tokens, output in named.examples:

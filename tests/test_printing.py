@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 from hypothesis import given, settings
-from strategies import programs
-from test_parsing import real_programs
 
+from strategies import RELAXED, programs
+from test_parsing import real_programs
 from untracr.errors import ProgramError
 from untracr.rasp.functions import Value, formula
 from untracr.rasp.library import LIBRARY
@@ -21,6 +21,7 @@ from untracr.rasp.program import (
     TOKENS,
     Indices,
     Map,
+    Node,
     Program,
     Tokens,
 )
@@ -39,11 +40,11 @@ def run_printed(text: str) -> Any:
 
 
 def outcome(sop: Any, tokens: Sequence[Value]) -> object:
-    """The output on one input, or the kind of error."""
+    """The output on one input, or that there is none."""
     try:
         return list(map(repr, sop(list(tokens))))
-    except Exception as error:
-        return type(error).__name__
+    except Exception:
+        return "fails"
 
 
 def test_real_programs_round_trip() -> None:
@@ -63,12 +64,18 @@ def test_library_round_trips(named: Any) -> None:
     assert again.labels == named.program.labels
 
 
+@RELAXED
 @given(programs())
 def test_random_programs_round_trip(program: Program) -> None:
     """Any program is the same after printing and reading."""
-    assert parse(print_program(program)) == program
+    again = parse(print_program(program))
+    assert again == program
+    for before, after in zip(program.labels, again.labels, strict=True):
+        kept = before.isascii() and before.isidentifier() and before not in ("rasp", "lambda")
+        assert after == before or not kept
 
 
+@RELAXED
 @given(programs())
 def test_printing_is_stable(program: Program) -> None:
     """What was read from printed text prints as the same text."""
@@ -76,8 +83,8 @@ def test_printing_is_stable(program: Program) -> None:
     assert print_program(parse(text)) == text
 
 
+@settings(RELAXED, max_examples=60)
 @given(programs())
-@settings(max_examples=60, deadline=None)
 def test_printed_source_runs_under_tracr(program: Program) -> None:
     """Printed text run by Python computes under Tracr what the live objects compute."""
     printed, live = run_printed(print_program(program)), to_tracr(program)
@@ -117,7 +124,7 @@ n = rasp.numerical(rasp.LinearSequenceMap(m, a, 1, -0.5))
 def test_labels_become_identifiers() -> None:
     """Labels that are no distinct identifiers are changed until they are; others stay."""
     step = Map(formula("x + 1"), TOKENS)
-    nodes = (
+    nodes: tuple[Node, ...] = (
         Tokens(),
         Indices(),
         step,

@@ -15,7 +15,9 @@ Messages state the rule, then the value, then the place, then what to do.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
 
 
 class UntracrError(Exception):
@@ -59,6 +61,48 @@ class RaspSyntaxError(ProgramError):
             if column is not None:
                 shown += "\n    " + " " * (column - 1) + "^"
         super().__init__(shown)
+
+
+Severity = Literal["error", "warning"]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One rule that a program breaks.
+
+    Attributes:
+        expression: the expression at fault, as printed source.
+        rule: the rule, and what breaks it.
+        fix: what to do.
+        severity: "error" when the weights do not mean what the program says, or
+            cannot be made; "warning" when they do, but differ from what Tracr
+            does or from what one may expect.
+        ref: the expression's node, None when the problem is elsewhere.
+    """
+
+    expression: str
+    rule: str
+    fix: str
+    severity: Severity = "error"
+    ref: int | None = None
+
+    def __str__(self) -> str:
+        return f"{self.severity}: {self.expression}\n    {self.rule}\n    fix: {self.fix}"
+
+
+class CheckFailed(ProgramError):
+    """A program that breaks the compiler's rules.
+
+    Attributes:
+        problems: all that was found, warnings included.
+    """
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        self.problems = tuple(problems)
+        errors = sum(problem.severity == "error" for problem in self.problems)
+        count = "1 problem" if errors == 1 else f"{errors} problems"
+        blocks = "\n".join(str(problem) for problem in self.problems)
+        super().__init__(f"the program cannot be compiled faithfully: {count}\n{blocks}")
 
 
 class EvaluationError(ProgramError):

@@ -9,6 +9,7 @@ ANDs for SequenceMap, and staircases of ReLU pairs for functions of a number.
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import NotRequired, TypedDict
@@ -131,9 +132,7 @@ def attention_head(
         np.concatenate([key_columns, [before]]),
         np.ones(len(key_rows)),
     )
-    logits = COLDNESS * _predicate_logits(
-        predicate, keys, queries, _types(keys), _types(queries)
-    )
+    logits = COLDNESS * _predicate_logits(predicate, keys, queries, _types(keys), _types(queries))
     k, q = np.nonzero(logits)
     query_entries = (
         np.concatenate([query_dims[q], [one_dim]]),
@@ -243,7 +242,7 @@ def staircase(
     if not results:
         raise ProgramError(f"{label}: {function} gives no value on any of {list(inputs.ordered)}")
     steps = len(points) - 1
-    thresholds = np.array([(a + b) / 2 for a, b in zip(points[:-1], points[1:], strict=True)])
+    thresholds = np.array([(a + b) / 2 for a, b in itertools.pairwise(points)])
     up, down = 2 * np.arange(steps), 2 * np.arange(steps) + 1
     read = Entries()
     read.add(input_dim, np.arange(2 * steps), float(exactness))
@@ -304,9 +303,7 @@ def pairwise_and(
     n, m = len(fst.ordered), len(snd.ordered)
     count = n * m
     each = np.arange(count)
-    rows = np.concatenate(
-        [np.repeat(fst_dims, m), np.tile(snd_dims, n), np.full(count, one_dim)]
-    )
+    rows = np.concatenate([np.repeat(fst_dims, m), np.tile(snd_dims, n), np.full(count, one_dim)])
     values = np.ones(3 * count)
     values[2 * count :] = -1.0
     codes, results = _pair_results(

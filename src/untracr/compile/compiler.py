@@ -72,6 +72,7 @@ class Compiled:
         residual: the residual basis.
         token_values: the value of each row of W_E, BOS and PAD included.
         value_sets: the values each SOp can take.
+        bos_id: the row of W_E that stands for BOS.
     """
 
     transformer: Transformer
@@ -79,6 +80,7 @@ class Compiled:
     residual: Residual
     token_values: tuple[Value, ...]
     value_sets: dict[Ref, ValueSet]
+    bos_id: int
 
 
 def compile_program(
@@ -116,7 +118,7 @@ def compile_program(
     for ref, half_layer in layers.items():
         assembly.place(ref, half_layer)
     transformer, node_map = assembly.finish(layers, token_values, max_seq_len, causal)
-    return Compiled(transformer, node_map, residual, token_values, sets)
+    return Compiled(transformer, node_map, residual, token_values, sets, token_values.index(bos))
 
 
 def sets_tokens(vocab: Iterable[Value]) -> tuple[Value, ...]:
@@ -227,7 +229,8 @@ class _Assembly:
         auxiliary = self.residual.dim(attention_output_label(label))
         head = self._head(selector, 1.0, np.array([self.bos_dim]), np.array([auxiliary]))
         self.heads.setdefault(layer, []).append((ref, head))
-        widths = ValueSet.of({1 / (width + 1) for width in self.sets[ref].unordered})
+        counts = [width for width in self.sets[ref].unordered if isinstance(width, int)]
+        widths = ValueSet.of({1 / (width + 1) for width in counts})
         runs = blocks.staircase(
             _WIDTH, label, widths, auxiliary, self.residual.dim(ONE), **self._target(ref)
         )
@@ -349,7 +352,7 @@ class _Assembly:
 
         Tracr shares one neuron between the SelectorWidths of a layer and adds
         up its input once for each: with two of them BOS is corrected twice
-        over. We write the same weights; `untracr.rasp.checks` reports it.
+        over. We write the same weights; `untracr.compile.checks` reports it.
         """
         rows: list[int] = []
         for ref in widths:

@@ -65,9 +65,7 @@ def half_layers(program: Program) -> dict[Ref, int]:
         for ref in refs:
             level_of[ref] = level
     ordered = sorted(operations, key=lambda ref: level_of[ref])
-    return {
-        ref: 2 * (level_of[ref] - 1) + (not _uses_attention(program, ref)) for ref in ordered
-    }
+    return {ref: 2 * (level_of[ref] - 1) + (not _uses_attention(program, ref)) for ref in ordered}
 
 
 def _uses_attention(program: Program, ref: Ref) -> bool:

@@ -14,17 +14,16 @@ from dataclasses import dataclass
 from untracr.errors import ProgramError
 from untracr.rasp.functions import Function, Value
 from untracr.rasp.program import (
+    NUMERICAL,
     Aggregate,
     Indices,
     LinearSequenceMap,
     Map,
-    Node,
     Program,
     Ref,
     SelectorWidth,
     SequenceMap,
     Tokens,
-    NUMERICAL,
 )
 
 Types = tuple[type, ...]
@@ -65,13 +64,19 @@ def value_sets(program: Program, vocab: Iterable[Value], max_seq_len: int) -> di
     sets: dict[Ref, ValueSet] = {}
     tokens = vocab if isinstance(vocab, (set, frozenset)) else set(vocab)
     for ref in program.sops:
-        sets[ref] = _value_set(program, ref, sets, set(tokens), max_seq_len)
+        sets[ref] = node_values(program, ref, sets, set(tokens), max_seq_len)
     return sets
 
 
-def _value_set(
+def node_values(
     program: Program, ref: Ref, sets: dict[Ref, ValueSet], vocab: set[Value], max_seq_len: int
 ) -> ValueSet:
+    """The values of one SOp, given those of the SOps that it reads.
+
+    Raises:
+        ProgramError: a function fails, or a numerical Aggregate averages values
+            other than 0 and 1.
+    """
     node = program.nodes[ref]
     match node:
         case Tokens():

@@ -25,6 +25,7 @@ import os
 import re
 import secrets
 import stat
+import struct
 import warnings
 import zipfile
 import zlib
@@ -339,7 +340,11 @@ def _parse_document(text: str) -> dict[str, Any]:
             f"format version {FORMAT_VERSION} is read; the file has {version!r:.60}. "
             "A newer untracr may read it"
         )
-    kinds = {"causal": bool, "output_values": (list, type(None)), "metadata": dict}
+    kinds: dict[str, type | tuple[type, ...]] = {
+        "causal": bool,
+        "output_values": (list, type(None)),
+        "metadata": dict,
+    }
     unknown = sorted(content.keys() - kinds.keys() - {"format_version"})
     if unknown:
         raise ModelFileError(f"the entry {DOCUMENT_KEY!r} has an unknown key {_shown(unknown[0])}")
@@ -458,7 +463,7 @@ def _safetensors_header(data: bytes) -> dict[str, Any]:
     end = 0
     for name, entry in header.items():
         if name != "__metadata__":
-            offsets = entry.get("data_offsets") if isinstance(entry, dict) else None
+            offsets: Any = entry.get("data_offsets") if isinstance(entry, dict) else None
             if not _are_sizes(offsets) or len(offsets) != 2:
                 raise ModelFileError(f"the header's entry {_shown(name)} has no valid data_offsets")
             end = max(end, offsets[1])
@@ -494,7 +499,7 @@ def _declared_shape(name: str, entry: dict[str, Any]) -> tuple[int, ...]:
 
 def _safetensors_tensors(data: bytes, names: set[str]) -> dict[str, Array]:
     try:
-        entries = safetensors.deserialize(data)
+        entries = safetensors.deserialize(data)  # type: ignore[no-untyped-call]
     except safetensors.SafetensorError as error:
         raise ModelFileError(f"the file is damaged: {error}") from error
     return {name: _float32(name, _decoded(name, entry)) for name, entry in entries if name in names}
@@ -513,7 +518,8 @@ def _decoded(name: str, entry: Mapping[str, Any]) -> npt.NDArray[Any]:
 
 def _lens_axes(layers: int) -> dict[str, tuple[str, ...]]:
     """The axes of every required tensor, by its name in the file."""
-    axes = dict(_LENS_EMBED.values())
+    axes: dict[str, tuple[str, ...]] = {}
+    axes.update(_LENS_EMBED.values())
     for layer in range(layers):
         for name, wanted in _LENS_LAYER.values():
             axes[f"blocks.{layer}.{name}"] = tuple(
@@ -536,7 +542,7 @@ def _from_lens(tensors: dict[str, Array], layers: int, sizes: _Sizes) -> Transfo
                 size = sizes.largest(label[:-1])
                 slices = [_padded(array, axis, size) for array in slices]
         arrays[ours] = np.stack(slices)
-    return Transformer(**arrays, W_U=tensors.get(_LENS_UNEMBED[0]))
+    return Transformer(**arrays, W_U=tensors.get(_LENS_UNEMBED[0]))  # type: ignore[arg-type]
 
 
 # Reading: npz
@@ -582,7 +588,7 @@ def _read_npz(data: bytes) -> tuple[Transformer, dict[str, object]]:
     unembed = weights.pop("unembed", None)
     document = _npz_document(entries)
     transformer = transformer_from_haiku(
-        _nested(weights),
+        weights,
         _num_heads(entries.get("num_heads"), all_heads),
         causal=bool(document.get("causal", False)),
     )
@@ -600,12 +606,17 @@ def _haiku_axes(layers: int) -> dict[str, tuple[str, ...]]:
     return axes
 
 
-def _nested(weights: dict[str, Array]) -> dict[str, dict[str, Array]]:
-    params: dict[str, dict[str, Array]] = {}
-    for name, array in weights.items():
-        module, _, leaf = name.rpartition("/")
-        params.setdefault(module, {})[leaf] = array
-    return params
+# What `zipfile` raises on damaged archives, by experiment: offsets may be negative or huge.
+_ZIP_ERRORS = (
+    zipfile.BadZipFile,
+    zlib.error,
+    struct.error,
+    EOFError,
+    OSError,
+    OverflowError,
+    RuntimeError,
+    ValueError,
+)
 
 
 def _npz_entries(data: bytes) -> dict[str, npt.NDArray[Any]]:
@@ -617,7 +628,7 @@ def _npz_entries(data: bytes) -> dict[str, npt.NDArray[Any]]:
                 info.filename.removesuffix(".npy"): _npy(info.filename, _unpacked(archive, info))
                 for info in infos
             }
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
+    except _ZIP_ERRORS as error:
         raise ModelFileError(f"the zip archive is cut short or damaged: {error}") from error
 
 
@@ -667,7 +678,7 @@ def _npy(name: str, data: bytes) -> npt.NDArray[Any]:
                 shape, fortran, dtype = np.lib.format.read_array_header_2_0(stream)
             else:
                 raise ModelFileError(f"{_shown(name)} has npy version {version}; 1 and 2 are read")
-    except (ValueError, TypeError, SyntaxError, RecursionError) as error:
+    except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError) as error:
         raise ModelFileError(f"{_shown(name)} is not a .npy file: {error}") from error
     if dtype.hasobject:
         raise ModelFileError(f"{_shown(name)} holds Python objects as a pickle; {NO_PICKLE}")

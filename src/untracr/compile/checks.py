@@ -1,0 +1,362 @@
+"""Everything wrong with a program at once.
+
+There are two kinds of checks.
+
+* Static rules look at the program and the values its SOps can take. An error
+  among them means that there are no weights for the program at all.
+* The behavioural check (`untracr.compile.verification`) runs program and
+  weights on the inputs of the domain. An error means that an output is wrong on
+  some input; a value that is wrong on the way but shows in no output is a
+  warning.
+
+`check` does both.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from untracr.compile.compiler import BOS, PAD, compile_program
+from untracr.compile.layers import half_layers
+from untracr.compile.lowering import lower_selectors
+from untracr.compile.values import ValueSet, node_values
+from untracr.compile.verification import shown, verify
+from untracr.errors import CheckFailed, InputError, Problem, ProgramError, Severity
+from untracr.rasp.domain import Domain
+from untracr.rasp.functions import Function, Predicate, Value
+from untracr.rasp.program import (
+    CATEGORICAL,
+    INDICES,
+    NUMERICAL,
+    SELECTOR_TYPES,
+    TOKENS,
+    Aggregate,
+    Indices,
+    LinearSequenceMap,
+    Map,
+    Program,
+    Ref,
+    Select,
+    SelectorWidth,
+    SequenceMap,
+    Tokens,
+    children,
+)
+
+__all__ = ["CheckFailed", "Problem", "check", "static_problems"]
+
+
+def check(
+    program: Program, vocab: Iterable[Value], max_seq_len: int, *, strict: bool = True
+) -> tuple[Problem, ...]:
+    """Lists all that is wrong with a program.
+
+    Args:
+        program: the program; composite selectors are welcome.
+        vocab: the tokens.
+        max_seq_len: the longest input.
+        strict: also run program and weights against each other, if the static
+            rules leave something to run.
+
+    Returns:
+        Errors first, each kind in node order; empty when all is well.
+    """
+    tokens = tuple(vocab)
+    problems = static_problems(program, tokens, max_seq_len)
+    if strict and not any(problem.severity == "error" for problem in problems):
+        domain = Domain(tokens, max_seq_len)
+        try:
+            lowered = lower_selectors(program, tokens, max_seq_len)
+            compiled = compile_program(lowered, tokens, max_seq_len)
+        except ProgramError as error:
+            problems.append(
+                Problem(
+                    shown(program, program.output), str(error), "change the expression it names"
+                )
+            )
+        else:
+            problems += verify(lowered, compiled, domain).problems
+    return tuple(sorted(problems, key=lambda problem: problem.severity))
+
+
+# Static rules
+
+
+def static_problems(
+    program: Program,
+    vocab: Iterable[Value],
+    max_seq_len: int,
+    *,
+    bos: Value = BOS,
+    pad: Value = PAD,
+) -> list[Problem]:
+    """Lists the static rules that a program breaks, node by node."""
+    tokens = tuple(vocab)
+    found = _Static(program)
+    _check_domain(found, tokens, max_seq_len, bos, pad)
+    if found.problems:
+        return found.problems
+    _check_whole(found)
+    unordered = vocab if isinstance(vocab, (set, frozenset)) else set(tokens)
+    for ref in sorted(program.reachable):
+        _check_encodings(found, ref)
+    _check_values(found, set(unordered), max_seq_len)
+    _check_layers(found)
+    return found.problems
+
+
+@dataclass
+class _Static:
+    program: Program
+    problems: list[Problem] = field(default_factory=list)
+
+    def add(self, ref: Ref | None, rule: str, fix: str, severity: Severity = "error") -> None:
+        expression = "the domain" if ref is None else shown(self.program, ref)
+        self.problems.append(Problem(expression, rule, fix, severity, ref))
+
+
+def _check_domain(
+    found: _Static, tokens: tuple[Value, ...], max_seq_len: int, bos: Value, pad: Value
+) -> None:
+    for name, what in ((bos, "BOS"), (pad, "PAD")):
+        if name in tokens:
+            found.add(
+                None,
+                f"the vocabulary must not hold the compiler's {what} token {name!r}",
+                f"rename the token, or pass another compiler_{what.lower()}",
+            )
+    if bos == pad:
+        found.add(None, f"BOS and PAD must differ, both are {bos!r}", "rename one of them")
+    try:
+        Domain(tokens, max_seq_len)
+    except InputError as error:
+        found.add(None, str(error), "change vocab or max_seq_len")
+    if None in tokens:
+        found.add(None, "a token must have a value; the vocabulary holds None", "leave None out")
+
+
+def _check_whole(found: _Static) -> None:
+    program = found.program
+    if program.output in (TOKENS, INDICES):
+        found.add(
+            program.output,
+            "a program needs at least one operation; this one returns its input",
+            "wrap it, Map(lambda x: x, ...)",
+        )
+    elif TOKENS not in program.reachable:
+        found.add(
+            program.output,
+            "the output does not depend on tokens; Tracr refuses such programs (we compile them)",
+            "read tokens somewhere if Tracr is to compile it",
+            "warning",
+        )
+
+
+def _check_encodings(found: _Static, ref: Ref) -> None:
+    program = found.program
+    node = program.nodes[ref]
+    match node:
+        case Tokens() | Indices():
+            if node.encoding is not CATEGORICAL:
+                found.add(
+                    ref,
+                    "tokens and indices must be categorical",
+                    "numerical(Map(lambda x: x, ...))",
+                )
+        case Select(keys, queries):
+            for role, sop in (("keys", keys), ("queries", queries)):
+                if program.encoding(sop) is not CATEGORICAL:
+                    found.add(
+                        ref,
+                        f"a Select's {role} must be categorical; not {program.labels[sop]}",
+                        f"categorical(Map(lambda x: x, {program.labels[sop]})) is categorical",
+                    )
+        case Aggregate():
+            _check_aggregate(found, ref, node)
+        case SequenceMap(fst=fst, snd=snd):
+            if any(
+                e is not CATEGORICAL for e in (node.encoding, *map(program.encoding, (fst, snd)))
+            ):
+                found.add(
+                    ref,
+                    "a SequenceMap's inputs and output must be categorical",
+                    "make them categorical, or use LinearSequenceMap for numbers",
+                )
+        case LinearSequenceMap(fst=fst, snd=snd):
+            if any(e is not NUMERICAL for e in (node.encoding, *map(program.encoding, (fst, snd)))):
+                found.add(
+                    ref,
+                    "a LinearSequenceMap's inputs and output must be numerical",
+                    "make them numerical, or use SequenceMap",
+                )
+            if not (math.isfinite(node.fst_factor) and math.isfinite(node.snd_factor)):
+                found.add(ref, "a LinearSequenceMap's factors must be finite", "use finite numbers")
+        case _:
+            pass
+
+
+def _check_aggregate(found: _Static, ref: Ref, node: Aggregate) -> None:
+    inner = found.program.encoding(node.sop)
+    if node.encoding is not inner:
+        found.add(
+            ref,
+            f"an Aggregate's encoding must be its SOp's: it is {node.encoding.value}, "
+            f"{found.program.labels[node.sop]} is {inner.value}",
+            f"convert the SOp first: {node.encoding.value}(Map(lambda x: x, ...))",
+        )
+    if node.encoding is CATEGORICAL and node.default is not None:
+        found.add(
+            ref,
+            f"a categorical Aggregate's default must be None, not {node.default!r}",
+            "leave the default out, and replace values where nothing is selected",
+        )
+    if node.encoding is NUMERICAL and (node.default is None or node.default != 0):
+        found.add(
+            ref, f"a numerical Aggregate's default must be 0, not {node.default!r}", "default=0"
+        )
+
+
+def _check_values(found: _Static, vocab: set[Value], max_seq_len: int) -> None:
+    program = found.program
+    sets: dict[Ref, ValueSet] = {}
+    unknown: set[Ref] = set()
+    for ref in sorted(program.reachable):
+        node = program.nodes[ref]
+        if any(child in unknown for child in children(node)):
+            unknown.add(ref)
+            continue
+        if isinstance(node, Select):
+            _check_predicate(found, ref, node, sets)
+            continue
+        if isinstance(node, SELECTOR_TYPES):
+            continue
+        try:
+            sets[ref] = node_values(program, ref, sets, vocab, max_seq_len)
+        except ProgramError as error:
+            unknown.add(ref)
+            found.add(ref, str(error), _value_fix(node))
+            continue
+        _check_function(found, ref, sets)
+        if not sets[ref].unordered:
+            unknown.add(ref)
+            found.add(
+                ref,
+                "an expression must have a value for some input; this one is always None",
+                "give a value in its function",
+            )
+
+
+def _value_fix(node: object) -> str:
+    if isinstance(node, Aggregate):
+        return "map the values to 0 and 1 first, or make the Aggregate categorical"
+    return "handle those values, for example with an if-else, or change the vocabulary"
+
+
+def _check_function(found: _Static, ref: Ref, sets: dict[Ref, ValueSet]) -> None:
+    program = found.program
+    node = program.nodes[ref]
+    values = sets[ref]
+    if program.encoding(ref) is NUMERICAL and not _all_of(values.types, (bool, int, float)):
+        odd = [v for v in values.ordered if not isinstance(v, (bool, int, float))]
+        found.add(ref, f"a numerical SOp must hold numbers, not {odd}", "make it categorical")
+        return
+    if isinstance(node, Map) and program.encoding(node.inner) is CATEGORICAL:
+        inner = sets[node.inner]
+        failure = _unary_failure(
+            node.function, inner.unordered, inner.types, node.encoding is NUMERICAL
+        )
+    elif isinstance(node, SequenceMap):
+        fst, snd = sets[node.fst], sets[node.snd]
+        failure = _binary_failure(
+            node.function, fst.unordered, snd.unordered, fst.types, snd.types, node.fst == node.snd
+        )
+    else:
+        return
+    if failure:
+        found.add(ref, failure, _value_fix(node))
+
+
+def _all_of(types: tuple[type, ...], kinds: tuple[type, ...]) -> bool:
+    return all(kind in kinds for kind in types)
+
+
+@functools.lru_cache(maxsize=16384)
+def _unary_failure(
+    function: Function, values: tuple[Value, ...], types: tuple[type, ...], number: bool
+) -> str | None:
+    for value in values:
+        try:
+            result = function(value)
+        except (ArithmeticError, TypeError, ValueError) as error:
+            return f"{function} fails on {value!r}, a value it may meet: {error}"
+        if number and result is None:
+            return f"a numerical SOp must hold numbers, but {function} gives None on {value!r}"
+    return None
+
+
+@functools.lru_cache(maxsize=16384)
+def _binary_failure(
+    function: Function,
+    fst: tuple[Value, ...],
+    snd: tuple[Value, ...],
+    fst_types: tuple[type, ...],
+    snd_types: tuple[type, ...],
+    same: bool,
+) -> str | None:
+    for x in fst:
+        for y in (x,) if same else snd:
+            try:
+                function(x, y)
+            except (ArithmeticError, TypeError, ValueError) as error:
+                return f"{function} fails on {x!r}, {y!r}, values it may meet: {error}"
+    return None
+
+
+def _check_predicate(found: _Static, ref: Ref, node: Select, sets: dict[Ref, ValueSet]) -> None:
+    keys, queries = sets[node.keys], sets[node.queries]
+    failure = _predicate_failure(
+        node.predicate, keys.unordered, queries.unordered, keys.types, queries.types
+    )
+    if failure:
+        found.add(ref, failure, "let the predicate handle all values of its keys and queries")
+
+
+@functools.lru_cache(maxsize=16384)
+def _predicate_failure(
+    predicate: Predicate,
+    keys: tuple[Value, ...],
+    queries: tuple[Value, ...],
+    key_types: tuple[type, ...],
+    query_types: tuple[type, ...],
+) -> str | None:
+    for key in keys:
+        for query in queries:
+            try:
+                float(predicate(key, query))  # type: ignore[arg-type]
+            except (ArithmeticError, TypeError, ValueError, ProgramError) as error:
+                return f"{predicate} fails on key {key!r} and query {query!r}: {error}"
+    return None
+
+
+def _check_layers(found: _Static) -> None:
+    if any(problem.severity == "error" for problem in found.problems):
+        return
+    program = found.program
+    at: dict[int, list[Ref]] = {}
+    for ref, layer in half_layers(program).items():
+        if isinstance(program.nodes[ref], SelectorWidth):
+            at.setdefault(layer, []).append(ref)
+    for refs in at.values():
+        if len(refs) > 1:
+            names = ", ".join(program.labels[ref] for ref in sorted(refs))
+            found.add(
+                max(refs),
+                f"SelectorWidths of one layer ({names}) share the neuron with which Tracr clears "
+                "BOS, so BOS is corrected more than once; it shows only where an Aggregate "
+                "selects nothing",
+                "nothing if the behavioural check passes; else delay one of them by a Map",
+                "warning",
+            )
