@@ -9,7 +9,6 @@ go wrong need no run (`is_suspicious`), and only some inputs of the others
 from __future__ import annotations
 
 import functools
-import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from random import Random
@@ -268,14 +267,13 @@ def verify(
         only_suspicious: run weights on at most `MAX_SUSPECTS` of the inputs on
             which something can go wrong by what the program computes.
     """
-    batch = _batch(domain, compiled.transformer.causal, max_inputs)
+    types = tuple(map(type, domain.vocab))
+    batch = _batch(domain, types, compiled.transformer.causal, max_inputs)
     run = _Run(program, compiled, batch, len(batch) < domain.size)
     if not run.evaluate():
         return Verification(tuple(run.problems), len(batch), domain.size)
     if only_suspicious:
         rows = run.suspects()
-        step = max(1, math.ceil(len(rows) / MAX_SUSPECTS))
-        rows = rows[::step]
     else:
         rows = np.arange(len(batch))
         run.problems += _widened_heads(program, compiled)
@@ -285,7 +283,8 @@ def verify(
 
 
 @functools.lru_cache(maxsize=4)
-def _batch(domain: Domain, causal: bool, max_inputs: int) -> Batch:
+def _batch(domain: Domain, types: tuple[type, ...], causal: bool, max_inputs: int) -> Batch:
+    """The inputs; ``types`` tells vocabularies of 1 and True apart in the cache."""
     kind = _CausalBatch if causal else Batch
     if domain.size <= max_inputs:
         return kind.of_domain(domain)
@@ -347,34 +346,48 @@ class _Run:
         return state
 
     def suspects(self) -> Codes:
-        """The rows on which weights might say something else than the program."""
-        program, compiled, valid = self.program, self.compiled, self.batch.valid
-        clean, exact = _clean_at_bos(program), _exact_values(program)
-        if compiled.transformer.d_head >= _BLURRED_HEAD or any(
+        """At most `MAX_SUSPECTS` rows on which weights might say something else.
+
+        Where any row might, because attention itself is in doubt, rows that
+        are suspicious for another reason as well come first.
+        """
+        bad = np.flatnonzero((self._suspicious() & self.batch.valid).any(axis=1))
+        if not self._doubts_attention():
+            return _thinned(bad, MAX_SUSPECTS)
+        others = np.setdiff1d(np.arange(len(self.batch)), bad)
+        few = _thinned(bad, MAX_SUSPECTS // 2)
+        return np.concatenate([few, _thinned(others, MAX_SUSPECTS - len(few))])
+
+    def _doubts_attention(self) -> bool:
+        clean = _clean_at_bos(self.program)
+        return self.compiled.transformer.d_head >= _BLURRED_HEAD or any(
             isinstance(node, Select)
             and (node.keys not in clean or not isinstance(node.predicate, Comparison))
-            for node in program.nodes
-        ):
-            return np.arange(len(self.batch))
-        bad = np.zeros(valid.shape, dtype=np.bool_)
+            for node in (self.program.nodes[ref] for ref in self.program.reachable)
+        )
+
+    def _suspicious(self) -> Mask:
+        """Where a value may be one that weights cannot hold, [batch, position]."""
+        program, sets = self.program, self.compiled.value_sets
+        clean, exact = _clean_at_bos(program), _exact_values(program)
+        bad = self._where(program.output, _is_none)
         for ref in program.sops:
             node = program.nodes[ref]
             match node:
                 case Aggregate(sop=sop, encoding=encoding):
                     if sop not in clean:
-                        bad |= self._selects_nothing(node)
+                        bad = bad | self._selects_nothing(node)
                     if encoding is CATEGORICAL:
-                        bad |= self._mixes(node)
+                        bad = bad | self._mixes(node)
                 case Map(inner=inner) if program.encoding(inner) is NUMERICAL:
                     if inner not in exact:
-                        known = compiled.value_sets[inner].unordered
-                        bad |= self._where(inner, functools.partial(_is_unknown, known))
+                        known = sets[inner].unordered
+                        bad = bad | self._where(inner, functools.partial(_is_unknown, known))
                 case _:
                     pass
-            if _is_clipped(program, ref, compiled.value_sets):
-                bad |= self._where(ref, _is_negative)
-        bad |= self._where(program.output, lambda v: v is None)
-        return np.flatnonzero((bad & valid).any(axis=1))
+            if _is_clipped(program, ref, sets):
+                bad = bad | self._where(ref, _is_negative)
+        return bad
 
     def _selects_bos(self, selector: Ref) -> bool:
         select = self.program.nodes[selector]
@@ -404,7 +417,7 @@ class _Run:
         bad = (wrong & valid).any(axis=1)
         reported: set[Ref] = set()
         explained = np.zeros(len(rows), dtype=np.bool_)
-        none = {ref: self._where(ref, lambda v: v is None)[rows] & valid for ref in differs}
+        none = {ref: self._where(ref, _is_none)[rows] & valid for ref in differs}
         is_none = none[self.program.output].any(axis=1)
         for ref in differs:
             reads = _reads(self.program, ref)
@@ -532,8 +545,8 @@ class _Run:
             rule = f"the function gives None at position {position}"
             fix = "give a value there"
         number = self.program.encoding(self.program.output) is NUMERICAL
-        instead = "0 or another number" if number else "the first value (Tracr issue 25)"
-        rule += f"; a model has no None and says {instead}"
+        instead = "a number" if number else "some value, mostly the first (Tracr issue 25)"
+        rule += f"; a model has no None and gives {instead}"
         rule += self._example(rows, row, answers)
         self.problems.append(Problem(shown(self.program, ref), rule, fix, "error", ref))
 
@@ -638,6 +651,19 @@ def _place(value: Entry, ordered: tuple[Value, ...], is_output: bool) -> int:
 
 def _is_unknown(known: tuple[Value, ...], value: Entry) -> bool:
     return value is not None and not any(same_value(value, number) for number in known)
+
+
+def _is_none(value: Entry) -> bool:
+    return value is None
+
+
+def _thinned(rows: Codes, count: int) -> Codes:
+    """At most ``count`` of the rows: the first quarter of that many, then evenly many."""
+    if len(rows) <= count:
+        return rows
+    first = count // 4
+    rest = np.linspace(first, len(rows) - 1, count - first).astype(np.int64)
+    return np.concatenate([rows[:first], rows[rest]])
 
 
 def _is_negative(value: Entry) -> bool:

@@ -1,0 +1,112 @@
+"""Known functions as tables, to be compared with tables read off the weights.
+
+For given argument values each known function has a table of results. Weights
+show results only up to names: which arguments share a result (a partition),
+in which order results are laid out, or, for numbers, the results themselves.
+"""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from untracr.metamodel.vocabulary import BINARY, PREDICATES, UNARY
+from untracr.rasp.functions import Function, Predicate, Value
+
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+Bools = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Tables:
+    """Results of several functions on the same n arguments (or pairs of them).
+
+    Attributes:
+        results: per function the results, None where it fails.
+        numbers: [functions, n], NaN where the result is not a number.
+        groups: [functions, n], results numbered by first appearance.
+        ranks: [functions, n], place of the result among the sorted results.
+    """
+
+    results: tuple[tuple[Value, ...], ...]
+    numbers: Floats
+    groups: Ints
+    ranks: Ints
+
+
+def unary_tables(values: tuple[Value, ...]) -> Tables:
+    """`UNARY` functions on each value."""
+    return _unary(values, tuple(map(type, values)))
+
+
+def binary_tables(fst: tuple[Value, ...], snd: tuple[Value, ...]) -> Tables:
+    """`BINARY` functions on each pair, first argument major."""
+    return _binary(fst, snd, tuple(map(type, fst)), tuple(map(type, snd)))
+
+
+def predicate_tables(keys: tuple[Value, ...], queries: tuple[Value, ...]) -> Bools:
+    """`PREDICATES` on each pair, [predicate, key, query]."""
+    return _predicates(keys, queries, tuple(map(type, keys)), tuple(map(type, queries)))
+
+
+@functools.lru_cache(maxsize=8192)
+def _unary(values: tuple[Value, ...], types: tuple[type, ...]) -> Tables:
+    return _tables([[_result(f, v) for v in values] for f in UNARY])
+
+
+@functools.lru_cache(maxsize=8192)
+def _binary(
+    fst: tuple[Value, ...],
+    snd: tuple[Value, ...],
+    fst_types: tuple[type, ...],
+    snd_types: tuple[type, ...],
+) -> Tables:
+    return _tables([[_result(f, x, y) for x in fst for y in snd] for f in BINARY])
+
+
+@functools.lru_cache(maxsize=8192)
+def _predicates(
+    keys: tuple[Value, ...],
+    queries: tuple[Value, ...],
+    key_types: tuple[type, ...],
+    query_types: tuple[type, ...],
+) -> Bools:
+    return np.array(
+        [[[bool(_result(p, k, q)) for q in queries] for k in keys] for p in PREDICATES]
+    ).reshape(len(PREDICATES), len(keys), len(queries))
+
+
+def _result(function: Function | Predicate, *args: Value) -> Value:
+    try:
+        return function(*args)  # type: ignore[arg-type]
+    except (ArithmeticError, TypeError, ValueError):
+        return None
+
+
+def _tables(results: list[list[Value]]) -> Tables:
+    numbers = np.array([[_number(r) for r in row] for row in results], dtype=np.float64)
+    groups = np.array([group_numbers(row) for row in results], dtype=np.int64)
+    ranks = np.array([_ranks(row) for row in results], dtype=np.int64)
+    return Tables(tuple(map(tuple, results)), numbers, groups, ranks)
+
+
+def _number(value: Value) -> float:
+    return float(value) if isinstance(value, (bool, int, float)) else float("nan")
+
+
+def group_numbers(results: list[Value]) -> list[int]:
+    """Numbers results by first appearance: [7, 3, 7] becomes [0, 1, 0]."""
+    seen: dict[Value, int] = {}
+    return [seen.setdefault(result, len(seen)) for result in results]
+
+
+def _ranks(results: list[Value]) -> list[int]:
+    try:
+        order = {value: rank for rank, value in enumerate(sorted(set(results)))}  # type: ignore[type-var]
+    except TypeError:
+        return [-1] * len(results)
+    return [order[result] for result in results]
