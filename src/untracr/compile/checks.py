@@ -50,7 +50,12 @@ __all__ = ["CheckFailed", "Problem", "check", "static_problems"]
 
 
 def check(
-    program: Program, vocab: Iterable[Value], max_seq_len: int, *, strict: bool = True
+    program: Program,
+    vocab: Iterable[Value],
+    max_seq_len: int,
+    *,
+    strict: bool = True,
+    causal: bool = False,
 ) -> tuple[Problem, ...]:
     """Lists all that is wrong with a program.
 
@@ -60,6 +65,7 @@ def check(
         max_seq_len: the longest input.
         strict: also run program and weights against each other, if the static
             rules leave something to run.
+        causal: whether positions see only themselves and earlier ones.
 
     Returns:
         Errors first, each kind in node order; empty when all is well.
@@ -70,7 +76,7 @@ def check(
         domain = Domain(tokens, max_seq_len)
         try:
             lowered = lower_selectors(program, tokens, max_seq_len)
-            compiled = compile_program(lowered, tokens, max_seq_len)
+            compiled = compile_program(lowered, tokens, max_seq_len, causal=causal)
         except ProgramError as error:
             problems.append(
                 Problem(

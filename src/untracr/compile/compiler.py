@@ -378,10 +378,7 @@ class _Assembly:
         start = 0
         for ref, run in ordered:
             rows, columns, values = run.read
-            if ref is not None and _reads_twice(self.program, ref):
-                np.add.at(W_in, (rows, columns + start), values.astype(np.float32))
-            else:
-                W_in[rows, columns + start] = values
+            W_in[rows, columns + start] = values
             rows, columns, values = run.write
             W_out[rows + start, columns] = values
             if ref is not None:
@@ -447,11 +444,6 @@ class _SelectorWidthFunction:
 
 
 _WIDTH = _SelectorWidthFunction()
-
-
-def _reads_twice(program: Program, ref: Ref) -> bool:
-    node = program.nodes[ref]
-    return isinstance(node, LinearSequenceMap) and node.fst == node.snd
 
 
 def half_layer_order(compiled: Compiled) -> Sequence[Ref]:

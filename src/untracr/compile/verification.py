@@ -9,6 +9,7 @@ go wrong need no run (`is_suspicious`), and only some inputs of the others
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from random import Random
@@ -55,7 +56,10 @@ NUMBER_TOLERANCE = 0.01
 
 _SAMPLE_SEED = 20_260_101
 _WORK = 4_000_000
-"""Numbers in one residual stream at a time: bounds memory."""
+"""Numbers in one residual stream, or selector, at a time: bounds memory."""
+
+_FEWEST = 64
+"""Inputs checked however long they are."""
 
 _BLURRED_HEAD = 48
 """From this d_head on, attention to what is not selected is no longer negligible."""
@@ -263,12 +267,14 @@ def verify(
     Args:
         program: the program that was compiled, composite selectors lowered.
         compiled: its weights.
-        domain: the inputs; all of them, or a fixed sample of ``max_inputs``.
+        domain: the inputs; all of them, or a fixed sample of ``max_inputs`` (fewer
+            where inputs are very long).
         only_suspicious: run weights on at most `MAX_SUSPECTS` of the inputs on
             which something can go wrong by what the program computes.
     """
     types = tuple(map(type, domain.vocab))
-    batch = _batch(domain, types, compiled.transformer.causal, max_inputs)
+    most = max(_FEWEST, min(max_inputs, _WORK // domain.max_seq_len**2))
+    batch = _batch(domain, types, compiled.transformer.causal, most)
     run = _Run(program, compiled, batch, len(batch) < domain.size)
     if not run.evaluate():
         return Verification(tuple(run.problems), len(batch), domain.size)
@@ -292,16 +298,8 @@ def _batch(domain: Domain, types: tuple[type, ...], causal: bool, max_inputs: in
 
 
 def _sample(domain: Domain, count: int) -> Iterator[Sequence[Value]]:
-    """All short inputs up to half of ``count``, and random ones of all other lengths."""
-    short = 0
-    for row, tokens in enumerate(domain):
-        if row >= count // 2 and len(tokens) > short:
-            break
-        if row < count // 2:
-            short = len(tokens)
-            yield tokens
-        else:
-            break
+    """The shortest inputs, half of ``count``, then random ones, every other of full length."""
+    yield from itertools.islice(domain, count // 2)
     random = Random(_SAMPLE_SEED)
     for number in range(count - count // 2):
         length = domain.max_seq_len if number % 2 else random.randint(1, domain.max_seq_len)
@@ -545,7 +543,7 @@ class _Run:
             rule = f"the function gives None at position {position}"
             fix = "give a value there"
         number = self.program.encoding(self.program.output) is NUMERICAL
-        instead = "a number" if number else "some value, mostly the first (Tracr issue 25)"
+        instead = "a number" if number else "some value or other (Tracr issue 25)"
         rule += f"; a model has no None and gives {instead}"
         rule += self._example(rows, row, answers)
         self.problems.append(Problem(shown(self.program, ref), rule, fix, "error", ref))

@@ -1,6 +1,6 @@
 """From decoded operations to known variables: how the frame grows.
 
-`VariableMaker` gives each decoded operation's result its values (by RASP) and
+`result_variable` gives a decoded operation's result its values (by RASP) and
 its directions (from the component that computes it). In training the truth is
 known and directions come from the compiler's own map; `true_variables` gives
 the same variables from there.
@@ -8,15 +8,15 @@ the same variables from there.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from untracr.compile.compiler import Compiled, half_layer_order
-from untracr.compile.values import ValueSet, tracr_sorted
+from untracr.compile.values import ValueSet
+from untracr.errors import ProgramError
 from untracr.metamodel.components import Component
-from untracr.metamodel.frame import INDICES_SLOT, TOKENS_SLOT, Base, Floats, Variable
+from untracr.metamodel.frame import Base, Floats, Variable
 from untracr.metamodel.vocabulary import BINARY, FACTORS, UNARY, Operation
 from untracr.rasp.functions import Value
 from untracr.rasp.program import (
@@ -45,7 +45,9 @@ def true_variables(
         assert part.half_layer is not None
         is_width = isinstance(node, SelectorWidth)
         if is_width:
-            variables.append(auxiliary(2 + number, eye[list(part.auxiliary_dims)], part.half_layer, compiled.value_sets[ref].ordered))
+            widths = compiled.value_sets[ref].ordered
+            directions = eye[list(part.auxiliary_dims)]
+            variables.append(auxiliary(2 + number, directions, part.half_layer, widths))
         variables.append(
             Variable(
                 2 + number,
@@ -64,3 +66,119 @@ def auxiliary(
     """The direction between the two halves of a SelectorWidth: ``1 / (width + 1)``."""
     points = sorted(1 / (w + 1) for w in widths if isinstance(w, int))
     return Variable(slot, False, tuple(points), directions, half_layer + 1, is_auxiliary=True)
+
+
+MAX_VALUES = 20_000
+"""Values a decoded variable may take; beyond, reading stops with an error."""
+
+
+def result_variable(
+    operation: Operation,
+    component: Component,
+    slot: int,
+    by_slot: dict[int, Variable],
+    max_seq_len: int,
+) -> Variable:
+    """The variable that a decoded operation computes.
+
+    For a SelectorWidth this is the auxiliary direction; `width_variable` gives
+    the variable itself once its second half is seen.
+
+    Args:
+        operation: as decoded.
+        component: what computes it.
+        slot: its slot.
+        by_slot: the variables it may read.
+        max_seq_len: the model's longest input.
+
+    Raises:
+        ProgramError: it would take more than `MAX_VALUES` values.
+    """
+    half_layer, a = component.half_layer, operation.arguments
+    if operation.kind == "width":
+        return auxiliary(slot, component.outputs[:1], half_layer, tuple(range(max_seq_len + 1)))
+    if operation.kind == "aggregate categorical":
+        values = by_slot[a[3]].values
+        rows = _rows(component.outputs, len(values))
+        return Variable(slot, True, values, rows, half_layer + 1)
+    if operation.kind == "aggregate numerical":
+        numbers = [_number(v) for v in by_slot[a[3]].values]
+        means = {n / length for n in numbers for length in range(1, max_seq_len + 1)}
+        rows = _rows(component.outputs, 1)
+        return Variable(slot, False, tuple(sorted(means)), rows, half_layer + 1)
+    results = _results(operation, by_slot)
+    values = ValueSet.of({r for r in results if r is not None}).ordered
+    if operation.is_categorical:
+        rows = _directions(results, values, component)
+        return Variable(slot, True, values, rows, half_layer + 1)
+    wanted = np.array([_number(r) for r in results])
+    if operation.kind == "linear":
+        wanted = np.array([float(FACTORS[a[2]]), float(FACTORS[a[3]])])
+    row = _number_direction(wanted, component)
+    return Variable(slot, False, values, row[None], half_layer + 1)
+
+
+def _results(operation: Operation, by_slot: dict[int, Variable]) -> list[Value]:
+    """An operation's result for each assignment of its arguments, first one major."""
+    a = operation.arguments
+    fst = by_slot[a[0]].values
+    if operation.kind.startswith("map"):
+        return [_apply(UNARY[a[1]], x) for x in fst]
+    snd = by_slot[a[1]].values
+    if len(fst) * len(snd) > MAX_VALUES:
+        raise ProgramError(
+            f"a decoded variable would take up to {len(fst) * len(snd):,} values, more than the "
+            f"{MAX_VALUES:,} that are followed"
+        )
+    if operation.kind == "sequence map":
+        return [_apply(BINARY[a[2]], x, y) for x in fst for y in snd]
+    p, q = FACTORS[a[2]], FACTORS[a[3]]
+    return [p * _number(x) + q * _number(y) for x in fst for y in snd]
+
+
+def _directions(results: list[Value], values: tuple[Value, ...], component: Component) -> Floats:
+    """For each value the mean of what is written where it results."""
+    width = component.outputs.shape[1]
+    if len(component.outputs) != len(results):
+        return np.zeros((len(values), width))
+    place = {value: n for n, value in enumerate(values)}
+    rows, counts = np.zeros((len(values), width)), np.zeros(len(values))
+    for result, output in zip(results, component.outputs, strict=True):
+        if result is not None:
+            rows[place[result]] += output
+            counts[place[result]] += 1
+    return rows / counts[:, None]
+
+
+def _number_direction(wanted: Floats, component: Component) -> Floats:
+    direction, numbers = component.direction, component.numbers
+    if direction is None or len(numbers) != len(wanted):
+        return np.zeros(component.outputs.shape[1])
+    agree = float(wanted @ numbers)
+    return -direction if agree < 0 and component.orientation == 0 else direction
+
+
+def _rows(outputs: Floats, count: int) -> Floats:
+    return outputs if len(outputs) == count else np.zeros((count, outputs.shape[1]))
+
+
+def width_variable(component: Component, max_seq_len: int) -> Variable:
+    """A SelectorWidth's variable, from the staircase that is its second half."""
+    aux = component.reads[0]
+    assert aux is not None
+    widths = [round(1 / _number(point) - 1) for point in aux.values]
+    rows = np.zeros((max_seq_len + 1, component.outputs.shape[1]))
+    rows[widths] = component.outputs
+    values = tuple(range(max_seq_len + 1))
+    return Variable(aux.slot, True, values, rows, component.half_layer + 1)
+
+
+def _apply(function: Callable[..., Value], *args: Value) -> Value:
+    try:
+        return function(*args)
+    except (ArithmeticError, TypeError, ValueError):
+        return None
+
+
+def _number(value: Value) -> float:
+    return value if isinstance(value, (bool, int, float)) else 0.0

@@ -1,0 +1,167 @@
+"""Greedy decoding: from a model's weights to the operations of a program.
+
+Half-layer by half-layer: describe its components in the frame of what is known,
+let the network write their operations, then extend the frame by the results.
+A token that the grammar or the scope rules out is never written.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from untracr.compile.canonical import canonicalise
+from untracr.errors import ProgramError
+from untracr.metamodel.components import Component, Reader
+from untracr.metamodel.features import features
+from untracr.metamodel.frame import Base, Variable
+from untracr.metamodel.numpy_network import Decoding, Floats, NumpyNetwork, TokenPlace
+from untracr.metamodel.scope import result_variable, width_variable
+from untracr.metamodel.vocabulary import (
+    CLASS_RANGES,
+    EOL,
+    FIRST_SLOT,
+    ID,
+    KIND_NAMES,
+    KINDS,
+    MAX_OPERATIONS,
+    START,
+    Operation,
+    build_program,
+)
+from untracr.rasp.functions import Value
+from untracr.rasp.program import Program
+from untracr.transformer.transformer import Transformer
+
+ATTENTION_KINDS = ("aggregate categorical", "aggregate numerical", "width")
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """What greedy decoding wrote.
+
+    Attributes:
+        program: in canonical form.
+        log_probability: of all its tokens, under the grammar.
+        tokens: how many tokens were written.
+    """
+
+    program: Program
+    log_probability: float
+    tokens: int
+
+
+def decode_greedily(
+    network: NumpyNetwork,
+    model: Transformer,
+    vocab: tuple[Value, ...],
+    *,
+    axis_signs: bool = True,
+) -> Decoded:
+    """Writes a program for a model.
+
+    Args:
+        network: the trained meta-model.
+        model: the weights; the last two token rows are BOS and PAD.
+        vocab: the value of each other token row.
+        axis_signs: see `Reader`.
+
+    Raises:
+        ProgramError: no program could be written.
+    """
+    return _Writer(network, model, vocab, axis_signs).write()
+
+
+class _Writer:
+    def __init__(
+        self,
+        network: NumpyNetwork,
+        model: Transformer,
+        vocab: tuple[Value, ...],
+        axis_signs: bool,
+    ) -> None:
+        base = Base.of(model, vocab)
+        self.reader = Reader(model, base, axis_signs=axis_signs)
+        self.decoding: Decoding = network.start()
+        self.variables: list[Variable] = [base.tokens, base.indices]
+        self.max_seq_len = len(model.W_pos) - 1
+        self.operations: list[Operation] = []
+        self.last_token = ID[START]
+        self.log_probability = 0.0
+        self.tokens = 0
+
+    def write(self) -> Decoded:
+        step = 0
+        for half_layer in range(self.reader.n_half_layers):
+            components = self.reader.components(half_layer, self.variables)
+            for component in components:
+                if component.kind == "width stair":
+                    self.variables.append(width_variable(component, self.max_seq_len))
+            components = [c for c in components if c.is_operation]
+            if components:
+                self._half_layer(half_layer, step, components)
+                step += 1
+        program = build_program(self.operations)
+        return Decoded(canonicalise(program), self.log_probability, self.tokens)
+
+    def _half_layer(self, half_layer: int, step: int, components: list[Component]) -> None:
+        known = [v for v in self.variables if v.available_from <= half_layer]
+        self.decoding.see(features(self.reader, components, known), step)
+        here: list[Operation] = []
+        while True:
+            place = TokenPlace(step, len(self.operations) + len(here), len(here), 0)
+            full = len(self.operations) + len(here) >= MAX_OPERATIONS
+            kind = self._choose(place, _allowed_kinds(half_layer, known, full))
+            if kind == ID[EOL]:
+                break
+            name = KIND_NAMES[kind - 2]
+            arguments: list[int] = []
+            for field, class_name in enumerate(KINDS[name], start=1):
+                place = TokenPlace(place.step, place.operation, place.ordinal, field)
+                allowed = _allowed(name, class_name, field, known)
+                arguments.append(self._choose(place, allowed) - CLASS_RANGES[class_name][0])
+            here.append(Operation(name, tuple(arguments)))
+        by_slot = {v.slot: v for v in known if not v.is_auxiliary}
+        for ordinal, operation in enumerate(here):
+            slot = 2 + len(self.operations)
+            self.operations.append(operation)
+            component = components[ordinal] if ordinal < len(components) else components[-1]
+            self.variables.append(
+                result_variable(operation, component, slot, by_slot, self.max_seq_len)
+            )
+
+    def _choose(self, place: TokenPlace, allowed: list[int]) -> int:
+        if not allowed:
+            raise ProgramError("no token may come next: the weights fit no program of the grammar")
+        logits: Floats = self.decoding.feed(self.last_token, place)[allowed]
+        best = int(np.argmax(logits))
+        self.log_probability -= float(np.log(np.exp(logits - logits[best]).sum()))
+        self.last_token = allowed[best]
+        self.tokens += 1
+        return self.last_token
+
+
+def _allowed_kinds(half_layer: int, known: list[Variable], full: bool) -> list[int]:
+    if full:
+        return [ID[EOL]]
+    has_number = any(not v.is_categorical and not v.is_auxiliary for v in known)
+    names = [
+        name
+        for name in KIND_NAMES
+        if (name in ATTENTION_KINDS) == (half_layer % 2 == 0)
+        and (has_number or name not in ("linear", "aggregate numerical"))
+    ]
+    return [ID[EOL], *(ID[name] for name in names)]
+
+
+def _allowed(kind: str, class_name: str, field: int, known: list[Variable]) -> list[int]:
+    first, last = CLASS_RANGES[class_name]
+    if class_name != "variable":
+        return list(range(first, last))
+    wants_number = kind == "linear" or (kind == "aggregate numerical" and field == 4)
+    return [
+        FIRST_SLOT + v.slot
+        for v in known
+        if not v.is_auxiliary and (kind.startswith("map") or v.is_categorical != wants_number)
+    ]

@@ -1,0 +1,100 @@
+"""Checkpoints: one safetensors file, written atomically, never a pickle."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save as to_bytes
+from torch import Tensor, nn
+
+from untracr.errors import ModelFileError
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A training state.
+
+    Attributes:
+        model: the network's tensors by name.
+        optimizer: the optimizer's tensors, ``<parameter>.<name>``.
+        state: plain numbers: config, step, elapsed seconds, ...
+    """
+
+    model: dict[str, Tensor]
+    optimizer: dict[str, Tensor]
+    state: Json
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Replaces a file's contents as a whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(name, 0o644)
+        os.replace(name, path)
+    except BaseException:
+        os.unlink(name)
+        raise
+
+
+def save_checkpoint(
+    path: Path, model: nn.Module, optimizer: torch.optim.Optimizer | None, state: Json
+) -> None:
+    """Writes model, optimizer and state."""
+    tensors = {f"model.{name}": t for name, t in model.state_dict().items()}
+    if optimizer is not None:
+        names = {p: name for name, p in model.named_parameters()}
+        for parameter, slots in optimizer.state.items():
+            for slot, value in slots.items():
+                tensors[f"optimizer.{names[parameter]}.{slot}"] = torch.as_tensor(value)
+    data = to_bytes(
+        {name: t.detach().cpu().contiguous() for name, t in tensors.items()},
+        metadata={"untracr": json.dumps(state)},
+    )
+    write_atomically(path, data)
+
+
+def load_checkpoint(path: Path) -> Checkpoint:
+    """Reads a checkpoint.
+
+    Raises:
+        ModelFileError: the file is missing or is no checkpoint of ours.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            if "untracr" not in metadata:
+                raise ModelFileError(f"{path} is not an untracr checkpoint: its metadata says so")
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (OSError, SafetensorError) as error:
+        raise ModelFileError(f"{path} cannot be read as a checkpoint: {error}") from None
+    return Checkpoint(
+        {k.removeprefix("model."): t for k, t in tensors.items() if k.startswith("model.")},
+        {k.removeprefix("optimizer."): t for k, t in tensors.items() if k.startswith("optimizer.")},
+        json.loads(metadata["untracr"]),
+    )
+
+
+def restore_optimizer(
+    optimizer: torch.optim.Optimizer, model: nn.Module, tensors: dict[str, Tensor]
+) -> None:
+    """Puts saved tensors back where `save_checkpoint` found them."""
+    parameters = dict(model.named_parameters())
+    for key, value in tensors.items():
+        name, slot = key.rsplit(".", 1)
+        parameter = parameters[name]
+        moved = value if value.ndim == 0 else value.to(parameter.device)
+        optimizer.state[parameter][slot] = moved

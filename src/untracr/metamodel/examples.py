@@ -1,0 +1,117 @@
+"""Training examples: a program, its components half-layer by half-layer, and its tokens.
+
+The frame of each half-layer is the true one (teacher forcing): every variable
+of earlier half-layers, as if decoded rightly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from random import Random
+
+import numpy as np
+import numpy.typing as npt
+
+from untracr.compile.compiler import Compiled, compile_program
+from untracr.metamodel.components import Reader
+from untracr.metamodel.features import INTEGER_SIZES, N_NUMBERS, Features, features
+from untracr.metamodel.frame import Base
+from untracr.metamodel.scope import true_variables
+from untracr.metamodel.vocabulary import EOL, ID, KINDS, START, Operation, operation_of
+from untracr.rasp.program import INDICES, TOKENS, Program, Ref
+from untracr.sample.sampler import PAPER, SamplerSettings, sample_program
+
+AXIS_SIGNS_SHARE = 0.7
+"""Share of training examples that may take a sign from the axes, as raw weights show it."""
+
+MAX_FIELDS = 1 + max(len(arguments) for arguments in KINDS.values())
+
+
+@dataclass(frozen=True)
+class Example:
+    """One program, ready for the network. T tokens, C components.
+
+    Attributes:
+        integers: [C, features]; numbers: [C, features]: components of all
+            half-layers that hold an operation.
+        component_step: [C], which step (half-layer with operations) each is of.
+        inputs: [T] token ids fed; targets: [T] token ids wanted.
+        step: [T], the step of each target.
+        operation: [T], its operation's number in the program.
+        ordinal: [T], its operation's number within the step.
+        field: [T], 0 for a kind or EOL, then 1, 2, ... for arguments.
+    """
+
+    integers: npt.NDArray[np.int64]
+    numbers: npt.NDArray[np.float32]
+    component_step: npt.NDArray[np.int64]
+    inputs: npt.NDArray[np.int64]
+    targets: npt.NDArray[np.int64]
+    step: npt.NDArray[np.int64]
+    operation: npt.NDArray[np.int64]
+    ordinal: npt.NDArray[np.int64]
+    field: npt.NDArray[np.int64]
+
+
+def training_example(seed: int, index: int, settings: SamplerSettings = PAPER) -> Example:
+    """Example ``index`` of the stream ``seed``: a fresh program, compiled and read."""
+    program = sample_program(seed, index, settings)
+    domain = settings.domain
+    compiled = compile_program(program, domain.vocab, domain.max_seq_len)
+    axis_signs = Random(f"axis/{seed}/{index}").random() < AXIS_SIGNS_SHARE
+    return example_of(program, compiled, axis_signs=axis_signs)
+
+
+def example_of(program: Program, compiled: Compiled, *, axis_signs: bool = True) -> Example:
+    """Makes the example of a compiled program.
+
+    Raises:
+        ProgramError: the program uses a function outside the meta-model's language.
+    """
+    n_vocab = len(compiled.token_values) - 2
+    base = Base.of(compiled.transformer, compiled.token_values[:n_vocab])
+    variables, order = true_variables(program, compiled, base)
+    reader = Reader(compiled.transformer, base, axis_signs=axis_signs)
+    slots: dict[Ref, int] = {TOKENS: 0, INDICES: 1}
+    slots.update({ref: 2 + number for number, ref in enumerate(order)})
+    steps: list[tuple[Features, list[Operation]]] = []
+    for half_layer in range(reader.n_half_layers):
+        here = [r for r in order if compiled.node_map[r].half_layer == half_layer]
+        components = [c for c in reader.components(half_layer, variables) if c.is_operation]
+        if components:
+            known = [v for v in variables if v.available_from <= half_layer]
+            operations = [operation_of(program, ref, slots) for ref in here]
+            steps.append((features(reader, components, known), operations))
+    return _pack(steps)
+
+
+def _pack(steps: Sequence[tuple[Features, list[Operation]]]) -> Example:
+    targets: list[int] = []
+    places: list[tuple[int, int, int, int]] = []
+    number = 0
+    for step, (_, operations) in enumerate(steps):
+        for ordinal, operation in enumerate(operations):
+            ids = operation.ids()
+            targets += ids
+            places += [(step, number, ordinal, field) for field in range(len(ids))]
+            number += 1
+        targets.append(ID[EOL])
+        places.append((step, number, len(operations), 0))
+    step_, operation_, ordinal_, field_ = np.array(places, dtype=np.int64).reshape(-1, 4).T
+    sizes = [len(f.integers) for f, _ in steps]
+    return Example(
+        integers=np.concatenate(
+            [f.integers for f, _ in steps] or [np.zeros((0, len(INTEGER_SIZES)), dtype=np.int64)]
+        ),
+        numbers=np.concatenate(
+            [f.numbers for f, _ in steps] or [np.zeros((0, N_NUMBERS), dtype=np.float32)]
+        ),
+        component_step=np.repeat(np.arange(len(steps)), sizes),
+        inputs=np.array([ID[START], *targets[:-1]], dtype=np.int64),
+        targets=np.array(targets, dtype=np.int64),
+        step=step_,
+        operation=operation_,
+        ordinal=ordinal_,
+        field=field_,
+    )

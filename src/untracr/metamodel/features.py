@@ -1,0 +1,135 @@
+"""Components as fixed-size numbers: what the network is given.
+
+One row a component: integers that are embedded (kind, variables read, factors,
+orientation) and numbers that are projected (agreement with every known
+function and predicate, what later parts say of each, sizes).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from untracr.metamodel.components import KINDS, Component, Reader
+from untracr.metamodel.frame import Variable
+from untracr.metamodel.matching import look_ahead, matches
+from untracr.metamodel.vocabulary import BINARY, N_SLOTS, PREDICATES, UNARY
+
+NO_SLOT = N_SLOTS
+AUXILIARY_SLOT = N_SLOTS + 1
+N_SLOT_CODES = N_SLOTS + 2
+
+FACTOR_CODES = 9
+"""-3 to 3, another number, none."""
+
+INTEGER_SIZES: tuple[int, ...] = (
+    len(KINDS),
+    N_SLOT_CODES,
+    N_SLOT_CODES,
+    N_SLOT_CODES,
+    FACTOR_CODES,
+    FACTOR_CODES,
+    3,
+)
+"""How many codes each integer feature has: kind, three variables, two factors, orientation."""
+
+_VALUE_NUMBERS = 4
+N_NUMBERS = 3 * len(UNARY) + 3 * len(BINARY) + 2 * len(PREDICATES) + 3 * _VALUE_NUMBERS + 4
+
+
+@dataclass(frozen=True)
+class Features:
+    """Components of one half-layer as arrays.
+
+    Attributes:
+        integers: [components, len(INTEGER_SIZES)].
+        numbers: [components, N_NUMBERS], float32.
+    """
+
+    integers: npt.NDArray[np.int64]
+    numbers: npt.NDArray[np.float32]
+
+
+def features(
+    reader: Reader, components: Sequence[Component], variables: list[Variable]
+) -> Features:
+    """Describes the components of one half-layer.
+
+    Args:
+        reader: of the model they belong to.
+        components: in order.
+        variables: the variables known before this half-layer.
+    """
+    rows = [_row(reader, component, variables) for component in components]
+    return Features(
+        np.array([integers for integers, _ in rows], dtype=np.int64).reshape(
+            -1, len(INTEGER_SIZES)
+        ),
+        np.array([numbers for _, numbers in rows], dtype=np.float32).reshape(-1, N_NUMBERS),
+    )
+
+
+def _row(
+    reader: Reader, component: Component, variables: list[Variable]
+) -> tuple[list[int], npt.NDArray[np.float64]]:
+    found = matches(component)
+    outlook = look_ahead(reader, component, found, variables)
+    unary, binary, predicate = found.exact()
+    reads = [*component.reads, None, None, None][:3]
+    factors = component.numbers if component.kind == "linear" else ()
+    codes = [_factor_code(f) for f in [*factors, *[None, None]][:2]]
+    integers = [
+        KINDS.index(component.kind),
+        *(_slot_code(v) for v in reads),
+        *codes,
+        component.orientation,
+    ]
+    sizes = [
+        np.log1p(component.size),
+        np.log1p(len(set(component.groups.tolist()))),
+        component.bos_logit,
+        float(component.table.mean()) if component.table is not None else 0.0,
+    ]
+    numbers = np.concatenate(
+        [
+            unary,
+            found.unary,
+            outlook.unary,
+            binary,
+            found.binary,
+            outlook.binary,
+            predicate,
+            found.predicate,
+            *(_value_numbers(v) for v in reads),
+            sizes,
+        ]
+    )
+    return integers, numbers
+
+
+def _slot_code(variable: Variable | None) -> int:
+    if variable is None:
+        return NO_SLOT
+    return AUXILIARY_SLOT if variable.is_auxiliary else variable.slot
+
+
+def _factor_code(factor: float | None) -> int:
+    if factor is None:
+        return FACTOR_CODES - 1
+    near = round(factor)
+    return near + 3 if abs(near) <= 3 and abs(factor - near) < 0.1 else FACTOR_CODES - 2
+
+
+def _value_numbers(variable: Variable | None) -> list[float]:
+    if variable is None:
+        return [0.0] * _VALUE_NUMBERS
+    numbers = [float(v) for v in variable.values if isinstance(v, (bool, int, float))]
+    return [
+        float(variable.is_categorical),
+        float(set(numbers) <= {0.0, 1.0}),
+        float(any(n % 1 for n in numbers)),
+        float(np.log1p(len(variable.values))),
+    ]

@@ -1,0 +1,215 @@
+"""The network's forward pass in plain NumPy: decompiling needs no torch.
+
+Tokens are fed one at a time and keys and values of earlier ones are kept, so a
+program costs a few milliseconds. The logits equal those of `network` (tested).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from safetensors import SafetensorError, safe_open
+
+from untracr.errors import ModelFileError
+from untracr.metamodel.features import INTEGER_SIZES, N_NUMBERS, Features
+from untracr.metamodel.vocabulary import MAX_OPERATIONS, SIZE
+
+Floats = npt.NDArray[np.float32]
+
+MAX_STEPS = 24
+
+
+@dataclass(frozen=True)
+class TokenPlace:
+    """Where a token stands in the program; see `examples.Example`."""
+
+    step: int
+    operation: int
+    ordinal: int
+    field: int
+
+
+@dataclass(frozen=True)
+class _Layer:
+    self_in: Floats  # query, key and value side by side
+    self_out: Floats
+    component_query: Floats
+    component_key_value: Floats
+    component_out: Floats
+    hidden: tuple[Floats, Floats]
+    out: tuple[Floats, Floats]
+
+
+class NumpyNetwork:
+    """A trained network, ready to read models.
+
+    Args:
+        weights: the network's arrays by their torch names.
+        config: ``width``, ``layers`` and ``heads``.
+
+    Raises:
+        ModelFileError: an array is missing or has a wrong shape.
+    """
+
+    def __init__(self, weights: Mapping[str, Floats], config: Mapping[str, int]) -> None:
+        self.width, self.heads = config["width"], config["heads"]
+        _check(weights, config)
+
+        def linear(name: str) -> tuple[Floats, Floats]:
+            return np.ascontiguousarray(weights[f"{name}.weight"].T), weights[f"{name}.bias"]
+
+        def stacked(*names: str) -> Floats:
+            return np.ascontiguousarray(np.concatenate([weights[f"{n}.weight"] for n in names]).T)
+
+        self._embed = [weights[f"encoder.embed.{i}.weight"] for i in range(len(INTEGER_SIZES))]
+        self._number_in = linear("encoder.number_in")
+        self._encoder_step = weights["encoder.step.weight"]
+        self._encoder_ordinal = weights["encoder.ordinal.weight"]
+        self._encoder_hidden = linear("encoder.hidden")
+        self._encoder_out = linear("encoder.out")
+        self._token = weights["token.weight"]
+        self._step = weights["step.weight"]
+        self._operation = weights["operation.weight"]
+        self._ordinal = weights["ordinal.weight"]
+        self._field = weights["field.weight"]
+        self._turn = stacked("turn")
+        self._logits = linear("logits")
+        self._layers = [
+            _Layer(
+                stacked(*(f"layers.{i}.attend_self.{n}" for n in ("query", "key", "value"))),
+                stacked(f"layers.{i}.attend_self.out"),
+                stacked(f"layers.{i}.attend_components.query"),
+                stacked(*(f"layers.{i}.attend_components.{n}" for n in ("key", "value"))),
+                stacked(f"layers.{i}.attend_components.out"),
+                linear(f"layers.{i}.hidden"),
+                linear(f"layers.{i}.out"),
+            )
+            for i in range(config["layers"])
+        ]
+
+    @classmethod
+    def load(cls, path: Path) -> NumpyNetwork:
+        """Reads a released checkpoint (16-bit safetensors) or a training checkpoint.
+
+        Raises:
+            ModelFileError: the file is missing or is no checkpoint of ours.
+        """
+        try:
+            with safe_open(path, framework="numpy") as file:
+                metadata = file.metadata() or {}
+                names = [name for name in file.keys() if name.startswith("model.")]  # noqa: SIM118
+                weights = {
+                    name.removeprefix("model."): file.get_tensor(name).astype(np.float32)
+                    for name in names
+                }
+            config = json.loads(metadata["untracr"])["config"]
+        except (OSError, SafetensorError) as error:
+            raise ModelFileError(f"{path} cannot be read as a checkpoint: {error}") from None
+        except (KeyError, ValueError, TypeError):
+            raise ModelFileError(f"{path} is not a checkpoint of the meta-model") from None
+        return cls(weights, config)
+
+    def start(self) -> Decoding:
+        """Begins to write the program of one model."""
+        return Decoding(self)
+
+    def encode(self, features: Features, step: int) -> Floats:
+        """The vectors of one step's components, [components, width]."""
+        count = len(features.integers)
+        x = features.numbers @ self._number_in[0] + self._number_in[1]
+        for place, table in enumerate(self._embed):
+            x = x + table[features.integers[:, place]]
+        x = x + self._encoder_step[min(step, MAX_STEPS)]
+        x = x + self._encoder_ordinal[np.minimum(np.arange(count), MAX_OPERATIONS)]
+        hidden = np.maximum(norm(x) @ self._encoder_hidden[0] + self._encoder_hidden[1], 0.0)
+        return np.asarray(x + hidden @ self._encoder_out[0] + self._encoder_out[1])
+
+    def embed(self, token: int, place: TokenPlace, turn: Floats | None) -> Floats:
+        """The input vector of one token, [width]."""
+        x = self._token[token] + self._field[place.field]
+        x = x + self._step[min(place.step, MAX_STEPS)]
+        x = x + self._operation[min(place.operation, MAX_OPERATIONS + 1)]
+        x = x + self._ordinal[min(place.ordinal, MAX_OPERATIONS + 1)]
+        return x if turn is None else np.asarray(x + turn @ self._turn)
+
+
+class Decoding:
+    """The state of writing one program: component vectors, and keys and values so far."""
+
+    def __init__(self, network: NumpyNetwork) -> None:
+        self._network = network
+        empty = np.zeros((0, network.width), dtype=np.float32)
+        layers = range(len(network._layers))
+        self._keys = [empty for _ in layers]
+        self._values = [empty for _ in layers]
+        self._component_keys = [empty for _ in layers]
+        self._component_values = [empty for _ in layers]
+        self._current = empty
+
+    def see(self, features: Features, step: int) -> None:
+        """Shows the components of the next step."""
+        network = self._network
+        self._current = network.encode(features, step)
+        memory = norm(self._current)
+        for number, layer in enumerate(network._layers):
+            key, value = np.split(memory @ layer.component_key_value, 2, axis=1)
+            self._component_keys[number] = np.concatenate([self._component_keys[number], key])
+            self._component_values[number] = np.concatenate(
+                [self._component_values[number], value]
+            )
+
+    def feed(self, token: int, place: TokenPlace) -> Floats:
+        """Feeds one token; returns the logits of the next, [SIZE]."""
+        network = self._network
+        turn = self._current[place.ordinal] if place.ordinal < len(self._current) else None
+        x = network.embed(token, place, turn)
+        for number, layer in enumerate(network._layers):
+            query, key, value = np.split(norm(x) @ layer.self_in, 3)
+            self._keys[number] = np.concatenate([self._keys[number], key[None]])
+            self._values[number] = np.concatenate([self._values[number], value[None]])
+            x = x + self._attend(query, self._keys[number], self._values[number]) @ layer.self_out
+            query = norm(x) @ layer.component_query
+            keys, values = self._component_keys[number], self._component_values[number]
+            x = x + self._attend(query, keys, values) @ layer.component_out
+            hidden = np.maximum(norm(x) @ layer.hidden[0] + layer.hidden[1], 0.0)
+            x = x + hidden @ layer.out[0] + layer.out[1]
+        return np.asarray(norm(x) @ network._logits[0] + network._logits[1])
+
+    def _attend(self, query: Floats, keys: Floats, values: Floats) -> Floats:
+        heads = self._network.heads
+        size = len(query) // heads
+        q = query.reshape(heads, size, 1)
+        k = keys.reshape(-1, heads, size).transpose(1, 0, 2)
+        v = values.reshape(-1, heads, size).transpose(1, 0, 2)
+        scores = (k @ q)[:, :, 0] / np.float32(np.sqrt(size))
+        weights = np.exp(scores - scores.max(axis=1, keepdims=True))
+        weights /= weights.sum(axis=1, keepdims=True)
+        return (weights[:, None] @ v).reshape(-1)
+
+
+def norm(x: Floats) -> Floats:
+    """Root-mean-square norm without weights."""
+    return np.asarray(x / np.sqrt(np.square(x).mean(axis=-1, keepdims=True) + np.float32(1e-6)))
+
+
+def _check(weights: Mapping[str, Floats], config: Mapping[str, int]) -> None:
+    width = config["width"]
+    wanted = {
+        "token.weight": (SIZE, width),
+        "logits.weight": (SIZE, width),
+        "encoder.number_in.weight": (width, N_NUMBERS),
+        f"layers.{config['layers'] - 1}.out.weight": (width, 4 * width),
+        **{f"encoder.embed.{i}.weight": (n, width) for i, n in enumerate(INTEGER_SIZES)},
+    }
+    for name, shape in wanted.items():
+        found = weights[name].shape if name in weights else None
+        if found != shape:
+            raise ModelFileError(
+                f"a checkpoint for this version needs {name} of shape {list(shape)}, "
+                f"not {list(found) if found else 'none'}"
+            )

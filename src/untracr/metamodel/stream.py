@@ -1,0 +1,129 @@
+"""An endless stream of fresh training batches, made by worker processes.
+
+Batch b is a pure function of (seed, b): examples ``b * size`` to
+``(b + 1) * size``. Workers make batches in turn and the reader takes them in
+order, so any number of workers gives the same stream, and it can be entered
+anywhere.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import queue
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from multiprocessing.context import SpawnProcess
+from types import TracebackType
+
+import numpy as np
+import numpy.typing as npt
+
+Arrays = dict[str, npt.NDArray[np.generic]]
+
+QUEUE_LENGTH = 8
+POLL_SECONDS = 5.0
+
+
+@dataclass(frozen=True)
+class StreamPlace:
+    """Which batches one reader takes: ``first``, ``first + stride``, ..."""
+
+    seed: int
+    batch_size: int
+    first: int
+    stride: int
+
+
+class BatchStream:
+    """Iterates over batches; a context manager that ends its workers.
+
+    Args:
+        make: ``make(seed, start, count)`` returns the arrays of one batch; it
+            must be importable by a new process.
+        place: where to enter the stream.
+        workers: processes; 0 makes batches in this one.
+    """
+
+    def __init__(
+        self, make: Callable[[int, int, int], Arrays], place: StreamPlace, workers: int
+    ) -> None:
+        self._make = make
+        self._place = place
+        self._n_workers = workers
+        self._processes: list[SpawnProcess] = []
+        self._queues: list[multiprocessing.Queue[Arrays]] = []
+
+    def __enter__(self) -> BatchStream:
+        context = multiprocessing.get_context("spawn")
+        # One BLAS thread a worker: more would starve the trainer.
+        threads = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+        before = {name: os.environ.get(name) for name in threads}
+        os.environ.update(threads)
+        try:
+            for number in range(self._n_workers):
+                box: multiprocessing.Queue[Arrays] = context.Queue(QUEUE_LENGTH)
+                process = context.Process(
+                    target=_work,
+                    args=(self._make, self._place, number, self._n_workers, box),
+                    daemon=True,
+                )
+                process.start()
+                self._processes.append(process)
+                self._queues.append(box)
+        finally:
+            for name, value in before.items():
+                if value is None:
+                    del os.environ[name]
+                else:
+                    os.environ[name] = value
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for process in self._processes:
+            process.terminate()
+        for process in self._processes:
+            process.join()
+        for box in self._queues:
+            box.cancel_join_thread()
+            box.close()
+
+    def __iter__(self) -> Iterator[Arrays]:
+        place = self._place
+        number = place.first
+        while True:
+            if self._queues:
+                worker = (number - place.first) // place.stride % self._n_workers
+                yield self._take(worker)
+            else:
+                yield self._make(place.seed, number * place.batch_size, place.batch_size)
+            number += place.stride
+
+    def _take(self, worker: int) -> Arrays:
+        while True:
+            try:
+                return self._queues[worker].get(timeout=POLL_SECONDS)
+            except queue.Empty:
+                process = self._processes[worker]
+                if not process.is_alive():
+                    raise RuntimeError(
+                        f"data worker {worker} died with exit code {process.exitcode}"
+                    ) from None
+
+
+def _work(
+    make: Callable[[int, int, int], Arrays],
+    place: StreamPlace,
+    worker: int,
+    workers: int,
+    box: multiprocessing.Queue[Arrays],
+) -> None:
+    number = place.first + worker * place.stride
+    while True:
+        box.put(make(place.seed, number * place.batch_size, place.batch_size))
+        number += workers * place.stride

@@ -1,0 +1,65 @@
+"""The meta-model as a training task."""
+
+from __future__ import annotations
+
+import functools
+
+import torch
+from torch import Tensor, nn
+
+from untracr.metamodel.batching import collate_arrays
+from untracr.metamodel.examples import training_example
+from untracr.metamodel.network import Batch, Network, NetworkConfig, loss_and_hits
+from untracr.metamodel.stream import Arrays
+from untracr.metamodel.training import Task
+
+VALIDATION_SEED = 1_000_000_007
+"""A stream of its own, so that no training seed in use meets it."""
+
+VALIDATION_EXAMPLES = 512
+
+
+def metamodel_task(config: NetworkConfig) -> Task:
+    """Programs from components (`network.Network`)."""
+    return Task(
+        name="half-layer reader",
+        config=config.as_dict(),
+        build=functools.partial(Network, config),
+        make=make_batch,
+        loss=_loss,
+        evaluate=_evaluate,
+    )
+
+
+def make_batch(seed: int, start: int, count: int) -> Arrays:
+    """Arrays of fresh examples ``start`` to ``start + count``."""
+    return collate_arrays([training_example(seed, start + i) for i in range(count)])
+
+
+def _tensors(arrays: Arrays, device: torch.device) -> Batch:
+    return Batch(**{name: torch.from_numpy(array) for name, array in arrays.items()}).to(device)
+
+
+def _loss(
+    network: nn.Module, arrays: Arrays, device: torch.device
+) -> tuple[Tensor, float, float]:
+    assert isinstance(network, Network)
+    loss, hits, counts = loss_and_hits(network, _tensors(arrays, device))
+    exact = hits.all(dim=1).float().mean().item()
+    tokens = (hits & counts).sum().item() / counts.sum().item()
+    return loss, exact, tokens
+
+
+@functools.lru_cache(maxsize=1)
+def _validation() -> Arrays:
+    return make_batch(VALIDATION_SEED, 0, VALIDATION_EXAMPLES)
+
+
+def _evaluate(network: nn.Module, device: torch.device) -> dict[str, float]:
+    with torch.no_grad():
+        loss, exact, tokens = _loss(network, _validation(), device)
+    return {
+        "validation_loss": loss.item(),
+        "validation_exact": exact,
+        "validation_tokens": tokens,
+    }
