@@ -143,25 +143,20 @@ class Reader:
         found = list(self._mlp(half_layer, alive, frame))
         return sorted(found, key=lambda component: int(component.neurons[0]))
 
-    def readable(
-        self,
-        half_layer: int,
-        variables: Sequence[Variable],
-        heads: Sequence[int],
-        neurons: Ints | None,
-    ) -> list[Component]:
-        """Components among given heads or neurons that read nothing outside the frame."""
+    def readable(self, half_layer: int, variables: Sequence[Variable]) -> list[Component]:
+        """The components that read nothing outside the frame; a head's value may be outside."""
         frame = _Rows([v for v in variables if v.available_from <= half_layer])
         layer = half_layer // 2
-        if neurons is None:
+        if half_layer % 2 == 0:
             return [
-                self.head(half_layer, h, frame)
-                for h in heads
+                self.head(half_layer, int(h), frame)
+                for h in np.flatnonzero(self.alive_heads[layer])
                 if self._is_covered(self.W_Q[layer, h], frame)
                 and self._is_covered(self.W_K[layer, h], frame)
             ]
-        covered = self._covered_columns(self.W_in[layer][:, neurons], frame)
-        return self._neurons(half_layer, neurons[covered], frame)
+        alive = np.flatnonzero(self.write_norm[layer] > 1e-3)
+        covered = self._covered_columns(self.W_in[layer][:, alive], frame)
+        return self._neurons(half_layer, alive[covered], frame)
 
     def _is_covered(self, matrix: Floats, frame: _Rows) -> bool:
         return bool(self._covered_columns(matrix, frame).all())
@@ -178,7 +173,7 @@ class Reader:
             + np.square(self.base.bos @ matrix)
         )
         total = np.square(matrix).sum(axis=0)
-        return np.asarray(inside > 0.999 * total, dtype=np.bool_)
+        return np.asarray(inside >= 0.999 * total, dtype=np.bool_)
 
     def head(self, half_layer: int, head: int, frame: _Rows) -> Component:
         """Observes one attention head."""

@@ -15,7 +15,8 @@ import numpy.typing as npt
 
 from untracr.metamodel.components import KINDS, Component, Reader
 from untracr.metamodel.frame import Variable
-from untracr.metamodel.matching import look_ahead, matches
+from untracr.metamodel.matching import Matches, matches
+from untracr.metamodel.outlook import Outlook, outlooks
 from untracr.metamodel.vocabulary import BINARY, N_SLOTS, PREDICATES, UNARY
 
 NO_SLOT = N_SLOTS
@@ -63,7 +64,9 @@ def features(
         components: in order.
         variables: the variables known before this half-layer.
     """
-    rows = [_row(reader, component, variables) for component in components]
+    found = [matches(component) for component in components]
+    ahead = outlooks(reader, components, found, variables)
+    rows = [_row(*row) for row in zip(components, found, ahead, strict=True)]
     return Features(
         np.array([integers for integers, _ in rows], dtype=np.int64).reshape(
             -1, len(INTEGER_SIZES)
@@ -73,10 +76,8 @@ def features(
 
 
 def _row(
-    reader: Reader, component: Component, variables: list[Variable]
+    component: Component, found: Matches, outlook: Outlook
 ) -> tuple[list[int], npt.NDArray[np.float64]]:
-    found = matches(component)
-    outlook = look_ahead(reader, component, found, variables)
     unary, binary, predicate = found.exact()
     reads = [*component.reads, None, None, None][:3]
     factors = component.numbers if component.kind == "linear" else ()

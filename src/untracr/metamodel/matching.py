@@ -1,10 +1,8 @@
-"""Which known functions explain what a component shows, and what their results would mean later.
+"""Which known functions explain what a component shows.
 
-`matches` compares a component's observed table with the tables of all known
-functions. Several may fit: ``x + 1`` and ``x - 1`` have the same weights, and
-only what later parts do with the result tells them apart. `look_ahead` tries
-each fitting function, gives the new variable the values it would have, and
-asks whether later components that read it become explicable.
+Its observed table is compared with the tables of all known functions. Several
+may fit: ``x + 1`` and ``x - 1`` have the same weights, and only what later
+parts do with the result tells them apart (`outlook`).
 """
 
 from __future__ import annotations
@@ -14,16 +12,14 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from untracr.metamodel.components import Component, Reader
-from untracr.metamodel.frame import Floats, Variable
+from untracr.metamodel.components import Component
+from untracr.metamodel.frame import Floats
 from untracr.metamodel.tables import Bools, binary_tables, predicate_tables, unary_tables
 from untracr.metamodel.vocabulary import BINARY, PREDICATES, UNARY
 from untracr.rasp.functions import Value
 
 CLOSE = 0.02
 """Numbers read off the weights agree when they differ by less than this."""
-
-HYPOTHETICAL_SLOT = -1
 
 
 @dataclass(frozen=True)
@@ -91,117 +87,3 @@ def _unary(component: Component, values: tuple[Value, ...]) -> Floats:
 
 def _share(agrees: npt.NDArray[np.bool_]) -> Floats:
     return np.asarray(agrees.mean(axis=1), dtype=np.float64)
-
-
-@dataclass(frozen=True)
-class Outlook:
-    """What later parts say of each function: 1 fits, -1 does not, 0 nothing known."""
-
-    unary: Floats
-    binary: Floats
-
-
-def look_ahead(
-    reader: Reader, component: Component, found: Matches, variables: list[Variable]
-) -> Outlook:
-    """Tries each function that fits a component on the later parts that read its result.
-
-    Only results with several fitting functions are tried, and only later
-    parts that read nothing else unknown are asked.
-    """
-    unary, binary = np.zeros(len(UNARY)), np.zeros(len(BINARY))
-    candidates = _candidates(component, found)
-    if len({values for _, _, values in candidates}) < 2:
-        return Outlook(unary, binary)
-    later = _later_readers(reader, component)
-    if not later:
-        return Outlook(unary, binary)
-    known: dict[tuple[Value, ...], float] = {}
-    for is_unary, number, results in candidates:
-        if results not in known:
-            hypothesis = _variable(component, results)
-            known[results] = _explains(reader, later, [*variables, hypothesis])
-        (unary if is_unary else binary)[number] = known[results]
-    return Outlook(unary, binary)
-
-
-def _candidates(
-    component: Component, found: Matches
-) -> list[tuple[bool, int, tuple[Value, ...]]]:
-    """Functions that fit, with their results, where results are categorical."""
-    if component.kind in ("lookup", "stair to values"):
-        variable = component.reads[0]
-        assert variable is not None
-        results = unary_tables(variable.values).results
-        fits = found.exact()[0]
-        return [
-            (True, int(n), results[n])
-            for n in np.flatnonzero(fits)
-            if None not in results[n]
-        ]
-    if component.kind == "pairs":
-        fst, snd = component.reads
-        assert fst is not None
-        assert snd is not None
-        results = binary_tables(fst.values, snd.values).results
-        return [(False, int(n), results[n]) for n in np.flatnonzero(found.exact()[1])]
-    return []
-
-
-def _variable(component: Component, results: tuple[Value, ...]) -> Variable:
-    """The variable a component would write if its results were these."""
-    first: dict[Value, int] = {}
-    for place, result in enumerate(results):
-        first.setdefault(result, place)
-    values = tuple(sorted(first))  # type: ignore[type-var]
-    rows = component.outputs[[first[value] for value in values]]
-    return Variable(
-        HYPOTHETICAL_SLOT, True, values, rows, component.half_layer + 1
-    )
-
-
-@dataclass(frozen=True)
-class _Later:
-    """Parts of one later half-layer that read a new variable."""
-
-    half_layer: int
-    heads: tuple[int, ...]
-    neurons: npt.NDArray[np.int64] | None
-
-
-def _later_readers(reader: Reader, component: Component) -> list[_Later]:
-    rows = component.outputs
-    distinct = rows[np.unique(component.groups, return_index=True)[1]]
-    found: list[_Later] = []
-    for half_layer in range(component.half_layer + 1, reader.n_half_layers):
-        layer = half_layer // 2
-        if half_layer % 2:
-            reads = np.abs(distinct @ reader.W_in[layer]).max(axis=0) > 0.05
-            neurons = np.flatnonzero(reads & (reader.write_norm[layer] > 1e-3))
-            if len(neurons):
-                found.append(_Later(half_layer, (), neurons))
-            continue
-        heads = [
-            int(h)
-            for h in np.flatnonzero(reader.alive_heads[layer])
-            if np.abs(distinct @ reader.W_K[layer, h]).max() > 0.05
-            or np.abs(distinct @ reader.W_Q[layer, h]).max() > 0.05
-        ]
-        if heads:
-            found.append(_Later(half_layer, tuple(heads), None))
-    return found
-
-
-def _explains(reader: Reader, later: list[_Later], variables: list[Variable]) -> float:
-    """1 if every later part that can be read fits some function, -1 if one does not, else 0."""
-    verdict = 0.0
-    for part in later:
-        for component in reader.readable(part.half_layer, variables, part.heads, part.neurons):
-            if not any(
-                v is not None and v.slot == HYPOTHETICAL_SLOT for v in component.reads
-            ) or component.kind in ("unknown", "linear"):
-                continue
-            if not matches(component).any_exact():
-                return -1.0
-            verdict = 1.0
-    return verdict

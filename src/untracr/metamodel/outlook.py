@@ -1,0 +1,231 @@
+"""Looking ahead: what later parts say about the functions that fit a component.
+
+Each fitting function would give the new variable other values. Under each
+such hypothesis the later half-layers are read as far as nothing ambiguous
+comes in between; the hypothesis fails where a later component fits no known
+function. Components of one half-layer are tried together, since later ones
+may read several of them. Nothing is compiled or run: these are comparisons of
+tables read off the weights.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from untracr.errors import ProgramError
+from untracr.metamodel.components import Component, Reader
+from untracr.metamodel.frame import Floats, Variable
+from untracr.metamodel.matching import Matches, matches
+from untracr.metamodel.scope import result_variable, width_variable
+from untracr.metamodel.tables import binary_tables, unary_tables
+from untracr.metamodel.vocabulary import BINARY, UNARY, Operation
+from untracr.rasp.functions import Value
+from untracr.sample.pools import MAP_POOL, Type
+
+MAX_HYPOTHESES = 24
+"""Joint hypotheses tried a half-layer; with more, components are tried one by one."""
+
+MAX_VALUES = 400
+"""Results of a component with more arguments than this are not followed."""
+
+
+def _pool(inputs: tuple[Type, ...], outputs: tuple[Type, ...]) -> tuple[int, ...]:
+    known = {f for i in inputs for o in outputs for f in MAP_POOL.get((i, o), ())}
+    return tuple(n for n, f in enumerate(UNARY) if f in known)
+
+
+FITTING: dict[str, tuple[int, ...]] = {
+    "lookup": _pool(("categorical",), ("categorical",)),
+    "sum": _pool(("categorical",), ("bool", "float")),
+    "stair to values": _pool(("float", "bool", "freq"), ("categorical",)),
+    "stair to number": _pool(("float", "bool", "freq"), ("bool", "float")),
+}
+"""Functions a Map may have, by the form of its component."""
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """What later parts say of each function: 1 fits, -1 does not, 0 nothing known."""
+
+    unary: Floats
+    binary: Floats
+
+
+@dataclass(frozen=True)
+class _Candidate:
+    """A fitting function and the variable it would give."""
+
+    function: int
+    results: tuple[Value, ...]
+
+
+def outlooks(
+    reader: Reader,
+    components: Sequence[Component],
+    found: Sequence[Matches],
+    variables: list[Variable],
+) -> list[Outlook]:
+    """Looks ahead from all components of one half-layer.
+
+    Args:
+        reader: of their model.
+        components: with their ``found`` matches.
+        variables: those known before.
+    """
+    options = [_candidates(c, m) for c, m in zip(components, found, strict=True)]
+    distinct = [list(dict.fromkeys(o.results for o in option)) for option in options]
+    open_ = [n for n, tables in enumerate(distinct) if len(tables) > 1]
+    looks = [Outlook(np.zeros(len(UNARY)), np.zeros(len(BINARY))) for _ in components]
+    if not open_:
+        return looks
+    settled = _settled(reader, components, options, open_, variables)
+    verdicts: dict[tuple[int, tuple[Value, ...]], float] = {}
+    for hypothesis in _hypotheses(distinct, open_):
+        added = [
+            _variable(reader, components[n], options[n], results, -1 - n, variables)
+            for n, results in hypothesis
+        ]
+        verdict = _verdict(reader, components[0].half_layer, [*settled, *added])
+        for key in hypothesis:
+            verdicts[key] = max(verdict, verdicts.get(key, -1.0))
+    for n in open_:
+        scores = looks[n].binary if components[n].kind == "pairs" else looks[n].unary
+        for option in options[n]:
+            scores[option.function] = verdicts.get((n, option.results), 0.0)
+    return looks
+
+
+def _hypotheses(
+    distinct: list[list[tuple[Value, ...]]], open_: list[int]
+) -> Iterator[tuple[tuple[int, tuple[Value, ...]], ...]]:
+    """Joint choices of results for all open components, or one by one if too many."""
+    choices = [[(n, results) for results in distinct[n]] for n in open_]
+    if int(np.prod([len(choice) for choice in choices])) <= MAX_HYPOTHESES:
+        yield from itertools.product(*choices)
+    else:
+        for choice in choices:
+            yield from ((pick,) for pick in choice)
+
+
+def _candidates(component: Component, found: Matches) -> list[_Candidate]:
+    """The functions that fit, with their results on each assignment."""
+    unary, binary, _ = found.exact()
+    if component.kind in FITTING:
+        variable = component.reads[0]
+        assert variable is not None
+        if len(variable.values) > MAX_VALUES:
+            return []
+        results = unary_tables(variable.values).results
+        fits = [n for n in FITTING[component.kind] if unary[n]]
+    elif component.kind == "pairs":
+        fst, snd = component.reads
+        assert fst is not None
+        assert snd is not None
+        results = binary_tables(fst.values, snd.values).results
+        fits = [int(n) for n in np.flatnonzero(binary)]
+    else:
+        return []
+    return [_Candidate(n, results[n]) for n in fits if None not in results[n]]
+
+
+def _settled(
+    reader: Reader,
+    components: Sequence[Component],
+    options: list[list[_Candidate]],
+    open_: list[int],
+    variables: list[Variable],
+) -> list[Variable]:
+    """The known variables and those of components that leave nothing open."""
+    known = list(variables)
+    for n, component in enumerate(components):
+        if n not in open_:
+            added = _follow(reader, component, options[n], -1 - n, variables)
+            known += [] if added is None else [added]
+    return known
+
+
+def _follow(
+    reader: Reader,
+    component: Component,
+    option: list[_Candidate],
+    slot: int,
+    variables: list[Variable],
+) -> Variable | None:
+    """The variable of a component whose values are certain, else None."""
+    if component.kind in FITTING or component.kind == "pairs":
+        if len({o.results for o in option}) != 1:
+            return None
+        return _variable(reader, component, option, option[0].results, slot, variables)
+    if component.kind == "width stair":
+        return replace(width_variable(component, len(reader.model.W_pos) - 1), slot=slot)
+    if component.kind in ("move", "mean", "width") and None not in component.reads[:2]:
+        return _variable(reader, component, [_Candidate(0, ())], (), slot, variables)
+    return None
+
+
+_OPERATION_KINDS = {
+    "lookup": "map categorical",
+    "stair to values": "map categorical",
+    "sum": "map numerical",
+    "stair to number": "map numerical",
+    "pairs": "sequence map",
+    "move": "aggregate categorical",
+    "mean": "aggregate numerical",
+    "width": "width",
+}
+
+
+def _variable(
+    reader: Reader,
+    component: Component,
+    option: list[_Candidate],
+    results: tuple[Value, ...],
+    slot: int,
+    variables: list[Variable],
+) -> Variable:
+    function = next(o.function for o in option if o.results == results)
+    slots = [v.slot for v in component.reads if v is not None]
+    if component.kind in ("move", "mean"):
+        arguments = (slots[0], slots[1], 0, slots[2])
+    elif component.kind == "width":
+        arguments = (slots[0], slots[1], 0)
+    else:
+        arguments = (*slots, function)
+    operation = Operation(_OPERATION_KINDS[component.kind], arguments)
+    by_slot = {v.slot: v for v in component.reads if v is not None}
+    return result_variable(operation, component, slot, by_slot, len(reader.model.W_pos) - 1)
+
+
+def _verdict(reader: Reader, half_layer: int, variables: list[Variable]) -> float:
+    """1 if later parts that read a hypothesis all fit, -1 if one does not, else 0."""
+    known = list(variables)
+    tainted = {v.slot for v in variables if v.slot < 0}
+    verdict, slot = 0.0, -1000
+    for later in range(half_layer + 1, reader.n_half_layers):
+        for component in reader.readable(later, known):
+            found = matches(component)
+            reads_hypothesis = any(v is not None and v.slot in tainted for v in component.reads)
+            options = _candidates(component, found)
+            if reads_hypothesis and _is_telling(component):
+                if not (found.predicate > 1 - 1e-9).any() and not options:
+                    return -1.0
+                verdict = 1.0
+            slot -= 1
+            try:
+                added = _follow(reader, component, options, slot, known)
+            except ProgramError:
+                added = None
+            if added is not None:
+                known.append(added)
+                if reads_hypothesis:
+                    tainted.add(slot)
+    return verdict
+
+
+def _is_telling(component: Component) -> bool:
+    """Whether a component has a table that a known function or predicate must explain."""
+    return component.kind in FITTING or component.kind == "pairs" or component.table is not None
