@@ -246,14 +246,6 @@ class Verification:
         return not any(problem.severity == "error" for problem in self.problems)
 
 
-class _CausalBatch(Batch):
-    """Inputs whose positions select only themselves and earlier ones."""
-
-    def _set(self, codes: Codes, values: tuple[Entry, ...], lengths: Codes) -> None:
-        super()._set(codes, values, lengths)
-        self._pairs = self._pairs & np.tri(codes.shape[1], dtype=np.bool_)
-
-
 def verify(
     program: Program,
     compiled: Compiled,
@@ -291,10 +283,9 @@ def verify(
 @functools.lru_cache(maxsize=4)
 def _batch(domain: Domain, types: tuple[type, ...], causal: bool, max_inputs: int) -> Batch:
     """The inputs; ``types`` tells vocabularies of 1 and True apart in the cache."""
-    kind = _CausalBatch if causal else Batch
     if domain.size <= max_inputs:
-        return kind.of_domain(domain)
-    return kind(list(_sample(domain, max_inputs)))
+        return Batch.of_domain(domain, causal=causal)
+    return Batch(list(_sample(domain, max_inputs)), causal=causal)
 
 
 def _sample(domain: Domain, count: int) -> Iterator[Sequence[Value]]:

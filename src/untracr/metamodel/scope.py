@@ -9,6 +9,7 @@ the same variables from there.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -95,8 +96,12 @@ def result_variable(
         ProgramError: it would take more than `MAX_VALUES` values.
     """
     half_layer, a = component.half_layer, operation.arguments
+    if not component.outputs.size:  # nothing was observed: its directions are unknown
+        d_model = next(iter(by_slot.values())).directions.shape[1]
+        component = replace(component, outputs=np.zeros((0, d_model)))
     if operation.kind == "width":
-        return auxiliary(slot, component.outputs[:1], half_layer, tuple(range(max_seq_len + 1)))
+        rows = _rows(component.outputs, 1)
+        return auxiliary(slot, rows, half_layer, tuple(range(max_seq_len + 1)))
     if operation.kind == "aggregate categorical":
         values = by_slot[a[3]].values
         rows = _rows(component.outputs, len(values))

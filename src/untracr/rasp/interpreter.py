@@ -73,13 +73,14 @@ class Batch:
 
     Args:
         inputs: token sequences, each of at least one token.
+        causal: whether a selector only sees keys up to the query's position.
 
     Attributes:
         tokens: the `Column` of the input tokens.
         valid: [batch, position], whether the position holds a token.
     """
 
-    def __init__(self, inputs: Sequence[Sequence[Value]]) -> None:
+    def __init__(self, inputs: Sequence[Sequence[Value]], *, causal: bool = False) -> None:
         lengths = np.array([len(tokens) for tokens in inputs], dtype=np.int64)
         if len(inputs) == 0 or int(lengths.min()) == 0:
             raise InputError("an input must hold at least one token")
@@ -88,9 +89,11 @@ class Batch:
         codes = np.zeros((len(inputs), width), dtype=np.int64)
         for row, tokens in enumerate(inputs):
             codes[row, : len(tokens)] = [table.code(token) for token in tokens]
-        self._set(codes, table.values(), lengths)
+        self._set(codes, table.values(), lengths, causal)
 
-    def _set(self, codes: Codes, values: tuple[Entry, ...], lengths: Codes) -> None:
+    def _set(
+        self, codes: Codes, values: tuple[Entry, ...], lengths: Codes, causal: bool
+    ) -> None:
         width = codes.shape[1]
         self.tokens = Column(codes, values)
         self.lengths = lengths
@@ -99,9 +102,13 @@ class Batch:
             np.broadcast_to(np.arange(width, dtype=np.int64), codes.shape), tuple(range(width))
         )
         self._pairs: Mask = self.valid[:, :, None] & self.valid[:, None, :]
+        if causal:
+            self._pairs &= np.tri(width, dtype=np.bool_)
 
     @classmethod
-    def of_domain(cls, domain: Domain, start: int = 0, stop: int | None = None) -> Batch:
+    def of_domain(
+        cls, domain: Domain, start: int = 0, stop: int | None = None, *, causal: bool = False
+    ) -> Batch:
         """Inputs ``start`` to ``stop`` of a domain, in the domain's order."""
         sizes = [len(domain.vocab) ** n for n in range(1, domain.max_seq_len + 1)]
         ends = np.cumsum(sizes)
@@ -115,7 +122,7 @@ class Batch:
             digit = rank // len(domain.vocab) ** np.maximum(power, 0) % len(domain.vocab)
             codes[:, position] = np.where(power >= 0, digit, 0)
         batch = cls.__new__(cls)
-        batch._set(codes, tuple(domain.vocab), lengths)
+        batch._set(codes, tuple(domain.vocab), lengths, causal)
         return batch
 
     def __len__(self) -> int:

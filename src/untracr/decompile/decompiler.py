@@ -1,0 +1,138 @@
+"""Decompiling models: greedy decoding, then the verdict."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from importlib.resources import files
+from pathlib import Path
+
+from untracr.decompile.checking import Check, check, vocabulary
+from untracr.decompile.greedy import decode_greedily
+from untracr.decompile.result import Result
+from untracr.errors import ModelFileError, ProgramError
+from untracr.metamodel.numpy_network import NumpyNetwork
+from untracr.rasp.domain import Domain
+from untracr.rasp.functions import Value
+from untracr.rasp.printing import print_program
+from untracr.rasp.program import Program
+from untracr.transformer.files import LoadedModel, load_model
+from untracr.transformer.transformer import Transformer
+
+BUNDLED = "checkpoints/metamodel.safetensors"
+
+MAX_PARAMETERS = 50_000_000
+MAX_LAYERS = 24
+
+
+class Decompiler:
+    """Reads programs off weights with one loaded meta-model.
+
+    Args:
+        checkpoint: a meta-model's file; the one in the package if not given.
+
+    Raises:
+        ModelFileError: the checkpoint cannot be read.
+    """
+
+    def __init__(self, checkpoint: Path | None = None) -> None:
+        self.checkpoint = checkpoint or Path(str(files("untracr") / BUNDLED))
+        self._network = NumpyNetwork.load(self.checkpoint)
+
+    def decompile(
+        self,
+        model: Transformer,
+        *,
+        name: str = "",
+        vocab: Sequence[Value] | None = None,
+    ) -> Result:
+        """Reads one model.
+
+        Args:
+            model: the weights; the last two rows of W_E are BOS and PAD.
+            name: carried into the result.
+            vocab: the values of the other rows; 0, 1, 2, ... if not given.
+
+        Raises:
+            ModelFileError: the model is outside what can be read.
+        """
+        begun = time.perf_counter()
+        require_readable(model)
+        values = tuple(vocab) if vocab is not None else vocabulary(model)
+        if len(values) != len(model.W_E) - 2:
+            raise ModelFileError(
+                f"a vocabulary must name all but the last two of {len(model.W_E)} token rows "
+                f"(BOS and PAD), not {len(values)}"
+            )
+        domain = Domain(values, len(model.W_pos) - 1)
+        try:
+            decoded = decode_greedily(self._network, model, values)
+        except ProgramError as error:
+            detail = f"no program could be read: {error}"
+            return self._result(name, None, Check("unverified", 0, detail), begun, domain, 0.0)
+        verdict = check(model, decoded.program, domain)
+        return self._result(
+            name, decoded.program, verdict, begun, domain, decoded.log_probability
+        )
+
+    def decompile_files(self, paths: Iterable[Path]) -> Iterator[Result]:
+        """Reads many files, one result each, in order.
+
+        Raises:
+            ModelFileError: a file is no model, or outside what can be read.
+        """
+        for path in paths:
+            loaded = load_model(path)
+            yield self.decompile(loaded.transformer, name=str(path), vocab=known_vocab(loaded))
+
+    def _result(
+        self,
+        name: str,
+        program: Program | None,
+        verdict: Check,
+        begun: float,
+        domain: Domain,
+        log_probability: float,
+    ) -> Result:
+        return Result(
+            name=name,
+            program=program,
+            source=print_program(program) if program is not None else "",
+            verdict=verdict.verdict,
+            inputs_checked=verdict.inputs_checked,
+            detail=verdict.detail,
+            seconds=time.perf_counter() - begun,
+            vocab=domain.vocab,
+            max_seq_len=domain.max_seq_len,
+            log_probability=log_probability,
+        )
+
+
+def known_vocab(loaded: LoadedModel) -> tuple[Value, ...] | None:
+    """The vocabulary that a file states, if it does."""
+    vocab = loaded.metadata.get("vocab")
+    if not isinstance(vocab, list) or not all(
+        v is None or isinstance(v, (bool, int, float, str)) for v in vocab
+    ):
+        return None
+    return tuple(vocab)
+
+
+def require_readable(model: Transformer) -> None:
+    """Checks that a model is of a size that can be read.
+
+    Raises:
+        ModelFileError: it is too large, or has no tokens or positions.
+    """
+    if model.n_parameters > MAX_PARAMETERS:
+        raise ModelFileError(
+            f"a model may hold at most {MAX_PARAMETERS:,} weights to be read, "
+            f"not {model.n_parameters:,}"
+        )
+    if model.n_layers > MAX_LAYERS:
+        raise ModelFileError(f"a model may have at most {MAX_LAYERS} layers, not {model.n_layers}")
+    if len(model.W_E) < 3 or len(model.W_pos) < 2:
+        raise ModelFileError(
+            "a compiled model has rows for at least one token, BOS and PAD in W_E, and for BOS "
+            f"and one position in W_pos, not {len(model.W_E)} and {len(model.W_pos)}"
+        )
