@@ -56,7 +56,7 @@ def save_checkpoint(
     """Writes model, optimizer and state."""
     tensors = {f"model.{name}": t for name, t in model.state_dict().items()}
     if optimizer is not None:
-        names = {p: name for name, p in model.named_parameters()}
+        names: dict[Tensor, str] = {p: name for name, p in model.named_parameters()}
         for parameter, slots in optimizer.state.items():
             for slot, value in slots.items():
                 tensors[f"optimizer.{names[parameter]}.{slot}"] = torch.as_tensor(value)

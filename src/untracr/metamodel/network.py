@@ -107,7 +107,7 @@ class Attention(nn.Module):
         """Attends from x [B, T, width] to source [B, S, width] where mask [B, T, S] is true."""
 
         def split(y: Tensor) -> Tensor:
-            return y.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+            return y.reshape(*y.shape[:2], self.heads, -1).transpose(1, 2)
 
         q, k, v = split(self.query(x)), split(self.key(source)), split(self.value(source))
         mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=mask[:, None])

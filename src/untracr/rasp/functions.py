@@ -25,6 +25,7 @@ import math
 import operator
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from untracr.errors import ProgramError, did_you_mean
 
@@ -82,7 +83,7 @@ class Comparison(enum.Enum):
         return f"Comparison.{self.name}"
 
 
-_COMPARE: dict[Comparison, Callable[[Value, Value], object]] = {
+_COMPARE: dict[Comparison, Callable[[Any, Any], object]] = {
     Comparison.EQ: operator.eq,
     Comparison.LT: operator.lt,
     Comparison.LEQ: operator.le,
@@ -208,8 +209,9 @@ def combine(fst: Predicate, snd: Predicate, word: str) -> Predicate:
     """Joins two predicates on the same keys and queries by ``and`` or ``or``."""
     if isinstance(fst, Table) or isinstance(snd, Table):
         keys = [k for p in (fst, snd) if isinstance(p, Table) for k, _ in p.entries]
-        both = (lambda a, b: a and b) if word == "and" else (lambda a, b: a or b)
-        return Table(tuple((k, bool(both(fst(*k), snd(*k)))) for k in dict.fromkeys(keys)), 2)
+        joined = all if word == "and" else any
+        entries = ((k, joined((fst(*k), snd(*k)))) for k in dict.fromkeys(keys))
+        return Table(tuple(entries), 2)
     return formula(f"({_as_formula(fst).source}) {word} ({_as_formula(snd).source})", 2)
 
 
@@ -273,10 +275,11 @@ _UNARY: dict[type[ast.unaryop], Callable[..., Value]] = {
 _MAX_POWER = 64
 
 
-def _power(base: float, exponent: float) -> Value:
+def _power(base: float, exponent: float) -> float:
     if abs(exponent) > _MAX_POWER:
         raise ArithmeticError(f"an exponent may be at most {_MAX_POWER}, not {exponent}")
-    return base**exponent
+    result: float = base**exponent
+    return result
 
 
 _BINARY[ast.Pow] = _power

@@ -227,7 +227,8 @@ class Batch:
             failed = (found == _FAILED) & self._pairs
             if bool(failed.any()):
                 raise EvaluationError(reasons[0])
-        return (found == 1) & self._pairs
+        selected: Mask = (found == 1) & self._pairs
+        return selected
 
     def _aggregate(self, selected: Mask, sop: Column, default: Value) -> Column:
         numbers, numeric = numeric_values(sop.values)

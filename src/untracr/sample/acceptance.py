@@ -97,17 +97,19 @@ def evaluate_all(program: Program, batch: Batch) -> dict[Ref, Column | Mask]:
     return states
 
 
-def none_mask(column: Column) -> npt.NDArray[np.bool_]:
-    """Which codes of a column stand for None."""
-    return np.array([value is None for value in column.values], dtype=np.bool_)
+def none_positions(column: Column, batch: Batch) -> Mask | None:
+    """Where a column holds None, [batch, position]; None if no value is None."""
+    none = [value is None for value in column.values]
+    if not any(none):
+        return None
+    return np.array(none, dtype=np.bool_)[column.codes] & batch.valid
 
 
 def mostly_none(column: Column, batch: Batch) -> bool:
     """Whether on some input more than half of the values are None."""
-    none = none_mask(column)
-    if not none.any():
+    missing = none_positions(column, batch)
+    if missing is None:
         return False
-    missing = none[column.codes] & batch.valid
     return bool((2 * np.count_nonzero(missing, axis=1) > batch.lengths).any())
 
 
@@ -126,19 +128,6 @@ def moves_values(output: Column, values: Column, batch: Batch) -> bool:
 
 
 _NEW, _NONE = -1, -2
-
-
-def would_move(selected: Mask, values: Column, batch: Batch) -> bool:
-    """Whether aggregating ``values`` would only move them: `moves_values`, before evaluating."""
-    numbers, numeric = numeric_values(values.values)
-    if not numeric.all():
-        return True  # not decided here
-    here = numbers[values.codes]
-    weights = selected.astype(np.float64)
-    count = weights.sum(axis=2)
-    mean = (weights @ here[:, :, None])[:, :, 0] / np.maximum(count, 1.0)
-    found = (mean[:, :, None] == here[:, None, :]) & batch.valid[:, None, :]
-    return bool((found.any(axis=2) | (count == 0)).all())
 
 
 def _aggregates_well(

@@ -10,17 +10,14 @@ identity checks here do fire.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from random import Random
 from typing import TypeVar
 
-import numpy as np
-
 from untracr.compile.canonical import canonicalise
-from untracr.errors import EvaluationError
 from untracr.rasp.domain import PAPER_DOMAIN, Domain
-from untracr.rasp.interpreter import Batch, Column, Mask
+from untracr.rasp.interpreter import Batch
 from untracr.rasp.program import (
     CATEGORICAL,
     INDICES,
@@ -31,20 +28,24 @@ from untracr.rasp.program import (
     LinearSequenceMap,
     Map,
     Node,
-    Ref,
     Program,
+    Ref,
     Select,
     SelectorWidth,
     SequenceMap,
-    children,
 )
-from untracr.sample.acceptance import (
-    SAMPLING_INPUTS,
-    acceptable,
-    moves_values,
-    none_mask,
-    test_inputs,
-    would_move,
+from untracr.sample.acceptance import SAMPLING_INPUTS, acceptable, test_inputs
+from untracr.sample.known import (
+    Known,
+    Selection,
+    added,
+    averaged,
+    combined,
+    known_input,
+    mapped,
+    moved,
+    selected,
+    width,
 )
 from untracr.sample.pools import (
     FACTORS,
@@ -52,7 +53,6 @@ from untracr.sample.pools import (
     MAP_POOL,
     PREDICATES,
     SEQUENCE_MAP_POOL,
-    TYPES,
     Kind,
     Type,
 )
@@ -111,55 +111,65 @@ def sample_programs(
         yield sample_program(seed, index, settings)
 
 
-@dataclass
 class _Scope:
-    """The SOps drawn so far, with their types and what they hold on the test inputs."""
+    """The SOps drawn so far, with what they hold on the test inputs, and by type."""
 
-    builder: Builder
-    states: dict[Ref, Column | Mask]
-    types: dict[Ref, Type]
-    has_none: dict[Ref, bool]
-    reads: dict[Ref, frozenset[Ref]]
+    def __init__(self, batch: Batch) -> None:
+        self.batch = batch
+        self.builder = Builder()
+        self.known: dict[Ref, Known] = {}
+        self.types: dict[Ref, Type] = {}
+        self.reads: dict[Ref, frozenset[Ref]] = {}
+        self.all: list[Ref] = []
+        self.categorical: list[Ref] = []
+        self.numbers: list[Ref] = []
+        self.categorical_without_none: list[Ref] = []
+        self.bools_without_none: list[Ref] = []
+        for ref in (TOKENS, INDICES):
+            self.put(ref, "categorical", known_input(batch, ref), frozenset([ref]))
 
-    def choose(self, rng: Random, *wanted: Type, without_none: bool = False) -> Ref | None:
-        """A SOp of one of the wanted types, tokens three times as likely as another."""
-        refs = [
-            ref
-            for ref, kind in self.types.items()
-            if kind in wanted and not (without_none and self.has_none[ref])
-        ]
-        if not refs:
-            return None
-        weights = len(refs) + (2 if TOKENS in refs else 0)
-        place = int(rng.random() * weights)
-        return TOKENS if place >= len(refs) else refs[place]
+    def put(self, ref: Ref, type_: Type, known: Known, reads: frozenset[Ref]) -> None:
+        """Makes a SOp available to the operations that follow."""
+        self.known[ref], self.types[ref], self.reads[ref] = known, type_, reads
+        self.all.append(ref)
+        if type_ == "categorical":
+            self.categorical.append(ref)
+            if not known.has_none:
+                self.categorical_without_none.append(ref)
+        elif type_ == "bool":
+            if not known.has_none:
+                self.bools_without_none.append(ref)
+        else:
+            self.numbers.append(ref)
 
-    def choose_two(self, rng: Random, *wanted: Type) -> tuple[Ref, Ref] | None:
-        """Two different SOps."""
-        fst = self.choose(rng, *wanted)
-        if fst is None or sum(kind in wanted for kind in self.types.values()) < 2:
-            return None
-        while (snd := self.choose(rng, *wanted)) == fst:
-            pass
-        assert snd is not None
-        return fst, snd
+
+def _choose(rng: Random, refs: list[Ref]) -> Ref:
+    """One of the SOps, tokens (always the first, if there) three times as likely as another."""
+    n = len(refs)
+    place = int(rng.random() * (n + 2 if refs[0] == TOKENS else n))
+    return TOKENS if place >= n else refs[place]
+
+
+def _choose_two(rng: Random, refs: list[Ref]) -> tuple[Ref, Ref] | None:
+    """Two different SOps."""
+    if not refs:
+        return None
+    fst = _choose(rng, refs)
+    if len(refs) < 2:
+        return None
+    while (snd := _choose(rng, refs)) == fst:
+        pass
+    return fst, snd
 
 
 def _attempt(rng: Random, length: int, settings: SamplerSettings) -> Program | None:
-    batch = test_inputs(settings.domain, SAMPLING_INPUTS)
-    scope = _Scope(
-        Builder(),
-        {TOKENS: batch.tokens, INDICES: batch.indices},
-        {TOKENS: "categorical", INDICES: "categorical"},
-        {TOKENS: False, INDICES: False},
-        {TOKENS: frozenset([TOKENS]), INDICES: frozenset([INDICES])},
-    )
+    scope = _Scope(test_inputs(settings.domain, SAMPLING_INPUTS))
     set_aside: set[Kind] = set()
     for _ in range(MAX_SCOPE):
         kind = _draw_kind(rng, set_aside)
         if kind is None:
             return None
-        ref = _grow(rng, kind, scope, batch)
+        ref = _grow(rng, kind, scope)
         if ref is None:
             set_aside.add(kind)
             continue
@@ -188,132 +198,128 @@ def _draw_kind(rng: Random, set_aside: set[Kind]) -> Kind | None:
     return open_kinds[-1][0]
 
 
-def _grow(rng: Random, kind: Kind, scope: _Scope, batch: Batch) -> Ref | None:
+@dataclass(frozen=True, slots=True)
+class _Drawn:
+    """An operation that could be drawn.
+
+    Attributes:
+        nodes: the Select it brings along, if any, and itself.
+        reads: the SOps it reads.
+        known: what it holds on the test inputs.
+    """
+
+    nodes: tuple[Node, ...]
+    reads: tuple[Ref, ...]
+    type: Type
+    known: Known
+
+
+def _grow(rng: Random, kind: Kind, scope: _Scope) -> Ref | None:
     """Draws one operation and puts it into the scope; None if it could not be drawn."""
-    drawn = _draw(rng, kind, scope, batch)
-    if drawn is None:
-        return None
-    nodes, type_, states = drawn
-    last = states[-1]
-    assert isinstance(last, Column)
-    none = none_mask(last)
-    missing = none[last.codes] & batch.valid
-    if bool((2 * np.count_nonzero(missing, axis=1) > batch.lengths).any()):
+    drawn = _DRAW[kind](rng, scope)
+    if drawn is None or drawn.known.mostly_none:
         return None
     ref = -1
-    for node, state in zip(nodes, states, strict=True):
+    for node in drawn.nodes:
         ref = scope.builder.add(node)
-        scope.states[ref] = state
-    scope.types[ref] = type_
-    scope.has_none[ref] = bool(missing.any())
-    scope.reads[ref] = frozenset([ref]).union(
-        *(
-            scope.reads[sop]
-            for node in nodes
-            for sop in children(node)
-            if sop in scope.reads
-        )
-    )
+    reads = frozenset([ref]).union(*(scope.reads[sop] for sop in drawn.reads))
+    scope.put(ref, drawn.type, drawn.known, reads)
     return ref
 
 
-Drawn = tuple[list[Node], Type, list[Column | Mask]]
-
-
-def _draw(rng: Random, kind: Kind, scope: _Scope, batch: Batch) -> Drawn | None:
-    try:
-        match kind:
-            case "map":
-                return _draw_map(rng, scope, batch)
-            case "sequence_map":
-                return _draw_sequence_map(rng, scope, batch)
-            case "linear_sequence_map":
-                return _draw_linear(rng, scope, batch)
-            case "numerical_aggregate":
-                return _draw_aggregate(rng, scope, batch)
-            case "categorical_aggregate":
-                return _draw_moving_aggregate(rng, scope, batch)
-            case "selector_width":
-                return _draw_width(rng, scope, batch)
-    except EvaluationError:
-        return None
-
-
-def _draw_map(rng: Random, scope: _Scope, batch: Batch) -> Drawn | None:
-    inner = scope.choose(rng, *TYPES)
-    assert inner is not None
+def _draw_map(rng: Random, scope: _Scope) -> _Drawn | None:
+    inner = _choose(rng, scope.all)
     type_: Type = _pick(rng, ("bool", "float", "categorical"))
     function = _pick(rng, MAP_POOL[scope.types[inner], type_])
+    known = mapped(scope.batch, function, scope.known[inner])
+    if known is None:
+        return None
     encoding = CATEGORICAL if type_ == "categorical" else NUMERICAL
-    node = Map(function, inner, encoding)
-    return [node], type_, [batch.step(node, scope.states)]
+    return _Drawn((Map(function, inner, encoding),), (inner,), type_, known)
 
 
-def _draw_sequence_map(rng: Random, scope: _Scope, batch: Batch) -> Drawn | None:
-    pair = scope.choose_two(rng, "categorical")
+def _draw_sequence_map(rng: Random, scope: _Scope) -> _Drawn | None:
+    pair = _choose_two(rng, scope.categorical)
     if pair is None:
         return None
-    node = SequenceMap(_pick(rng, SEQUENCE_MAP_POOL), *pair)
-    return [node], "categorical", [batch.step(node, scope.states)]
+    function = _pick(rng, SEQUENCE_MAP_POOL)
+    known = combined(scope.batch, function, scope.known[pair[0]], scope.known[pair[1]])
+    if known is None:
+        return None
+    return _Drawn((SequenceMap(function, *pair),), pair, "categorical", known)
 
 
-def _draw_linear(rng: Random, scope: _Scope, batch: Batch) -> Drawn | None:
-    pair = scope.choose_two(rng, "float", "freq")
+def _draw_linear(rng: Random, scope: _Scope) -> _Drawn | None:
+    pair = _choose_two(rng, scope.numbers)
     if pair is None:
         return None
-    node = LinearSequenceMap(*pair, _pick(rng, FACTORS), _pick(rng, FACTORS))
-    return [node], "float", [batch.step(node, scope.states)]
-
-
-def _draw_select(rng: Random, scope: _Scope) -> Select | None:
-    keys = scope.choose(rng, "categorical", without_none=True)
-    queries = scope.choose(rng, "categorical", without_none=True)
-    if keys is None or queries is None:
+    factors = _pick(rng, FACTORS), _pick(rng, FACTORS)
+    known = added(scope.batch, *factors, scope.known[pair[0]], scope.known[pair[1]])
+    if known is None:
         return None
+    return _Drawn((LinearSequenceMap(*pair, *factors),), pair, "float", known)
+
+
+def _draw_select(rng: Random, scope: _Scope) -> Select:
+    keys = _choose(rng, scope.categorical_without_none)
+    queries = _choose(rng, scope.categorical_without_none)
     return Select(keys, queries, _pick(rng, PREDICATES))
 
 
-def _draw_aggregate(rng: Random, scope: _Scope, batch: Batch) -> Drawn | None:
+def _selection(scope: _Scope, select: Select) -> Selection | None:
+    keys, queries = scope.known[select.keys], scope.known[select.queries]
+    return selected(scope.batch, select.predicate, keys, queries)
+
+
+def _draw_aggregate(rng: Random, scope: _Scope) -> _Drawn | None:
     select = _draw_select(rng, scope)
-    sop = scope.choose(rng, "bool", without_none=True)
-    if select is None or sop is None:
+    if not scope.bools_without_none:
         return None
-    selected = batch.step(select, scope.states)
-    ref = len(scope.builder.nodes)
-    node = Aggregate(ref, sop, 0, NUMERICAL)
-    state = batch.step(node, {sop: scope.states[sop], ref: selected})
-    return [select, node], "freq", [selected, state]
+    sop = _choose(rng, scope.bools_without_none)
+    selection = _selection(scope, select)
+    known = None if selection is None else averaged(scope.batch, selection, scope.known[sop])
+    if known is None:
+        return None
+    node = Aggregate(len(scope.builder.nodes), sop, 0, NUMERICAL)
+    return _Drawn((select, node), (select.keys, select.queries, sop), "freq", known)
 
 
-def _draw_moving_aggregate(rng: Random, scope: _Scope, batch: Batch) -> Drawn | None:
+def _draw_moving_aggregate(rng: Random, scope: _Scope) -> _Drawn | None:
     """A categorical Aggregate that moves values and never averages different ones."""
     for _ in range(AGGREGATE_TRIES):
         select = _draw_select(rng, scope)
-        sop = scope.choose(rng, "categorical", without_none=True)
-        if select is None or sop is None:
+        sop = _choose(rng, scope.categorical_without_none)
+        selection = _selection(scope, select)
+        if selection is None:
             return None
-        selected, values = batch.step(select, scope.states), scope.states[sop]
-        assert isinstance(values, Column)
-        assert not isinstance(selected, Column)
-        if not would_move(selected, values, batch):
-            continue
-        ref = len(scope.builder.nodes)
-        node = Aggregate(ref, sop, None, CATEGORICAL)
-        state = batch.step(node, {sop: values, ref: selected})
-        assert isinstance(state, Column)
-        if moves_values(state, values, batch):
-            return [select, node], "categorical", [selected, state]
+        result = moved(scope.batch, selection, scope.known[sop])
+        if result == "fails":
+            return None
+        if result != "averages":
+            node = Aggregate(len(scope.builder.nodes), sop, None, CATEGORICAL)
+            reads = (select.keys, select.queries, sop)
+            return _Drawn((select, node), reads, "categorical", result)
     return None
 
 
-def _draw_width(rng: Random, scope: _Scope, batch: Batch) -> Drawn | None:
+def _draw_width(rng: Random, scope: _Scope) -> _Drawn | None:
     select = _draw_select(rng, scope)
-    if select is None:
+    selection = _selection(scope, select)
+    if selection is None:
         return None
-    selected = batch.step(select, scope.states)
-    ref = len(scope.builder.nodes)
-    node = SelectorWidth(ref)
-    return [select, node], "categorical", [selected, batch.step(node, {ref: selected})]
+    node = SelectorWidth(len(scope.builder.nodes))
+    known = width(scope.batch, selection)
+    return _Drawn((select, node), (select.keys, select.queries), "categorical", known)
+
+
+_DRAW: dict[Kind, Callable[[Random, _Scope], _Drawn | None]] = {
+    "map": _draw_map,
+    "sequence_map": _draw_sequence_map,
+    "linear_sequence_map": _draw_linear,
+    "numerical_aggregate": _draw_aggregate,
+    "categorical_aggregate": _draw_moving_aggregate,
+    "selector_width": _draw_width,
+}
 
 
 def _pick(rng: Random, pool: tuple[T, ...]) -> T:

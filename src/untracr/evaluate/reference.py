@@ -1,0 +1,50 @@
+"""Programs with known tokens, to judge answers by."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from untracr.errors import InputError, ModelFileError
+from untracr.rasp.domain import Domain
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A model's true program.
+
+    Attributes:
+        name: of the model; its weights are ``name.npz``.
+        tokens: the reference's canonical token list.
+        domain: vocabulary and longest input.
+    """
+
+    name: str
+    tokens: tuple[str, ...]
+    domain: Domain
+
+
+def read_references(folder: Path) -> list[Reference]:
+    """Reads ``programs.jsonl`` of a folder.
+
+    Raises:
+        ModelFileError: the file is missing, or a line is not as described.
+    """
+    path = folder / "programs.jsonl"
+    try:
+        lines = path.read_text().splitlines()
+    except OSError as error:
+        raise ModelFileError(f"{path} cannot be read: {error.strerror}") from None
+    return [_reference(path, number, line) for number, line in enumerate(lines, 1) if line.strip()]
+
+
+def _reference(path: Path, number: int, line: str) -> Reference:
+    try:
+        entry = json.loads(line)
+        domain = Domain(tuple(entry["vocab"]), int(entry["max_seq_len"]))
+        return Reference(str(entry["name"]), tuple(map(str, entry["tokens"])), domain)
+    except (ValueError, KeyError, TypeError, InputError) as error:
+        raise ModelFileError(
+            f"{path}:{number}: a line needs name, tokens, vocab and max_seq_len: {error!r}"
+        ) from None

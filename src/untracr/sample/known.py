@@ -1,0 +1,170 @@
+"""What sampled SOps hold on the test inputs, computed once and remembered.
+
+Random programs repeat themselves: most draws read `tokens`, `indices` and
+their simplest functions. Results are remembered by the identity of what they
+are computed from, so that a draw which was made before, in this program or in
+an earlier one, costs a look-up. Nothing here depends on what is remembered.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from untracr.errors import EvaluationError
+from untracr.rasp.functions import Function, Predicate
+from untracr.rasp.interpreter import Batch, Column, Mask, numeric_values
+from untracr.rasp.program import (
+    CATEGORICAL,
+    NUMERICAL,
+    TOKENS,
+    Aggregate,
+    LinearSequenceMap,
+    Map,
+    Node,
+    Ref,
+    Select,
+    SelectorWidth,
+    SequenceMap,
+)
+from untracr.sample.acceptance import moves_values, none_positions
+
+REMEMBERED = 16_384
+"""Results kept of each kind; one takes about 2 kB."""
+
+Floats = npt.NDArray[np.float64]
+
+
+class Known:
+    """A SOp on the test inputs; one object is equal only to itself.
+
+    Attributes:
+        column: its values.
+        has_none: whether a value is None.
+        mostly_none: whether on some input more than half of the values are None.
+        numeric: whether all values are numbers.
+        numbers: [batch, position] as floats; 0 where not a number.
+        distinct: ``numbers``, NaN where there is no token.
+    """
+
+    __slots__ = ("column", "distinct", "has_none", "mostly_none", "numbers", "numeric")
+
+    def __init__(self, batch: Batch, column: Column) -> None:
+        self.column = column
+        self.has_none = self.mostly_none = False
+        missing = none_positions(column, batch)
+        if missing is not None:
+            counts = np.count_nonzero(missing, axis=1)
+            self.has_none = bool(counts.any())
+            self.mostly_none = bool((2 * counts > batch.lengths).any())
+        numbers, numeric = numeric_values(column.values)
+        self.numeric = bool(numeric.all())
+        self.numbers: Floats = numbers[column.codes]
+        self.distinct: Floats = np.where(batch.valid, self.numbers, np.nan)
+
+
+class Selection:
+    """A selector on the test inputs; one object is equal only to itself.
+
+    Attributes:
+        mask: [batch, query, key].
+        weights: the mask as floats.
+        none: [batch, query], where nothing is selected.
+        divisor: how many are selected, at least 1.
+    """
+
+    __slots__ = ("divisor", "mask", "none", "weights")
+
+    def __init__(self, mask: Mask) -> None:
+        self.mask = mask
+        self.weights: Floats = mask.astype(np.float64)
+        count = np.add.reduce(self.weights, axis=2)
+        self.none: Mask = count == 0
+        self.divisor: Floats = np.maximum(count, 1.0)
+
+
+@functools.lru_cache(maxsize=64)
+def known_input(batch: Batch, ref: Ref) -> Known:
+    """`TOKENS` or `INDICES`."""
+    return Known(batch, batch.tokens if ref == TOKENS else batch.indices)
+
+
+@functools.lru_cache(maxsize=REMEMBERED)
+def mapped(batch: Batch, function: Function, inner: Known) -> Known | None:
+    """A Map; None if it fails, here and below."""
+    return _evaluate(batch, Map(function, 0), inner.column)
+
+
+@functools.lru_cache(maxsize=REMEMBERED)
+def combined(batch: Batch, function: Function, fst: Known, snd: Known) -> Known | None:
+    """A SequenceMap."""
+    return _evaluate(batch, SequenceMap(function, 0, 1), fst.column, snd.column)
+
+
+@functools.lru_cache(maxsize=REMEMBERED)
+def added(
+    batch: Batch, fst_factor: int, snd_factor: int, fst: Known, snd: Known
+) -> Known | None:
+    """A LinearSequenceMap."""
+    node = LinearSequenceMap(0, 1, fst_factor, snd_factor)
+    return _evaluate(batch, node, fst.column, snd.column)
+
+
+@functools.lru_cache(maxsize=REMEMBERED)
+def selected(
+    batch: Batch, predicate: Predicate, keys: Known, queries: Known
+) -> Selection | None:
+    """A Select."""
+    try:
+        mask = batch.step(Select(0, 1, predicate), {0: keys.column, 1: queries.column})
+    except EvaluationError:
+        return None
+    assert not isinstance(mask, Column)
+    return Selection(mask)
+
+
+@functools.lru_cache(maxsize=REMEMBERED)
+def averaged(batch: Batch, selection: Selection, sop: Known) -> Known | None:
+    """A numerical Aggregate."""
+    return _evaluate(batch, Aggregate(0, 1, 0, NUMERICAL), selection.mask, sop.column)
+
+
+@functools.lru_cache(maxsize=REMEMBERED)
+def moved(
+    batch: Batch, selection: Selection, sop: Known
+) -> Known | Literal["averages", "fails"]:
+    """A categorical Aggregate, if every output is one of the same input's values or None."""
+    if sop.numeric and not _would_move(selection, sop):
+        return "averages"
+    known = _evaluate(batch, Aggregate(0, 1, None, CATEGORICAL), selection.mask, sop.column)
+    if known is None:
+        return "fails"
+    return known if moves_values(known.column, sop.column, batch) else "averages"
+
+
+@functools.lru_cache(maxsize=REMEMBERED)
+def width(batch: Batch, selection: Selection) -> Known:
+    """A SelectorWidth."""
+    known = _evaluate(batch, SelectorWidth(0), selection.mask)
+    assert known is not None
+    return known
+
+
+def _would_move(selection: Selection, sop: Known) -> bool:
+    """`moves_values` of numbers, before evaluating; rounding may differ."""
+    sums = np.matmul(selection.weights, sop.numbers[:, :, None])[:, :, 0]
+    mean = sums / selection.divisor
+    found = np.logical_or.reduce(mean[:, :, None] == sop.distinct[:, None, :], axis=2)
+    return bool(np.logical_and.reduce(found | selection.none, axis=None))
+
+
+def _evaluate(batch: Batch, node: Node, *states: Column | Mask) -> Known | None:
+    try:
+        column = batch.step(node, dict(enumerate(states)))
+    except EvaluationError:
+        return None
+    assert isinstance(column, Column)
+    return Known(batch, column)
