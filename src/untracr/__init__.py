@@ -1,1 +1,120 @@
-"""untracr: RASP to transformer weights, and weights back to RASP."""
+"""untracr: RASP to transformer weights, and weights back to RASP.
+
+The names below are found on first use, so that ``import untracr`` loads
+nothing. `decompile_model` has its long name because ``untracr.decompile`` is
+the package behind it.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from untracr.compile.checks import check
+    from untracr.compile.model import CompiledModel, compile_rasp_to_model
+    from untracr.decompile.bundled import decompile_model, decompile_models
+    from untracr.decompile.decompiler import Decompiler
+    from untracr.decompile.result import Result
+    from untracr.errors import (
+        CheckFailed,
+        EvaluationError,
+        InputError,
+        ModelFileError,
+        Problem,
+        ProgramError,
+        RaspSyntaxError,
+        UntracrError,
+        UsageError,
+    )
+    from untracr.rasp.domain import Domain
+    from untracr.rasp.equivalence import decide_equivalence
+    from untracr.rasp.interpreter import run
+    from untracr.rasp.library import named_program
+    from untracr.rasp.parsing import parse
+    from untracr.rasp.printing import print_program
+    from untracr.rasp.program import Program
+    from untracr.sample.sampler import sample_program
+    from untracr.transformer.files import LoadedModel
+    from untracr.transformer.files import load_model as load
+    from untracr.transformer.files import save_model as save
+    from untracr.transformer.transformer import Transformer
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "CheckFailed",
+    "CompiledModel",
+    "Decompiler",
+    "Domain",
+    "EvaluationError",
+    "InputError",
+    "LoadedModel",
+    "ModelFileError",
+    "Problem",
+    "Program",
+    "ProgramError",
+    "RaspSyntaxError",
+    "Result",
+    "Transformer",
+    "UntracrError",
+    "UsageError",
+    "__version__",
+    "check",
+    "compile_rasp_to_model",
+    "decide_equivalence",
+    "decompile_model",
+    "decompile_models",
+    "load",
+    "named_program",
+    "parse",
+    "print_program",
+    "run",
+    "sample_program",
+    "save",
+]
+
+_HOMES: dict[str, tuple[str, str]] = {
+    "CheckFailed": ("untracr.errors", "CheckFailed"),
+    "CompiledModel": ("untracr.compile.model", "CompiledModel"),
+    "Decompiler": ("untracr.decompile.decompiler", "Decompiler"),
+    "Domain": ("untracr.rasp.domain", "Domain"),
+    "EvaluationError": ("untracr.errors", "EvaluationError"),
+    "InputError": ("untracr.errors", "InputError"),
+    "LoadedModel": ("untracr.transformer.files", "LoadedModel"),
+    "ModelFileError": ("untracr.errors", "ModelFileError"),
+    "Problem": ("untracr.errors", "Problem"),
+    "Program": ("untracr.rasp.program", "Program"),
+    "ProgramError": ("untracr.errors", "ProgramError"),
+    "RaspSyntaxError": ("untracr.errors", "RaspSyntaxError"),
+    "Result": ("untracr.decompile.result", "Result"),
+    "Transformer": ("untracr.transformer.transformer", "Transformer"),
+    "UntracrError": ("untracr.errors", "UntracrError"),
+    "UsageError": ("untracr.errors", "UsageError"),
+    "check": ("untracr.compile.checks", "check"),
+    "compile_rasp_to_model": ("untracr.compile.model", "compile_rasp_to_model"),
+    "decide_equivalence": ("untracr.rasp.equivalence", "decide_equivalence"),
+    "decompile_model": ("untracr.decompile.bundled", "decompile_model"),
+    "decompile_models": ("untracr.decompile.bundled", "decompile_models"),
+    "load": ("untracr.transformer.files", "load_model"),
+    "named_program": ("untracr.rasp.library", "named_program"),
+    "parse": ("untracr.rasp.parsing", "parse"),
+    "print_program": ("untracr.rasp.printing", "print_program"),
+    "run": ("untracr.rasp.interpreter", "run"),
+    "sample_program": ("untracr.sample.sampler", "sample_program"),
+    "save": ("untracr.transformer.files", "save_model"),
+}
+"""Where each public name lives."""
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'untracr' has no attribute {name!r}")
+    module, attribute = _HOMES[name]
+    value: object = getattr(import_module(module), attribute)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

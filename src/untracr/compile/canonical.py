@@ -56,6 +56,26 @@ def paper_tokens(program: Program) -> list[str]:
     return [*tokens, "EOS"]
 
 
+_N_TOKENS: dict[type[Node], int] = {
+    Map: 6,
+    SequenceMap: 7,
+    LinearSequenceMap: 8,
+    Aggregate: 8,
+    SelectorWidth: 7,
+}
+
+
+def count_paper_tokens(program: Program, layers: dict[Ref, int]) -> int:
+    """How many tokens `paper_tokens` gives.
+
+    Args:
+        program: a program without composite selectors.
+        layers: its `half_layers`.
+    """
+    n_half_layers = 2 + max(layers.values(), default=-1) // 2 * 2
+    return 2 + n_half_layers + sum(_N_TOKENS[type(program.nodes[ref])] for ref in layers)
+
+
 def canonicalise(program: Program) -> Program:
     """The same program with operations in canonical order and labels ``sop_00``, ..."""
     _, names = _named_half_layers(program)

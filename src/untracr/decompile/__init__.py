@@ -1,1 +1,31 @@
-""""""
+"""From weights back to programs, each with a verdict on what was shown about it."""
+
+from __future__ import annotations
+
+from untracr.decompile.bundled import (
+    bundled_decompiler,
+    decompile_model,
+    decompile_models,
+    example_file,
+)
+from untracr.decompile.checking import Check, check
+from untracr.decompile.decompiler import Decompiler
+from untracr.decompile.greedy import Decoded, decode_greedily
+from untracr.decompile.result import Result, Verdict
+from untracr.decompile.sameness import Sameness, same_weights
+
+__all__ = [
+    "Check",
+    "Decoded",
+    "Decompiler",
+    "Result",
+    "Sameness",
+    "Verdict",
+    "bundled_decompiler",
+    "check",
+    "decode_greedily",
+    "decompile_model",
+    "decompile_models",
+    "example_file",
+    "same_weights",
+]

@@ -92,7 +92,6 @@ class _Writer:
         self.tokens = 0
 
     def write(self) -> Decoded:
-        step = 0
         for half_layer in range(self.reader.n_half_layers):
             components = self.reader.components(half_layer, self.variables)
             for component in components:
@@ -100,17 +99,16 @@ class _Writer:
                     self.variables.append(width_variable(component, self.max_seq_len))
             components = [c for c in components if c.is_operation]
             if components:
-                self._half_layer(half_layer, step, components)
-                step += 1
+                self._half_layer(half_layer, components)
         program = build_program(self.operations)
         return Decoded(canonicalise(program), self.log_probability, self.tokens)
 
-    def _half_layer(self, half_layer: int, step: int, components: list[Component]) -> None:
+    def _half_layer(self, half_layer: int, components: list[Component]) -> None:
         known = [v for v in self.variables if v.available_from <= half_layer]
-        self.decoding.see(features(self.reader, components, known), step)
+        self.decoding.see(features(self.reader, components, known))
         here: list[Operation] = []
         while True:
-            place = TokenPlace(step, len(self.operations) + len(here), len(here), 0)
+            place = TokenPlace(len(here), 0)
             full = len(self.operations) + len(here) >= MAX_OPERATIONS
             kind = self._choose(place, _allowed_kinds(half_layer, known, full))
             if kind == ID[EOL]:
@@ -118,7 +116,7 @@ class _Writer:
             name = KIND_NAMES[kind - 2]
             arguments: list[int] = []
             for field, class_name in enumerate(KINDS[name], start=1):
-                place = TokenPlace(place.step, place.operation, place.ordinal, field)
+                place = TokenPlace(len(here), field)
                 allowed = _allowed(name, class_name, field, known)
                 arguments.append(self._choose(place, allowed) - CLASS_RANGES[class_name][0])
             here.append(Operation(name, tuple(arguments)))

@@ -1,1 +1,33 @@
-""""""
+"""The meta-model: a model's weights as components, the network that reads them, its training.
+
+This front door needs NumPy only. Training needs torch and has doors of its own:
+`untracr.metamodel.task`, `untracr.metamodel.baseline` and
+`untracr.metamodel.training`.
+"""
+
+from __future__ import annotations
+
+from untracr.metamodel.components import Component, Reader
+from untracr.metamodel.examples import Example, example_of, training_example
+from untracr.metamodel.features import Features, features
+from untracr.metamodel.frame import Base, Variable
+from untracr.metamodel.numpy_network import Decoding, NumpyNetwork, TokenPlace
+from untracr.metamodel.vocabulary import Operation, build_program, operation_of
+
+__all__ = [
+    "Base",
+    "Component",
+    "Decoding",
+    "Example",
+    "Features",
+    "NumpyNetwork",
+    "Operation",
+    "Reader",
+    "TokenPlace",
+    "Variable",
+    "build_program",
+    "example_of",
+    "features",
+    "operation_of",
+    "training_example",
+]

@@ -33,7 +33,7 @@ def collate_arrays(examples: Sequence[Example]) -> dict[str, npt.NDArray[np.gene
     component_ordinal = np.full((size, n_components), NO_STEP, dtype=np.int64)
     tokens = {
         name: np.zeros((size, n_tokens), dtype=np.int64)
-        for name in ("inputs", "targets", "step", "operation", "ordinal", "field")
+        for name in ("inputs", "targets", "step", "ordinal", "field")
     }
     tokens["targets"][:] = -1
     for row, example in enumerate(examples):

@@ -7,7 +7,7 @@ of earlier half-layers, as if decoded rightly.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 
 import numpy as np
@@ -15,10 +15,26 @@ import numpy.typing as npt
 
 from untracr.compile.compiler import Compiled, compile_program
 from untracr.metamodel.components import Reader
-from untracr.metamodel.features import INTEGER_SIZES, N_NUMBERS, Features, features
+from untracr.metamodel.features import (
+    INTEGER_SIZES,
+    N_NUMBERS,
+    N_SLOT_CODES,
+    Features,
+    features,
+)
 from untracr.metamodel.frame import Base
 from untracr.metamodel.scope import true_variables
-from untracr.metamodel.vocabulary import EOL, ID, KINDS, START, Operation, operation_of
+from untracr.metamodel.vocabulary import (
+    EOL,
+    FIRST_SLOT,
+    ID,
+    KINDS,
+    N_SLOTS,
+    SIZE,
+    START,
+    Operation,
+    operation_of,
+)
 from untracr.rasp.program import INDICES, TOKENS, Program, Ref
 from untracr.sample.sampler import PAPER, SamplerSettings, sample_program
 
@@ -38,7 +54,6 @@ class Example:
         component_step: [C], which step (half-layer with operations) each is of.
         inputs: [T] token ids fed; targets: [T] token ids wanted.
         step: [T], the step of each target.
-        operation: [T], its operation's number in the program.
         ordinal: [T], its operation's number within the step.
         field: [T], 0 for a kind or EOL, then 1, 2, ... for arguments.
     """
@@ -49,7 +64,6 @@ class Example:
     inputs: npt.NDArray[np.int64]
     targets: npt.NDArray[np.int64]
     step: npt.NDArray[np.int64]
-    operation: npt.NDArray[np.int64]
     ordinal: npt.NDArray[np.int64]
     field: npt.NDArray[np.int64]
 
@@ -59,8 +73,30 @@ def training_example(seed: int, index: int, settings: SamplerSettings = PAPER) -
     program = sample_program(seed, index, settings)
     domain = settings.domain
     compiled = compile_program(program, domain.vocab, domain.max_seq_len)
-    axis_signs = Random(f"axis/{seed}/{index}").random() < AXIS_SIGNS_SHARE
-    return example_of(program, compiled, axis_signs=axis_signs)
+    rng = Random(f"example/{seed}/{index}")
+    axis_signs = rng.random() < AXIS_SIGNS_SHARE
+    return shuffle_slots(example_of(program, compiled, axis_signs=axis_signs), rng)
+
+
+def shuffle_slots(example: Example, rng: Random) -> Example:
+    """Renames the operations' slots at random, in what is read and in what is written.
+
+    Names then mean nothing, and those that only long programs need are trained too.
+    """
+    order = list(range(2, N_SLOTS))
+    rng.shuffle(order)
+    renamed = np.arange(SIZE)
+    renamed[FIRST_SLOT + 2 : FIRST_SLOT + N_SLOTS] = FIRST_SLOT + np.array(order)
+    codes = np.arange(N_SLOT_CODES)
+    codes[2:N_SLOTS] = order
+    integers = example.integers.copy()
+    integers[:, 1:4] = codes[integers[:, 1:4]]
+    return replace(
+        example,
+        integers=integers,
+        inputs=renamed[example.inputs],
+        targets=renamed[example.targets],
+    )
 
 
 def example_of(program: Program, compiled: Compiled, *, axis_signs: bool = True) -> Example:
@@ -88,17 +124,15 @@ def example_of(program: Program, compiled: Compiled, *, axis_signs: bool = True)
 
 def _pack(steps: Sequence[tuple[Features, list[Operation]]]) -> Example:
     targets: list[int] = []
-    places: list[tuple[int, int, int, int]] = []
-    number = 0
+    places: list[tuple[int, int, int]] = []
     for step, (_, operations) in enumerate(steps):
         for ordinal, operation in enumerate(operations):
             ids = operation.ids()
             targets += ids
-            places += [(step, number, ordinal, field) for field in range(len(ids))]
-            number += 1
+            places += [(step, ordinal, field) for field in range(len(ids))]
         targets.append(ID[EOL])
-        places.append((step, number, len(operations), 0))
-    step_, operation_, ordinal_, field_ = np.array(places, dtype=np.int64).reshape(-1, 4).T
+        places.append((step, len(operations), 0))
+    step_, ordinal_, field_ = np.array(places, dtype=np.int64).reshape(-1, 3).T
     sizes = [len(f.integers) for f, _ in steps]
     return Example(
         integers=np.concatenate(
@@ -111,7 +145,6 @@ def _pack(steps: Sequence[tuple[Features, list[Operation]]]) -> Example:
         inputs=np.array([ID[START], *targets[:-1]], dtype=np.int64),
         targets=np.array(targets, dtype=np.int64),
         step=step_,
-        operation=operation_,
         ordinal=ordinal_,
         field=field_,
     )

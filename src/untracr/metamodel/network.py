@@ -3,7 +3,9 @@
 A token of the program attends to the tokens before it and to the components of
 its own and earlier half-layers. Operations are written in the order of the
 components, so each token is also handed the embedding of the component whose
-turn it is. `numpy_network` computes the same logits without torch.
+turn it is and may point at the variables that component reads: names of
+variables are shuffled in training and mean nothing by themselves, so programs
+longer than any seen can still be written. `numpy_network` computes the same logits without torch.
 """
 
 from __future__ import annotations
@@ -16,10 +18,14 @@ from torch.nn import functional as F
 
 from untracr.metamodel.examples import MAX_FIELDS
 from untracr.metamodel.features import INTEGER_SIZES, N_NUMBERS
-from untracr.metamodel.vocabulary import CLASS_RANGES, CLASSES, MAX_OPERATIONS, SIZE
-
-MAX_STEPS = 24
-"""Half-layers with operations that a program may have."""
+from untracr.metamodel.vocabulary import (
+    CLASS_RANGES,
+    CLASSES,
+    FIRST_SLOT,
+    MAX_OPERATIONS,
+    N_SLOTS,
+    SIZE,
+)
 
 
 @dataclass(frozen=True)
@@ -49,7 +55,7 @@ class Batch:
         integers: [B, C, features]; numbers: [B, C, features].
         component_step: [B, C], a large number where there is none.
         component_ordinal: [B, C], its number within its step.
-        inputs, targets, step, operation, ordinal, field: [B, T]; targets are -1
+        inputs, targets, step, ordinal, field: [B, T]; targets are -1
             where there is no token.
     """
 
@@ -60,7 +66,6 @@ class Batch:
     inputs: Tensor
     targets: Tensor
     step: Tensor
-    operation: Tensor
     ordinal: Tensor
     field: Tensor
 
@@ -76,7 +81,6 @@ class ComponentEncoder(nn.Module):
         super().__init__()
         self.embed = nn.ModuleList(nn.Embedding(size, width) for size in INTEGER_SIZES)
         self.number_in = nn.Linear(N_NUMBERS, width)
-        self.step = nn.Embedding(MAX_STEPS + 1, width)
         self.ordinal = nn.Embedding(MAX_OPERATIONS + 1, width)
         self.hidden = nn.Linear(width, 2 * width)
         self.out = nn.Linear(2 * width, width)
@@ -86,7 +90,6 @@ class ComponentEncoder(nn.Module):
         x: Tensor = self.number_in(batch.numbers)
         for place, table in enumerate(self.embed):
             x = x + table(batch.integers[:, :, place])
-        x = x + self.step(batch.component_step.clamp(max=MAX_STEPS))
         x = x + self.ordinal(batch.component_ordinal.clamp(max=MAX_OPERATIONS))
         out: Tensor = x + self.out(F.relu(self.hidden(norm(x))))
         return out
@@ -143,13 +146,12 @@ class Network(nn.Module):
         width = config.width
         self.encoder = ComponentEncoder(width)
         self.token = nn.Embedding(SIZE, width)
-        self.step = nn.Embedding(MAX_STEPS + 1, width)
-        self.operation = nn.Embedding(MAX_OPERATIONS + 2, width)
         self.ordinal = nn.Embedding(MAX_OPERATIONS + 2, width)
         self.field = nn.Embedding(MAX_FIELDS, width)
         self.turn = nn.Linear(width, width, bias=False)
         self.layers = nn.ModuleList(Layer(width, config.heads) for _ in range(config.layers))
         self.logits = nn.Linear(width, SIZE)
+        self.point = nn.Linear(width, 3)
         self.register_buffer("class_mask", class_mask(), persistent=False)
         for name, parameter in self.named_parameters():
             if parameter.ndim == 2:
@@ -162,25 +164,31 @@ class Network(nn.Module):
         components = self.encoder(batch)
         memory = norm(components)
         x = self.token(batch.inputs) + self.field(batch.field)
-        x = x + self.step(batch.step.clamp(max=MAX_STEPS))
-        x = x + self.operation(batch.operation.clamp(max=MAX_OPERATIONS + 1))
         x = x + self.ordinal(batch.ordinal.clamp(max=MAX_OPERATIONS + 1))
-        x = x + self.turn(self._turn(batch, components))
+        turn = self._turn(batch)
+        x = x + self.turn(turn.to(components.dtype) @ components)
         length = batch.inputs.shape[1]
         causal = torch.ones(length, length, dtype=torch.bool, device=x.device).tril()
         causal = causal.expand(len(x), -1, -1)
         visible = batch.component_step[:, None, :] <= batch.step[:, :, None]
         for layer in self.layers:
             x = layer(x, memory, causal, visible)
-        out: Tensor = self.logits(norm(x))
-        return out
+        y = norm(x)
+        return self._point(self.logits(y), self.point(y), batch, turn)
 
-    def _turn(self, batch: Batch, components: Tensor) -> Tensor:
-        """The component whose turn it is at each token, zero behind the last."""
-        same = (batch.component_step[:, None, :] == batch.step[:, :, None]) & (
+    def _turn(self, batch: Batch) -> Tensor:
+        """[B, T, C]: the component whose turn it is at each token; none behind the last."""
+        return (batch.component_step[:, None, :] == batch.step[:, :, None]) & (
             batch.component_ordinal[:, None, :] == batch.ordinal[:, :, None]
         )
-        return same.to(components.dtype) @ components
+
+    def _point(self, logits: Tensor, scores: Tensor, batch: Batch, turn: Tensor) -> Tensor:
+        """Adds scores [B, T, 3] to the logits of the three variables the component reads."""
+        reads = batch.integers[:, :, 1:4].float()
+        here = (turn.float() @ reads).long()  # [B, T, 3]
+        counts = (here < N_SLOTS) & turn.any(dim=-1, keepdim=True)
+        place = FIRST_SLOT + here.clamp(max=N_SLOTS - 1)
+        return logits.scatter_add(2, place, (scores * counts).to(logits.dtype))
 
 
 def norm(x: Tensor) -> Tensor:

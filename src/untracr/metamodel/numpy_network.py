@@ -17,19 +17,15 @@ from safetensors import SafetensorError, safe_open
 
 from untracr.errors import ModelFileError
 from untracr.metamodel.features import INTEGER_SIZES, N_NUMBERS, Features
-from untracr.metamodel.vocabulary import MAX_OPERATIONS, SIZE
+from untracr.metamodel.vocabulary import FIRST_SLOT, MAX_OPERATIONS, N_SLOTS, SIZE
 
 Floats = npt.NDArray[np.float32]
-
-MAX_STEPS = 24
 
 
 @dataclass(frozen=True)
 class TokenPlace:
-    """Where a token stands in the program; see `examples.Example`."""
+    """Where a token stands: its operation's number in the half-layer, and its field."""
 
-    step: int
-    operation: int
     ordinal: int
     field: int
 
@@ -68,17 +64,15 @@ class NumpyNetwork:
 
         self._embed = [weights[f"encoder.embed.{i}.weight"] for i in range(len(INTEGER_SIZES))]
         self._number_in = linear("encoder.number_in")
-        self._encoder_step = weights["encoder.step.weight"]
         self._encoder_ordinal = weights["encoder.ordinal.weight"]
         self._encoder_hidden = linear("encoder.hidden")
         self._encoder_out = linear("encoder.out")
         self._token = weights["token.weight"]
-        self._step = weights["step.weight"]
-        self._operation = weights["operation.weight"]
         self._ordinal = weights["ordinal.weight"]
         self._field = weights["field.weight"]
         self._turn = stacked("turn")
         self._logits = linear("logits")
+        self._point = linear("point")
         self._layers = [
             _Layer(
                 stacked(*(f"layers.{i}.attend_self.{n}" for n in ("query", "key", "value"))),
@@ -118,13 +112,12 @@ class NumpyNetwork:
         """Begins to write the program of one model."""
         return Decoding(self)
 
-    def encode(self, features: Features, step: int) -> Floats:
+    def encode(self, features: Features) -> Floats:
         """The vectors of one step's components, [components, width]."""
         count = len(features.integers)
         x = features.numbers @ self._number_in[0] + self._number_in[1]
         for place, table in enumerate(self._embed):
             x = x + table[features.integers[:, place]]
-        x = x + self._encoder_step[min(step, MAX_STEPS)]
         x = x + self._encoder_ordinal[np.minimum(np.arange(count), MAX_OPERATIONS)]
         hidden = np.maximum(norm(x) @ self._encoder_hidden[0] + self._encoder_hidden[1], 0.0)
         return np.asarray(x + hidden @ self._encoder_out[0] + self._encoder_out[1])
@@ -132,8 +125,6 @@ class NumpyNetwork:
     def embed(self, token: int, place: TokenPlace, turn: Floats | None) -> Floats:
         """The input vector of one token, [width]."""
         x = self._token[token] + self._field[place.field]
-        x = x + self._step[min(place.step, MAX_STEPS)]
-        x = x + self._operation[min(place.operation, MAX_OPERATIONS + 1)]
         x = x + self._ordinal[min(place.ordinal, MAX_OPERATIONS + 1)]
         return x if turn is None else np.asarray(x + turn @ self._turn)
 
@@ -150,11 +141,13 @@ class Decoding:
         self._component_keys = [empty for _ in layers]
         self._component_values = [empty for _ in layers]
         self._current = empty
+        self._reads = np.zeros((0, 3), dtype=np.int64)
 
-    def see(self, features: Features, step: int) -> None:
+    def see(self, features: Features) -> None:
         """Shows the components of the next step."""
         network = self._network
-        self._current = network.encode(features, step)
+        self._current = network.encode(features)
+        self._reads = features.integers[:, 1:4]
         memory = norm(self._current)
         for number, layer in enumerate(network._layers):
             key, value = np.split(memory @ layer.component_key_value, 2, axis=1)
@@ -178,7 +171,14 @@ class Decoding:
             x = x + self._attend(query, keys, values) @ layer.component_out
             hidden = np.maximum(norm(x) @ layer.hidden[0] + layer.hidden[1], 0.0)
             x = x + hidden @ layer.out[0] + layer.out[1]
-        return np.asarray(norm(x) @ network._logits[0] + network._logits[1])
+        y = norm(x)
+        logits = y @ network._logits[0] + network._logits[1]
+        if turn is not None:
+            scores = y @ network._point[0] + network._point[1]
+            for score, slot in zip(scores, self._reads[place.ordinal].tolist(), strict=True):
+                if slot < N_SLOTS:
+                    logits[FIRST_SLOT + slot] += score
+        return np.asarray(logits)
 
     def _attend(self, query: Floats, keys: Floats, values: Floats) -> Floats:
         heads = self._network.heads

@@ -199,9 +199,11 @@ class Batch:
         if not (_none_or(x_numeric, fst.values) and _none_or(y_numeric, snd.values)):
             function = _Linear(node.fst_factor, node.snd_factor)
             return self._sequence_map(function, fst, snd)
-        sums = node.fst_factor * x[fst.codes] + node.snd_factor * y[snd.codes]
-        found, codes = np.unique(sums, return_inverse=True)
-        codes = codes.reshape(sums.shape)
+        # Sums of the pairs that occur, each pair once.
+        pairs, used = distinct_codes(fst.codes * len(y) + snd.codes, len(x) * len(y))
+        sums = node.fst_factor * x[used // len(y)] + node.snd_factor * y[used % len(y)]
+        found, inverse = distinct_numbers(sums)
+        codes = inverse[pairs]
         values: list[Value] = found.tolist()
         if not any(isinstance(v, float) for v in (*fst.values, *snd.values, *_factors(node))):
             values = [int(v) for v in found]
@@ -232,9 +234,12 @@ class Batch:
 
     def _aggregate(self, selected: Mask, sop: Column, default: Value) -> Column:
         numbers, numeric = numeric_values(sop.values)
-        weights = selected.astype(np.float64)
         # One product counts what is selected and adds up its codes and numbers.
-        sums = weights @ np.stack([np.ones(sop.codes.shape), sop.codes, numbers[sop.codes]], axis=2)
+        columns = np.empty((*sop.codes.shape, 3))
+        columns[..., 0] = 1.0
+        columns[..., 1] = sop.codes
+        columns[..., 2] = numbers[sop.codes]
+        sums = selected.astype(np.float64) @ columns
         count, single, total = sums[..., 0], sums[..., 1].astype(np.int64), sums[..., 2]
         several = count > 1
         table = _Distinct(sop.values)
@@ -243,8 +248,8 @@ class Batch:
             if not numeric.all():
                 self._require_numbers(selected, several, sop, numeric)
             if not (numbers % 1 == 0).all():
-                total = _sum_left_to_right(selected, numbers[sop.codes])
-            means, inverse = np.unique(total[several] / count[several], return_inverse=True)
+                total = _sum_left_to_right(selected, columns[..., 2])
+            means, inverse = distinct_numbers(total[several] / count[several])
             codes[several] = np.array([table.code(mean) for mean in means.tolist()])[inverse]
         return self._checked(codes, table.values(), sop.fails)
 
@@ -315,6 +320,40 @@ def _factors(node: LinearSequenceMap) -> tuple[int | float, int | float]:
     return node.fst_factor, node.snd_factor
 
 
+FEW_CODES = 4
+"""Codes are counted in a table when it is no larger than this many times their number."""
+
+
+def distinct_codes(codes: Codes, stop: int) -> tuple[Codes, Codes]:
+    """Renumbers codes, all in ``range(stop)``, without gaps.
+
+    Returns:
+        The new codes, in the shape of ``codes``, and the old code of each; both
+        in ascending order of the old.
+    """
+    if stop > FEW_CODES * codes.size + 64:
+        used, new = np.unique(codes, return_inverse=True)
+        return new.reshape(codes.shape), used
+    present = np.zeros(stop, dtype=np.bool_)
+    present[codes] = True
+    used = present.nonzero()[0]
+    table = np.empty(stop, dtype=np.int64)
+    table[used] = np.arange(len(used))
+    return table[codes], used
+
+
+def distinct_numbers(numbers: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.float64], Codes]:
+    """The distinct numbers of a vector in ascending order, and the place of each among them."""
+    order = numbers.argsort()
+    ascending = numbers[order]
+    first = np.empty(len(numbers), dtype=np.bool_)
+    first[:1] = True
+    np.not_equal(ascending[1:], ascending[:-1], out=first[1:])
+    codes = np.empty(len(numbers), dtype=np.int64)
+    codes[order] = first.cumsum() - 1
+    return ascending[first], codes
+
+
 class _Distinct:
     """Numbers distinct values, told apart by type."""
 
@@ -335,13 +374,17 @@ def _types(values: tuple[Entry, ...]) -> tuple[type, ...]:
     return tuple(map(type, values))
 
 
+FAILURES = (TypeError, ArithmeticError, ValueError)
+"""What a function raises on a value that it is not made for."""
+
+
 def _apply(function: Function | Predicate | _Linear, *args: Entry) -> Entry:
     for arg in args:
         if isinstance(arg, Failure):
             return arg
     try:
         return function(*args)  # type: ignore[arg-type]
-    except (TypeError, ArithmeticError, ValueError) as error:
+    except FAILURES as error:
         shown = ", ".join(repr(arg) for arg in args)
         return Failure(f"{function} fails on {shown}: {error}")
 
@@ -351,12 +394,14 @@ def unary_table(
     function: Function, values: tuple[Entry, ...], types: tuple[type, ...]
 ) -> tuple[Codes, tuple[Entry, ...], bool]:
     """A function's results on each value: code table, distinct results, whether any failed."""
-    out = _Distinct()
-    codes = np.array(
-        [out.code(None if v is None else _apply(function, v)) for v in values], dtype=np.int64
-    )
-    results = out.values()
-    return codes, results, any(isinstance(v, Failure) for v in results)
+    try:
+        found: list[Entry] = [
+            None if v is None else function(v)  # type: ignore[arg-type]
+            for v in values
+        ]
+    except FAILURES:
+        found = [None if v is None else _apply(function, v) for v in values]
+    return _coded(found, (len(values),))
 
 
 @functools.lru_cache(maxsize=16384)
@@ -368,16 +413,24 @@ def binary_table(
     snd_types: tuple[type, ...],
 ) -> tuple[Codes, tuple[Entry, ...], bool]:
     """A function's results on each pair of values, as `unary_table`."""
-    out = _Distinct()
-    codes = np.array(
-        [
-            [out.code(None if x is None or y is None else _apply(function, x, y)) for y in snd]
+    try:
+        found: list[Entry] = [
+            None if x is None or y is None else function(x, y)  # type: ignore[arg-type]
             for x in fst
-        ],
-        dtype=np.int64,
-    )
+            for y in snd
+        ]
+    except FAILURES:
+        found = [
+            None if x is None or y is None else _apply(function, x, y) for x in fst for y in snd
+        ]
+    return _coded(found, (len(fst), len(snd)))
+
+
+def _coded(found: list[Entry], shape: tuple[int, ...]) -> tuple[Codes, tuple[Entry, ...], bool]:
+    out = _Distinct()
+    codes = np.array(list(map(out.code, found)), dtype=np.int64).reshape(shape)
     results = out.values()
-    return codes, results, any(isinstance(v, Failure) for v in results)
+    return codes, results, Failure in map(type, results)
 
 
 _FAILED = 2
@@ -401,20 +454,16 @@ def predicate_table(
     query_types: tuple[type, ...],
 ) -> tuple[npt.NDArray[np.int8], tuple[str, ...]]:
     """A predicate on each pair [key, query]: 0, 1 or 2 for failed; and why it failed."""
-    if isinstance(predicate, Comparison) and predicate in _ARRAY_COMPARISONS:
-        (k_numbers, k_numeric), (q_numbers, q_numeric) = map(numeric_values, (keys, queries))
-        if k_numeric.all() and q_numeric.all():
-            compare = _ARRAY_COMPARISONS[predicate]
-            return compare(k_numbers[:, None], q_numbers[None, :]).astype(np.int8), ()
+    if isinstance(predicate, Comparison):
+        compared = _compare_numbers(predicate, keys, queries)
+        if compared is not None:
+            return compared
     table = np.zeros((len(keys), len(queries)), dtype=np.int8)
     reasons: list[str] = []
     for k, key in enumerate(keys):
         for q, query in enumerate(queries):
             if isinstance(predicate, Comparison) and (key is None or query is None):
-                result: Entry = Failure(
-                    f"{predicate!r} cannot compare None: a Select's keys and queries must "
-                    "always have a value"
-                )
+                result: Entry = Failure(_cannot_compare_none(predicate))
             else:
                 result = _apply(predicate, key, query)
             if isinstance(result, Failure):
@@ -423,6 +472,31 @@ def predicate_table(
             else:
                 table[k, q] = bool(result)
     return table, tuple(reasons)
+
+
+def _compare_numbers(
+    predicate: Comparison, keys: tuple[Entry, ...], queries: tuple[Entry, ...]
+) -> tuple[npt.NDArray[np.int8], tuple[str, ...]] | None:
+    """`predicate_table` of numbers and None at once; None where there are other values."""
+    (k_numbers, k_numeric), (q_numbers, q_numeric) = numeric_values(keys), numeric_values(queries)
+    if not (_none_or(k_numeric, keys) and _none_or(q_numeric, queries)):
+        return None
+    if predicate in _ARRAY_COMPARISONS:
+        compare = _ARRAY_COMPARISONS[predicate]
+        table = compare(k_numbers[:, None], q_numbers[None, :]).astype(np.int8)
+    else:
+        table = np.full((len(keys), len(queries)), predicate is Comparison.TRUE, dtype=np.int8)
+    if k_numeric.all() and q_numeric.all():
+        return table, ()
+    table[~k_numeric] = _FAILED
+    table[:, ~q_numeric] = _FAILED
+    return table, (_cannot_compare_none(predicate),)
+
+
+def _cannot_compare_none(predicate: Comparison) -> str:
+    return (
+        f"{predicate!r} cannot compare None: a Select's keys and queries must always have a value"
+    )
 
 
 def _column(states: dict[Ref, Column | Mask], ref: Ref) -> Column:

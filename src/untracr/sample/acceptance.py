@@ -8,7 +8,7 @@ from random import Random
 import numpy as np
 import numpy.typing as npt
 
-from untracr.compile.canonical import paper_tokens
+from untracr.compile.canonical import count_paper_tokens
 from untracr.compile.layers import half_layers
 from untracr.compile.values import ValueSet, value_sets
 from untracr.errors import EvaluationError, ProgramError
@@ -159,13 +159,14 @@ def _is_identity(column: Column, batch: Batch) -> bool:
 def _fits(
     program: Program, domain: Domain, max_tokens: int | None, max_weights: int | None
 ) -> bool:
-    if max_tokens is not None and len(paper_tokens(program)) > max_tokens:
+    layers = half_layers(program)
+    if max_tokens is not None and count_paper_tokens(program, layers) > max_tokens:
         return False
     try:
         sets = value_sets(program, domain.vocab, domain.max_seq_len)
     except ProgramError:
         return False
-    sizes = model_sizes(program, sets, len(domain.vocab), domain.max_seq_len)
+    sizes = model_sizes(program, layers, sets, len(domain.vocab), domain.max_seq_len)
     return sizes.values_fit and (max_weights is None or sizes.n_weights <= max_weights)
 
 
@@ -183,14 +184,17 @@ class ModelSizes:
 
 
 def model_sizes(
-    program: Program, sets: dict[Ref, ValueSet], n_vocab: int, max_seq_len: int
+    program: Program,
+    layers: dict[Ref, int],
+    sets: dict[Ref, ValueSet],
+    n_vocab: int,
+    max_seq_len: int,
 ) -> ModelSizes:
     """Counts residual dimensions, heads and neurons as Tracr allocates them."""
 
     def dims(ref: Ref) -> int:
         return len(sets[ref].ordered) if program.encoding(ref) is CATEGORICAL else 1
 
-    layers = half_layers(program)
     n_layers = 1 + max(layers.values()) // 2
     width = n_vocab + 2 + max_seq_len + sum(dims(ref) for ref in layers)
     heads, neurons = [0] * n_layers, [0] * n_layers

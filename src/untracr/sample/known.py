@@ -45,12 +45,7 @@ class Known:
         column: its values.
         has_none: whether a value is None.
         mostly_none: whether on some input more than half of the values are None.
-        numeric: whether all values are numbers.
-        numbers: [batch, position] as floats; 0 where not a number.
-        distinct: ``numbers``, NaN where there is no token.
     """
-
-    __slots__ = ("column", "distinct", "has_none", "mostly_none", "numbers", "numeric")
 
     def __init__(self, batch: Batch, column: Column) -> None:
         self.column = column
@@ -60,10 +55,19 @@ class Known:
             counts = np.count_nonzero(missing, axis=1)
             self.has_none = bool(counts.any())
             self.mostly_none = bool((2 * counts > batch.lengths).any())
-        numbers, numeric = numeric_values(column.values)
-        self.numeric = bool(numeric.all())
-        self.numbers: Floats = numbers[column.codes]
-        self.distinct: Floats = np.where(batch.valid, self.numbers, np.nan)
+        self._valid = batch.valid
+
+    @functools.cached_property
+    def numbers(self) -> tuple[Floats, Floats] | None:
+        """[batch, position] as floats: 0, and in the second array NaN, where there is no token.
+
+        None if not all values are numbers.
+        """
+        numbers, numeric = numeric_values(self.column.values)
+        if not numeric.all() and not (numeric[self.column.codes] | ~self._valid).all():
+            return None
+        here = numbers[self.column.codes]
+        return np.where(self._valid, here, 0.0), np.where(self._valid, here, np.nan)
 
 
 class Selection:
@@ -137,7 +141,7 @@ def moved(
     batch: Batch, selection: Selection, sop: Known
 ) -> Known | Literal["averages", "fails"]:
     """A categorical Aggregate, if every output is one of the same input's values or None."""
-    if sop.numeric and not _would_move(selection, sop):
+    if sop.numbers is not None and not _would_move(selection, *sop.numbers):
         return "averages"
     known = _evaluate(batch, Aggregate(0, 1, None, CATEGORICAL), selection.mask, sop.column)
     if known is None:
@@ -153,11 +157,11 @@ def width(batch: Batch, selection: Selection) -> Known:
     return known
 
 
-def _would_move(selection: Selection, sop: Known) -> bool:
-    """`moves_values` of numbers, before evaluating; rounding may differ."""
-    sums = np.matmul(selection.weights, sop.numbers[:, :, None])[:, :, 0]
+def _would_move(selection: Selection, numbers: Floats, present: Floats) -> bool:
+    """`moves_values` of numbers (see `Known.numbers`), before evaluating; rounding may differ."""
+    sums = np.matmul(selection.weights, numbers[:, :, None])[:, :, 0]
     mean = sums / selection.divisor
-    found = np.logical_or.reduce(mean[:, :, None] == sop.distinct[:, None, :], axis=2)
+    found = np.logical_or.reduce(mean[:, :, None] == present[:, None, :], axis=2)
     return bool(np.logical_and.reduce(found | selection.none, axis=None))
 
 

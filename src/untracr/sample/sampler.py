@@ -9,6 +9,7 @@ identity checks here do fire.
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -164,16 +165,16 @@ def _choose_two(rng: Random, refs: list[Ref]) -> tuple[Ref, Ref] | None:
 
 def _attempt(rng: Random, length: int, settings: SamplerSettings) -> Program | None:
     scope = _Scope(test_inputs(settings.domain, SAMPLING_INPUTS))
-    set_aside: set[Kind] = set()
+    set_aside: frozenset[Kind] = frozenset()
     for _ in range(MAX_SCOPE):
         kind = _draw_kind(rng, set_aside)
         if kind is None:
             return None
         ref = _grow(rng, kind, scope)
         if ref is None:
-            set_aside.add(kind)
+            set_aside |= {kind}
             continue
-        set_aside.clear()
+        set_aside = frozenset()
         if len(scope.reads[ref]) == length:
             program = scope.builder.build(ref)
             accepted = acceptable(
@@ -186,16 +187,23 @@ def _attempt(rng: Random, length: int, settings: SamplerSettings) -> Program | N
     return None
 
 
-def _draw_kind(rng: Random, set_aside: set[Kind]) -> Kind | None:
-    open_kinds = [(kind, weight) for kind, weight in KINDS if kind not in set_aside]
+def _draw_kind(rng: Random, set_aside: frozenset[Kind]) -> Kind | None:
+    open_kinds, total = _open_kinds(set_aside)
     if not open_kinds:
         return None
-    point = rng.random() * sum(weight for _, weight in open_kinds)
+    point = rng.random() * total
     for kind, weight in open_kinds:
         point -= weight
         if point < 0:
             return kind
     return open_kinds[-1][0]
+
+
+@functools.lru_cache(maxsize=256)
+def _open_kinds(set_aside: frozenset[Kind]) -> tuple[tuple[tuple[Kind, float], ...], float]:
+    """The operations not set aside, with their weights, and the sum of these."""
+    found = tuple((kind, weight) for kind, weight in KINDS if kind not in set_aside)
+    return found, sum(weight for _, weight in found)
 
 
 @dataclass(frozen=True, slots=True)

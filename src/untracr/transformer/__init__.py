@@ -1,1 +1,38 @@
-""""""
+"""Transformers as arrays: forward pass, weights files, treatments, Tracr's names."""
+
+from __future__ import annotations
+
+from untracr.transformer.files import LoadedModel, load_model, save_model
+from untracr.transformer.haiku import HaikuParams, haiku_params, transformer_from_haiku
+from untracr.transformer.transformer import Trace, Transformer
+from untracr.transformer.treatments import (
+    Compression,
+    add_noise,
+    compress,
+    permute_heads,
+    permute_neurons,
+    permute_residual,
+    random_orthogonal,
+    rotate,
+    rotate_and_compress,
+)
+
+__all__ = [
+    "Compression",
+    "HaikuParams",
+    "LoadedModel",
+    "Trace",
+    "Transformer",
+    "add_noise",
+    "compress",
+    "haiku_params",
+    "load_model",
+    "permute_heads",
+    "permute_neurons",
+    "permute_residual",
+    "random_orthogonal",
+    "rotate",
+    "rotate_and_compress",
+    "save_model",
+    "transformer_from_haiku",
+]

@@ -1,0 +1,62 @@
+"""Decompiling with the meta-model that comes with the package, loaded once."""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from importlib.resources import files
+from pathlib import Path
+
+from untracr.decompile.decompiler import Decompiler, known_vocab
+from untracr.decompile.result import Result
+from untracr.rasp.functions import Value
+from untracr.transformer.files import load_model
+from untracr.transformer.transformer import Transformer
+
+EXAMPLE = "examples/real-101-0005.npz"
+
+Source = str | os.PathLike[str] | Transformer
+"""A weights file or the weights themselves."""
+
+
+@functools.cache
+def bundled_decompiler() -> Decompiler:
+    """The decompiler with the package's own meta-model.
+
+    Raises:
+        ModelFileError: its file is missing or damaged.
+    """
+    return Decompiler()
+
+
+def decompile_model(model: Source, *, vocab: Sequence[Value] | None = None) -> Result:
+    """Reads the program of one model.
+
+    Args:
+        model: a weights file, or a `Transformer`.
+        vocab: the values of the token rows; what the file says, or else 0, 1,
+            2, ..., if not given.
+
+    Raises:
+        ModelFileError: it is no model, or outside what can be read.
+    """
+    if isinstance(model, Transformer):
+        return bundled_decompiler().decompile(model, vocab=vocab)
+    loaded = load_model(model)
+    values = vocab if vocab is not None else known_vocab(loaded)
+    return bundled_decompiler().decompile(loaded.transformer, name=str(model), vocab=values)
+
+
+def decompile_models(models: Iterable[Source]) -> Iterator[Result]:
+    """Reads many models, one result each, in order.
+
+    Raises:
+        ModelFileError: one of them is no model, or outside what can be read.
+    """
+    return map(decompile_model, models)
+
+
+def example_file() -> Path:
+    """A model that comes with the package: a random program, compiled by Tracr itself."""
+    return Path(str(files("untracr") / EXAMPLE))
