@@ -74,7 +74,8 @@ class _Parts:
 
 def _parts(model: Transformer, n_layers: int) -> _Parts:
     """Heads and neurons that do something; others contribute nothing and are left out."""
-    heads, neurons = [], []
+    heads: list[tuple[Floats, ...]] = []
+    neurons: list[Floats] = []
     for layer in range(n_layers):
         if layer >= model.n_layers:
             heads.append(())
@@ -136,8 +137,8 @@ def _match(mine: _Parts, theirs: _Parts, layer: int) -> tuple[Ints, Ints] | None
         [their_frame, *(h[3 * len(h) // 4 :] for h in theirs.heads[layer])]
     )
     neurons = _assign(
-        list((mine.neurons[layer][:, 0] @ my_frame.T)),
-        list((theirs.neurons[layer][:, 0] @ their_frame.T)),
+        list(mine.neurons[layer][:, 0] @ my_frame.T),
+        list(theirs.neurons[layer][:, 0] @ their_frame.T),
     )
     return None if neurons is None else (heads, neurons)
 

@@ -26,8 +26,9 @@ from untracr.compile.compiler import compile_program
 from untracr.metamodel.stream import Arrays
 from untracr.metamodel.task import VALIDATION_SEED
 from untracr.metamodel.training import Task
-from untracr.metamodel.vocabulary import BINARY, FACTORS, PREDICATES, UNARY
+from untracr.metamodel.vocabulary import BINARY, PREDICATES, UNARY
 from untracr.rasp.program import Program
+from untracr.sample.pools import FACTORS
 from untracr.sample.sampler import PAPER, sample_program
 from untracr.transformer.haiku import haiku_params
 from untracr.transformer.transformer import Transformer
@@ -103,9 +104,7 @@ def make_flat_batch(seed: int, start: int, count: int, chunk: int) -> Arrays:
     """Fresh programs ``start`` to ``start + count`` with their flattened weights."""
     programs = [sample_program(seed, start + i) for i in range(count)]
     domain = PAPER.domain
-    models = [
-        compile_program(p, domain.vocab, domain.max_seq_len).transformer for p in programs
-    ]
+    models = [compile_program(p, domain.vocab, domain.max_seq_len).transformer for p in programs]
     return collate_flat([flatten_weights(model) for model in models], programs, chunk)
 
 

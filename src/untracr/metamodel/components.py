@@ -328,7 +328,12 @@ class Reader:
         if variables and variables[0].is_auxiliary:
             outputs = self._staircase(at, members, variables[0], frame)
             return Component(
-                at.half_layer, "width stair", variables, len(members), neurons=neurons, outputs=outputs
+                at.half_layer,
+                "width stair",
+                variables,
+                len(members),
+                neurons=neurons,
+                outputs=outputs,
             )
         if is_line and variables and not bool((np.abs(one) > READS).any()):
             return self._linear(at, members, variables, frame, write[largest] / size)
@@ -363,7 +368,8 @@ class Reader:
         slope = at.read[frame.slice(variable)][0, members]
         points = np.array([_as_float(v) for v in variable.values])
         hidden = np.maximum(points[:, None] * slope + at.one[members], 0.0)
-        return hidden @ at.write[members]
+        outputs: Floats = hidden @ at.write[members]
+        return outputs
 
     def _linear(
         self,

@@ -152,9 +152,7 @@ class Decoding:
         for number, layer in enumerate(network._layers):
             key, value = np.split(memory @ layer.component_key_value, 2, axis=1)
             self._component_keys[number] = np.concatenate([self._component_keys[number], key])
-            self._component_values[number] = np.concatenate(
-                [self._component_values[number], value]
-            )
+            self._component_values[number] = np.concatenate([self._component_values[number], value])
 
     def feed(self, token: int, place: TokenPlace) -> Floats:
         """Feeds one token; returns the logits of the next, [SIZE]."""
@@ -189,7 +187,8 @@ class Decoding:
         scores = (k @ q)[:, :, 0] / np.float32(np.sqrt(size))
         weights = np.exp(scores - scores.max(axis=1, keepdims=True))
         weights /= weights.sum(axis=1, keepdims=True)
-        return (weights[:, None] @ v).reshape(-1)
+        mixed: Floats = (weights[:, None] @ v).reshape(-1)
+        return mixed
 
 
 def norm(x: Floats) -> Floats:

@@ -189,6 +189,7 @@ def _variable(
 ) -> Variable:
     function = next(o.function for o in option if o.results == results)
     slots = [v.slot for v in component.reads if v is not None]
+    arguments: tuple[int, ...]
     if component.kind in ("move", "mean"):
         arguments = (slots[0], slots[1], 0, slots[2])
     elif component.kind == "width":

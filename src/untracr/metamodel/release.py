@@ -22,7 +22,8 @@ def export(checkpoint: Path, out: Path) -> None:
     """
     found = load_checkpoint(checkpoint)
     state = {
-        name: found.state[name] for name in ("task", "config", "seed", "step", "examples", "elapsed")
+        name: found.state[name]
+        for name in ("task", "config", "seed", "step", "examples", "elapsed")
     }
     tensors = {f"model.{name}": t.to(torch.float16) for name, t in found.model.items()}
     write_atomically(out, to_bytes(tensors, metadata={"untracr": json.dumps(state)}))

@@ -18,16 +18,10 @@ from untracr.compile.values import ValueSet
 from untracr.errors import ProgramError
 from untracr.metamodel.components import Component
 from untracr.metamodel.frame import Base, Floats, Variable
-from untracr.metamodel.vocabulary import BINARY, FACTORS, UNARY, Operation
+from untracr.metamodel.vocabulary import BINARY, UNARY, Operation
 from untracr.rasp.functions import Value
-from untracr.rasp.program import (
-    CATEGORICAL,
-    INDICES,
-    TOKENS,
-    Program,
-    Ref,
-    SelectorWidth,
-)
+from untracr.rasp.program import CATEGORICAL, Program, Ref, SelectorWidth
+from untracr.sample.pools import FACTORS
 
 
 def true_variables(
@@ -61,9 +55,7 @@ def true_variables(
     return variables, order
 
 
-def auxiliary(
-    slot: int, directions: Floats, half_layer: int, widths: Sequence[Value]
-) -> Variable:
+def auxiliary(slot: int, directions: Floats, half_layer: int, widths: Sequence[Value]) -> Variable:
     """The direction between the two halves of a SelectorWidth: ``1 / (width + 1)``."""
     points = sorted(1 / (w + 1) for w in widths if isinstance(w, int))
     return Variable(slot, False, tuple(points), directions, half_layer + 1, is_auxiliary=True)

@@ -40,9 +40,7 @@ def _tensors(arrays: Arrays, device: torch.device) -> Batch:
     return Batch(**{name: torch.from_numpy(array) for name, array in arrays.items()}).to(device)
 
 
-def _loss(
-    network: nn.Module, arrays: Arrays, device: torch.device
-) -> tuple[Tensor, float, float]:
+def _loss(network: nn.Module, arrays: Arrays, device: torch.device) -> tuple[Tensor, float, float]:
     assert isinstance(network, Network)
     loss, hits, counts = loss_and_hits(network, _tensors(arrays, device))
     exact = hits.all(dim=1).float().mean().item()

@@ -134,9 +134,7 @@ def operation_of(program: Program, ref: Ref, slots: dict[Ref, int]) -> Operation
             case Map(function, inner, encoding):
                 return Operation(f"map {encoding.value}", (slots[inner], _index(UNARY, function)))
             case SequenceMap(function, fst, snd):
-                return Operation(
-                    "sequence map", (slots[fst], slots[snd], _index(BINARY, function))
-                )
+                return Operation("sequence map", (slots[fst], slots[snd], _index(BINARY, function)))
             case LinearSequenceMap(fst, snd, a, b):
                 factors = (_index(FACTORS, a), _index(FACTORS, b))
                 return Operation("linear", (slots[fst], slots[snd], *factors))

@@ -6,7 +6,6 @@ import functools
 from random import Random
 
 import numpy as np
-import numpy.typing as npt
 
 from untracr.compile.canonical import count_paper_tokens
 from untracr.compile.layers import half_layers

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from untracr.errors import EvaluationError
 from untracr.rasp.functions import Function, Predicate
-from untracr.rasp.interpreter import Batch, Column, Mask, numeric_values
+from untracr.rasp.interpreter import Batch, Column, Entry, Mask, numeric_values
 from untracr.rasp.program import (
     CATEGORICAL,
     NUMERICAL,
@@ -47,6 +47,23 @@ class Known:
         mostly_none: whether on some input more than half of the values are None.
     """
 
+    @classmethod
+    def of(cls, batch: Batch, column: Column) -> Known:
+        """One object for all columns that hold the same values where there are tokens."""
+        codes = np.where(batch.valid, column.codes, column.codes[:, :1])
+        used = list(dict.fromkeys(codes.ravel().tolist()))
+        renumber = np.empty(len(column.values), dtype=np.int64)
+        renumber[used] = range(len(used))
+        codes = renumber[codes]
+        values = tuple([column.values[code] for code in used])
+        key = batch, codes.tobytes(), values, tuple(map(type, values))
+        found = _KNOWN.get(key)
+        if found is None:
+            if len(_KNOWN) >= REMEMBERED:
+                _KNOWN.clear()
+            found = _KNOWN[key] = cls(batch, Column(codes, values))
+        return found
+
     def __init__(self, batch: Batch, column: Column) -> None:
         self.column = column
         self.has_none = self.mostly_none = False
@@ -64,7 +81,7 @@ class Known:
         None if not all values are numbers.
         """
         numbers, numeric = numeric_values(self.column.values)
-        if not numeric.all() and not (numeric[self.column.codes] | ~self._valid).all():
+        if not numeric.all():
             return None
         here = numbers[self.column.codes]
         return np.where(self._valid, here, 0.0), np.where(self._valid, here, np.nan)
@@ -82,6 +99,17 @@ class Selection:
 
     __slots__ = ("divisor", "mask", "none", "weights")
 
+    @classmethod
+    def of(cls, batch: Batch, mask: Mask) -> Selection:
+        """One object for all selectors that select the same."""
+        key = batch, mask.tobytes()
+        found = _SELECTIONS.get(key)
+        if found is None:
+            if len(_SELECTIONS) >= REMEMBERED:
+                _SELECTIONS.clear()
+            found = _SELECTIONS[key] = cls(mask)
+        return found
+
     def __init__(self, mask: Mask) -> None:
         self.mask = mask
         self.weights: Floats = mask.astype(np.float64)
@@ -90,10 +118,14 @@ class Selection:
         self.divisor: Floats = np.maximum(count, 1.0)
 
 
+_KNOWN: dict[tuple[Batch, bytes, tuple[Entry, ...], tuple[type, ...]], Known] = {}
+_SELECTIONS: dict[tuple[Batch, bytes], Selection] = {}
+
+
 @functools.lru_cache(maxsize=64)
 def known_input(batch: Batch, ref: Ref) -> Known:
     """`TOKENS` or `INDICES`."""
-    return Known(batch, batch.tokens if ref == TOKENS else batch.indices)
+    return Known.of(batch, batch.tokens if ref == TOKENS else batch.indices)
 
 
 @functools.lru_cache(maxsize=REMEMBERED)
@@ -127,7 +159,7 @@ def selected(
     except EvaluationError:
         return None
     assert not isinstance(mask, Column)
-    return Selection(mask)
+    return Selection.of(batch, mask)
 
 
 @functools.lru_cache(maxsize=REMEMBERED)
@@ -171,4 +203,4 @@ def _evaluate(batch: Batch, node: Node, *states: Column | Mask) -> Known | None:
     except EvaluationError:
         return None
     assert isinstance(column, Column)
-    return Known(batch, column)
+    return Known.of(batch, column)

@@ -76,7 +76,7 @@ class Transformer:
     b_out: Array
     causal: bool = False
     W_U: Array | None = None
-    output_values: tuple[None | bool | int | float | str, ...] | None = None
+    output_values: tuple[bool | int | float | str | None, ...] | None = None
 
     @property
     def n_layers(self) -> int:
