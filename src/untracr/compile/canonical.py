@@ -2,10 +2,10 @@
 
 The reference token form is, for each half-layer (two a layer, empty ones
 included), its operations followed by ``EOL``; an operation is its name,
-encoding, kind, arguments and ``EOO``. Within a half-layer operations are sorted by their tokens, and names
-``sop_00``, ``sop_01``, ... follow that order. Two programs with equal token
-lists are the same algorithm written the same way; token-exact match compares
-these lists.
+encoding, kind, arguments and ``EOO``. Within a half-layer operations are
+sorted by their tokens, and names ``sop_00``, ``sop_01``, ... follow that order.
+Two programs with equal token lists are the same algorithm written the same
+way; token-exact match compares these lists.
 """
 
 from __future__ import annotations

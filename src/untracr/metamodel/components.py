@@ -10,6 +10,7 @@ part reads with what earlier parts write (`frame`).
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -30,6 +31,27 @@ SAME = 0.7
 
 CONNECTED = 0.1
 """Cosine from which two written vectors overlap."""
+
+# Limits for models that nobody compiled, far above what a compiled model of the
+# size that can be read reaches: time and memory stay bounded.
+
+MAX_COMPONENTS = 64
+"""Components of one half-layer that are looked at."""
+
+MAX_TABLE = 50_000
+"""Entries of a table over two variables; a part with a larger one is not observed."""
+
+MAX_OBSERVED = 4_000_000
+"""Numbers held to observe one group of neurons."""
+
+MAX_CONNECTED = 4_000
+"""Neurons that are split by what they write."""
+
+MAX_GROUPS = 1_000
+"""Directions that are told apart."""
+
+MAX_BOS_LOGIT = 8.0
+"""BOS's logit relative to the largest is cut off here; compiled models have 1/2 or 1."""
 
 KINDS: tuple[str, ...] = (
     "lookup",  # categorical to categorical Map
@@ -133,14 +155,14 @@ class Reader:
         layer = half_layer // 2
         if half_layer % 2 == 0:
             heads = np.flatnonzero(self.alive_heads[layer])
-            return [self.head(half_layer, int(h), frame) for h in heads]
+            return [self.head(half_layer, int(h), frame) for h in heads[:MAX_COMPONENTS]]
         alive = np.flatnonzero(self.write_norm[layer] > 1e-3)
         return self._neurons(half_layer, alive, frame)
 
     def _neurons(self, half_layer: int, alive: Ints, frame: _Rows) -> list[Component]:
         if not len(alive):
             return []
-        found = list(self._mlp(half_layer, alive, frame))
+        found = itertools.islice(self._mlp(half_layer, alive, frame), MAX_COMPONENTS)
         return sorted(found, key=lambda component: int(component.neurons[0]))
 
     def readable(self, half_layer: int, variables: Sequence[Variable]) -> list[Component]:
@@ -186,7 +208,7 @@ class Reader:
         value = frame.most(np.abs(R_V).sum(axis=1))
         bos = float((self.base.one @ W_Q) @ (self.base.bos @ W_K))
         table, largest = None, 0.0
-        if key is not None and query is not None:
+        if key is not None and query is not None and _is_table(key, query):
             logits = R_K[frame.slice(key)] @ R_Q[frame.slice(query)].T
             largest = float(logits.max(initial=0.0))
             table = logits > max(0.5 * largest, READS)
@@ -206,7 +228,7 @@ class Reader:
             head=head,
             outputs=outputs,
             table=table,
-            bos_logit=bos / largest if largest > READS else 0.0,
+            bos_logit=_bounded(bos / largest, MAX_BOS_LOGIT) if largest > READS else 0.0,
         )
 
     def _mlp(self, half_layer: int, alive: Ints, frame: _Rows) -> Iterator[Component]:
@@ -232,7 +254,9 @@ class Reader:
             yield from self._pairs(context, members, frame)
         for members in _runs(np.flatnonzero(single), signature):
             yield from self._singles(context, members, frame)
-        if numeric.any():
+        if numeric.sum() > MAX_CONNECTED:
+            yield Component(half_layer, "unknown", (), int(numeric.sum()), neurons=alive[numeric])
+        elif numeric.any():
             for members in _connected_runs(np.flatnonzero(numeric), context.write):
                 yield self._numeric(context, members, frame)
         if unknown.any():
@@ -241,6 +265,10 @@ class Reader:
     def _pairs(self, at: _Layer, members: Ints, frame: _Rows) -> Iterator[Component]:
         """SequenceMaps on the same two variables: one grid of neurons after the other."""
         a, b = (frame.variables[i] for i in np.flatnonzero(at.which[:, members[0]]))
+        if not _is_table(a, b) or len(a.values) * len(b.values) * at.write.shape[1] > MAX_OBSERVED:
+            neurons = at.alive[members]
+            yield Component(at.half_layer, "unknown", (), len(members), neurons=neurons)
+            return
         place_a = at.read[frame.slice(a)][:, members].argmax(axis=0)
         place_b = at.read[frame.slice(b)][:, members].argmax(axis=0)
         place = place_a * len(b.values) + place_b
@@ -325,6 +353,10 @@ class Reader:
         along = write @ (write[largest] / size)
         is_line = bool((np.abs(along) > 0.99 * np.sqrt(np.einsum("nd,nd->n", write, write))).all())
         neurons = at.alive[members]
+        is_plain = not any(v.is_categorical for v in variables)
+        n_points = max((len(v.values) for v in variables), default=0)
+        if not is_plain or n_points * len(members) > MAX_OBSERVED:
+            return Component(at.half_layer, "unknown", (), len(members), neurons=neurons)
         if variables and variables[0].is_auxiliary:
             outputs = self._staircase(at, members, variables[0], frame)
             return Component(
@@ -436,7 +468,7 @@ class _Rows:
     """The directions of several variables, stacked."""
 
     def __init__(self, variables: Sequence[Variable]) -> None:
-        self.variables = list(variables)
+        self.variables = [v for v in variables if len(v.directions)]
         self.rows = np.concatenate([v.directions for v in self.variables])
         sizes = [len(v.directions) for v in self.variables]
         ends = np.cumsum(sizes).tolist()
@@ -514,13 +546,25 @@ def direction_groups(vectors: Floats) -> Ints:
     groups = np.full(len(vectors), -1, dtype=np.int64)
     number = 0
     while (open_ := np.flatnonzero(groups < 0)).size:
+        if number == MAX_GROUPS:
+            groups[open_] = number
+            break
         leader = unit[open_[0]]
         same = unit[open_] @ leader > SAME
+        same[0] = True  # also where numbers are not finite
         if not leader.any():
             same = ~unit[open_].any(axis=1)
         groups[open_[same]] = number
         number += 1
     return groups
+
+
+def _is_table(fst: Variable, snd: Variable) -> bool:
+    return len(fst.values) * len(snd.values) <= MAX_TABLE
+
+
+def _bounded(number: float, limit: float) -> float:
+    return min(max(number, -limit), limit) if number == number else 0.0
 
 
 def _as_float(value: object) -> float:

@@ -120,6 +120,8 @@ def _slot_code(variable: Variable | None) -> int:
 def _factor_code(factor: float | None) -> int:
     if factor is None:
         return FACTOR_CODES - 1
+    if not abs(factor) <= 4:  # infinite or no number, too
+        return FACTOR_CODES - 2
     near = round(factor)
     return near + 3 if abs(near) <= 3 and abs(factor - near) < 0.1 else FACTOR_CODES - 2
 

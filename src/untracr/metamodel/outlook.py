@@ -11,6 +11,7 @@ tables read off the weights.
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -104,7 +105,7 @@ def _hypotheses(
 ) -> Iterator[tuple[tuple[int, tuple[Value, ...]], ...]]:
     """Joint choices of results for all open components, or one by one if too many."""
     choices = [[(n, results) for results in distinct[n]] for n in open_]
-    if int(np.prod([len(choice) for choice in choices])) <= MAX_HYPOTHESES:
+    if math.prod(len(choice) for choice in choices) <= MAX_HYPOTHESES:
         yield from itertools.product(*choices)
     else:
         for choice in choices:

@@ -82,7 +82,7 @@ def _predicates(
 
 def _result(function: Function | Predicate, *args: Value) -> Value:
     try:
-        return function(*args)  # type: ignore[arg-type]
+        return function(*args)
     except (ArithmeticError, TypeError, ValueError):
         return None
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from untracr.errors import InputError
 from untracr.rasp.domain import Domain
 from untracr.rasp.functions import Value
-from untracr.rasp.interpreter import Batch, Column, Failure
+from untracr.rasp.interpreter import Batch, Column, Failure, distinct_codes
 from untracr.rasp.program import Program
 
 TOLERANCE = 1e-9
@@ -80,10 +80,10 @@ def decide_equivalence(
 
 def columns_differ(left: Column, right: Column) -> npt.NDArray[np.bool_]:
     """Where two columns of one batch hold different values, [batch, position]."""
-    table = np.array(
-        [[not same_value(a, b) for b in right.values] for a in left.values], dtype=np.bool_
-    )
-    return table[left.codes, right.codes]
+    n = len(right.values)
+    pairs, used = distinct_codes(left.codes * n + right.codes, len(left.values) * n)
+    differs = [not same_value(left.values[p // n], right.values[p % n]) for p in used.tolist()]
+    return np.array(differs, dtype=np.bool_)[pairs]
 
 
 def same_value(a: Value | Failure, b: Value | Failure) -> bool:
@@ -106,14 +106,13 @@ def behaviour_key(program: Program, domain: Domain) -> bytes:
     for start in range(0, domain.size, CHUNK):
         batch = Batch.of_domain(domain, start, start + CHUNK)
         column = batch.evaluate(program)
-        names = [_canonical(value) for value in column.values]
+        # Only values that occur may count: they are numbered in the order of their names.
+        here, used = distinct_codes(column.codes[batch.valid], len(column.values))
+        names = [_canonical(column.values[code]) for code in used.tolist()]
         order = {name: position for position, name in enumerate(sorted(set(names)))}
-        codes = np.array([order[name] for name in names], dtype=np.int32)[column.codes]
-        codes = np.where(batch.valid, codes, -1)
-        used = np.unique(codes[batch.valid])
-        # Only values that occur may count: renumber, then say which they are.
-        digest.update(np.searchsorted(used, codes).astype(np.int32).tobytes())
-        digest.update("|".join(sorted(set(names))[code] for code in used).encode())
+        table = np.array([order[name] for name in names], dtype="<i4")
+        digest.update(table[here].tobytes())
+        digest.update(repr(list(order)).encode())
     return digest.digest()
 
 

@@ -32,7 +32,7 @@ from untracr.rasp.program import (
 )
 from untracr.sample.acceptance import moves_values, none_positions
 
-REMEMBERED = 16_384
+REMEMBERED = 4_096
 """Results kept of each kind; one takes about 2 kB."""
 
 Floats = npt.NDArray[np.float64]
@@ -92,12 +92,11 @@ class Selection:
 
     Attributes:
         mask: [batch, query, key].
-        weights: the mask as floats.
         none: [batch, query], where nothing is selected.
         divisor: how many are selected, at least 1.
     """
 
-    __slots__ = ("divisor", "mask", "none", "weights")
+    __slots__ = ("divisor", "mask", "none")
 
     @classmethod
     def of(cls, batch: Batch, mask: Mask) -> Selection:
@@ -112,8 +111,7 @@ class Selection:
 
     def __init__(self, mask: Mask) -> None:
         self.mask = mask
-        self.weights: Floats = mask.astype(np.float64)
-        count = np.add.reduce(self.weights, axis=2)
+        count = np.count_nonzero(mask, axis=2)
         self.none: Mask = count == 0
         self.divisor: Floats = np.maximum(count, 1.0)
 
@@ -191,7 +189,7 @@ def width(batch: Batch, selection: Selection) -> Known:
 
 def _would_move(selection: Selection, numbers: Floats, present: Floats) -> bool:
     """`moves_values` of numbers (see `Known.numbers`), before evaluating; rounding may differ."""
-    sums = np.matmul(selection.weights, numbers[:, :, None])[:, :, 0]
+    sums = np.matmul(selection.mask.astype(np.float64), numbers[:, :, None])[:, :, 0]
     mean = sums / selection.divisor
     found = np.logical_or.reduce(mean[:, :, None] == present[:, None, :], axis=2)
     return bool(np.logical_and.reduce(found | selection.none, axis=None))

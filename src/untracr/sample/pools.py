@@ -41,7 +41,8 @@ _SCALE = ("x", "x + 0.5", "x + 1", "x * 2")
 
 MAP_POOL: dict[tuple[Type, Type], tuple[Formula, ...]] = {
     ("categorical", "bool"): _formulas(
-        "x == 0", "x == 1", "x == 2", "x == 3", "x != 2", "x != 3", "x > 2", "x > 3", "x < 2", "x < 3"
+        *("x == 0", "x == 1", "x == 2", "x == 3", "x != 2", "x != 3"),
+        *("x > 2", "x > 3", "x < 2", "x < 3"),
     ),
     ("categorical", "float"): _formulas(*_SCALE),
     ("categorical", "categorical"): _formulas("x + 1", "x - 1"),

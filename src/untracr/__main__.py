@@ -1,0 +1,9 @@
+"""``python -m untracr``."""
+
+from __future__ import annotations
+
+import sys
+
+from untracr.cli.main import main
+
+sys.exit(main())

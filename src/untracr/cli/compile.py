@@ -1,0 +1,90 @@
+"""``untracr compile``: a program to the weights that Tracr gives it."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from untracr.cli.command import OK, Command, Parser
+from untracr.cli.output import add_json_option, print_json
+from untracr.cli.programs import (
+    PROGRAM_HELP,
+    add_causal_option,
+    add_domain_options,
+    read_program,
+)
+from untracr.cli.values import positive_number
+from untracr.errors import UsageError
+
+SUFFIXES = (".safetensors", ".npz")
+
+
+def configure(parser: Parser) -> None:
+    """Adds the arguments."""
+    parser.add_argument("program", metavar="PROGRAM", help=PROGRAM_HELP)
+    parser.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help="where the weights go; .safetensors or .npz decides the format",
+    )
+    add_domain_options(parser)
+    add_causal_option(parser)
+    parser.add_argument(
+        "--mlp-exactness",
+        type=positive_number,
+        default=100.0,
+        metavar="X",
+        help="slope of the steps by which MLPs compute functions of numbers (default: 100)",
+    )
+    parser.add_argument(
+        "--no-strict",
+        action="store_true",
+        help="also write weights that are wrong on some input, as Tracr does",
+    )
+    add_json_option(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Writes a weights file."""
+    from untracr.compile.model import compile_rasp_to_model
+
+    if args.output.suffix.lower() not in SUFFIXES:
+        raise UsageError(f"--output must end in .safetensors or .npz, not {args.output.name!r}")
+    given = read_program(args.program)
+    domain = given.domain(args)
+    model = compile_rasp_to_model(
+        given.program,
+        domain.vocab,
+        domain.max_seq_len,
+        causal=given.causal(args),
+        mlp_exactness=args.mlp_exactness,
+        strict=not args.no_strict,
+    )
+    model.save(args.output)
+    config = model.model_config
+    sizes = {
+        "layers": config.num_layers,
+        "heads": config.num_heads,
+        "d_model": model.transformer.d_model,
+        "key_size": config.key_size,
+        "mlp_hidden_size": config.mlp_hidden_size,
+        "parameters": model.transformer.n_parameters,
+    }
+    if args.json:
+        print_json({"file": str(args.output), **sizes})
+    else:
+        shown = ", ".join(f"{name} {size:,}" for name, size in sizes.items())
+        print(f"wrote {args.output}: {shown}")
+    return OK
+
+
+COMMAND = Command(
+    name="compile",
+    summary="compile a RASP program to transformer weights",
+    example="untracr compile reverse -o reverse.safetensors",
+    configure=configure,
+    run=run,
+)

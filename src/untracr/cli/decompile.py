@@ -1,0 +1,101 @@
+"""``untracr decompile``: the program that a model's weights hold."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from untracr.cli.command import FAILED, NO, OK, Command, Parser
+from untracr.cli.output import add_json_option, print_json, with_progress
+from untracr.cli.values import parse_values
+from untracr.errors import UntracrError, UsageError
+
+if TYPE_CHECKING:
+    from untracr.decompile.decompiler import Decompiler
+    from untracr.decompile.result import Result
+
+PROVED = ("identical", "equivalent")
+
+
+def configure(parser: Parser) -> None:
+    """Adds the arguments."""
+    parser.add_argument("files", metavar="FILE", nargs="*", help="weights, .safetensors or .npz")
+    parser.add_argument(
+        "--example", action="store_true", help="read the model that comes with the package"
+    )
+    parser.add_argument(
+        "--greedy", action="store_true", help="decode greedily (the only way so far)"
+    )
+    parser.add_argument(
+        "--checkpoint",
+        type=Path,
+        metavar="FILE",
+        help="another meta-model than the package's own",
+    )
+    parser.add_argument(
+        "--vocab",
+        type=parse_values,
+        metavar="A,B,...",
+        help="the values of the token rows (default: as the file says, else 0,1,2,...)",
+    )
+    parser.add_argument("--no-progress", action="store_true", help="no progress bar")
+    add_json_option(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Prints one result a file; a bad file is told and does not stop the others."""
+    from untracr.decompile.bundled import example_file
+    from untracr.decompile.decompiler import Decompiler
+
+    files = [*([str(example_file())] if args.example else []), *args.files]
+    if not files:
+        raise UsageError("give at least one FILE, or --example")
+    decompiler = Decompiler(args.checkpoint)
+    codes = {
+        _read(decompiler, file, args)
+        for file in with_progress(files, len(files), " models", show=not args.no_progress)
+    }
+    return next((code for code in (FAILED, NO) if code in codes), OK)
+
+
+def _read(decompiler: Decompiler, file: str, args: argparse.Namespace) -> int:
+    from untracr.decompile.decompiler import known_vocab
+    from untracr.transformer.files import load_model
+
+    try:
+        loaded = load_model(file)
+        vocab = args.vocab if args.vocab is not None else known_vocab(loaded)
+        result = decompiler.decompile(loaded.transformer, name=file, vocab=vocab)
+    except UntracrError as error:
+        _report_error(file, error, args)
+        return FAILED
+    if args.json:
+        print_json(result.as_dict())
+    else:
+        _print_result(result)
+    return OK if result.verdict in PROVED else NO
+
+
+def _report_error(file: str, error: UntracrError, args: argparse.Namespace) -> None:
+    if args.json:
+        print_json({"file": file, "error": str(error)})
+        return
+    shown = str(error) if file in str(error) else f"{file}: {error}"
+    print(f"untracr: error: {shown}", file=sys.stderr)
+
+
+def _print_result(result: Result) -> None:
+    print(f"# {result.name}")
+    print(result.source or "# no program could be read\n", end="")
+    print(f"# {result.verdict}: {result.detail} ({result.seconds:.3f} s)\n", flush=True)
+
+
+COMMAND = Command(
+    name="decompile",
+    summary="read the programs off models' weights",
+    example="untracr decompile model.safetensors --json",
+    configure=configure,
+    run=run,
+)

@@ -1,0 +1,114 @@
+"""`main`: finds the command, runs it, turns errors into lines and exit codes."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+
+from untracr import __version__
+from untracr.cli import bench, check, compile, decompile, eval, export, run, sample, train
+from untracr.cli.command import (
+    FAILED,
+    INTERRUPTED,
+    NO_READER,
+    WRONG_USAGE,
+    Command,
+    Parser,
+    require_known,
+)
+from untracr.errors import UntracrError, UsageError
+
+COMMANDS: dict[str, Command] = {
+    module.COMMAND.name: module.COMMAND
+    for module in (sample, compile, run, check, decompile, train, export, eval, bench)
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command; returns the exit code."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    try:
+        code = _run(arguments)
+        sys.stdout.flush()
+        return code
+    except UsageError as error:
+        return _fail(str(error), WRONG_USAGE)
+    except UntracrError as error:
+        return _fail(str(error), FAILED)
+    except KeyboardInterrupt:
+        return _fail("interrupted", INTERRUPTED)
+    except BrokenPipeError:
+        return _leave_pipe()
+    except MemoryError as error:
+        return _fail(f"out of memory: {error}", FAILED)
+    except OSError as error:
+        return _fail(str(error), FAILED)
+
+
+def _run(arguments: list[str]) -> int:
+    parser, parsers = _parsers()
+    if not arguments:
+        print(parser.format_help(), file=sys.stderr, end="")
+        return WRONG_USAGE
+    first = arguments[0]
+    if first.startswith("-"):
+        parser.require_known_options(arguments[:1])
+    else:
+        require_known("command", first, COMMANDS)
+        _require_known_in_command(COMMANDS[first], parsers[first], arguments[1:])
+    try:
+        parsed = parser.parse_args(arguments)
+    except SystemExit as end:  # --help and --version print and leave
+        return int(end.code or 0)
+    code: int = parsed.run(parsed)
+    return code
+
+
+def _require_known_in_command(command: Command, parser: Parser, arguments: list[str]) -> None:
+    if command.subcommands:
+        if arguments and not arguments[0].startswith("-"):
+            require_known(f"{command.name} command", arguments[0], command.subcommands)
+        return
+    parser.require_known_options(arguments)
+
+
+def _parsers() -> tuple[Parser, dict[str, Parser]]:
+    parser = Parser(
+        prog="untracr",
+        description="RASP to transformer weights, and weights back to RASP.",
+        epilog="untracr COMMAND --help tells more, with an example.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"untracr {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    parsers = {}
+    for command in COMMANDS.values():
+        parsers[command.name] = commands.add_parser(
+            command.name,
+            help=command.summary,
+            description=command.summary,
+            epilog=f"example: {command.example}",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
+        )
+        command.configure(parsers[command.name])
+        parsers[command.name].set_defaults(run=command.run)
+    return parser, parsers
+
+
+def _fail(message: str, code: int) -> int:
+    # What was printed before the error comes before it, also where both streams meet.
+    with suppress(OSError):
+        sys.stdout.flush()
+    print(f"untracr: error: {message}", file=sys.stderr)
+    return code
+
+
+def _leave_pipe() -> int:
+    """Keeps Python's own flush at exit from failing once more."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return NO_READER

@@ -1,0 +1,125 @@
+"""The PROGRAM argument: a file, standard input, or the name of a library program."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from untracr.cli.values import Value, parse_values, positive
+from untracr.errors import ProgramError, did_you_mean
+
+if TYPE_CHECKING:
+    from untracr.rasp.domain import Domain
+    from untracr.rasp.library import NamedProgram
+    from untracr.rasp.program import Program
+
+PROGRAM_HELP = "a file of RASP in Tracr's syntax, - for standard input, or a library program's name"
+DEFAULT_VOCAB: tuple[Value, ...] = (0, 1, 2, 3, 4)
+DEFAULT_LENGTH = 5
+
+
+@dataclass(frozen=True)
+class GivenProgram:
+    """A program from the command line.
+
+    Attributes:
+        program: as parsed.
+        named: the library's entry, if it came from there.
+    """
+
+    program: Program
+    named: NamedProgram | None = None
+
+    def has_domain(self, args: argparse.Namespace) -> bool:
+        """Whether the library or the options say what the inputs are."""
+        return self.named is not None or bool(args.vocab or args.max_seq_len)
+
+    def domain(self, args: argparse.Namespace) -> Domain:
+        """The inputs: as the options say, else as the library does, else the paper's.
+
+        Raises:
+            InputError: the vocabulary repeats a token.
+        """
+        from untracr.rasp.domain import Domain
+
+        vocab, length = DEFAULT_VOCAB, DEFAULT_LENGTH
+        if self.named is not None:
+            vocab, length = self.named.vocab, self.named.max_seq_len
+        return Domain(args.vocab or vocab, args.max_seq_len or length)
+
+    def causal(self, args: argparse.Namespace) -> bool:
+        """Whether attention is causal: as the option says, else as the library does."""
+        if args.causal is not None:
+            return bool(args.causal)
+        return self.named is not None and self.named.causal
+
+
+def add_domain_options(parser: argparse.ArgumentParser) -> None:
+    """Adds --vocab and --max-seq-len."""
+    parser.add_argument(
+        "--vocab",
+        type=parse_values,
+        metavar="A,B,...",
+        help="the tokens (default: the library program's, else 0,1,2,3,4)",
+    )
+    parser.add_argument(
+        "--max-seq-len",
+        type=positive,
+        metavar="N",
+        help="the longest input (default: the library program's, else 5)",
+    )
+
+
+def add_causal_option(parser: argparse.ArgumentParser) -> None:
+    """Adds --causal and --no-causal."""
+    parser.add_argument(
+        "--causal",
+        action=argparse.BooleanOptionalAction,
+        help="mask attention to later positions (default: as the library program, else not)",
+    )
+
+
+def read_program(argument: str) -> GivenProgram:
+    """Reads the program that a PROGRAM argument means; a file comes before the library.
+
+    Raises:
+        RaspSyntaxError: it is not RASP.
+        ProgramError: it cannot be read, or there is no such file or library program.
+    """
+    from untracr.rasp.library import LIBRARY
+    from untracr.rasp.parsing import parse
+
+    if argument == "-":
+        with _readable("standard input"):
+            return GivenProgram(parse(sys.stdin.read(), filename="<stdin>"))
+    if Path(argument).is_file():
+        with _readable(argument):
+            return GivenProgram(parse(Path(argument).read_text("utf-8"), filename=argument))
+    for named in LIBRARY:
+        if named.name == argument:
+            return GivenProgram(named.program, named)
+    names = [named.name for named in LIBRARY]
+    hint = did_you_mean(argument, names)
+    what = "is a directory" if Path(argument).is_dir() else "there is no such file"
+    raise ProgramError(
+        f"{argument}: {what}, and the library has no program of that name.{hint} "
+        f"It holds {', '.join(names)}"
+    )
+
+
+@contextmanager
+def _readable(name: str) -> Iterator[None]:
+    try:
+        yield
+    except UnicodeDecodeError:
+        raise ProgramError(
+            f"{name} is not text; a program is Python source. "
+            "To read the program off a model: untracr decompile FILE"
+        ) from None
+    except OSError as error:
+        raise ProgramError(f"{name} cannot be read: {error.strerror}") from None

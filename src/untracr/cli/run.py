@@ -1,0 +1,79 @@
+"""``untracr run``: a program in the interpreter, or a saved model by its weights."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from untracr.cli.command import OK, Command, Parser
+from untracr.cli.compile import SUFFIXES
+from untracr.cli.output import add_json_option, print_json
+from untracr.cli.programs import PROGRAM_HELP, add_domain_options, read_program
+from untracr.cli.saved_models import SavedModel
+from untracr.cli.values import Value, parse_values, show_values
+from untracr.errors import UsageError
+
+Runner = Callable[[Sequence[Value]], list[Value]]
+
+
+def configure(parser: Parser) -> None:
+    """Adds the arguments."""
+    parser.add_argument(
+        "program",
+        metavar="PROGRAM|MODEL",
+        help=f"{PROGRAM_HELP}; or a model saved as .safetensors or .npz",
+    )
+    parser.add_argument(
+        "inputs",
+        metavar="INPUT",
+        nargs="+",
+        type=parse_values,
+        help="tokens such as 3,1,4 or a,b; put -- before inputs that begin with a minus sign",
+    )
+    add_domain_options(parser)
+    add_json_option(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Prints one output a line."""
+    is_model = Path(args.program).suffix.lower() in SUFFIXES
+    runner = _model_runner(args) if is_model else _program_runner(args)
+    for tokens in args.inputs:
+        output = runner(tokens)
+        if args.json:
+            print_json({"input": list(tokens), "output": output})
+        else:
+            print(show_values(output))
+    return OK
+
+
+def _model_runner(args: argparse.Namespace) -> Runner:
+    from untracr.transformer.files import load_model
+
+    if args.max_seq_len:
+        raise UsageError("--max-seq-len is for programs; a model's weights fix its own")
+    return SavedModel(load_model(args.program), args.vocab).run
+
+
+def _program_runner(args: argparse.Namespace) -> Runner:
+    from untracr.rasp.interpreter import run as interpret
+
+    given = read_program(args.program)
+    domain = given.domain(args) if given.has_domain(args) else None
+
+    def runner(tokens: Sequence[Value]) -> list[Value]:
+        if domain is not None:
+            domain.require(tokens)
+        return interpret(given.program, [tokens])[0]
+
+    return runner
+
+
+COMMAND = Command(
+    name="run",
+    summary="run a program or a saved model on inputs",
+    example="untracr run sort 3,1,4",
+    configure=configure,
+    run=run,
+)

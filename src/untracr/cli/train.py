@@ -1,0 +1,100 @@
+"""``untracr train``: trains the meta-model, or goes on training it."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+
+from untracr.cli.command import OK, Command, Parser
+from untracr.cli.output import add_json_option, print_json
+from untracr.cli.training_extra import training_extra
+from untracr.cli.values import not_negative, positive, positive_number
+from untracr.errors import UsageError
+
+
+def configure(parser: Parser) -> None:
+    """Adds the arguments."""
+    parser.add_argument(
+        "--out",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="folder of the run; a run found there is resumed",
+    )
+    parser.add_argument("--hours", type=positive_number, metavar="H", help="wall-clock length; or")
+    parser.add_argument("--steps", type=positive, metavar="N", help="length in steps")
+    _number(parser, "--seed", not_negative, 0, "of the programs and the initial weights")
+    _number(parser, "--batch-size", positive, 256, "examples a step")
+    _number(parser, "--learning-rate", positive_number, 2e-3, "at its highest")
+    _number(parser, "--workers", not_negative, 1, "processes that make data")
+    _number(parser, "--threads", positive, 1, "threads of the trainer")
+    parser.add_argument(
+        "--device",
+        default="auto",
+        help="cpu, cuda, ... (default: auto, the GPU where there is one)",
+    )
+    for name, what in (("width", "of its vectors"), ("layers", "of it"), ("heads", "a layer")):
+        parser.add_argument(
+            f"--{name}", type=positive, metavar="N", help=f"{name} {what} (default: the released)"
+        )
+    parser.add_argument(
+        "--baseline",
+        action="store_true",
+        help="train the paper's approach, flat weights in and a program out, for comparison",
+    )
+    add_json_option(parser)
+
+
+def _number(
+    parser: Parser, name: str, kind: Callable[[str], object], default: float, what: str
+) -> None:
+    parser.add_argument(
+        name, type=kind, default=default, metavar="N", help=f"{what} (default: {default})"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Trains and says where the checkpoint is."""
+    if (args.hours is None) == (args.steps is None):
+        raise UsageError("give either --hours or --steps")
+    with training_extra():
+        from untracr.metamodel.baseline import BaselineConfig, baseline_task
+        from untracr.metamodel.network import NetworkConfig
+        from untracr.metamodel.task import metamodel_task
+        from untracr.metamodel.training import TrainingSettings, train
+
+    settings = TrainingSettings(
+        out=args.out,
+        hours=args.hours,
+        steps=args.steps,
+        seed=args.seed,
+        batch_size=args.batch_size,
+        learning_rate=args.learning_rate,
+        workers=args.workers,
+        threads=args.threads,
+        device=args.device,
+    )
+    names = ("width", "layers", "heads")
+    sizes = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
+    if args.baseline:
+        task = baseline_task(BaselineConfig(**sizes))
+    else:
+        task = metamodel_task(NetworkConfig(**sizes))
+    checkpoint = train(task, settings)
+    if args.json:
+        print_json({"checkpoint": str(checkpoint)})
+    else:
+        print(f"checkpoint: {checkpoint}")
+        if not args.baseline:
+            print(f"use it: untracr decompile FILE --checkpoint {checkpoint}")
+    return OK
+
+
+COMMAND = Command(
+    name="train",
+    summary="train the meta-model, or go on training it",
+    example="untracr train --out runs/mine --hours 1",
+    configure=configure,
+    run=run,
+)
