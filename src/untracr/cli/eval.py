@@ -24,7 +24,13 @@ def configure(parser: Parser) -> None:
         "--programs", type=positive, metavar="N", help="evaluate on N fresh random programs"
     )
     parser.add_argument(
-        "--seed", type=not_negative, help="of the random programs (default: 0; with --programs)"
+        "--seed", type=not_negative, default=0, help="of programs and treatments (default: 0)"
+    )
+    parser.add_argument(
+        "--treatment",
+        default="compiled",
+        metavar="NAME",
+        help="what is done to the weights first, such as rotated (default: compiled, nothing)",
     )
     parser.add_argument(
         "--checkpoint",
@@ -42,13 +48,12 @@ def run(args: argparse.Namespace) -> int:
 
     if (args.folder is None) == (args.programs is None):
         raise UsageError("give either DIR or --programs")
-    if args.programs is None and args.seed is not None:
-        raise UsageError("--seed goes with --programs; a folder's programs are given")
     decompiler = Decompiler(args.checkpoint)
+    how = {"treatment": args.treatment}
     if args.folder is not None:
-        report = evaluate_folder(decompiler, args.folder)
+        report = evaluate_folder(decompiler, args.folder, seed=args.seed, **how)
     else:
-        report = evaluate_samples(decompiler, args.seed or 0, args.programs)
+        report = evaluate_samples(decompiler, args.seed, args.programs, **how)
     if args.json:
         print_json(report.as_dict())
     else:

@@ -1,11 +1,12 @@
 """Looking ahead: what later parts say about the functions that fit a component.
 
 Each fitting function would give the new variable other values. Under each
-such hypothesis the later half-layers are read as far as nothing ambiguous
-comes in between; the hypothesis fails where a later component fits no known
-function. Components of one half-layer are tried together, since later ones
-may read several of them. Nothing is compiled or run: these are comparisons of
-tables read off the weights.
+such hypothesis the later half-layers are read; the hypothesis fails where a
+later component that rests on it fits no known function. Components of one
+half-layer are tried together, since later ones may read several of them, and
+where a later component is open itself the story parts, a few times at most.
+Nothing is compiled, run or scored here: these are comparisons of tables read
+off the weights, handed to the network as features.
 """
 
 from __future__ import annotations
@@ -28,7 +29,8 @@ from untracr.rasp.functions import Value
 from untracr.sample.pools import MAP_POOL, Type
 
 MAX_HYPOTHESES = 24
-"""Joint hypotheses tried a half-layer; with more, components are tried one by one."""
+"""Joint hypotheses tried a half-layer (with more, components are tried one by one), and
+branches that one of them may part into."""
 
 MAX_VALUES = 400
 """Results of a component with more arguments than this are not followed."""
@@ -204,28 +206,96 @@ def _variable(
 
 def _verdict(reader: Reader, half_layer: int, variables: list[Variable]) -> float:
     """1 if later parts that read a hypothesis all fit, -1 if one does not, else 0."""
-    known = list(variables)
-    tainted = {v.slot for v in variables if v.slot < 0}
-    verdict, slot = 0.0, -1000
-    for later in range(half_layer + 1, reader.n_half_layers):
+    tainted = frozenset(v.slot for v in variables if v.slot < 0)
+    story = _Story(half_layer + 1, tuple(variables), tainted, 0.0, MAX_HYPOTHESES)
+    return _continue(reader, story)
+
+
+@dataclass(frozen=True)
+class _Story:
+    """A hypothesis followed up to some half-layer.
+
+    Attributes:
+        half_layer: the next to be read.
+        known: variables known or supposed so far.
+        tainted: slots of those that rest on the hypothesis.
+        verdict: so far.
+        branches: how many ways the story may still part into.
+    """
+
+    half_layer: int
+    known: tuple[Variable, ...]
+    tainted: frozenset[int]
+    verdict: float
+    branches: int
+
+
+def _continue(reader: Reader, story: _Story) -> float:
+    """Follows a story to the last half-layer, parting where a later component is open."""
+    known, tainted, verdict = list(story.known), set(story.tainted), story.verdict
+    for later in range(story.half_layer, reader.n_half_layers):
+        open_: list[tuple[Component, list[_Candidate], int]] = []
         for component in reader.readable(later, known):
             found = matches(component)
-            reads_hypothesis = any(v is not None and v.slot in tainted for v in component.reads)
             options = _candidates(component, found)
-            if reads_hypothesis and _is_telling(component):
+            on_hypothesis = any(v is not None and v.slot in tainted for v in component.reads)
+            if on_hypothesis and _is_telling(component):
                 if not (found.predicate > 1 - 1e-9).any() and not options:
                     return -1.0
                 verdict = 1.0
-            slot -= 1
-            try:
-                added = _follow(reader, component, options, slot, known)
-            except ProgramError:
-                added = None
+            slot = -1000 - 100 * later - len(known) - len(open_)
+            if on_hypothesis and len({o.results for o in options}) > 1:
+                open_.append((component, options, slot))
+                continue
+            added = _try_follow(reader, component, options, slot, known)
             if added is not None:
                 known.append(added)
-                if reads_hypothesis:
+                if on_hypothesis:
                     tainted.add(slot)
+        ways = [list(dict.fromkeys(o.results for o in options)) for _, options, _ in open_]
+        count = int(np.prod([len(way) for way in ways])) if ways else 1
+        if 1 < count <= story.branches:
+            left = story.branches // count
+            slots = frozenset(tainted) | {slot for _, _, slot in open_}
+            return max(
+                _continue(
+                    reader,
+                    _Story(
+                        later + 1,
+                        (*known, *_supposed(reader, open_, choice, known)),
+                        slots,
+                        verdict,
+                        left,
+                    ),
+                )
+                for choice in itertools.product(*ways)
+            )
     return verdict
+
+
+def _supposed(
+    reader: Reader,
+    open_: list[tuple[Component, list[_Candidate], int]],
+    choice: tuple[tuple[Value, ...], ...],
+    known: list[Variable],
+) -> list[Variable]:
+    return [
+        _variable(reader, component, options, results, slot, known)
+        for (component, options, slot), results in zip(open_, choice, strict=True)
+    ]
+
+
+def _try_follow(
+    reader: Reader,
+    component: Component,
+    options: list[_Candidate],
+    slot: int,
+    known: list[Variable],
+) -> Variable | None:
+    try:
+        return _follow(reader, component, options, slot, known)
+    except ProgramError:
+        return None
 
 
 def _is_telling(component: Component) -> bool:

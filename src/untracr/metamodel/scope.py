@@ -8,7 +8,7 @@ the same variables from there.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -18,6 +18,7 @@ from untracr.compile.values import ValueSet
 from untracr.errors import ProgramError
 from untracr.metamodel.components import Component
 from untracr.metamodel.frame import Base, Floats, Variable
+from untracr.metamodel.tables import call
 from untracr.metamodel.vocabulary import BINARY, UNARY, Operation
 from untracr.rasp.functions import Value
 from untracr.rasp.program import CATEGORICAL, Program, Ref, SelectorWidth
@@ -64,6 +65,9 @@ def auxiliary(slot: int, directions: Floats, half_layer: int, widths: Sequence[V
 MAX_VALUES = 20_000
 """Values a decoded variable may take; beyond, reading stops with an error."""
 
+MAX_NUMBER = 1e12
+"""The largest number a decoded variable may take, likewise."""
+
 
 def result_variable(
     operation: Operation,
@@ -85,8 +89,32 @@ def result_variable(
         max_seq_len: the model's longest input.
 
     Raises:
-        ProgramError: it would take more than `MAX_VALUES` values.
+        ProgramError: it would take more than `MAX_VALUES` values, or huge ones.
     """
+    variable = _result_variable(operation, component, slot, by_slot, max_seq_len)
+    if len(variable.values) > MAX_VALUES:
+        raise ProgramError(_too_many(len(variable.values)))
+    if any(abs(_number(v)) > MAX_NUMBER for v in variable.values):
+        raise ProgramError(
+            f"a decoded variable would take values beyond {MAX_NUMBER:.0e}, which are not followed"
+        )
+    return variable
+
+
+def _too_many(count: int) -> str:
+    return (
+        f"a decoded variable would take up to {count:,} values, more than the "
+        f"{MAX_VALUES:,} that are followed"
+    )
+
+
+def _result_variable(
+    operation: Operation,
+    component: Component,
+    slot: int,
+    by_slot: dict[int, Variable],
+    max_seq_len: int,
+) -> Variable:
     half_layer, a = component.half_layer, operation.arguments
     if not component.outputs.size:  # nothing was observed: its directions are unknown
         d_model = next(iter(by_slot.values())).directions.shape[1]
@@ -120,15 +148,12 @@ def _results(operation: Operation, by_slot: dict[int, Variable]) -> list[Value]:
     a = operation.arguments
     fst = by_slot[a[0]].values
     if operation.kind.startswith("map"):
-        return [_apply(UNARY[a[1]], x) for x in fst]
+        return [call(UNARY[a[1]], x) for x in fst]
     snd = by_slot[a[1]].values
     if len(fst) * len(snd) > MAX_VALUES:
-        raise ProgramError(
-            f"a decoded variable would take up to {len(fst) * len(snd):,} values, more than the "
-            f"{MAX_VALUES:,} that are followed"
-        )
+        raise ProgramError(_too_many(len(fst) * len(snd)))
     if operation.kind == "sequence map":
-        return [_apply(BINARY[a[2]], x, y) for x in fst for y in snd]
+        return [call(BINARY[a[2]], x, y) for x in fst for y in snd]
     p, q = FACTORS[a[2]], FACTORS[a[3]]
     return [p * _number(x) + q * _number(y) for x in fst for y in snd]
 
@@ -168,13 +193,6 @@ def width_variable(component: Component, max_seq_len: int) -> Variable:
     rows[widths] = component.outputs
     values = tuple(range(max_seq_len + 1))
     return Variable(aux.slot, True, values, rows, component.half_layer + 1)
-
-
-def _apply(function: Callable[..., Value], *args: Value) -> Value:
-    try:
-        return function(*args)
-    except (ArithmeticError, TypeError, ValueError):
-        return None
 
 
 def _number(value: Value) -> float:

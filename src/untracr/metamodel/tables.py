@@ -8,13 +8,15 @@ in which order results are laid out, or, for numbers, the results themselves.
 from __future__ import annotations
 
 import functools
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from untracr.metamodel.vocabulary import BINARY, PREDICATES, UNARY
-from untracr.rasp.functions import Function, Predicate, Value
+from untracr.rasp.functions import Value
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -55,7 +57,7 @@ def predicate_tables(keys: tuple[Value, ...], queries: tuple[Value, ...]) -> Boo
 
 @functools.lru_cache(maxsize=8192)
 def _unary(values: tuple[Value, ...], types: tuple[type, ...]) -> Tables:
-    return _tables([[_result(f, v) for v in values] for f in UNARY])
+    return _tables([[call(f, v) for v in values] for f in UNARY])
 
 
 @functools.lru_cache(maxsize=8192)
@@ -65,7 +67,7 @@ def _binary(
     fst_types: tuple[type, ...],
     snd_types: tuple[type, ...],
 ) -> Tables:
-    return _tables([[_result(f, x, y) for x in fst for y in snd] for f in BINARY])
+    return _tables([[call(f, x, y) for x in fst for y in snd] for f in BINARY])
 
 
 @functools.lru_cache(maxsize=8192)
@@ -76,11 +78,20 @@ def _predicates(
     query_types: tuple[type, ...],
 ) -> Bools:
     return np.array(
-        [[[bool(_result(p, k, q)) for q in queries] for k in keys] for p in PREDICATES]
+        [[[bool(call(p, k, q)) for q in queries] for k in keys] for p in PREDICATES]
     ).reshape(len(PREDICATES), len(keys), len(queries))
 
 
-def _result(function: Function | Predicate, *args: Value) -> Value:
+MAX_TEXT = 1_000
+"""Letters of a text that a function may give: ``"a" * 10**9`` is not tried."""
+
+
+def call(function: Callable[..., Value], *args: Value) -> Value:
+    """A function's result; None where it fails or would give an endless text."""
+    if any(isinstance(arg, str) for arg in args):
+        sizes = [len(a) if isinstance(a, str) else abs(a or 0) for a in args]
+        if math.prod(max(size, 2) for size in sizes) > MAX_TEXT:
+            return None
     try:
         return function(*args)
     except (ArithmeticError, TypeError, ValueError):
