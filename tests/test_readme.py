@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from untracr.cli.main import COMMANDS, main
+from untracr.cli.entry import COMMANDS, main
 from untracr.decompile.decompiler import BUNDLED
 from untracr.decompile.result import Verdict
 

@@ -4,6 +4,6 @@ from __future__ import annotations
 
 import sys
 
-from untracr.cli.main import main
+from untracr.cli.entry import main
 
 sys.exit(main())

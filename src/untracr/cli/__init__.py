@@ -9,6 +9,6 @@ Nothing heavy is imported before a command runs.
 
 from __future__ import annotations
 
-from untracr.cli.main import main
+from untracr.cli.entry import main
 
 __all__ = ["main"]

@@ -150,7 +150,9 @@ def _match(mine: _Parts, theirs: _Parts, layer: int) -> tuple[Ints, Ints] | None
     """For their heads and neurons in order, which of ours corresponds.
 
     What a part reads is described by its products with all that earlier parts
-    write; parts with equal descriptions are taken in order.
+    write, what a neuron writes by those with all later readers, whose order is
+    not yet known, in ascending order. Parts with equal descriptions are taken in
+    order.
     """
     if len(mine.heads[layer]) != len(theirs.heads[layer]):
         return None
@@ -168,9 +170,12 @@ def _match(mine: _Parts, theirs: _Parts, layer: int) -> tuple[Ints, Ints] | None
     their_frame = np.concatenate(
         [their_frame, *(h[3 * len(h) // 4 :] for h in theirs.heads[layer])]
     )
+    my_readers, their_readers = _reads(mine, layer), _reads(theirs, layer)
+    if len(my_readers) != len(their_readers):
+        return None
     neurons = _assign(
-        list(mine.neurons[layer][:, 0] @ my_frame.T),
-        list(theirs.neurons[layer][:, 0] @ their_frame.T),
+        _describe(mine.neurons[layer], my_frame, my_readers),
+        _describe(theirs.neurons[layer], their_frame, their_readers),
     )
     return None if neurons is None else (heads, neurons)
 
@@ -182,6 +187,22 @@ def _writes(parts: _Parts, layer: int) -> Floats:
         rows += [head[3 * len(head) // 4 :] for head in parts.heads[earlier]]
         rows.append(parts.neurons[earlier][:, 1])
     return np.concatenate(rows)
+
+
+def _reads(parts: _Parts, layer: int) -> Floats:
+    """All by which later layers read, [vectors, D], scaled to length 1 at most."""
+    rows = [np.zeros((0, parts.embeddings.shape[1]))]
+    for later in range(layer + 1, len(parts.heads)):
+        rows += [head[: 3 * len(head) // 4] for head in parts.heads[later]]
+        rows.append(parts.neurons[later][:, 0])
+    readers = np.concatenate(rows)
+    return readers / np.maximum(1.0, np.linalg.norm(readers, axis=1))[:, None]
+
+
+def _describe(neurons: Floats, writes: Floats, readers: Floats) -> list[Floats]:
+    read = neurons[:, 0] @ writes.T
+    is_read = np.sort(neurons[:, 1] @ readers.T, axis=1)
+    return list(np.concatenate([read, is_read], axis=1))
 
 
 def _assign(mine: list[Floats], theirs: list[Floats]) -> Ints | None:

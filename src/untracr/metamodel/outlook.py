@@ -32,6 +32,10 @@ MAX_HYPOTHESES = 24
 """Joint hypotheses tried a half-layer (with more, components are tried one by one), and
 branches that one of them may part into."""
 
+MAX_LOOKS = 20_000
+"""Later components that are looked at for one half-layer, under all hypotheses together; then
+nothing more is known. Compiled models of the paper's size need a few hundred at most."""
+
 MAX_VALUES = 400
 """Results of a component with more arguments than this are not followed."""
 
@@ -87,12 +91,16 @@ def outlooks(
         return looks
     settled = _settled(reader, components, options, open_, variables)
     verdicts: dict[tuple[int, tuple[Value, ...]], float] = {}
+    looks_left = _Budget(MAX_LOOKS)
     for hypothesis in _hypotheses(distinct, open_):
-        added = [
-            _variable(reader, components[n], options[n], results, -1 - n, variables)
-            for n, results in hypothesis
-        ]
-        verdict = _verdict(reader, components[0].half_layer, [*settled, *added])
+        try:
+            added = [
+                _variable(reader, components[n], options[n], results, -1 - n, variables)
+                for n, results in hypothesis
+            ]
+        except ProgramError:  # too many values to be followed
+            continue
+        verdict = _verdict(reader, components[0].half_layer, [*settled, *added], looks_left)
         for key in hypothesis:
             verdicts[key] = max(verdict, verdicts.get(key, -1.0))
     for n in open_:
@@ -146,7 +154,7 @@ def _settled(
     known = list(variables)
     for n, component in enumerate(components):
         if n not in open_:
-            added = _follow(reader, component, options[n], -1 - n, variables)
+            added = _try_follow(reader, component, options[n], -1 - n, variables)
             known += [] if added is None else [added]
     return known
 
@@ -204,11 +212,20 @@ def _variable(
     return result_variable(operation, component, slot, by_slot, len(reader.model.W_pos) - 1)
 
 
-def _verdict(reader: Reader, half_layer: int, variables: list[Variable]) -> float:
+@dataclass
+class _Budget:
+    """How many components may still be looked at."""
+
+    left: int
+
+
+def _verdict(
+    reader: Reader, half_layer: int, variables: list[Variable], looks_left: _Budget
+) -> float:
     """1 if later parts that read a hypothesis all fit, -1 if one does not, else 0."""
     tainted = frozenset(v.slot for v in variables if v.slot < 0)
     story = _Story(half_layer + 1, tuple(variables), tainted, 0.0, MAX_HYPOTHESES)
-    return _continue(reader, story)
+    return _continue(reader, story, looks_left)
 
 
 @dataclass(frozen=True)
@@ -230,12 +247,15 @@ class _Story:
     branches: int
 
 
-def _continue(reader: Reader, story: _Story) -> float:
+def _continue(reader: Reader, story: _Story, looks_left: _Budget) -> float:
     """Follows a story to the last half-layer, parting where a later component is open."""
     known, tainted, verdict = list(story.known), set(story.tainted), story.verdict
     for later in range(story.half_layer, reader.n_half_layers):
         open_: list[tuple[Component, list[_Candidate], int]] = []
         for component in reader.readable(later, known):
+            looks_left.left -= 1
+            if looks_left.left < 0:
+                return 0.0
             found = matches(component)
             options = _candidates(component, found)
             on_hypothesis = any(v is not None and v.slot in tainted for v in component.reads)
@@ -253,7 +273,7 @@ def _continue(reader: Reader, story: _Story) -> float:
                 if on_hypothesis:
                     tainted.add(slot)
         ways = [list(dict.fromkeys(o.results for o in options)) for _, options, _ in open_]
-        count = int(np.prod([len(way) for way in ways])) if ways else 1
+        count = math.prod(len(way) for way in ways)
         if 1 < count <= story.branches:
             left = story.branches // count
             slots = frozenset(tainted) | {slot for _, _, slot in open_}
@@ -267,6 +287,7 @@ def _continue(reader: Reader, story: _Story) -> float:
                         verdict,
                         left,
                     ),
+                    looks_left,
                 )
                 for choice in itertools.product(*ways)
             )
@@ -279,10 +300,13 @@ def _supposed(
     choice: tuple[tuple[Value, ...], ...],
     known: list[Variable],
 ) -> list[Variable]:
-    return [
-        _variable(reader, component, options, results, slot, known)
-        for (component, options, slot), results in zip(open_, choice, strict=True)
-    ]
+    try:
+        return [
+            _variable(reader, component, options, results, slot, known)
+            for (component, options, slot), results in zip(open_, choice, strict=True)
+        ]
+    except ProgramError:  # too many values to be followed
+        return []
 
 
 def _try_follow(
