@@ -156,6 +156,7 @@ def test_no_command_is_wrong_usage(run: Run) -> None:
         (["train", "--out", "x", "--hours", "1", "--steps", "1"], "give either --hours or --steps"),
         (["export", "x", "-o", "y.npz"], "--output must end in .safetensors"),
         (["eval"], "give either DIR or --programs"),
+        (["bench", "speed", "--quik"], "there is no option --quik. Did you mean '--quick'?"),
         (["bench", "sped"], "there is no bench command 'sped'. Did you mean 'speed'?"),
     ],
     ids=" ".join,
@@ -316,7 +317,7 @@ def test_compile_then_run(run: Run, tmp_path: Path, suffix: str) -> None:
 
 def test_running_numbers_and_none(run: Run, tmp_path: Path) -> None:
     """Numbers are shown to six digits, None by name, several inputs on a line each."""
-    assert run("run", "frac_prevs", "b,a,a").out == "0,0.5,0.666667\n"
+    assert run("run", "frac_prevs", "b,a,a").out == "False,0.5,0.666667\n"  # as in Tracr
     assert run("run", "shift_by_1", "a,b", "c").out == "None,a\nNone\n"
     path = tmp_path / "m.npz"
     found = run("compile", "frac_prevs", "-o", path, "--json")
@@ -430,7 +431,7 @@ def test_check_against(run: Run, hist: Path, tmp_path: Path) -> None:
     assert found.objects == [
         {
             "equal": False,
-            "inputs_checked": 6,
+            "inputs_checked": 62,
             "counterexample": {"input": [0, 1], "output": [1, 1], "other_output": [2, 2]},
         }
     ]
@@ -659,3 +660,15 @@ def test_eval_for_real(run: Run, checkpoint: Path, tmp_path: Path) -> None:
     assert "\n" not in run.fails(1, "eval", tmp_path, "--checkpoint", checkpoint)
     arguments = ["eval", "--programs", 1, "--checkpoint", checkpoint, "--treatment", "rotatd"]
     assert "rotat" in run.fails(2, *arguments)
+
+
+def test_bench_reports(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The options reach the benchmark, and its report is shown as text or JSON."""
+    fake = types.SimpleNamespace(
+        run_speed_benchmark=lambda **how: FakeReport("", sorted(how.items()))
+    )
+    monkeypatch.setitem(sys.modules, "untracr.bench.speed", fake)
+    found = run("bench", "speed", "--quick", "--seed", 2)
+    how = "[('checkpoint', None), ('programs', None), ('quick', True), ('seed', 2)]"
+    assert (found.code, found.out) == (0, f"made from ({how},)\n")
+    assert run("bench", "speed", "--json").code == 0

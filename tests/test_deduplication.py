@@ -131,9 +131,7 @@ def test_defaults_and_plain_inputs_are_told_apart() -> None:
 
 
 def test_composite_selectors_have_no_program_key() -> None:
-    source = (
-        "s = SelectorNot(Select(tokens, tokens, Comparison.EQ))\nw = SelectorWidth(s)\n"
-    )
+    source = "s = SelectorNot(Select(tokens, tokens, Comparison.EQ))\nw = SelectorWidth(s)\n"
     with pytest.raises(ProgramError, match="composite"):
         program_key(parse(source))
     assert behaviour_key(parse(source), SMALL)

@@ -68,10 +68,8 @@ def _run(arguments: list[str]) -> int:
 
 
 def _require_known_in_command(command: Command, parser: Parser, arguments: list[str]) -> None:
-    if command.subcommands:
-        if arguments and not arguments[0].startswith("-"):
-            require_known(f"{command.name} command", arguments[0], command.subcommands)
-        return
+    if command.subcommands and arguments and not arguments[0].startswith("-"):
+        require_known(f"{command.name} command", arguments[0], command.subcommands)
     parser.require_known_options(arguments)
 
 

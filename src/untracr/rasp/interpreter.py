@@ -91,9 +91,7 @@ class Batch:
             codes[row, : len(tokens)] = [table.code(token) for token in tokens]
         self._set(codes, table.values(), lengths, causal)
 
-    def _set(
-        self, codes: Codes, values: tuple[Entry, ...], lengths: Codes, causal: bool
-    ) -> None:
+    def _set(self, codes: Codes, values: tuple[Entry, ...], lengths: Codes, causal: bool) -> None:
         width = codes.shape[1]
         self.tokens = Column(codes, values)
         self.lengths = lengths
@@ -253,9 +251,7 @@ class Batch:
             codes[several] = np.array([table.code(mean) for mean in means.tolist()])[inverse]
         return self._checked(codes, table.values(), sop.fails)
 
-    def _require_numbers(
-        self, selected: Mask, several: Mask, sop: Column, numeric: Mask
-    ) -> None:
+    def _require_numbers(self, selected: Mask, several: Mask, sop: Column, numeric: Mask) -> None:
         keys = np.broadcast_to(sop.codes[:, None, :], selected.shape)
         if bool((selected & ~numeric[keys])[several].any()):
             raise EvaluationError(
@@ -264,9 +260,7 @@ class Batch:
             )
 
 
-def _sum_left_to_right(
-    selected: Mask, numbers: npt.NDArray[np.float64]
-) -> npt.NDArray[np.float64]:
+def _sum_left_to_right(selected: Mask, numbers: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """Sums of the selected numbers in the order in which Python's ``sum`` adds them."""
     total = np.zeros(selected.shape[:2])
     for position in range(selected.shape[2]):

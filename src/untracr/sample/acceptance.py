@@ -149,9 +149,7 @@ def varies(column: Column, batch: Batch) -> bool:
 
 
 def _is_identity(column: Column, batch: Batch) -> bool:
-    same = np.array(
-        [[a == b for b in batch.tokens.values] for a in column.values], dtype=np.bool_
-    )
+    same = np.array([[a == b for b in batch.tokens.values] for a in column.values], dtype=np.bool_)
     return bool((same[column.codes, batch.tokens.codes] | ~batch.valid).all())
 
 
@@ -222,9 +220,7 @@ def model_sizes(
     return ModelSizes(d_value <= d_head, embeddings + n_layers * (attention + mlp))
 
 
-def _neurons(
-    ref: Ref, node: Node, program: Program, sets: dict[Ref, ValueSet]
-) -> tuple[int, bool]:
+def _neurons(ref: Ref, node: Node, program: Program, sets: dict[Ref, ValueSet]) -> tuple[int, bool]:
     """Neurons of one MLP operation, and whether it reads the constant direction."""
     match node:
         case LinearSequenceMap():

@@ -139,18 +139,14 @@ def combined(batch: Batch, function: Function, fst: Known, snd: Known) -> Known 
 
 
 @functools.lru_cache(maxsize=REMEMBERED)
-def added(
-    batch: Batch, fst_factor: int, snd_factor: int, fst: Known, snd: Known
-) -> Known | None:
+def added(batch: Batch, fst_factor: int, snd_factor: int, fst: Known, snd: Known) -> Known | None:
     """A LinearSequenceMap."""
     node = LinearSequenceMap(0, 1, fst_factor, snd_factor)
     return _evaluate(batch, node, fst.column, snd.column)
 
 
 @functools.lru_cache(maxsize=REMEMBERED)
-def selected(
-    batch: Batch, predicate: Predicate, keys: Known, queries: Known
-) -> Selection | None:
+def selected(batch: Batch, predicate: Predicate, keys: Known, queries: Known) -> Selection | None:
     """A Select."""
     try:
         mask = batch.step(Select(0, 1, predicate), {0: keys.column, 1: queries.column})
@@ -167,9 +163,7 @@ def averaged(batch: Batch, selection: Selection, sop: Known) -> Known | None:
 
 
 @functools.lru_cache(maxsize=REMEMBERED)
-def moved(
-    batch: Batch, selection: Selection, sop: Known
-) -> Known | Literal["averages", "fails"]:
+def moved(batch: Batch, selection: Selection, sop: Known) -> Known | Literal["averages", "fails"]:
     """A categorical Aggregate, if every output is one of the same input's values or None."""
     if sop.numbers is not None and not _would_move(selection, *sop.numbers):
         return "averages"

@@ -1,0 +1,70 @@
+"""The speed benchmark runs and reports; how fast anything is, is not tested here."""
+
+from __future__ import annotations
+
+import builtins
+import json
+import sys
+from typing import Any
+
+import pytest
+
+from untracr.bench.speed import SpeedReport, SpeedRow, run_speed_benchmark
+from untracr.errors import UntracrError
+
+
+@pytest.fixture(scope="module")
+def report() -> SpeedReport:
+    pytest.importorskip("tracr")
+    return run_speed_benchmark(programs=1, quick=True, progress=False)
+
+
+def test_every_row_holds_a_measurement(report: SpeedReport) -> None:
+    assert [row.unit for row in report.rows[:6]] == ["x", "x", "x", "x", "programs/s", "ms"]
+    assert all(row.measured > 0 and row.detail for row in report.rows)
+    assert [row.target for row in report.rows[:6]] == [3000, 3000, 60, None, 500, 10]
+
+
+def test_reverse_grows(report: SpeedReport) -> None:
+    assert [row.max_seq_len for row in report.reverse] == [5, 10, 20, 40, 80]
+    sizes = [row.n_nonzero for row in report.reverse]
+    assert sizes == sorted(sizes)
+    assert report.reverse[0].tracr_ms is not None
+    assert report.reverse[-1].tracr_ms is None
+
+
+def test_report_as_json_and_as_tables(report: SpeedReport) -> None:
+    read = json.loads(json.dumps(report.as_dict()))
+    assert read["quick"] is True
+    assert read["rows"][0]["name"] == report.rows[0].name
+    assert read["machine"]["python"] == ".".join(map(str, sys.version_info[:3]))
+    table = report.to_markdown()
+    widths = {line.count("|") for line in table.split("\n\n")[0].splitlines()}
+    assert widths == {6}
+    assert all(row.name in table for row in report.rows)
+
+
+def test_targets_are_met_from_the_right_side() -> None:
+    assert SpeedRow("a", 5.0, "x", 4.0, "at least", "").met is True
+    assert SpeedRow("a", 3.0, "x", 4.0, "at least", "").met is False
+    assert SpeedRow("a", 3.0, "ms", 4.0, "at most", "").met is True
+    assert SpeedRow("a", 5.0, "ms", 4.0, "at most", "").met is False
+    assert SpeedRow("a", 5.0, "ms", None, "at most", "").met is None
+
+
+def test_missing_tracr_is_said_clearly(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = builtins.__import__
+
+    def without_tracr(name: str, *args: Any, **kwargs: Any) -> Any:
+        if name.split(".")[0] == "tracr":
+            raise ImportError(name)
+        return real(name, *args, **kwargs)
+
+    monkeypatch.setattr(builtins, "__import__", without_tracr)
+    with pytest.raises(UntracrError, match=r"pip install 'untracr\[tracr\]'"):
+        run_speed_benchmark(quick=True, progress=False)
+
+
+def test_programs_must_be_positive() -> None:
+    with pytest.raises(ValueError, match="programs must be at least 1"):
+        run_speed_benchmark(programs=0)
