@@ -5,19 +5,32 @@ Only what was compared counts; the meta-model's confidence never does.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from untracr.compile.compiler import compile_program
+from untracr.compile.compiler import BOS, PAD, compile_program
+from untracr.compile.values import ValueSet, value_sets
 from untracr.decompile.result import Verdict
-from untracr.decompile.sameness import same_weights
+from untracr.decompile.sameness import Sameness, same_weights
 from untracr.errors import EvaluationError, ProgramError
+from untracr.metamodel.components import MAX_TABLE
+from untracr.metamodel.tables import Tables, binary_tables, unary_tables
+from untracr.metamodel.vocabulary import BINARY, UNARY
 from untracr.rasp.domain import Domain
-from untracr.rasp.equivalence import CHUNK, same_value
-from untracr.rasp.functions import Value
+from untracr.rasp.equivalence import CHUNK, columns_differ, same_value
+from untracr.rasp.functions import Formula, Function, Value
 from untracr.rasp.interpreter import Batch, Column
-from untracr.rasp.program import CATEGORICAL, LinearSequenceMap, Map, Program
+from untracr.rasp.program import (
+    CATEGORICAL,
+    LinearSequenceMap,
+    Map,
+    Node,
+    Program,
+    Ref,
+    SequenceMap,
+)
 from untracr.transformer.transformer import Transformer
 
 MAX_INPUTS = 50_000
@@ -29,11 +42,19 @@ OUTPUT_TOLERANCE = 1e-3
 
 @dataclass(frozen=True)
 class Check:
-    """A verdict with the number of inputs compared and one sentence of detail."""
+    """A verdict with the number of inputs compared and one sentence of detail.
+
+    Attributes:
+        program: the one the verdict is on: the candidate, or another one of the
+            same weights if the model's read-out shows that it is that.
+        alternatives: see `Result`.
+    """
 
     verdict: Verdict
     inputs_checked: int
     detail: str
+    program: Program | None = None
+    alternatives: int = 0
 
 
 def check(model: Transformer, program: Program, domain: Domain) -> Check:
@@ -44,26 +65,172 @@ def check(model: Transformer, program: Program, domain: Domain) -> Check:
         program: the candidate.
         domain: values of the token rows, and the longest input.
     """
+    with np.errstate(all="ignore"):  # weights may be huge: what is not finite agrees with nothing
+        return _check(model, program, domain)
+
+
+def _check(model: Transformer, program: Program, domain: Domain) -> Check:
     try:
-        compiled = compile_program(
-            program, domain.vocab, domain.max_seq_len, causal=model.causal
-        ).transformer
+        compiled = recompile(program, domain, model)
     except ProgramError as error:
-        return Check("unverified", 0, f"the program does not compile: {error}")
+        return Check("unverified", 0, f"the program does not compile: {error}", program)
+    if compiled is None:
+        reason = "recompiled weights differ: the program needs more dimensions or neurons"
+        return _compare_outputs(model, program, domain, reason)
     found = same_weights(model, compiled)
-    if found.same and (found.axes_permuted or not sign_is_open(program)):
-        how = "axes reordered at most" if found.axes_permuted else "up to a rotation"
-        return Check("identical", 0, f"the program recompiles to these weights, {how}")
-    if found.same:
-        reason = (
-            "the program recompiles to these weights up to a rotation, but they leave open the "
-            "sign of its numerical output"
-        )
-    else:
+    if not found.same:
         reason = f"recompiled weights differ: {found.reason}"
-    if model.W_U is None:
-        return Check("unverified", 0, f"{reason}; the model has no read-out to compare outputs")
-    return _compare_outputs(model, program, domain, reason)
+        return _compare_outputs(model, program, domain, reason)
+    others = alternatives(program, compiled, domain, found)
+    return _same(model, program, domain, found, others)
+
+
+def recompile(program: Program, domain: Domain, like: Transformer) -> Transformer | None:
+    """Compiles a program with the token rows in the domain's order, then BOS and PAD.
+
+    Returns:
+        None if it needs more dimensions or neurons than ``like`` has, which is
+        told before any memory is set aside for it.
+
+    Raises:
+        ProgramError: it cannot be compiled.
+    """
+    sets = value_sets(program, domain.vocab, domain.max_seq_len)
+    if _is_larger(program, sets, like):
+        return None
+    bos, pad = BOS, PAD
+    while bos in domain.vocab or pad in domain.vocab:
+        bos, pad = f"{bos}_", f"{pad}_"
+    compiled = compile_program(
+        program, domain.vocab, domain.max_seq_len, causal=like.causal, bos=bos, pad=pad
+    )
+    rows = [compiled.token_values.index(value) for value in (*domain.vocab, bos, pad)]
+    return compiled.transformer.replace(W_E=compiled.transformer.W_E[rows])
+
+
+def _is_larger(program: Program, sets: dict[Ref, ValueSet], like: Transformer) -> bool:
+    width = sum(
+        len(values.ordered) if program.encoding(ref) is CATEGORICAL else 1
+        for ref, values in sets.items()
+    )
+    neurons = 0
+    for ref in sets:
+        node = program.nodes[ref]
+        if isinstance(node, SequenceMap) and node.fst != node.snd:
+            neurons = max(neurons, len(sets[node.fst].ordered) * len(sets[node.snd].ordered))
+        if isinstance(node, Map) and program.encoding(node.inner) is not CATEGORICAL:
+            neurons = max(neurons, len(sets[node.inner].ordered))
+    return width > like.d_model or neurons > like.d_mlp
+
+
+def _same(
+    model: Transformer, program: Program, domain: Domain, found: Sameness, others: list[Program]
+) -> Check:
+    """The verdict on a program that has the model's weights, as do ``others``."""
+    how = "axes reordered at most" if found.axes_permuted else "up to a rotation"
+    same = f"the program recompiles to these weights, {how}"
+    sign_open = not found.axes_permuted and sign_is_open(program)
+    if not others and not sign_open:
+        return Check("identical", 0, same, program)
+    asked = 0
+    if not _cannot_compare(model, domain):
+        for candidate in (program, *others):
+            if _count_agreeing(model, candidate, domain) == domain.size:
+                detail = f"{same}, and has the same output on all {domain.size:,} inputs"
+                return Check("identical", domain.size, detail, candidate)
+        asked = domain.size
+    outputs = ""
+    if asked:
+        agree = _count_agreeing(model, program, domain)
+        outputs = f"; as its read-out has it, outputs agree on {agree or 0:,} of {asked:,} inputs"
+    if sign_open:
+        open_ = "but they leave open the sign of its numerical output"
+        return Check("unverified", asked, f"{same}, {open_}{outputs}", program)
+    count = f"{len(others)} other program{'s' if len(others) > 1 else ''}"
+    open_ = f"as {'do' if len(others) > 1 else 'does'} {count} that give other values"
+    return Check("identical", asked, f"{same}, {open_}{outputs}", program, len(others))
+
+
+def alternatives(
+    program: Program, compiled: Transformer, domain: Domain, found: Sameness
+) -> list[Program]:
+    """Programs with another function in one place, the same weights and other outputs.
+
+    Weights hold no names of values: where nothing reads a result but the
+    output, or only its order matters, several functions of the closed list may
+    have the same weights.
+
+    Args:
+        program: the candidate.
+        compiled: its weights.
+        domain: the inputs.
+        found: how the model's weights compare with them; others must compare as well.
+    """
+    batch = Batch.of_domain(domain, 0, min(domain.size, CHUNK), causal=compiled.causal)
+    sets = value_sets(program, domain.vocab, domain.max_seq_len)
+    try:
+        mine = batch.evaluate(program)
+    except EvaluationError:
+        return []
+    kept = []
+    for other in _replaced(program, sets, found):
+        try:
+            weights = recompile(other, domain, compiled)
+            if weights is None or not _as_same(compiled, weights, found):
+                continue
+            theirs = batch.evaluate(other)
+        except ProgramError:
+            continue
+        if bool((columns_differ(mine, theirs) & batch.valid).any()):
+            kept.append(other)
+    return kept
+
+
+def _replaced(program: Program, sets: dict[Ref, ValueSet], found: Sameness) -> Iterator[Program]:
+    """The program with one function replaced by another that groups its arguments alike."""
+    for ref in sets:
+        node = program.nodes[ref]
+        if program.encoding(ref) is CATEGORICAL and isinstance(node, Map):
+            table = unary_tables(sets[node.inner].ordered)
+            for function in _alike(table, UNARY, node.function):
+                yield _with(program, ref, replace(node, function=function))
+        if isinstance(node, SequenceMap):
+            fst, snd = sets[node.fst].ordered, sets[node.snd].ordered
+            if len(fst) * len(snd) <= MAX_TABLE:
+                for function in _alike(binary_tables(fst, snd), BINARY, node.function):
+                    yield _with(program, ref, replace(node, function=function))
+    last = program.nodes[program.output]
+    if isinstance(last, LinearSequenceMap) and not found.axes_permuted:
+        negated = replace(last, fst_factor=-last.fst_factor, snd_factor=-last.snd_factor)
+        yield _with(program, program.output, negated)
+
+
+def _alike(tables: Tables, pool: tuple[Formula, ...], function: Function) -> list[Formula]:
+    if not isinstance(function, Formula) or function not in pool:
+        return []
+    own = pool.index(function)
+    same_groups = (tables.groups == tables.groups[own]).all(axis=1)
+    return [
+        pool[n]
+        for n in np.flatnonzero(same_groups).tolist()
+        if tables.results[n] != tables.results[own] and None not in tables.results[n]
+    ]
+
+
+def _with(program: Program, ref: Ref, node: Node) -> Program:
+    nodes = [*program.nodes]
+    nodes[ref] = node
+    return replace(program, nodes=tuple(nodes))
+
+
+def _as_same(mine: Transformer, other: Transformer, found: Sameness) -> bool:
+    """Whether another program's weights could as well be the model's that ``mine`` are."""
+    there = same_weights(mine, other)
+    return (
+        there.same
+        and (there.in_order or not found.in_order)
+        and (there.axes_permuted or not found.axes_permuted)
+    )
 
 
 def sign_is_open(program: Program) -> bool:
@@ -83,33 +250,44 @@ def sign_is_open(program: Program) -> bool:
     )
 
 
-def _compare_outputs(
-    model: Transformer, program: Program, domain: Domain, reason: str
-) -> Check:
+def _cannot_compare(model: Transformer, domain: Domain) -> str:
+    """Why outputs cannot be compared; empty if they can."""
+    if model.W_U is None:
+        return "the model has no read-out to compare outputs"
+    columns = model.W_U.shape[1]
+    if columns == 0 or (model.output_values is None and columns > 1):
+        return f"the read-out's {columns} columns have no values to compare outputs"
     if domain.size > MAX_INPUTS:
-        return Check(
-            "unverified",
-            0,
-            f"{reason}; the domain's {domain.size:,} inputs are more than the {MAX_INPUTS:,} "
-            "that are run",
-        )
+        size = f"{domain.size:,}" if domain.size < 10**12 else "more than 10**12"
+        return f"the domain's {size} inputs are more than the {MAX_INPUTS:,} that are run"
+    return ""
+
+
+def _compare_outputs(model: Transformer, program: Program, domain: Domain, reason: str) -> Check:
+    problem = _cannot_compare(model, domain)
+    if problem:
+        return Check("unverified", 0, f"{reason}; {problem}", program)
+    agree = _count_agreeing(model, program, domain)
+    if agree is None:
+        return Check("unverified", 0, f"{reason}; the program fails on some input", program)
+    if agree == domain.size:
+        detail = f"the same output on all {domain.size:,} inputs"
+        return Check("equivalent", domain.size, detail, program)
+    outputs = f"outputs agree on {agree:,} of {domain.size:,} inputs"
+    return Check("unverified", domain.size, f"{reason}; {outputs}", program)
+
+
+def _count_agreeing(model: Transformer, program: Program, domain: Domain) -> int | None:
+    """On how many inputs the outputs agree; None if the program fails on one."""
     agree = 0
     for start in range(0, domain.size, CHUNK):
         batch = Batch.of_domain(domain, start, start + CHUNK, causal=model.causal)
         try:
             column = batch.evaluate(program)
-        except EvaluationError as error:
-            return Check("unverified", 0, f"{reason}; the program fails on some input: {error}")
+        except EvaluationError:
+            return None
         agree += int(rows_that_agree(model, batch, column).sum())
-    if agree == domain.size:
-        return Check(
-            "equivalent", domain.size, f"the same output on all {domain.size:,} inputs"
-        )
-    return Check(
-        "unverified",
-        domain.size,
-        f"{reason}; outputs agree on {agree:,} of {domain.size:,} inputs",
-    )
+    return agree
 
 
 def rows_that_agree(
@@ -133,7 +311,8 @@ def rows_that_agree(
             same = np.array(
                 [[same_value(v, o) for o in model.output_values] for v in column.values]
             )
-            agrees[rows] = same[codes, out.argmax(axis=2)].all(axis=1)
+            clear = np.isfinite(out).all(axis=2)
+            agrees[rows] = (same[codes, out.argmax(axis=2)] & clear).all(axis=1)
     return agrees
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from importlib.resources import files
@@ -23,6 +24,8 @@ BUNDLED = "checkpoints/metamodel.safetensors"
 
 MAX_PARAMETERS = 50_000_000
 MAX_LAYERS = 24
+MAX_ROWS = 1_000
+"""Rows of W_E and of W_pos."""
 
 
 class Decompiler:
@@ -59,6 +62,8 @@ class Decompiler:
         begun = time.perf_counter()
         require_readable(model)
         values = tuple(vocab) if vocab is not None else vocabulary(model)
+        if any(isinstance(v, float) and not math.isfinite(v) for v in values):
+            raise ModelFileError(f"tokens must be finite where they are numbers: {list(values)}")
         if len(values) != len(model.W_E) - 2:
             raise ModelFileError(
                 f"a vocabulary must name all but the last two of {len(model.W_E)} token rows "
@@ -71,9 +76,7 @@ class Decompiler:
             detail = f"no program could be read: {error}"
             return self._result(name, None, Check("unverified", 0, detail), begun, domain, 0.0)
         verdict = check(model, decoded.program, domain)
-        return self._result(
-            name, decoded.program, verdict, begun, domain, decoded.log_probability
-        )
+        return self._result(name, verdict.program, verdict, begun, domain, decoded.log_probability)
 
     def decompile_files(self, paths: Iterable[Path]) -> Iterator[Result]:
         """Reads many files, one result each, in order.
@@ -105,6 +108,7 @@ class Decompiler:
             vocab=domain.vocab,
             max_seq_len=domain.max_seq_len,
             log_probability=log_probability,
+            alternatives=verdict.alternatives,
         )
 
 
@@ -131,6 +135,16 @@ def require_readable(model: Transformer) -> None:
         )
     if model.n_layers > MAX_LAYERS:
         raise ModelFileError(f"a model may have at most {MAX_LAYERS} layers, not {model.n_layers}")
+    if max(len(model.W_E), len(model.W_pos)) > MAX_ROWS:
+        raise ModelFileError(
+            f"W_E and W_pos may have at most {MAX_ROWS:,} rows to be read, "
+            f"not {len(model.W_E):,} and {len(model.W_pos):,}"
+        )
+    if min(model.d_model, model.d_head, model.n_heads) < 1:
+        raise ModelFileError(
+            "d_model, d_head and the number of heads must be at least 1, "
+            f"not {model.d_model}, {model.d_head} and {model.n_heads}"
+        )
     if len(model.W_E) < 3 or len(model.W_pos) < 2:
         raise ModelFileError(
             "a compiled model has rows for at least one token, BOS and PAD in W_E, and for BOS "

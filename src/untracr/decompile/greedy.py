@@ -34,6 +34,9 @@ from untracr.rasp.functions import Value
 from untracr.rasp.program import Program
 from untracr.transformer.transformer import Transformer
 
+MAX_COMPONENTS = 2 * MAX_OPERATIONS
+"""Components of a half-layer that are described; a program has `MAX_OPERATIONS` in all."""
+
 ATTENTION_KINDS = ("aggregate categorical", "aggregate numerical", "width")
 
 
@@ -70,7 +73,8 @@ def decode_greedily(
     Raises:
         ProgramError: no program could be written.
     """
-    return _Writer(network, model, vocab, axis_signs).write()
+    with np.errstate(all="ignore"):  # weights may be huge: what is not finite fits nothing
+        return _Writer(network, model, vocab, axis_signs).write()
 
 
 class _Writer:
@@ -96,12 +100,16 @@ class _Writer:
             components = self.reader.components(half_layer, self.variables)
             for component in components:
                 if component.kind == "width stair":
-                    self.variables.append(width_variable(component, self.max_seq_len))
+                    self._add_width(width_variable(component, self.max_seq_len))
             components = [c for c in components if c.is_operation]
             if components:
-                self._half_layer(half_layer, components)
+                self._half_layer(half_layer, components[:MAX_COMPONENTS])
         program = build_program(self.operations)
         return Decoded(canonicalise(program), self.log_probability, self.tokens)
+
+    def _add_width(self, variable: Variable) -> None:
+        if not any(v.slot == variable.slot and not v.is_auxiliary for v in self.variables):
+            self.variables.append(variable)
 
     def _half_layer(self, half_layer: int, components: list[Component]) -> None:
         known = [v for v in self.variables if v.available_from <= half_layer]

@@ -30,6 +30,10 @@ class Result:
         vocab: the tokens' values as assumed or given.
         max_seq_len: the model's longest input.
         log_probability: of the program under the meta-model.
+        alternatives: for ``identical``, how many other programs, each with one
+            function of the closed list replaced, have these very weights too
+            and yet other outputs (``x + 1`` and ``x - 1`` differ in the names
+            of their results alone). 0 where a read-out shows which one it is.
     """
 
     name: str
@@ -42,6 +46,7 @@ class Result:
     vocab: tuple[Value, ...]
     max_seq_len: int
     log_probability: float
+    alternatives: int = 0
 
     def as_dict(self) -> dict[str, object]:
         """The result as plain JSON values."""
@@ -55,6 +60,7 @@ class Result:
             "vocab": list(self.vocab),
             "max_seq_len": self.max_seq_len,
             "log_probability": round(self.log_probability, 6),
+            "alternatives": self.alternatives,
         }
 
     def to_json(self) -> str:

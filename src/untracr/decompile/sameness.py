@@ -8,7 +8,7 @@ orthogonal Procrustes (Schönemann 1966) and then checked vector by vector.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -55,11 +55,13 @@ class Sameness:
         same: the weights are the same up to the symmetries.
         axes_permuted: the change of basis only reorders axes, signs kept. Then
             nothing about the output's sign is left open.
+        in_order: heads and neurons correspond in the order they have.
         reason: why they are not the same, else an empty string.
     """
 
     same: bool
     axes_permuted: bool = False
+    in_order: bool = True
     reason: str = ""
 
 
@@ -75,18 +77,18 @@ def _same_weights(given: Transformer, recompiled: Transformer) -> Sameness:
         return Sameness(False, reason=problem)
     mine = _parts(recompiled, given.n_layers)
     theirs = _parts(given, given.n_layers)
+    in_order = True
     for layer in range(given.n_layers):
         order = _match(mine, theirs, layer)
         if order is None:
             return Sameness(False, reason=f"heads or neurons of layer {layer} do not correspond")
+        in_order &= all(bool((part == np.arange(len(part))).all()) for part in order)
         mine = _reorder(mine, layer, order)
-    return _compare(_rows(mine), _rows(theirs))
+    return replace(_compare(_rows(mine), _rows(theirs)), in_order=in_order)
 
 
 def _off(problem: float) -> Sameness:
-    return Sameness(
-        False, reason=f"a vector of the weights is off by {problem:.1e} of its length"
-    )
+    return Sameness(False, reason=f"a vector of the weights is off by {problem:.1e} of its length")
 
 
 @dataclass(frozen=True)

@@ -32,9 +32,9 @@ MAX_HYPOTHESES = 24
 """Joint hypotheses tried a half-layer (with more, components are tried one by one), and
 branches that one of them may part into."""
 
-MAX_LOOKS = 20_000
+MAX_LOOKS = 2_000
 """Later components that are looked at for one half-layer, under all hypotheses together; then
-nothing more is known. Compiled models of the paper's size need a few hundred at most."""
+nothing more is known. Compiled models of the paper's size need a few dozen at most."""
 
 MAX_VALUES = 400
 """Results of a component with more arguments than this are not followed."""
