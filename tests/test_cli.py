@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import untracr
 from untracr.cli import main
 from untracr.cli.entry import COMMANDS
 from untracr.cli.values import parse_value, parse_values, show_values
@@ -26,7 +27,7 @@ from untracr.decompile.greedy import Decoded
 from untracr.rasp.functions import Value
 from untracr.rasp.library import named_program
 from untracr.rasp.parsing import parse
-from untracr.transformer.files import load_model
+from untracr.transformer.files import load_model, save_model
 
 HIST = "same = Select(tokens, tokens, Comparison.EQ)\nhist = SelectorWidth(same)\n"
 HIST_TOO = "same = Select(tokens, tokens, lambda k, q: q == k)\nother = SelectorWidth(same)\n"
@@ -560,6 +561,28 @@ def test_vocabularies_must_fit(run: Run, model: Path, checkpoint: Path) -> None:
     assert "a vocabulary must name all but" in run.fails(1, "run", model, "a", "--vocab", "a,b")
 
 
+@pytest.mark.usefixtures("writes_hist")
+def test_special_tokens_may_be_any_rows(run: Run, tmp_path: Path, checkpoint: Path) -> None:
+    """Tracr sorts BOS and PAD in among the tokens; a file that names its rows is understood."""
+    path = tmp_path / "m.npz"
+    assert run("compile", "hist", "-o", path, "--vocab", "d,z,a").code == 0
+    assert load_model(path).metadata["token_values"] == [
+        *("a", "compiler_bos", "compiler_pad", "d", "z")
+    ]
+    assert run("run", path, "z,a,z").out == "2,1,2\n"
+    (shown,) = run("decompile", path, "--checkpoint", checkpoint, "--json").objects
+    assert (shown["verdict"], shown["vocab"]) == ("identical", ["a", "d", "z"])
+
+
+def test_rows_that_are_named_wrongly(run: Run, model: Path, checkpoint: Path) -> None:
+    """A file that names other rows than it has is refused."""
+    loaded = load_model(model)
+    for names in (["a"], [0, 1, 2, 3, 4, 5, 6]):
+        save_model(model, loaded.transformer, {**loaded.metadata, "token_values": names})
+        for command in (["run", model, "1"], ["decompile", model, "--checkpoint", checkpoint]):
+            assert "must name each of the 7 rows" in run.fails(1, *command)
+
+
 def test_models_without_a_read_out_cannot_run(run: Run) -> None:
     """A model that never says what its outputs mean is not run."""
     from untracr.decompile.bundled import example_file
@@ -583,6 +606,21 @@ def test_the_network_is_loaded_once(
     assert made == [checkpoint]
 
 
+@pytest.mark.usefixtures("writes_hist")
+def test_decompiling_in_python(
+    model: Path, checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The functions behind the command take files and weights alike."""
+    decompiler = Decompiler(checkpoint)
+    monkeypatch.setattr("untracr.decompile.bundled.bundled_decompiler", lambda: decompiler)
+    assert untracr.decompile_model(model).verdict == "identical"
+    found = untracr.decompile_models([str(model), untracr.load(model).transformer])
+    assert [(result.name, result.verdict) for result in found] == [
+        (str(model), "identical"),
+        ("", "identical"),
+    ]
+
+
 # train, export, eval, bench
 
 
@@ -604,6 +642,15 @@ def test_train_export_decompile(run: Run, tmp_path: Path, model: Path) -> None:
     exported = tmp_path / "small.safetensors"
     assert run("export", saved, "-o", exported).out.startswith(f"wrote {exported}: ")
     assert run("decompile", model, "--checkpoint", exported).code in (0, 3)
+
+
+def test_heads_must_divide_the_width(run: Run, tmp_path: Path) -> None:
+    """Sizes that do not fit are told before anything is made."""
+    pytest.importorskip("torch", reason="torch is not installed")
+    sizes = ["--width", 10, "--heads", 3]
+    error = run.fails(2, "train", "--out", tmp_path / "run", "--steps", 1, *sizes)
+    assert error == "--heads 3 must divide --width 10"
+    assert not (tmp_path / "run").exists()
 
 
 def test_exporting_what_is_no_checkpoint(run: Run, model: Path, tmp_path: Path) -> None:

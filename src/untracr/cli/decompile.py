@@ -61,13 +61,12 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _read(decompiler: Decompiler, file: str, args: argparse.Namespace) -> int:
-    from untracr.decompile.decompiler import known_vocab
+    from untracr.decompile.token_rows import in_standard_order
     from untracr.transformer.files import load_model
 
     try:
-        loaded = load_model(file)
-        vocab = args.vocab if args.vocab is not None else known_vocab(loaded)
-        result = decompiler.decompile(loaded.transformer, name=file, vocab=vocab)
+        model, vocab = in_standard_order(load_model(file), args.vocab)
+        result = decompiler.decompile(model, name=file, vocab=vocab)
     except UntracrError as error:
         _report_error(file, error, args)
         return FAILED

@@ -26,43 +26,27 @@ class SavedModel:
     """
 
     def __init__(self, loaded: LoadedModel, vocab: Sequence[Value] | None = None) -> None:
+        from untracr.decompile.token_rows import in_standard_order
         from untracr.rasp.domain import Domain
 
-        self._model = loaded.transformer
-        self._path = loaded.path
-        if self._model.W_U is None:
+        if loaded.transformer.W_U is None:
             raise ModelFileError(
                 f"{loaded.path}: the model has no read-out (unembed), so its outputs have no "
                 "values; models written by untracr compile have one"
             )
-        rows, self._bos = self._token_rows(loaded, vocab)
-        self._ids = {value: row for row, value in rows.items()}
-        if len(self._model.W_pos) < 2 or not self._ids:
+        self._model, values = in_standard_order(loaded, vocab)
+        count, positions = len(self._model.W_E), len(self._model.W_pos)
+        if count < 3 or positions < 2:
             raise ModelFileError(f"{loaded.path}: the model has no room for a token after BOS")
-        self.domain: Domain = Domain(tuple(self._ids), len(self._model.W_pos) - 1)
-
-    def _token_rows(
-        self, loaded: LoadedModel, vocab: Sequence[Value] | None
-    ) -> tuple[dict[int, Value], int]:
-        """The value of each token row, and the row of BOS."""
-        count = len(loaded.transformer.W_E)
-        stated = loaded.metadata.get("token_values")
-        special = (loaded.metadata.get("bos"), loaded.metadata.get("pad"))
-        if vocab is None and isinstance(stated, list):
-            if len(stated) != count or not all(name in stated for name in special):
-                raise ModelFileError(
-                    f"{loaded.path}: the file names {len(stated)} tokens, BOS {special[0]!r} and "
-                    f"PAD {special[1]!r} among them; W_E has {count} rows"
-                )
-            rows = {i: v for i, v in enumerate(stated) if v not in special}
-            return rows, stated.index(special[0])
-        values = tuple(vocab) if vocab is not None else tuple(range(count - 2))
+        values = tuple(range(count - 2)) if values is None else values
         if len(values) != count - 2:
             raise ModelFileError(
                 f"{loaded.path}: a vocabulary must name all but the last two of {count} token "
                 f"rows (BOS and PAD), not {len(values)}"
             )
-        return dict(enumerate(values)), count - 2
+        self._bos = count - 2
+        self.domain: Domain = Domain(values, positions - 1)
+        self._ids = {value: row for row, value in enumerate(values)}
 
     def run(self, tokens: Sequence[Value]) -> list[Value]:
         """Runs the model on one input, without BOS.

@@ -77,10 +77,10 @@ def run(args: argparse.Namespace) -> int:
     )
     names = ("width", "layers", "heads")
     sizes = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
-    if args.baseline:
-        task = baseline_task(BaselineConfig(**sizes))
-    else:
-        task = metamodel_task(NetworkConfig(**sizes))
+    config = BaselineConfig(**sizes) if args.baseline else NetworkConfig(**sizes)
+    if config.width % config.heads:
+        raise UsageError(f"--heads {config.heads} must divide --width {config.width}")
+    task = baseline_task(config) if isinstance(config, BaselineConfig) else metamodel_task(config)
     checkpoint = train(task, settings)
     if args.json:
         print_json({"checkpoint": str(checkpoint)})

@@ -13,6 +13,7 @@ from untracr.decompile.decompiler import Decompiler
 from untracr.decompile.greedy import Decoded, decode_greedily
 from untracr.decompile.result import Result, Verdict
 from untracr.decompile.sameness import Sameness, same_weights
+from untracr.decompile.token_rows import in_standard_order
 
 __all__ = [
     "Check",
@@ -27,5 +28,6 @@ __all__ = [
     "decompile_model",
     "decompile_models",
     "example_file",
+    "in_standard_order",
     "same_weights",
 ]

@@ -8,8 +8,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from importlib.resources import files
 from pathlib import Path
 
-from untracr.decompile.decompiler import Decompiler, known_vocab
+from untracr.decompile.decompiler import Decompiler
 from untracr.decompile.result import Result
+from untracr.decompile.token_rows import in_standard_order
 from untracr.rasp.functions import Value
 from untracr.transformer.files import load_model
 from untracr.transformer.transformer import Transformer
@@ -43,9 +44,8 @@ def decompile_model(model: Source, *, vocab: Sequence[Value] | None = None) -> R
     """
     if isinstance(model, Transformer):
         return bundled_decompiler().decompile(model, vocab=vocab)
-    loaded = load_model(model)
-    values = vocab if vocab is not None else known_vocab(loaded)
-    return bundled_decompiler().decompile(loaded.transformer, name=str(model), vocab=values)
+    transformer, values = in_standard_order(load_model(model), vocab)
+    return bundled_decompiler().decompile(transformer, name=str(model), vocab=values)
 
 
 def decompile_models(models: Iterable[Source]) -> Iterator[Result]:

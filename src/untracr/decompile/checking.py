@@ -36,6 +36,12 @@ from untracr.transformer.transformer import Transformer
 MAX_INPUTS = 50_000
 """Inputs that are run one by one; larger domains are not compared."""
 
+FIRST_CHUNK = 256
+"""Inputs run at first; most programs that differ do so there."""
+
+MAX_HELD = 2_000_000
+"""Numbers held at a time to run a model."""
+
 OUTPUT_TOLERANCE = 1e-3
 """Numbers that a model computes in single precision may be off by this, relative to 1."""
 
@@ -133,16 +139,15 @@ def _same(
     if not others and not sign_open:
         return Check("identical", 0, same, program)
     asked = 0
+    outputs = ""
     if not _cannot_compare(model, domain):
         for candidate in (program, *others):
-            if _count_agreeing(model, candidate, domain) == domain.size:
+            if _outputs_agree(model, candidate, domain).everywhere:
                 detail = f"{same}, and has the same output on all {domain.size:,} inputs"
                 return Check("identical", domain.size, detail, candidate)
-        asked = domain.size
-    outputs = ""
-    if asked:
-        agree = _count_agreeing(model, program, domain)
-        outputs = f"; as its read-out has it, outputs agree on {agree or 0:,} of {asked:,} inputs"
+        found_here = _outputs_agree(model, program, domain)
+        asked = found_here.seen
+        outputs = f"; as its read-out has it, {found_here}"
     if sign_open:
         open_ = "but they leave open the sign of its numerical output"
         return Check("unverified", asked, f"{same}, {open_}{outputs}", program)
@@ -267,27 +272,47 @@ def _compare_outputs(model: Transformer, program: Program, domain: Domain, reaso
     problem = _cannot_compare(model, domain)
     if problem:
         return Check("unverified", 0, f"{reason}; {problem}", program)
-    agree = _count_agreeing(model, program, domain)
-    if agree is None:
-        return Check("unverified", 0, f"{reason}; the program fails on some input", program)
-    if agree == domain.size:
+    found = _outputs_agree(model, program, domain)
+    if found.everywhere:
         detail = f"the same output on all {domain.size:,} inputs"
         return Check("equivalent", domain.size, detail, program)
-    outputs = f"outputs agree on {agree:,} of {domain.size:,} inputs"
-    return Check("unverified", domain.size, f"{reason}; {outputs}", program)
+    return Check("unverified", found.seen, f"{reason}; {found}", program)
 
 
-def _count_agreeing(model: Transformer, program: Program, domain: Domain) -> int | None:
-    """On how many inputs the outputs agree; None if the program fails on one."""
-    agree = 0
-    for start in range(0, domain.size, CHUNK):
-        batch = Batch.of_domain(domain, start, start + CHUNK, causal=model.causal)
+@dataclass(frozen=True)
+class _Agreement:
+    """On how many of the inputs seen the outputs agree."""
+
+    agree: int
+    seen: int
+    everywhere: bool = False
+    failure: str = ""
+
+    def __str__(self) -> str:
+        if self.failure:
+            return f"the program fails on some input: {self.failure}"
+        return f"outputs agree on {self.agree:,} of the first {self.seen:,} inputs"
+
+
+def _outputs_agree(model: Transformer, program: Program, domain: Domain) -> _Agreement:
+    """Compares outputs on all inputs, shorter ones first, until some differ."""
+    held = (domain.max_seq_len + 1) * max(
+        model.d_mlp, model.d_model, model.n_heads * (domain.max_seq_len + 1 + model.d_head)
+    )
+    largest = min(CHUNK, max(16, MAX_HELD // held))
+    agree, start, size = 0, 0, min(FIRST_CHUNK, largest)
+    while start < domain.size:
+        batch = Batch.of_domain(domain, start, start + size, causal=model.causal)
         try:
             column = batch.evaluate(program)
-        except EvaluationError:
-            return None
+        except EvaluationError as error:
+            return _Agreement(agree, start, failure=str(error))
         agree += int(rows_that_agree(model, batch, column).sum())
-    return agree
+        start += len(batch)
+        if agree < start:
+            return _Agreement(agree, start)
+        size = largest
+    return _Agreement(agree, start, everywhere=True)
 
 
 def rows_that_agree(

@@ -62,8 +62,10 @@ class Decompiler:
         begun = time.perf_counter()
         require_readable(model)
         values = tuple(vocab) if vocab is not None else vocabulary(model)
-        if any(isinstance(v, float) and not math.isfinite(v) for v in values):
-            raise ModelFileError(f"tokens must be finite where they are numbers: {list(values)}")
+        if not all(_is_token(value) for value in values):
+            raise ModelFileError(
+                f"tokens must be None, bool, int, float or str, and finite: {list(values)}"
+            )
         if len(values) != len(model.W_E) - 2:
             raise ModelFileError(
                 f"a vocabulary must name all but the last two of {len(model.W_E)} token rows "
@@ -84,9 +86,11 @@ class Decompiler:
         Raises:
             ModelFileError: a file is no model, or outside what can be read.
         """
+        from untracr.decompile.token_rows import in_standard_order
+
         for path in paths:
-            loaded = load_model(path)
-            yield self.decompile(loaded.transformer, name=str(path), vocab=known_vocab(loaded))
+            model, vocab = in_standard_order(load_model(path))
+            yield self.decompile(model, name=str(path), vocab=vocab)
 
     def _result(
         self,
@@ -110,6 +114,12 @@ class Decompiler:
             log_probability=log_probability,
             alternatives=verdict.alternatives,
         )
+
+
+def _is_token(value: object) -> bool:
+    if isinstance(value, (int, float)):
+        return math.isfinite(value)
+    return value is None or isinstance(value, str)
 
 
 def known_vocab(loaded: LoadedModel) -> tuple[Value, ...] | None:

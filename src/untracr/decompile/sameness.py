@@ -198,7 +198,8 @@ def _reads(parts: _Parts, layer: int) -> Floats:
         rows += [head[: 3 * len(head) // 4] for head in parts.heads[later]]
         rows.append(parts.neurons[later][:, 0])
     readers = np.concatenate(rows)
-    return readers / np.maximum(1.0, np.linalg.norm(readers, axis=1))[:, None]
+    sizes: Floats = np.linalg.norm(readers, axis=1)
+    return np.asarray(readers / np.maximum(1.0, sizes)[:, None])
 
 
 def _describe(neurons: Floats, writes: Floats, readers: Floats) -> list[Floats]:
@@ -213,7 +214,7 @@ def _assign(mine: list[Floats], theirs: list[Floats]) -> Ints | None:
         return np.zeros(0, dtype=np.int64)
     ours = np.stack(mine)
     # Sums in fixed proportions rule out nearly all that differ.
-    weights = np.random.default_rng(0).uniform(0.5, 1.0, ours.shape[1])
+    weights = np.linspace(0.5, 1.0, ours.shape[1])
     sums = ours @ weights
     free = np.ones(len(mine), dtype=np.bool_)
     chosen = []

@@ -28,7 +28,6 @@ from untracr.metamodel.vocabulary import (
     EOL,
     FIRST_SLOT,
     ID,
-    KINDS,
     N_SLOTS,
     SIZE,
     START,
@@ -40,8 +39,6 @@ from untracr.sample.sampler import PAPER, SamplerSettings, sample_program
 
 AXIS_SIGNS_SHARE = 0.7
 """Share of training examples that may take a sign from the axes, as raw weights show it."""
-
-MAX_FIELDS = 1 + max(len(arguments) for arguments in KINDS.values())
 
 
 @dataclass(frozen=True)

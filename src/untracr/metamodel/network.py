@@ -16,12 +16,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from untracr.metamodel.examples import MAX_FIELDS
 from untracr.metamodel.features import INTEGER_SIZES, N_NUMBERS
 from untracr.metamodel.vocabulary import (
     CLASS_RANGES,
     CLASSES,
     FIRST_SLOT,
+    MAX_FIELDS,
     MAX_OPERATIONS,
     N_SLOTS,
     SIZE,

@@ -17,7 +17,7 @@ from safetensors import SafetensorError, safe_open
 
 from untracr.errors import ModelFileError
 from untracr.metamodel.features import INTEGER_SIZES, N_NUMBERS, Features
-from untracr.metamodel.vocabulary import FIRST_SLOT, MAX_OPERATIONS, N_SLOTS, SIZE
+from untracr.metamodel.vocabulary import FIRST_SLOT, MAX_FIELDS, MAX_OPERATIONS, N_SLOTS, SIZE
 
 Floats = npt.NDArray[np.float32]
 
@@ -196,19 +196,41 @@ def norm(x: Floats) -> Floats:
     return np.asarray(x / np.sqrt(np.square(x).mean(axis=-1, keepdims=True) + np.float32(1e-6)))
 
 
-def _check(weights: Mapping[str, Floats], config: Mapping[str, int]) -> None:
+def expected_shapes(config: Mapping[str, int]) -> dict[str, tuple[int, ...]]:
+    """The shape of every array of a network, by its torch name."""
     width = config["width"]
-    wanted = {
+    shapes: dict[str, tuple[int, ...]] = {
         "token.weight": (SIZE, width),
-        "logits.weight": (SIZE, width),
-        "encoder.number_in.weight": (width, N_NUMBERS),
-        f"layers.{config['layers'] - 1}.out.weight": (width, 4 * width),
-        **{f"encoder.embed.{i}.weight": (n, width) for i, n in enumerate(INTEGER_SIZES)},
+        "ordinal.weight": (MAX_OPERATIONS + 2, width),
+        "field.weight": (MAX_FIELDS, width),
+        "turn.weight": (width, width),
+        "encoder.ordinal.weight": (MAX_OPERATIONS + 1, width),
     }
-    for name, shape in wanted.items():
-        found = weights[name].shape if name in weights else None
-        if found != shape:
+    shapes |= {f"encoder.embed.{i}.weight": (n, width) for i, n in enumerate(INTEGER_SIZES)}
+    linear = {
+        "encoder.number_in": (width, N_NUMBERS),
+        "encoder.hidden": (2 * width, width),
+        "encoder.out": (width, 2 * width),
+        "logits": (SIZE, width),
+        "point": (3, width),
+    }
+    for layer in range(config["layers"]):
+        for part in ("attend_self", "attend_components"):
+            for name in ("query", "key", "value", "out"):
+                shapes[f"layers.{layer}.{part}.{name}.weight"] = (width, width)
+        linear[f"layers.{layer}.hidden"] = (4 * width, width)
+        linear[f"layers.{layer}.out"] = (width, 4 * width)
+    for name, shape in linear.items():
+        shapes[f"{name}.weight"] = shape
+        shapes[f"{name}.bias"] = shape[:1]
+    return shapes
+
+
+def _check(weights: Mapping[str, Floats], config: Mapping[str, int]) -> None:
+    for name, shape in expected_shapes(config).items():
+        found = list(weights[name].shape) if name in weights else None
+        if found != list(shape):
             raise ModelFileError(
-                f"a checkpoint for this version needs {name} of shape {list(shape)}, "
-                f"not {list(found) if found else 'none'}"
+                f"a checkpoint for this version of the network needs {name} of shape "
+                f"{list(shape)}, not {found or 'none'}"
             )

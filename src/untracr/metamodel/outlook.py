@@ -36,6 +36,9 @@ MAX_LOOKS = 2_000
 """Later components that are looked at for one half-layer, under all hypotheses together; then
 nothing more is known. Compiled models of the paper's size need a few dozen at most."""
 
+LARGE_LAYER = 50_000
+"""Reading this many weights of an MLP costs one look more; the paper's models have fewer."""
+
 MAX_VALUES = 400
 """Results of a component with more arguments than this are not followed."""
 
@@ -252,6 +255,7 @@ def _continue(reader: Reader, story: _Story, looks_left: _Budget) -> float:
     known, tainted, verdict = list(story.known), set(story.tainted), story.verdict
     for later in range(story.half_layer, reader.n_half_layers):
         open_: list[tuple[Component, list[_Candidate], int]] = []
+        looks_left.left -= reader.model.W_in[0].size // LARGE_LAYER
         for component in reader.readable(later, known):
             looks_left.left -= 1
             if looks_left.left < 0:

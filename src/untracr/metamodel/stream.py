@@ -124,6 +124,14 @@ def _work(
     box: multiprocessing.Queue[Arrays],
 ) -> None:
     number = place.first + worker * place.stride
+    parent = multiprocessing.parent_process()
     while True:
-        box.put(make(place.seed, number * place.batch_size, place.batch_size))
+        arrays = make(place.seed, number * place.batch_size, place.batch_size)
+        while True:
+            try:
+                box.put(arrays, timeout=POLL_SECONDS)
+                break
+            except queue.Full:  # a trainer that was killed must not leave workers behind
+                if parent is None or not parent.is_alive():
+                    return
         number += workers * place.stride

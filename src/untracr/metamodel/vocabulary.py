@@ -52,6 +52,9 @@ KINDS: dict[str, tuple[str, ...]] = {
 }
 """Kinds of operation and the classes of their arguments, in order."""
 
+MAX_FIELDS = 1 + max(len(arguments) for arguments in KINDS.values())
+"""Tokens of the longest operation: its kind and its arguments."""
+
 N_SLOTS = 2 + MAX_OPERATIONS
 
 TEXTS: tuple[str, ...] = (

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from untracr.errors import EvaluationError, InputError
+from untracr.errors import EvaluationError, InputError, ProgramError
 from untracr.rasp.domain import Domain
 from untracr.rasp.functions import Comparison, Function, Predicate, Value
 from untracr.rasp.program import (
@@ -184,22 +184,26 @@ class Batch:
 
     def _map(self, function: Function, inner: Column) -> Column:
         table, values, fails = unary_table(function, inner.values, _types(inner.values))
-        return self._checked(table[inner.codes], values, fails)
+        return self._checked(table.take(inner.codes), values, fails)
 
     def _sequence_map(self, function: Function | _Linear, fst: Column, snd: Column) -> Column:
         table, values, fails = binary_table(
             function, fst.values, snd.values, _types(fst.values), _types(snd.values)
         )
-        return self._checked(table[fst.codes, snd.codes], values, fails)
+        pairs = fst.codes * len(snd.values) + snd.codes
+        return self._checked(table.take(pairs), values, fails)
 
     def _linear(self, node: LinearSequenceMap, fst: Column, snd: Column) -> Column:
         (x, x_numeric), (y, y_numeric) = numeric_values(fst.values), numeric_values(snd.values)
-        if not (_none_or(x_numeric, fst.values) and _none_or(y_numeric, snd.values)):
-            function = _Linear(node.fst_factor, node.snd_factor)
-            return self._sequence_map(function, fst, snd)
+        slowly = _Linear(node.fst_factor, node.snd_factor)
+        if not (_plain(fst.values) and _plain(snd.values)):
+            return self._sequence_map(slowly, fst, snd)
         # Sums of the pairs that occur, each pair once.
         pairs, used = distinct_codes(fst.codes * len(y) + snd.codes, len(x) * len(y))
-        sums = node.fst_factor * x[used // len(y)] + node.snd_factor * y[used % len(y)]
+        with np.errstate(over="ignore", invalid="ignore"):
+            sums = node.fst_factor * x[used // len(y)] + node.snd_factor * y[used % len(y)]
+        if not (np.abs(sums) <= EXACT).all():
+            return self._sequence_map(slowly, fst, snd)
         found, inverse = distinct_numbers(sums)
         codes = inverse[pairs]
         values: list[Value] = found.tolist()
@@ -222,7 +226,8 @@ class Batch:
         table, reasons = predicate_table(
             predicate, keys.values, queries.values, _types(keys.values), _types(queries.values)
         )
-        found = table[keys.codes[:, None, :], queries.codes[:, :, None]]
+        pairs = keys.codes[:, None, :] * len(queries.values) + queries.codes[:, :, None]
+        found = table.take(pairs)
         if reasons:
             failed = (found == _FAILED) & self._pairs
             if bool(failed.any()):
@@ -236,8 +241,9 @@ class Batch:
         columns = np.empty((*sop.codes.shape, 3))
         columns[..., 0] = 1.0
         columns[..., 1] = sop.codes
-        columns[..., 2] = numbers[sop.codes]
-        sums = selected.astype(np.float64) @ columns
+        columns[..., 2] = numbers.take(sop.codes)
+        with np.errstate(over="ignore", invalid="ignore"):
+            sums = selected.astype(np.float64) @ columns
         count, single, total = sums[..., 0], sums[..., 1].astype(np.int64), sums[..., 2]
         several = count > 1
         table = _Distinct(sop.values)
@@ -245,7 +251,7 @@ class Batch:
         if bool(several.any()):
             if not numeric.all():
                 self._require_numbers(selected, several, sop, numeric)
-            if not (numbers % 1 == 0).all():
+            if not _plain(sop.values) or not (numbers % 1 == 0).all():
                 total = _sum_left_to_right(selected, columns[..., 2])
             means, inverse = distinct_numbers(total[several] / count[several])
             codes[several] = np.array([table.code(mean) for mean in means.tolist()])[inverse]
@@ -263,8 +269,9 @@ class Batch:
 def _sum_left_to_right(selected: Mask, numbers: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """Sums of the selected numbers in the order in which Python's ``sum`` adds them."""
     total = np.zeros(selected.shape[:2])
-    for position in range(selected.shape[2]):
-        total += np.where(selected[:, :, position], numbers[:, position, None], 0.0)
+    with np.errstate(over="ignore", invalid="ignore"):
+        for position in range(selected.shape[2]):
+            total += np.where(selected[:, :, position], numbers[:, position, None], 0.0)
     return total
 
 
@@ -292,9 +299,20 @@ def run(program: Program, inputs: Sequence[Sequence[Value]]) -> list[list[Value]
 @functools.lru_cache(maxsize=4096)
 def numeric_values(values: tuple[Entry, ...]) -> tuple[npt.NDArray[np.float64], Mask]:
     """Values as floats (0 where not a number), and which of them are numbers."""
-    numeric = [isinstance(v, (bool, int, float)) for v in values]
-    numbers = [float(v) if isinstance(v, (bool, int, float)) else 0.0 for v in values]
+    found = [_as_float(value) for value in values]
+    numeric = [number is not None for number in found]
+    numbers = [number or 0.0 for number in found]
     return np.array(numbers, dtype=np.float64), np.array(numeric, dtype=np.bool_)
+
+
+def _as_float(value: Entry) -> float | None:
+    """A number as a float; None for anything else, and for integers beyond any float."""
+    if not isinstance(value, (bool, int, float)):
+        return None
+    try:
+        return float(value)
+    except OverflowError:
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -306,8 +324,16 @@ class _Linear:
         return self.fst_factor * x + self.snd_factor * y  # type: ignore[operator]
 
 
-def _none_or(numeric: Mask, values: tuple[Entry, ...]) -> bool:
-    return all(n or v is None for n, v in zip(numeric.tolist(), values, strict=True))
+EXACT = 2**53
+"""Integers up to this size are exact as floats."""
+
+
+@functools.lru_cache(maxsize=4096)
+def _plain(values: tuple[Entry, ...]) -> bool:
+    """Whether all values are None or numbers of ordinary size, fit for array arithmetic."""
+    return all(
+        v is None or (isinstance(v, (bool, int, float)) and -EXACT <= v <= EXACT) for v in values
+    )
 
 
 def _factors(node: LinearSequenceMap) -> tuple[int | float, int | float]:
@@ -368,7 +394,7 @@ def _types(values: tuple[Entry, ...]) -> tuple[type, ...]:
     return tuple(map(type, values))
 
 
-FAILURES = (TypeError, ArithmeticError, ValueError)
+FAILURES = (TypeError, ArithmeticError, ValueError, ProgramError)
 """What a function raises on a value that it is not made for."""
 
 
@@ -472,9 +498,9 @@ def _compare_numbers(
     predicate: Comparison, keys: tuple[Entry, ...], queries: tuple[Entry, ...]
 ) -> tuple[npt.NDArray[np.int8], tuple[str, ...]] | None:
     """`predicate_table` of numbers and None at once; None where there are other values."""
-    (k_numbers, k_numeric), (q_numbers, q_numeric) = numeric_values(keys), numeric_values(queries)
-    if not (_none_or(k_numeric, keys) and _none_or(q_numeric, queries)):
+    if not (_plain(keys) and _plain(queries)):
         return None
+    (k_numbers, k_numeric), (q_numbers, q_numeric) = numeric_values(keys), numeric_values(queries)
     if predicate in _ARRAY_COMPARISONS:
         compare = _ARRAY_COMPARISONS[predicate]
         table = compare(k_numbers[:, None], q_numbers[None, :]).astype(np.int8)

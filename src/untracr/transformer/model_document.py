@@ -1,0 +1,107 @@
+"""What has no tensor of its own in a weights file, as one JSON document."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any, NoReturn
+
+from untracr.errors import ModelFileError, UsageError
+from untracr.transformer.file_tensors import shown
+from untracr.transformer.transformer import Transformer
+
+FORMAT_VERSION = 1
+DOCUMENT_KEY = "untracr"
+"""The document's name in a file."""
+
+Scalar = None | bool | int | float | str
+"""What one output value may be."""
+
+
+def document_text(transformer: Transformer, metadata: dict[str, object]) -> str:
+    """What is stored as JSON: format_version, causal, output_values, metadata."""
+    content = {
+        "format_version": FORMAT_VERSION,
+        "causal": transformer.causal,
+        "output_values": None if (v := transformer.output_values) is None else list(v),
+        "metadata": metadata,
+    }
+    for name, value in content.items():
+        _require_json(value, name)
+    try:
+        return json.dumps(content, allow_nan=False, sort_keys=True)
+    except ValueError as error:  # an integer of thousands of digits
+        raise UsageError(f"metadata must be JSON: {error}") from error
+
+
+def _require_json(value: object, place: str, depth: int = 0) -> None:
+    if depth > 100:
+        raise UsageError(f"metadata must not be nested deeper than 100; {place[:60]}... is")
+    if isinstance(value, dict):
+        for key, item in value.items():
+            if not isinstance(key, str):
+                raise UsageError(f"metadata keys must be strings, not {key!r} in {place}")
+            _require_json(item, f"{place}[{key!r}]", depth + 1)
+    elif isinstance(value, (list, tuple)):
+        for i, item in enumerate(value):
+            _require_json(item, f"{place}[{i}]", depth + 1)
+    elif isinstance(value, float):
+        if not math.isfinite(value):
+            raise UsageError(f"metadata must be JSON, which has no {value}: {place}")
+    elif not (value is None or isinstance(value, (bool, int, str))):
+        raise UsageError(f"metadata must be JSON, not {type(value).__name__}: {place}")
+
+
+def parse_document(text: str) -> dict[str, Any]:
+    """Reads back what `document_text` wrote."""
+    content = parse_json(text, f"the entry {DOCUMENT_KEY!r}")
+    if "format_version" not in content:
+        raise ModelFileError(f"the entry {DOCUMENT_KEY!r} must state its format_version")
+    version = content["format_version"]
+    if version != FORMAT_VERSION or isinstance(version, bool):
+        raise ModelFileError(
+            f"format version {FORMAT_VERSION} is read; the file has {version!r:.60}. "
+            "A newer untracr may read it"
+        )
+    kinds: dict[str, type | tuple[type, ...]] = {
+        "causal": bool,
+        "output_values": (list, type(None)),
+        "metadata": dict,
+    }
+    unknown = sorted(content.keys() - kinds.keys() - {"format_version"})
+    if unknown:
+        raise ModelFileError(f"the entry {DOCUMENT_KEY!r} has an unknown key {shown(unknown[0])}")
+    for key, kind in kinds.items():
+        if key in content and not isinstance(content[key], kind):
+            raise ModelFileError(f"{key} has the wrong type: {content[key]!r:.60}")
+    content["output_values"] = _output_values(content.get("output_values"))
+    return content
+
+
+def parse_json(data: str | bytes, what: str) -> dict[str, Any]:
+    """A JSON object; ``what`` is how errors call it."""
+
+    def refuse(constant: str) -> NoReturn:
+        raise ValueError(f"{constant} is not JSON")
+
+    try:
+        content = json.loads(data, parse_constant=refuse)
+    except (ValueError, RecursionError) as error:
+        raise ModelFileError(f"{what} must be JSON: {error}") from error
+    if not isinstance(content, dict):
+        raise ModelFileError(f"{what} must be a JSON object, not {type(content).__name__}")
+    return content
+
+
+def _output_values(values: list[object] | None) -> tuple[Scalar, ...] | None:
+    if values is None:
+        return None
+    checked: list[Scalar] = []
+    for i, value in enumerate(values):
+        if value is not None and not isinstance(value, (bool, int, float, str)):
+            raise ModelFileError(
+                f"output_values must be numbers, strings, true, false or null; "
+                f"[{i}] is {value!r:.60}"
+            )
+        checked.append(value)
+    return tuple(checked)

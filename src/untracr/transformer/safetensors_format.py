@@ -1,0 +1,193 @@
+"""Models as safetensors, tensors named as in TransformerLens."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import safetensors
+import safetensors.numpy
+
+from untracr.errors import ModelFileError
+from untracr.transformer.file_tensors import (
+    AxisSizes,
+    float32,
+    layer_axes,
+    n_layers,
+    padded,
+    require_filled_up_size,
+    require_names,
+    shown,
+)
+from untracr.transformer.model_document import DOCUMENT_KEY, parse_document, parse_json
+from untracr.transformer.transformer import Array, Transformer
+
+_LAYER = {
+    "W_Q": ("attn.W_Q", ("n_heads@", "d_model", "d_head")),
+    "b_Q": ("attn.b_Q", ("n_heads@", "d_head")),
+    "W_K": ("attn.W_K", ("n_heads@", "d_model", "d_head")),
+    "b_K": ("attn.b_K", ("n_heads@", "d_head")),
+    "W_V": ("attn.W_V", ("n_heads@", "d_model", "d_head")),
+    "b_V": ("attn.b_V", ("n_heads@", "d_head")),
+    "W_O": ("attn.W_O", ("n_heads@", "d_head", "d_model")),
+    "b_O": ("attn.b_O", ("d_model",)),
+    "W_in": ("mlp.W_in", ("d_model", "d_mlp@")),
+    "b_in": ("mlp.b_in", ("d_mlp@",)),
+    "W_out": ("mlp.W_out", ("d_mlp@", "d_model")),
+    "b_out": ("mlp.b_out", ("d_model",)),
+}
+_EMBED = {
+    "W_E": ("embed.W_E", ("tokens", "d_model")),
+    "W_pos": ("pos_embed.W_pos", ("positions", "d_model")),
+}
+_UNEMBED = ("unembed.W_U", ("d_model", "outputs"))
+_NO_BIAS = "unembed.b_U"
+# Constants that TransformerLens keeps beside the weights: its causal mask and its "-infinity".
+_BUFFERS = re.compile(r"blocks\.\d+\.attn\.(mask|IGNORE)")
+
+_FLOATS: dict[str, type[np.floating[Any]]] = {
+    "F16": np.float16,
+    "F32": np.float32,
+    "F64": np.float64,
+}
+_FLOAT_BYTES = {"BF16": 2, "F16": 2, "F32": 4, "F64": 8}
+
+
+def read_safetensors(data: bytes, max_bytes: int) -> tuple[Transformer, dict[str, object]]:
+    """A model and its metadata."""
+    header = _header(data)
+    notes = header.pop("__metadata__", None) or {}
+    if not isinstance(notes, dict):
+        raise ModelFileError("the header's __metadata__ must be an object")
+    buffers = {name for name in header if _BUFFERS.fullmatch(name)}
+    layers = n_layers(header.keys() - buffers, r"blocks\.(\d+)\.")
+    axes = _axes(layers)
+    optional = buffers | {_UNEMBED[0], _NO_BIAS}
+    require_names("TransformerLens", set(header), axes, optional)
+    axes[_UNEMBED[0]] = _UNEMBED[1]
+    sizes = AxisSizes()
+    for name, wanted in axes.items():
+        if name in header:
+            sizes.bind(name, _declared_shape(name, header[name]), wanted)
+    heads = sizes.largest("n_heads") * sizes.sizes["d_head"]
+    require_filled_up_size(layers, sizes.sizes["d_model"], heads, sizes.largest("d_mlp"), max_bytes)
+    tensors = _tensors(data, set(header) - buffers)
+    bias = tensors.pop(_NO_BIAS, None)
+    if bias is not None and bias.any():
+        raise ModelFileError(f"{_NO_BIAS} must be zero: the read-out has no bias")
+    transformer = _transformer(tensors, layers, sizes)
+    if DOCUMENT_KEY not in notes:
+        return transformer, {}
+    if not isinstance(notes[DOCUMENT_KEY], str):
+        raise ModelFileError(f"the header's {DOCUMENT_KEY!r} must be a string")
+    document = parse_document(notes[DOCUMENT_KEY])
+    return _described(transformer, document), document.get("metadata", {})
+
+
+def _described(transformer: Transformer, document: dict[str, Any]) -> Transformer:
+    return transformer.replace(
+        causal=document.get("causal", False), output_values=document["output_values"]
+    )
+
+
+def _header(data: bytes) -> dict[str, Any]:
+    """The header, its declared sizes checked against the file's."""
+    length = int.from_bytes(data[:8], "little")
+    have = len(data) - 8
+    if length > have:
+        raise ModelFileError(
+            f"the file is cut short, or not safetensors: its header declares {length} bytes "
+            f"and {have} follow"
+        )
+    header = parse_json(data[8 : 8 + length], "the header")
+    end = 0
+    for name, entry in header.items():
+        if name != "__metadata__":
+            offsets: Any = entry.get("data_offsets") if isinstance(entry, dict) else None
+            if not _are_sizes(offsets) or len(offsets) != 2:
+                raise ModelFileError(f"the header's entry {shown(name)} has no valid data_offsets")
+            end = max(end, offsets[1])
+    if end > have - length:
+        raise ModelFileError(
+            f"the file is cut short: its header declares {end} bytes of tensors "
+            f"and {have - length} follow"
+        )
+    return header
+
+
+def _are_sizes(value: object) -> bool:
+    return isinstance(value, list) and all(type(v) is int and v >= 0 for v in value)
+
+
+def _declared_shape(name: str, entry: dict[str, Any]) -> tuple[int, ...]:
+    shape, dtype = entry.get("shape"), entry.get("dtype")
+    if not isinstance(shape, list) or not _are_sizes(shape):
+        raise ModelFileError(f"{name} must declare a shape, not {shape!r:.60}")
+    if dtype not in _FLOAT_BYTES:
+        raise ModelFileError(
+            f"weights must be floating-point numbers ({', '.join(_FLOAT_BYTES)}); "
+            f"{name} has {dtype!r:.60}"
+        )
+    have = entry["data_offsets"][1] - entry["data_offsets"][0]
+    want = _FLOAT_BYTES[dtype] * math.prod(shape)
+    if have != want:
+        raise ModelFileError(
+            f"{name} of shape {shape} and type {dtype} takes {want} bytes; it has {have}"
+        )
+    return tuple(shape)
+
+
+def _tensors(data: bytes, names: set[str]) -> dict[str, Array]:
+    try:
+        entries = safetensors.deserialize(data)  # type: ignore[no-untyped-call]
+    except safetensors.SafetensorError as error:
+        raise ModelFileError(f"the file is damaged: {error}") from error
+    return {name: float32(name, _decoded(name, entry)) for name, entry in entries if name in names}
+
+
+def _decoded(name: str, entry: Mapping[str, Any]) -> npt.NDArray[Any]:
+    raw, dtype = bytes(entry["data"]), entry["dtype"]
+    if dtype == "BF16":  # the upper half of a float32
+        bits = np.frombuffer(raw, dtype="<u2").astype("<u4") << 16
+        return bits.view("<f4").reshape(entry["shape"])
+    if dtype not in _FLOATS:
+        raise ModelFileError(f"weights must be floating-point numbers; {name} has {dtype}")
+    little_endian = np.dtype(_FLOATS[dtype]).newbyteorder("<")
+    return np.frombuffer(raw, dtype=little_endian).reshape(entry["shape"])
+
+
+def _axes(layers: int) -> dict[str, tuple[str, ...]]:
+    """The axes of every required tensor, by its name in the file."""
+    axes: dict[str, tuple[str, ...]] = {}
+    axes.update(_EMBED.values())
+    for layer in range(layers):
+        for name, wanted in _LAYER.values():
+            axes[f"blocks.{layer}.{name}"] = layer_axes(wanted, layer)
+    return axes
+
+
+def _transformer(tensors: dict[str, Array], layers: int, sizes: AxisSizes) -> Transformer:
+    arrays = {ours: tensors[name] for ours, (name, _) in _EMBED.items()}
+    for ours, (name, axes) in _LAYER.items():
+        slices = [tensors[f"blocks.{layer}.{name}"] for layer in range(layers)]
+        for axis, label in enumerate(axes):
+            if label.endswith("@"):
+                size = sizes.largest(label[:-1])
+                slices = [padded(array, axis, size) for array in slices]
+        arrays[ours] = np.stack(slices)
+    return Transformer(**arrays, W_U=tensors.get(_UNEMBED[0]))  # type: ignore[arg-type]
+
+
+def safetensors_bytes(transformer: Transformer, document: str) -> bytes:
+    """The file of a model and its JSON document."""
+    tensors = {name: getattr(transformer, ours) for ours, (name, _) in _EMBED.items()}
+    for layer in range(transformer.n_layers):
+        for ours, (name, _) in _LAYER.items():
+            tensors[f"blocks.{layer}.{name}"] = getattr(transformer, ours)[layer]
+    if transformer.W_U is not None:
+        tensors[_UNEMBED[0]] = transformer.W_U
+    return safetensors.numpy.save(tensors, metadata={DOCUMENT_KEY: document})
