@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from importlib.resources import files
@@ -13,6 +12,7 @@ from untracr.decompile.greedy import decode_greedily
 from untracr.decompile.result import Result
 from untracr.errors import ModelFileError, ProgramError
 from untracr.metamodel.numpy_network import NumpyNetwork
+from untracr.metamodel.scope import MAX_NUMBER
 from untracr.rasp.domain import Domain
 from untracr.rasp.functions import Value
 from untracr.rasp.printing import print_program
@@ -64,7 +64,8 @@ class Decompiler:
         values = tuple(vocab) if vocab is not None else vocabulary(model)
         if not all(_is_token(value) for value in values):
             raise ModelFileError(
-                f"tokens must be None, bool, int, float or str, and finite: {list(values)}"
+                "tokens must be None, bool, int, float or str, and numbers at most "
+                f"{MAX_NUMBER:.0e} in size; one of them is not"
             )
         if len(values) != len(model.W_E) - 2:
             raise ModelFileError(
@@ -118,7 +119,7 @@ class Decompiler:
 
 def _is_token(value: object) -> bool:
     if isinstance(value, (int, float)):
-        return math.isfinite(value)
+        return abs(value) <= MAX_NUMBER  # and is a number
     return value is None or isinstance(value, str)
 
 

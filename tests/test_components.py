@@ -1,0 +1,219 @@
+"""Components of half-layers: what is read off compiled weights in the true frame."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+
+from untracr.compile.compiler import Compiled, compile_program
+from untracr.metamodel.components import (
+    MAX_COMPONENTS,
+    MAX_GROUPS,
+    Component,
+    Reader,
+    direction_groups,
+)
+from untracr.metamodel.frame import Base, Variable
+from untracr.metamodel.matching import matches
+from untracr.metamodel.scope import true_variables
+from untracr.metamodel.vocabulary import KINDS, Operation, operation_of
+from untracr.rasp.program import INDICES, TOKENS, Program, Ref
+from untracr.sample.pools import FACTORS
+from untracr.sample.sampler import PAPER, sample_program
+from untracr.transformer import treatments
+from untracr.transformer.transformer import Transformer
+
+VOCAB, LENGTH = PAPER.domain.vocab, PAPER.domain.max_seq_len
+
+FORMS: dict[str, tuple[str, ...]] = {
+    "map categorical": ("lookup", "stair to values"),
+    "map numerical": ("sum", "stair to number"),
+    "sequence map": ("pairs",),
+    "linear": ("linear",),
+    "aggregate categorical": ("move",),
+    "aggregate numerical": ("mean",),
+    "width": ("width",),
+}
+
+
+@dataclass(frozen=True)
+class Found:
+    """An operation of a program, and the component that was found in its place."""
+
+    program: Program
+    operation: Operation
+    component: Component
+
+
+def in_true_frame(
+    program: Program, compiled: Compiled
+) -> Iterator[tuple[list[Operation], list[Component]]]:
+    """For each half-layer its operations, and the components found knowing all earlier ones."""
+    base = Base.of(compiled.transformer, VOCAB)
+    variables, order = true_variables(program, compiled, base)
+    slots: dict[Ref, int] = {TOKENS: 0, INDICES: 1, **{r: 2 + n for n, r in enumerate(order)}}
+    reader = Reader(compiled.transformer, base)
+    for half_layer in range(reader.n_half_layers):
+        here = [r for r in order if compiled.node_map[r].half_layer == half_layer]
+        components = [c for c in reader.components(half_layer, variables) if c.is_operation]
+        yield [operation_of(program, ref, slots) for ref in here], components
+
+
+@pytest.fixture(scope="module")
+def found() -> list[Found]:
+    """All operations of 100 sampled programs with their components."""
+    pairs = []
+    for index in range(100):
+        program = sample_program(41, index)
+        compiled = compile_program(program, VOCAB, LENGTH)
+        for operations, components in in_true_frame(program, compiled):
+            assert len(operations) == len(components)
+            pairs += [
+                Found(program, o, c) for o, c in zip(operations, components, strict=True)
+            ]
+    return pairs
+
+
+def test_one_component_an_operation_of_the_right_form(found: list[Found]) -> None:
+    """Every operation is found as one component whose kind fits it."""
+    for one in found:
+        assert one.component.kind in FORMS[one.operation.kind], one
+    assert {one.operation.kind for one in found} == set(KINDS)
+
+
+def test_reads_are_right(found: list[Found]) -> None:
+    """A component reads the variables that its operation names, in their order."""
+    for one in found:
+        classes = KINDS[one.operation.kind]
+        wanted = [
+            argument
+            for name, argument in zip(classes, one.operation.arguments, strict=True)
+            if name == "variable"
+        ]
+        slots = [v.slot for v in one.component.reads if v is not None]
+        assert slots == wanted, one
+
+
+def test_true_function_matches_exactly(found: list[Found]) -> None:
+    """The true function or predicate is always among those that fit entirely."""
+    for one in found:
+        unary, binary, predicate = matches(one.component).exact()
+        fits = {"unary": unary, "binary": binary, "predicate": predicate}
+        classes = KINDS[one.operation.kind]
+        for name, argument in zip(classes, one.operation.arguments, strict=True):
+            if name in fits:
+                assert fits[name][argument], one
+
+
+def test_factors_of_linear_are_read(found: list[Found]) -> None:
+    """The effects of a LinearSequenceMap are its factors, up to a sign that may stay open."""
+    for one in found:
+        if one.operation.kind == "linear":
+            wanted = np.array([FACTORS[a] for a in one.operation.arguments[2:]])
+            numbers = one.component.numbers
+            assert np.allclose(numbers, wanted, atol=1e-3) or (
+                one.component.orientation == 0 and np.allclose(numbers, -wanted, atol=1e-3)
+            )
+
+
+def test_permuted_heads_change_only_the_order() -> None:
+    """Reordering the heads of a layer reorders its components and changes nothing else."""
+    rng = np.random.default_rng(5)
+    reordered = 0
+    for index in range(40):
+        program = sample_program(43, index)
+        compiled = compile_program(program, VOCAB, LENGTH)
+        model = compiled.transformer
+        orders = np.stack([rng.permutation(model.n_heads) for _ in range(model.n_layers)])
+        moved = treatments.permute_heads(model, rng, orders)
+        base = Base.of(model, VOCAB)
+        variables, _ = true_variables(program, compiled, base)
+        raw, other = Reader(model, base), Reader(moved, base)
+        for half_layer in range(0, raw.n_half_layers, 2):
+            before = {c.head: c for c in raw.components(half_layer, variables)}
+            order = orders[half_layer // 2].tolist()
+            after = other.components(half_layer, variables)
+            assert sorted(order[c.head] for c in after) == sorted(before)
+            for component in after:
+                same = before[order[component.head]]
+                assert component.kind == same.kind
+                assert _slots(component) == _slots(same)
+                assert np.array_equal(component.outputs, same.outputs)
+                assert np.array_equal(
+                    np.asarray(component.table), np.asarray(same.table)
+                )
+            reordered += order != sorted(order)
+    assert reordered >= 5
+
+
+def _slots(component: Component) -> list[int]:
+    return [-1 if v is None else v.slot for v in component.reads]
+
+
+def test_random_weights_give_few_components() -> None:
+    """Weights that nobody compiled are cut off at a fixed number of components."""
+    rng = np.random.default_rng(0)
+    model = _random_model(rng, width=20, neurons=300)
+    base = Base.of(model, VOCAB)
+    reader = Reader(model, base)
+    for half_layer in range(reader.n_half_layers):
+        found = reader.components(half_layer, [base.tokens, base.indices])
+        assert len(found) <= MAX_COMPONENTS
+
+
+def test_neurons_on_a_number_and_a_value_are_unknown() -> None:
+    """Neurons that read a number and a category at once fit no operation."""
+    rng = np.random.default_rng(1)
+    model = _random_model(rng, width=20, neurons=6)
+    base = Base.of(model, VOCAB)
+    direction = np.zeros((1, model.d_model))
+    direction[0, 3] = 1.0
+    number = Variable(2, False, (0, 1, 2), direction, 0)
+    kinds = {c.kind for c in Reader(model, base).components(1, [base.tokens, number])}
+    assert kinds == {"unknown"}
+
+
+def test_variable_without_values_is_left_out() -> None:
+    """A wrongly decoded variable may have no value at all; nothing then reads it."""
+    rng = np.random.default_rng(2)
+    model = _random_model(rng, width=20, neurons=6)
+    base = Base.of(model, VOCAB)
+    empty = Variable(2, True, (), np.zeros((0, model.d_model)), 0)
+    found = Reader(model, base).components(0, [base.tokens, base.indices, empty])
+    assert all(v is None or v.slot < 2 for c in found for v in c.reads)
+
+
+def test_groups_end_for_numbers_that_are_not_finite() -> None:
+    """Grouping by direction always ends, also for vectors without a direction."""
+    vectors = np.array([[np.inf, 0.0], [1.0, 0.0], [np.nan, 1.0], [2.0, 0.0]])
+    with np.errstate(all="ignore"):
+        groups = direction_groups(vectors)
+    assert (groups >= 0).all()
+    assert groups[1] == groups[3]
+    many = np.eye(MAX_GROUPS + 5)
+    assert direction_groups(many).max() == MAX_GROUPS
+
+
+def _random_model(rng: np.random.Generator, width: int, neurons: int) -> Transformer:
+    def draw(*shape: int) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+        return rng.standard_normal(shape).astype(np.float32)
+
+    return Transformer(
+        W_E=draw(len(VOCAB) + 2, width),
+        W_pos=draw(LENGTH + 1, width),
+        W_Q=draw(2, 100, width, 4),
+        b_Q=draw(2, 100, 4),
+        W_K=draw(2, 100, width, 4),
+        b_K=draw(2, 100, 4),
+        W_V=draw(2, 100, width, 4),
+        b_V=draw(2, 100, 4),
+        W_O=draw(2, 100, 4, width),
+        b_O=draw(2, width),
+        W_in=draw(2, width, neurons),
+        b_in=draw(2, neurons),
+        W_out=draw(2, neurons, width),
+        b_out=draw(2, width),
+    )
