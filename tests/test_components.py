@@ -71,9 +71,7 @@ def found() -> list[Found]:
         compiled = compile_program(program, VOCAB, LENGTH)
         for operations, components in in_true_frame(program, compiled):
             assert len(operations) == len(components)
-            pairs += [
-                Found(program, o, c) for o, c in zip(operations, components, strict=True)
-            ]
+            pairs += [Found(program, o, c) for o, c in zip(operations, components, strict=True)]
     return pairs
 
 
@@ -142,9 +140,7 @@ def test_permuted_heads_change_only_the_order() -> None:
                 assert component.kind == same.kind
                 assert _slots(component) == _slots(same)
                 assert np.array_equal(component.outputs, same.outputs)
-                assert np.array_equal(
-                    np.asarray(component.table), np.asarray(same.table)
-                )
+                assert np.array_equal(np.asarray(component.table), np.asarray(same.table))
             reordered += order != sorted(order)
     assert reordered >= 5
 

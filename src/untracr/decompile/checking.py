@@ -13,7 +13,7 @@ import numpy as np
 from untracr.compile.compiler import BOS, PAD, compile_program
 from untracr.compile.values import ValueSet, value_sets
 from untracr.decompile.result import Verdict
-from untracr.decompile.sameness import Sameness, same_weights
+from untracr.decompile.sameness import Ints, Sameness, same_weights
 from untracr.errors import EvaluationError, ProgramError
 from untracr.metamodel.components import MAX_TABLE
 from untracr.metamodel.tables import Tables, binary_tables, unary_tables
@@ -41,6 +41,9 @@ FIRST_CHUNK = 256
 
 MAX_HELD = 2_000_000
 """Numbers held at a time to run a model."""
+
+CLEAR = 0.5
+"""A categorical read-out is 1 for the value and 0 for the others, or 0 for all of them."""
 
 OUTPUT_TOLERANCE = 1e-3
 """Numbers that a model computes in single precision may be off by this, relative to 1."""
@@ -138,22 +141,51 @@ def _same(
     sign_open = not found.axes_permuted and sign_is_open(program)
     if not others and not sign_open:
         return Check("identical", 0, same, program)
-    asked = 0
-    outputs = ""
-    if not _cannot_compare(model, domain):
-        for candidate in (program, *others):
-            if _outputs_agree(model, candidate, domain).everywhere:
-                detail = f"{same}, and has the same output on all {domain.size:,} inputs"
-                return Check("identical", domain.size, detail, candidate)
-        found_here = _outputs_agree(model, program, domain)
-        asked = found_here.seen
-        outputs = f"; as its read-out has it, {found_here}"
+    for candidate in (program, *others):
+        weights = recompile(candidate, domain, model)
+        tried = _inputs_read_out_alike(model, weights, domain) if weights is not None else 0
+        if tried:
+            detail = f"{same}, and gives its read-outs on {tried:,} inputs"
+            return Check("identical", tried, detail, candidate)
     if sign_open:
         open_ = "but they leave open the sign of its numerical output"
-        return Check("unverified", asked, f"{same}, {open_}{outputs}", program)
+        return Check("unverified", 0, f"{same}, {open_}", program)
     count = f"{len(others)} other program{'s' if len(others) > 1 else ''}"
     open_ = f"as {'do' if len(others) > 1 else 'does'} {count} that give other values"
-    return Check("identical", asked, f"{same}, {open_}{outputs}", program, len(others))
+    return Check("identical", 0, f"{same}, {open_}", program, len(others))
+
+
+def _inputs_read_out_alike(model: Transformer, other: Transformer, domain: Domain) -> int:
+    """How many inputs were tried if two models' read-outs agree on all of them, else 0.
+
+    The models have the same weights, so what is left open (a sign, the names of
+    values) shows on nearly every input. Numbers that are all 0 show no sign.
+    """
+    if model.W_U is None or other.W_U is None or _no_values(model):
+        return 0
+    batch = Batch.of_domain(domain, 0, min(domain.size, FIRST_CHUNK), causal=model.causal)
+    some = False
+    for _, ids in _by_length(model, batch):
+        mine = model.forward(ids).output[:, 1:] @ model.W_U
+        theirs = other.forward(ids).output[:, 1:] @ other.W_U
+        if not (np.isfinite(mine).all() and np.isfinite(theirs).all()):
+            return 0
+        if model.output_values is None or other.output_values is None:
+            if model.output_values != other.output_values:
+                return 0
+            close = OUTPUT_TOLERANCE * np.maximum(1.0, np.abs(theirs))
+            agree = bool((np.abs(mine - theirs) <= close).all())
+            some = some or bool((np.abs(theirs) > 2 * close).any())
+        else:
+            same = np.array(
+                [[same_value(a, b) for b in other.output_values] for a in model.output_values]
+            )
+            clear = theirs.max(axis=2) > CLEAR  # not so where nothing is attended to
+            agree = bool((same[mine.argmax(axis=2), theirs.argmax(axis=2)] | ~clear).all())
+            some = some or bool(clear.any())
+        if not agree:
+            return 0
+    return len(batch) if some else 0
 
 
 def alternatives(
@@ -173,18 +205,16 @@ def alternatives(
     """
     batch = Batch.of_domain(domain, 0, min(domain.size, CHUNK), causal=compiled.causal)
     sets = value_sets(program, domain.vocab, domain.max_seq_len)
-    try:
-        mine = batch.evaluate(program)
-    except EvaluationError:
-        return []
+    mine: Column | None = None
     kept = []
     for other in _replaced(program, sets, found):
         try:
             weights = recompile(other, domain, compiled)
             if weights is None or not _as_same(compiled, weights, found):
                 continue
+            mine = mine or batch.evaluate(program)
             theirs = batch.evaluate(other)
-        except ProgramError:
+        except ProgramError:  # it cannot be compiled, or fails on some input
             continue
         if bool((columns_differ(mine, theirs) & batch.valid).any()):
             kept.append(other)
@@ -230,6 +260,9 @@ def _with(program: Program, ref: Ref, node: Node) -> Program:
 
 def _as_same(mine: Transformer, other: Transformer, found: Sameness) -> bool:
     """Whether another program's weights could as well be the model's that ``mine`` are."""
+    weights = other.arrays()
+    if all(np.array_equal(array, weights[name]) for name, array in mine.arrays().items()):
+        return True
     there = same_weights(mine, other)
     return (
         there.same
@@ -255,13 +288,18 @@ def sign_is_open(program: Program) -> bool:
     )
 
 
+def _no_values(model: Transformer) -> bool:
+    """Whether nothing says what the columns of the read-out mean."""
+    columns = model.W_U.shape[1] if model.W_U is not None else 0
+    return columns == 0 or (model.output_values is None and columns > 1)
+
+
 def _cannot_compare(model: Transformer, domain: Domain) -> str:
     """Why outputs cannot be compared; empty if they can."""
     if model.W_U is None:
         return "the model has no read-out to compare outputs"
-    columns = model.W_U.shape[1]
-    if columns == 0 or (model.output_values is None and columns > 1):
-        return f"the read-out's {columns} columns have no values to compare outputs"
+    if _no_values(model):
+        return f"the read-out's {model.W_U.shape[1]} columns have no values to compare outputs"
     if domain.size > MAX_INPUTS:
         size = f"{domain.size:,}" if domain.size < 10**12 else "more than 10**12"
         return f"the domain's {size} inputs are more than the {MAX_INPUTS:,} that are run"
@@ -315,17 +353,23 @@ def _outputs_agree(model: Transformer, program: Program, domain: Domain) -> _Agr
     return _Agreement(agree, start, everywhere=True)
 
 
+def _by_length(model: Transformer, batch: Batch) -> Iterator[tuple[Ints, Ints]]:
+    """For each length the rows of a batch, and their token ids behind BOS."""
+    for length in np.unique(batch.lengths).tolist():
+        rows = np.flatnonzero(batch.lengths == length)
+        ids = np.full((len(rows), length + 1), len(model.W_E) - 2, dtype=np.int64)
+        ids[:, 1:] = batch.tokens.codes[rows, :length]
+        yield rows, ids
+
+
 def rows_that_agree(
     model: Transformer, batch: Batch, column: Column
 ) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
     """On which inputs a model's outputs equal a column's at every position, [batch]."""
     assert model.W_U is not None
     agrees = np.zeros(len(batch), dtype=np.bool_)
-    bos = len(model.W_E) - 2
-    for length in np.unique(batch.lengths).tolist():
-        rows = np.flatnonzero(batch.lengths == length)
-        ids = np.full((len(rows), length + 1), bos, dtype=np.int64)
-        ids[:, 1:] = batch.tokens.codes[rows, :length]
+    for rows, ids in _by_length(model, batch):
+        length = ids.shape[1] - 1
         out = model.forward(ids).output[:, 1:] @ model.W_U
         codes = column.codes[rows, :length]
         if model.output_values is None:

@@ -1,0 +1,434 @@
+"""Decompiling: greedy decoding, verdicts, and models that nobody compiled."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import time
+from collections.abc import Callable
+from importlib.resources import files
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from untracr.compile.compiler import Compiled, compile_program
+from untracr.compile.lowering import lower_selectors
+from untracr.decompile.checking import check
+from untracr.decompile.decompiler import BUNDLED, MAX_LAYERS, MAX_ROWS, Decompiler
+from untracr.decompile.greedy import decode_greedily
+from untracr.errors import InputError, ModelFileError, ProgramError, UntracrError
+from untracr.metamodel.checkpoint import save_checkpoint
+from untracr.metamodel.network import Network, NetworkConfig
+from untracr.metamodel.numpy_network import NumpyNetwork
+from untracr.rasp.domain import Domain
+from untracr.rasp.functions import Value, formula
+from untracr.rasp.library import LIBRARY, NamedProgram
+from untracr.rasp.program import (
+    CATEGORICAL,
+    INDICES,
+    NUMERICAL,
+    TOKENS,
+    Builder,
+    LinearSequenceMap,
+    Map,
+    Program,
+    SequenceMap,
+)
+from untracr.sample.sampler import PAPER, sample_program
+from untracr.transformer import treatments
+from untracr.transformer.transformer import Transformer
+
+DOMAIN = PAPER.domain
+
+SECONDS = 10.0
+"""No model of a test may take longer; all but the widest take some hundredths."""
+
+
+@pytest.fixture(scope="module")
+def random_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A network that was never trained: it writes anything the grammar allows."""
+    torch.manual_seed(2)
+    config = NetworkConfig(width=32, layers=1, heads=2)
+    path = tmp_path_factory.mktemp("network") / "random.safetensors"
+    save_checkpoint(path, Network(config), None, {"config": config.as_dict()})
+    return path
+
+
+@pytest.fixture(scope="module")
+def decompiler(random_checkpoint: Path) -> Decompiler:
+    """A decompiler that reads at random."""
+    return Decompiler(random_checkpoint)
+
+
+@pytest.fixture(scope="module")
+def trained() -> Decompiler:
+    """The package's own decompiler."""
+    if not Path(str(files("untracr") / BUNDLED)).exists():
+        pytest.skip("the bundled checkpoint is not there yet")
+    return Decompiler()
+
+
+def compiled(program: Program, domain: Domain = DOMAIN, *, causal: bool = False) -> Compiled:
+    return compile_program(program, domain.vocab, domain.max_seq_len, causal=causal)
+
+
+def gaussian(
+    shape: tuple[int, int, int, int, int, int, int],
+    scale: float,
+    *,
+    biases: bool = False,
+    outputs: int | None = 1,
+    seed: int = 0,
+) -> Transformer:
+    """Normal weights of layers, heads, width, head size, neurons, rows and positions."""
+    n_layers, n_heads, width, size, neurons, rows, places = shape
+    rng = np.random.default_rng(seed)
+
+    def draw(*shape: int) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+        numbers = np.clip(scale * rng.standard_normal(shape), -3e38, 3e38)
+        return np.asarray(numbers, dtype=np.float32)
+
+    def bias(*shape: int) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+        return draw(*shape) * np.float32(biases)
+
+    return Transformer(
+        W_E=draw(rows, width),
+        W_pos=draw(places, width),
+        W_Q=draw(n_layers, n_heads, width, size),
+        b_Q=bias(n_layers, n_heads, size),
+        W_K=draw(n_layers, n_heads, width, size),
+        b_K=bias(n_layers, n_heads, size),
+        W_V=draw(n_layers, n_heads, width, size),
+        b_V=bias(n_layers, n_heads, size),
+        W_O=draw(n_layers, n_heads, size, width),
+        b_O=bias(n_layers, width),
+        W_in=draw(n_layers, width, neurons),
+        b_in=bias(n_layers, neurons),
+        W_out=draw(n_layers, neurons, width),
+        b_out=bias(n_layers, width),
+        W_U=None if outputs is None else draw(width, outputs),
+    )
+
+
+SHAPES = (
+    (1, 1, 8, 3, 4, 7, 6),
+    (2, 2, 20, 8, 30, 7, 6),
+    (4, 3, 40, 10, 60, 12, 13),
+    (1, 1, 1, 1, 1, 3, 2),
+    (3, 1, 6, 2, 0, 5, 4),
+    (2, 100, 16, 4, 10, 7, 6),
+)
+
+
+@pytest.mark.parametrize("scale", [0.0, 1e-45, 1e-20, 0.1, 1.0, 1e30, 3e38])
+def test_random_weights_end_unverified(decompiler: Decompiler, scale: float) -> None:
+    """Weights that nobody compiled, of any size and number, are never called identical."""
+    for shape in SHAPES:
+        for biases, outputs in ((False, None), (True, 1), (False, 4)):
+            model = gaussian(shape, scale, biases=biases, outputs=outputs)
+            begun = time.perf_counter()
+            result = decompiler.decompile(model)
+            assert time.perf_counter() - begun < SECONDS
+            assert result.verdict != "identical"
+            if scale >= 0.1:
+                assert result.verdict == "unverified"
+            json.loads(result.to_json(), parse_constant=pytest.fail)
+
+
+@pytest.mark.parametrize("shape", [(2, 2, 64, 16, 2000, 7, 6), (2, 2, 50, 8, 100, 502, 501)])
+def test_wide_models_take_bounded_time(
+    decompiler: Decompiler, shape: tuple[int, int, int, int, int, int, int]
+) -> None:
+    """Thousands of neurons or hundreds of tokens and positions do not hang the reader."""
+    begun = time.perf_counter()
+    assert decompiler.decompile(gaussian(shape, 0.1)).verdict == "unverified"
+    assert time.perf_counter() - begun < SECONDS
+
+
+TREATMENTS: dict[str, Callable[[Transformer, np.random.Generator], Transformer]] = {
+    "none": lambda m, rng: m,
+    "rotated": treatments.rotate,
+    "axes": treatments.permute_residual,
+    "heads": treatments.permute_heads,
+    "neurons": treatments.permute_neurons,
+    "compressed": lambda m, rng: treatments.compress(m, rng, 0.7).model,
+    "faint noise": lambda m, rng: treatments.add_noise(m, rng, 1e-4),
+    "noise": lambda m, rng: treatments.add_noise(m, rng, 1e-2),
+    "much noise": lambda m, rng: treatments.add_noise(m, rng, 1.0),
+    "huge attention": lambda m, rng: m.replace(W_Q=m.W_Q * np.float32(1e34)),
+    "huge embeddings": lambda m, rng: m.replace(W_E=m.W_E * np.float32(1e34)),
+    "no read-out": lambda m, rng: m.replace(W_U=None, output_values=None),
+}
+
+
+@pytest.mark.parametrize("name", TREATMENTS)
+def test_wrong_readings_are_never_called_right(decompiler: Decompiler, name: str) -> None:
+    """Whatever was read, a verdict other than unverified is true of the program it is on."""
+    rng = np.random.default_rng(7)
+    for index in range(12):
+        model = compiled(sample_program(91, index)).transformer
+        result = decompiler.decompile(TREATMENTS[name](model, rng))
+        if result.verdict == "unverified":
+            continue
+        assert result.program is not None
+        again = check(model, result.program, DOMAIN)
+        assert again.verdict != "unverified"
+
+
+def test_identical_needs_the_very_weights() -> None:
+    """The true program of raw weights is identical; with one weight changed by 1e-3 it is not."""
+    rng = np.random.default_rng(8)
+    for index in range(15):
+        program = sample_program(92, index)
+        model = compiled(program).transformer
+        assert check(model, program, DOMAIN).verdict == "identical"
+        for name in ("W_E", "W_Q", "W_out"):
+            array = getattr(model, name).copy()
+            array[tuple(int(rng.integers(n)) for n in array.shape)] += np.float32(1e-3)
+            changed = model.replace(**{name: array})
+            assert check(changed, program, DOMAIN).verdict != "identical"
+
+
+def test_equivalent_means_every_input() -> None:
+    """Faint noise leaves the outputs but not the weights; the count is the whole domain's."""
+    rng = np.random.default_rng(9)
+    equivalent = 0
+    for index in range(10):
+        program = sample_program(93, index)
+        model = treatments.add_noise(compiled(program).transformer, rng, 1e-6)
+        found = check(model, program, DOMAIN)
+        assert found.verdict != "identical"
+        if found.verdict == "equivalent":
+            assert found.inputs_checked == DOMAIN.size
+            equivalent += 1
+        without = check(model.replace(W_U=None, output_values=None), program, DOMAIN)
+        assert without.verdict == "unverified"
+        assert without.inputs_checked == 0
+    assert equivalent >= 5
+
+
+def test_another_program_is_neither() -> None:
+    """Programs of other behaviour are unverified against a model's weights and outputs."""
+    for index in range(10):
+        model = compiled(sample_program(94, index)).transformer
+        other = sample_program(94, index + 100)
+        found = check(model, other, DOMAIN)
+        if found.verdict != "unverified":
+            assert found.inputs_checked == DOMAIN.size
+
+
+def one_map(source: str) -> Program:
+    builder = Builder()
+    return builder.build(builder.add(Map(formula(source), TOKENS, CATEGORICAL), "sop_00"))
+
+
+def test_names_of_results_are_told_to_be_open() -> None:
+    """x + 1 and x - 1 at the output have the same weights: without a read-out both may be meant."""
+    for source in ("x + 1", "x - 1"):
+        model = compiled(one_map(source)).transformer
+        bare = model.replace(W_U=None, output_values=None)
+        found = check(bare, one_map("x + 1"), DOMAIN)
+        assert found.verdict == "identical"
+        assert found.alternatives >= 1
+        assert "other program" in found.detail
+
+
+def test_a_read_out_settles_the_names_of_results() -> None:
+    """Among programs of the same weights the one whose outputs the read-out shows is returned."""
+    model = compiled(one_map("x - 1")).transformer
+    found = check(model, one_map("x + 1"), DOMAIN)
+    assert found.verdict == "identical"
+    assert found.alternatives == 0
+    assert found.inputs_checked > 0
+    assert found.program == one_map("x - 1")
+
+
+def test_functions_that_are_read_later_are_not_open() -> None:
+    """Where a later function depends on the values, other values would have other weights."""
+    builder = Builder()
+    inner = builder.add(Map(formula("x + 1"), TOKENS, CATEGORICAL), "sop_00")
+    pair = SequenceMap(formula("x * y", 2), inner, INDICES, CATEGORICAL)
+    ref = builder.add(pair, "sop_01")
+    program = builder.build(builder.add(Map(formula("x > 3"), ref, NUMERICAL), "sop_02"))
+    model = compiled(program).transformer.replace(W_U=None, output_values=None)
+    found = check(model, program, DOMAIN)
+    assert found.verdict == "identical"
+    assert found.alternatives == 0
+
+
+def linear(fst: int, snd: int) -> Program:
+    builder = Builder()
+    one = builder.add(Map(formula("x == 1"), TOKENS, NUMERICAL), "sop_00")
+    two = builder.add(Map(formula("x > 2"), TOKENS, NUMERICAL), "sop_01")
+    return builder.build(builder.add(LinearSequenceMap(one, two, fst, snd), "sop_02"))
+
+
+def test_the_sign_of_rotated_outputs_is_open() -> None:
+    """Rotated weights do not tell a sum from its negative; only a read-out makes it certain."""
+    rng = np.random.default_rng(10)
+    raw = compiled(linear(1, -2)).transformer
+    assert check(raw, linear(1, -2), DOMAIN).verdict == "identical"
+    assert check(raw, linear(-1, 2), DOMAIN).program == linear(1, -2)
+    bare = raw.replace(W_U=None, output_values=None)
+    assert check(bare, linear(-1, 2), DOMAIN).verdict == "unverified"
+    rotated = treatments.rotate(raw, rng)
+    for candidate in (linear(1, -2), linear(-1, 2)):
+        found = check(rotated, candidate, DOMAIN)
+        assert found.verdict == "identical"
+        assert found.program == linear(1, -2)
+        hidden = rotated.replace(W_U=None, output_values=None)
+        assert check(hidden, candidate, DOMAIN).verdict == "unverified"
+
+
+@pytest.mark.parametrize("named", LIBRARY, ids=lambda named: named.name)
+def test_library_programs_get_an_honest_verdict(
+    decompiler: Decompiler, named: NamedProgram
+) -> None:
+    """Strings and functions outside the closed list end in a verdict, and in bounded time."""
+    program = lower_selectors(named.program, named.vocab, named.max_seq_len)
+    whole = compile_program(program, named.vocab, named.max_seq_len, causal=named.causal)
+    values = whole.token_values
+    order = [values.index(v) for v in named.vocab]
+    order += [n for n in range(len(values)) if n not in order]
+    order[-2:] = [whole.bos_id, next(n for n in order[-2:] if n != whole.bos_id)]
+    model = whole.transformer.replace(W_E=whole.transformer.W_E[order])
+    begun = time.perf_counter()
+    result = decompiler.decompile(model, vocab=named.vocab)
+    assert time.perf_counter() - begun < SECONDS
+    if result.verdict != "unverified":
+        assert result.program is not None
+    assert check(model, program, named.domain).verdict == "identical"
+
+
+@pytest.mark.parametrize(("tokens", "length"), [(1, 1), (1, 5), (2, 12), (3, 2), (7, 4), (10, 3)])
+def test_other_domains_are_read(decompiler: Decompiler, tokens: int, length: int) -> None:
+    """Vocabularies and lengths other than the training's are read and checked."""
+    domain = Domain(tuple(range(tokens)), length)
+    for index in range(8):
+        program = sample_program(95, index)
+        try:
+            model = compiled(program, domain, causal=bool(index % 2)).transformer
+        except UntracrError:
+            continue
+        assert decompiler.decompile(model).vocab == domain.vocab
+        assert check(model, program, domain).verdict == "identical"
+
+
+def test_more_operations_than_can_be_written(decompiler: Decompiler) -> None:
+    """A model with far more parts than a program may have ends unverified, soon."""
+    builder = Builder()
+    refs = [
+        builder.add(Map(formula("x + 1"), TOKENS, CATEGORICAL), f"map_{n:02d}") for n in range(20)
+    ]
+    while len(refs) > 1:
+        refs = [
+            builder.add(SequenceMap(formula("x or y", 2), a, b, CATEGORICAL), f"pair_{a}_{b}")
+            for a, b in zip(refs[::2], refs[1::2], strict=False)
+        ] + ([refs[-1]] if len(refs) % 2 else [])
+    model = compiled(builder.build(refs[0])).transformer
+    begun = time.perf_counter()
+    assert decompiler.decompile(model).verdict == "unverified"
+    assert time.perf_counter() - begun < SECONDS
+
+
+def test_rotation_does_not_change_what_is_written(random_checkpoint: Path) -> None:
+    """Without signs of axes a rotated model is read as the raw one is, token by token."""
+    network = NumpyNetwork.load(random_checkpoint)
+    rng = np.random.default_rng(11)
+    read = 0
+    for index in range(25):
+        model = compiled(sample_program(96, index)).transformer
+        rotated = treatments.rotate(model, rng)
+        found = []
+        for one in (model, rotated):
+            try:
+                decoded = decode_greedily(network, one, DOMAIN.vocab, axis_signs=False)
+                found.append((decoded.program, decoded.tokens))
+            except ProgramError:
+                found.append(None)  # type: ignore[arg-type]
+        assert found[0] == found[1]
+        read += found[0] is not None
+    assert read >= 5
+
+
+def test_bundled_network_reads_raw_models(trained: Decompiler) -> None:
+    """Of 40 unseen raw models nearly all are read and proved identical."""
+    results = [
+        trained.decompile(compiled(sample_program(97, index)).transformer) for index in range(40)
+    ]
+    assert sum(result.verdict == "identical" for result in results) >= 36
+
+
+def test_bundled_network_reads_rotated_models(trained: Decompiler) -> None:
+    """Of 40 unseen rotated models nearly all are read and proved identical."""
+    rng = np.random.default_rng(12)
+    results = [
+        trained.decompile(treatments.rotate(compiled(sample_program(98, n)).transformer, rng))
+        for n in range(40)
+    ]
+    assert sum(result.verdict == "identical" for result in results) >= 34
+
+
+@pytest.mark.parametrize(
+    ("vocab", "error"),
+    [
+        ((0, 1, 2), ModelFileError),
+        ((0, 1, 2, 3, 3), InputError),
+        ((0, 1, 2, 3, True), InputError),
+        ((0, 1, 2, 3, float("nan")), ModelFileError),
+        ((0, 1, 2, 3, float("inf")), ModelFileError),
+        ((0, 1, 2, 3, 10**400), ModelFileError),
+    ],
+)
+def test_senseless_vocabularies_are_refused(
+    decompiler: Decompiler, vocab: tuple[Value, ...], error: type[UntracrError]
+) -> None:
+    """A vocabulary must name each token row once, by a value of moderate size."""
+    model = compiled(sample_program(99, 0)).transformer
+    with pytest.raises(error):
+        decompiler.decompile(model, vocab=vocab)
+
+
+@pytest.mark.parametrize(
+    "vocab",
+    [
+        ("compiler_bos", "compiler_pad", "a", "b", "c"),
+        ("a" * 900, "b", "", "d", "e"),
+        (None, False, 1.5, -3, "x"),
+        (1e12, -1e12, 10**12 - 1, 0, 1),
+    ],
+)
+def test_odd_vocabularies_are_read(decompiler: Decompiler, vocab: tuple[Value, ...]) -> None:
+    """Names of special tokens, long texts, mixed types and large numbers are only values."""
+    for index in range(5):
+        model = compiled(sample_program(99, index)).transformer
+        assert decompiler.decompile(model, vocab=vocab).verdict in (
+            "identical",
+            "equivalent",
+            "unverified",
+        )
+
+
+def test_models_outside_the_limits_are_refused(decompiler: Decompiler) -> None:
+    """Too many layers or rows, or no token at all, is an error that says so."""
+    with pytest.raises(ModelFileError, match="layers"):
+        decompiler.decompile(gaussian((MAX_LAYERS + 1, 1, 4, 1, 1, 4, 3), 1.0))
+    with pytest.raises(ModelFileError, match="rows"):
+        decompiler.decompile(gaussian((1, 1, 4, 1, 1, MAX_ROWS + 1, 3), 1.0))
+    with pytest.raises(ModelFileError, match="one token"):
+        decompiler.decompile(gaussian((1, 1, 4, 1, 1, 2, 3), 1.0))
+    with pytest.raises(ModelFileError, match="at least 1"):
+        decompiler.decompile(gaussian((1, 1, 4, 0, 1, 4, 3), 1.0))
+
+
+def test_results_are_plain_json(decompiler: Decompiler) -> None:
+    """A result is one line of JSON with every field."""
+    result = decompiler.decompile(compiled(sample_program(99, 1)).transformer, name="a model")
+    found = json.loads(result.to_json())
+    assert found["file"] == "a model"
+    assert found["verdict"] == result.verdict
+    assert found["alternatives"] == result.alternatives
+    names = {field.name for field in dataclasses.fields(result)}
+    assert set(found) == (names - {"name", "source"}) | {"file"}

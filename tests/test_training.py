@@ -1,0 +1,226 @@
+"""Training: learns, can be cut off anywhere, and says what it does."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from untracr.errors import ModelFileError, UsageError
+from untracr.metamodel import task as tasks
+from untracr.metamodel.checkpoint import load_checkpoint, save_checkpoint, write_atomically
+from untracr.metamodel.network import Network, NetworkConfig
+from untracr.metamodel.task import metamodel_task
+from untracr.metamodel.training import (
+    CHECKPOINT,
+    LOG,
+    TrainingSettings,
+    learning_rate_factor,
+    pick_device,
+    train,
+)
+
+TINY = NetworkConfig(width=16, layers=1, heads=2)
+
+SCRIPT = """
+import sys
+from pathlib import Path
+from untracr.metamodel import task as tasks
+from untracr.metamodel.network import NetworkConfig
+from untracr.metamodel.training import TrainingSettings, train
+tasks.VALIDATION_EXAMPLES = 8
+train(
+    tasks.metamodel_task(NetworkConfig(width=16, layers=1, heads=2)),
+    TrainingSettings(
+        out=Path(sys.argv[1]), steps=40, seed=5, batch_size=4, workers=0, device="cpu",
+        save_minutes=float(sys.argv[2]), log_every=1,
+    ),
+)
+"""
+
+
+@pytest.fixture(autouse=True)
+def _few_validation_examples(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tasks, "VALIDATION_EXAMPLES", 8)
+    tasks._validation.cache_clear()
+
+
+def settings(out: Path, **changes: object) -> TrainingSettings:
+    """Settings of a run that takes a second."""
+    base = TrainingSettings(
+        out=out, steps=40, seed=5, batch_size=4, workers=0, device="cpu", log_every=1
+    )
+    return dataclasses.replace(base, **changes)  # type: ignore[arg-type]
+
+
+def lines(out: Path) -> list[dict[str, float]]:
+    return [json.loads(line) for line in (out / LOG).read_text().splitlines()]
+
+
+def assert_equal_parameters(fst: Path, snd: Path) -> None:
+    """Bit by bit, the optimizer's state included."""
+    a, b = load_checkpoint(fst), load_checkpoint(snd)
+    for one, two in ((a.model, b.model), (a.optimizer, b.optimizer)):
+        assert one.keys() == two.keys()
+        for name in one:
+            assert torch.equal(one[name], two[name]), name
+    assert a.state["step"] == b.state["step"]
+
+
+@pytest.fixture(scope="module")
+def whole_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The checkpoint of 40 steps without interruption."""
+    out = tmp_path_factory.mktemp("whole")
+    subprocess.run([sys.executable, "-c", SCRIPT, str(out), "60"], check=True, timeout=120)
+    return out / CHECKPOINT
+
+
+def test_a_killed_run_goes_on_as_if_nothing_had_happened(whole_run: Path, tmp_path: Path) -> None:
+    """Killed hard somewhere after a checkpoint, then resumed, a run ends with the same bits."""
+    command = [sys.executable, "-c", SCRIPT, str(tmp_path), "0"]  # a checkpoint each step
+    process = subprocess.Popen(command)
+    log = tmp_path / LOG
+    limit = time.monotonic() + 60
+    while time.monotonic() < limit and process.poll() is None:
+        if log.exists() and log.read_text().count("\n") > 12:
+            break
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    cut = int(load_checkpoint(tmp_path / CHECKPOINT).state["step"])
+    assert 0 < cut < 40, "the run was to be killed on its way"
+    train(metamodel_task(TINY), settings(tmp_path))
+    assert_equal_parameters(tmp_path / CHECKPOINT, whole_run)
+
+
+def test_no_checkpoint_is_ever_half_written(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """When writing fails the old file stays whole and no other file is left behind."""
+    path = tmp_path / "file"
+    write_atomically(path, b"old")
+
+    def fail(fd: int) -> None:
+        raise OSError("disk full")
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(OSError, match="disk full"):
+        write_atomically(path, b"new and longer")
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_finished_run_stays_as_it_is(whole_run: Path, tmp_path: Path) -> None:
+    """Starting a finished run again trains no further step."""
+    (tmp_path / CHECKPOINT).write_bytes(whole_run.read_bytes())
+    train(metamodel_task(TINY), settings(tmp_path))
+    assert_equal_parameters(tmp_path / CHECKPOINT, whole_run)
+
+
+@pytest.mark.parametrize("change", [{"seed": 6}, {"batch_size": 5}])
+def test_other_settings_are_refused(
+    whole_run: Path, tmp_path: Path, change: dict[str, object]
+) -> None:
+    """A run is not resumed with another seed or batch size."""
+    (tmp_path / CHECKPOINT).write_bytes(whole_run.read_bytes())
+    with pytest.raises(UsageError, match=next(iter(change))):
+        train(metamodel_task(TINY), settings(tmp_path, **change))
+
+
+def test_another_network_is_refused(whole_run: Path, tmp_path: Path) -> None:
+    """A run is not resumed with a network of other sizes."""
+    (tmp_path / CHECKPOINT).write_bytes(whole_run.read_bytes())
+    with pytest.raises(UsageError, match="config"):
+        train(metamodel_task(NetworkConfig(width=24, layers=1, heads=2)), settings(tmp_path))
+
+
+def test_the_log_is_one_json_a_line(whole_run: Path) -> None:
+    """Each step is logged with its loss and rate, and the end with validation."""
+    found = lines(whole_run.parent)
+    steps = [line for line in found if "loss" in line]
+    assert [line["step"] for line in steps] == list(range(1, 41))
+    assert [line["examples"] for line in steps] == [4 * n for n in range(1, 41)]
+    assert all(line["loss"] > 0 and 0 <= line["exact"] <= 1 for line in steps)
+    assert all(b["elapsed"] >= a["elapsed"] for a, b in itertools.pairwise(steps))
+    assert {"validation_loss", "validation_exact", "validation_tokens"} <= found[-1].keys()
+
+
+def test_a_small_network_learns(tmp_path: Path) -> None:
+    """In 60 steps the loss falls to less than half of what it was."""
+    config = NetworkConfig(width=48, layers=1, heads=4)
+    changes = {"steps": 60, "batch_size": 32, "learning_rate": 6e-3}
+    train(metamodel_task(config), settings(tmp_path, **changes))
+    losses = [line["loss"] for line in lines(tmp_path) if "loss" in line]
+    assert sum(losses[-5:]) < 0.5 * sum(losses[:5])
+
+
+def test_a_run_by_the_clock_ends(tmp_path: Path) -> None:
+    """A run of a few seconds ends by itself and leaves a checkpoint."""
+    begun = time.monotonic()
+    path = train(metamodel_task(TINY), settings(tmp_path, steps=None, hours=2 / 3600))
+    assert time.monotonic() - begun < 30
+    state = load_checkpoint(path).state
+    assert state["step"] > 0
+    assert state["elapsed"] >= 2
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"hours": 1.0}, "either --hours or --steps"),
+        ({"steps": None}, "either --hours or --steps"),
+        ({"steps": 0}, "--steps must be positive"),
+        ({"batch_size": -1}, "--batch-size must be positive"),
+        ({"learning_rate": float("nan")}, "--learning-rate must be positive"),
+        ({"workers": -1}, "must not be negative"),
+        ({"device": "no such device"}, "--device"),
+    ],
+)
+def test_senseless_settings_are_refused(
+    tmp_path: Path, change: dict[str, object], message: str
+) -> None:
+    """Each senseless setting is named in the error before anything is written."""
+    with pytest.raises(UsageError, match=message):
+        train(metamodel_task(TINY), settings(tmp_path / "run", **change))
+    assert not (tmp_path / "run").exists()
+
+
+def test_learning_rate_rises_then_falls() -> None:
+    """Up over the first 2 percent, down to zero at the end, never negative."""
+    rates = [learning_rate_factor(n / 100) for n in range(101)]
+    assert rates[0] > 0
+    assert max(rates) == rates[2]
+    assert rates[2:] == sorted(rates[2:], reverse=True)
+    assert rates[-1] == 0
+
+
+def test_checkpoints_keep_every_bit(tmp_path: Path) -> None:
+    """Model and optimizer come back as they were; foreign files are refused."""
+    network = Network(TINY)
+    optimizer = torch.optim.AdamW(network.parameters())
+    sum(p.square().sum() for p in network.parameters()).backward()  # type: ignore[union-attr]
+    optimizer.step()
+    path = tmp_path / "c.safetensors"
+    save_checkpoint(path, network, optimizer, {"step": 1})
+    found = load_checkpoint(path)
+    for name, tensor in network.state_dict().items():
+        assert torch.equal(found.model[name], tensor)
+    assert found.state == {"step": 1}
+    assert len(found.optimizer) == 3 * len(list(network.parameters()))
+    (tmp_path / "x").write_bytes(b"no checkpoint")
+    with pytest.raises(ModelFileError):
+        load_checkpoint(tmp_path / "x")
+
+
+def test_pick_device_takes_the_cpu() -> None:
+    """The CPU is always there."""
+    assert pick_device("cpu") == torch.device("cpu")
