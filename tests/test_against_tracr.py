@@ -1,22 +1,22 @@
 """Our weights are Tracr's, number by number, and where they are not a test says so.
 
 Three sources: real programs compiled by Tracr elsewhere (a folder
-``shared/real`` in or next to the repository), Tracr's own library compiled
+``tests/real``), Tracr's own library compiled
 here, and fresh random programs compiled here (``UNTRACR_DIFF_PROGRAMS`` of
 them).
 """
 
 from __future__ import annotations
 
-import json
 import math
 import os
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from real_models import REAL, real_records
+from tracr_reference import build, compile_with_tracr, differences
 from untracr.compile.compiler import Compiled, compile_program
 from untracr.compile.lowering import lower_selectors
 from untracr.compile.model import CompiledModel, compile_rasp_to_model
@@ -28,23 +28,8 @@ from untracr.rasp.tracr_objects import from_tracr
 from untracr.sample.sampler import sample_program
 from untracr.transformer.haiku import haiku_params
 
-pytest.importorskip("tracr")
-
-from tracr_reference import build, compile_with_tracr, differences
-
 RANDOM_PROGRAMS = int(os.environ.get("UNTRACR_DIFF_PROGRAMS", "300"))
 CHUNK = 20
-
-REPOSITORY = Path(__file__).resolve().parents[1]
-PLACES = (REPOSITORY / "shared" / "real", REPOSITORY.parent / "shared" / "real")
-REAL = next((place for place in PLACES if (place / "programs.jsonl").is_file()), None)
-
-
-def records() -> list[dict[str, Any]]:
-    if REAL is None:
-        return []
-    lines = (REAL / "programs.jsonl").read_text(encoding="utf-8").splitlines()
-    return [json.loads(line) for line in lines]
 
 
 def assert_same(theirs: Any, ours: Compiled) -> None:
@@ -63,10 +48,8 @@ def close(fst: Value, snd: Value) -> bool:
     return fst == snd
 
 
-@pytest.mark.skipif(REAL is None, reason="no folder shared/real in or next to the repository")
-@pytest.mark.parametrize("record", records(), ids=lambda record: record["name"])
+@pytest.mark.parametrize("record", real_records(), ids=lambda record: record["name"])
 def test_real_programs(record: dict[str, Any]) -> None:
-    assert REAL is not None
     compiled = compile_program(
         parse(record["source"]),
         set(record["vocab"]),
@@ -86,10 +69,9 @@ def test_real_programs(record: dict[str, Any]) -> None:
     assert (compiled.transformer.output_values is not None) == record["categorical_output"]
 
 
-@pytest.mark.skipif(REAL is None, reason="no folder shared/real in or next to the repository")
 def test_real_outputs() -> None:
     checked = 0
-    for record in records():
+    for record in real_records():
         model = compile_rasp_to_model(
             record["source"], record["vocab"], record["max_seq_len"], strict=False
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 import json
 import sys
+from importlib import import_module
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ from untracr.errors import UntracrError
 
 @pytest.fixture(scope="module")
 def report() -> SpeedReport:
-    pytest.importorskip("tracr")
+    import_module("tracr")
     return run_speed_benchmark(programs=1, quick=True, progress=False)
 
 

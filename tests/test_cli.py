@@ -12,6 +12,7 @@ import sys
 import types
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -91,7 +92,7 @@ def model(run: Run, hist: Path, tmp_path: Path) -> Path:
 @pytest.fixture(scope="session")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A meta-model that was never trained: it writes some program of the grammar."""
-    torch = pytest.importorskip("torch", reason="torch is not installed")
+    torch = import_module("torch")
     from untracr.metamodel.checkpoint import save_checkpoint
     from untracr.metamodel.network import Network, NetworkConfig
 
@@ -626,7 +627,7 @@ def test_decompiling_in_python(
 
 def test_train_export_decompile(run: Run, tmp_path: Path, model: Path) -> None:
     """A checkpoint of one step is resumed, exported and used."""
-    pytest.importorskip("torch", reason="torch is not installed")
+    import_module("torch")
     out = tmp_path / "run"
     small = ["--batch-size", 2, "--workers", 0, "--width", 16, "--layers", 1, "--heads", 2]
     options = ["--device", "cpu", *small]
@@ -646,7 +647,7 @@ def test_train_export_decompile(run: Run, tmp_path: Path, model: Path) -> None:
 
 def test_heads_must_divide_the_width(run: Run, tmp_path: Path) -> None:
     """Sizes that do not fit are told before anything is made."""
-    pytest.importorskip("torch", reason="torch is not installed")
+    import_module("torch")
     sizes = ["--width", 10, "--heads", 3]
     error = run.fails(2, "train", "--out", tmp_path / "run", "--steps", 1, *sizes)
     assert error == "--heads 3 must divide --width 10"
@@ -655,7 +656,7 @@ def test_heads_must_divide_the_width(run: Run, tmp_path: Path) -> None:
 
 def test_exporting_what_is_no_checkpoint(run: Run, model: Path, tmp_path: Path) -> None:
     """export refuses other files."""
-    pytest.importorskip("torch", reason="torch is not installed")
+    import_module("torch")
     assert "\n" not in run.fails(1, "export", tmp_path / "no", "-o", tmp_path / "x.safetensors")
 
 

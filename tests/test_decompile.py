@@ -6,7 +6,6 @@ import dataclasses
 import json
 import time
 from collections.abc import Callable
-from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +15,7 @@ import torch
 from untracr.compile.compiler import Compiled, compile_program
 from untracr.compile.lowering import lower_selectors
 from untracr.decompile.checking import check
-from untracr.decompile.decompiler import BUNDLED, MAX_LAYERS, MAX_ROWS, Decompiler
+from untracr.decompile.decompiler import MAX_LAYERS, MAX_ROWS, Decompiler
 from untracr.decompile.greedy import decode_greedily
 from untracr.errors import InputError, ModelFileError, ProgramError, UntracrError
 from untracr.metamodel.checkpoint import save_checkpoint
@@ -65,8 +64,6 @@ def decompiler(random_checkpoint: Path) -> Decompiler:
 @pytest.fixture(scope="module")
 def trained() -> Decompiler:
     """The package's own decompiler."""
-    if not Path(str(files("untracr") / BUNDLED)).exists():
-        pytest.skip("the bundled checkpoint is not there yet")
     return Decompiler()
 
 

@@ -30,7 +30,12 @@ class Scripted(Decompiler):
         self._answers = list(answers)
 
     def decompile(
-        self, model: Transformer, *, name: str = "", vocab: Sequence[Value] | None = None
+        self,
+        model: Transformer,
+        *,
+        name: str = "",
+        vocab: Sequence[Value] | None = None,
+        greedy: bool = False,
     ) -> Result:
         program = self._answers.pop(0)
         return Result(

@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from real_models import REAL
 from untracr.compile.compiler import compile_program
 from untracr.errors import ModelFileError, UsageError
 from untracr.rasp.functions import Comparison, formula
@@ -35,7 +36,6 @@ from untracr.transformer import files
 from untracr.transformer.files import load_model, save_model
 from untracr.transformer.transformer import ARRAY_NAMES, Transformer
 
-REAL = Path(__file__).parents[2] / "shared" / "real"
 SUFFIXES = (".safetensors", ".npz")
 Arrays = dict[str, npt.NDArray[Any]]
 
@@ -118,7 +118,6 @@ def test_saving_is_deterministic_and_the_name_is_not_the_format(
     assert_same(load_model(tmp_path / "model.txt").transformer, model)
 
 
-@pytest.mark.skipif(not REAL.is_dir(), reason="the files compiled by Tracr are not here")
 def test_files_compiled_by_tracr_survive_both_formats(tmp_path: Path) -> None:
     """A stranger's npz must load, and both our formats must keep it exactly."""
     paths = sorted(REAL.glob("*.npz"))[::7]

@@ -74,8 +74,6 @@ def test_numpy_gives_torchs_logits(network: Network) -> None:
 def test_bundled_network_gives_torchs_logits() -> None:
     """The same for the trained network that comes with the package."""
     path = Path(str(files("untracr") / BUNDLED))
-    if not path.exists():
-        pytest.skip("the bundled checkpoint is not there yet")
     numpy_network = NumpyNetwork.load(path)
     from safetensors import safe_open
 

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import textwrap
 import time
-from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from real_models import real_records
 from strategies import RELAXED
 from untracr.errors import ProgramError, RaspSyntaxError
 from untracr.rasp.functions import Comparison, Table, formula
@@ -37,15 +35,6 @@ from untracr.rasp.program import (
     Tokens,
 )
 
-REAL = Path(__file__).parents[2] / "shared" / "real" / "programs.jsonl"
-
-
-def real_programs() -> list[dict[str, Any]]:
-    """The 100 real programs, or a skip where the file is not there."""
-    if not REAL.exists():
-        pytest.skip("the 100 real programs are not part of the repository")
-    return [json.loads(line) for line in REAL.read_text().splitlines()]
-
 
 def program(*nodes: Node) -> Program:
     """The program of the given nodes, the last of which is the output."""
@@ -66,13 +55,13 @@ def fails(source: object) -> RaspSyntaxError:
 
 def test_real_programs_parse_to_their_lengths() -> None:
     """Each of the 100 real programs parses and has the number of SOps it is recorded with."""
-    for real in real_programs():
+    for real in real_records():
         assert parse(real["source"]).length == real["length"], real["name"]
 
 
 def test_real_programs_keep_their_labels() -> None:
     """Variables become labels, so the labels are those of the compiled residual stream."""
-    for real in real_programs():
+    for real in real_records():
         residual = {label.rsplit(":", 1)[0] for label in real["residual_labels"]}
         parsed = parse(real["source"])
         sops = {parsed.labels[ref] for ref in parsed.sops}

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 
+from real_models import real_records
 from strategies import RELAXED, programs
-from test_parsing import real_programs
 from untracr.errors import ProgramError
 from untracr.rasp.functions import Value, formula
 from untracr.rasp.library import LIBRARY
@@ -49,7 +49,7 @@ def outcome(sop: Any, tokens: Sequence[Value]) -> object:
 
 def test_real_programs_round_trip() -> None:
     """The 100 real programs are the same after printing and reading, labels included."""
-    for real in real_programs():
+    for real in real_records():
         original = parse(real["source"])
         again = parse(print_program(original))
         assert again == original
@@ -94,7 +94,7 @@ def test_printed_source_runs_under_tracr(program: Program) -> None:
 
 def test_printed_real_programs_give_the_recorded_outputs() -> None:
     """Printed text run under Tracr gives the outputs recorded for the original source."""
-    for real in real_programs():
+    for real in real_records():
         sop = run_printed(print_program(parse(real["source"])))
         for example in real["examples"]:
             if None not in example["rasp"]:

@@ -1,7 +1,7 @@
 """Random programs: the stream is fixed, follows the paper's rules and looks like its sample.
 
 How close the sample is to 100 programs drawn by the authors' own sampler (a
-folder ``shared/real`` in or next to the repository): counts of the 100 are
+folder ``tests/real``): counts of the 100 are
 compared with shares among 2,000 of ours. 2,000 are many enough to stand for the
 true shares; the error that matters is that of 100 programs, about 410
 operations. Shares may stray by 3.5 standard errors. Some 30 are compared, a few
@@ -15,12 +15,11 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import itertools
-import json
 from collections import Counter
-from pathlib import Path
 
 import pytest
 
+from real_models import real_records
 from untracr.compile.canonical import count_paper_tokens, paper_tokens
 from untracr.compile.compiler import compile_program
 from untracr.compile.layers import half_layers
@@ -61,10 +60,6 @@ from untracr.sample.statistics import (
     to_markdown,
 )
 
-REPOSITORY = Path(__file__).resolve().parents[1]
-PLACES = (REPOSITORY / "shared" / "real", REPOSITORY.parent / "shared" / "real")
-REAL = next((p / "programs.jsonl" for p in PLACES if (p / "programs.jsonl").is_file()), None)
-
 FIRST_100_OF_STREAM_0 = "acf9dfc3ce528621d1f77990b56e2f08"
 STANDARD_ERRORS = 3.5
 
@@ -81,10 +76,7 @@ def ours() -> SampleStatistics:
 
 @pytest.fixture(scope="module")
 def real() -> SampleStatistics:
-    if REAL is None:
-        pytest.skip("no folder shared/real in or next to the repository")
-    lines = REAL.read_text(encoding="utf-8").splitlines()
-    return statistics(parse(json.loads(line)["source"]) for line in lines)
+    return statistics(parse(record["source"]) for record in real_records())
 
 
 # The stream

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 
+from real_models import REAL
 from untracr.compile.compiler import Compiled, compile_program
 from untracr.rasp.functions import Comparison, formula
 from untracr.rasp.program import (
@@ -28,7 +28,6 @@ from untracr.transformer import treatments
 from untracr.transformer.files import load_model
 from untracr.transformer.transformer import Transformer
 
-REAL = Path(__file__).parents[2] / "shared" / "real"
 VOCAB = (0, 1, 2, 3, 4)
 MAX_SEQ_LEN = 5
 
@@ -316,7 +315,6 @@ def test_bad_compression_options_are_refused(model: Transformer) -> None:
         treatments.compress(model, rng(), inputs=np.zeros((0, 3), int))
 
 
-@pytest.mark.skipif(not REAL.is_dir(), reason="the files compiled by Tracr are not here")
 def test_files_compiled_by_tracr_lose_bos_in_the_papers_compression() -> None:
     """On real files the paper's fit is good on its own sample, yet only honest fits keep BOS."""
     for path in sorted(REAL.glob("*.npz"))[::20]:

@@ -26,7 +26,9 @@ def configure(parser: Parser) -> None:
         "--example", action="store_true", help="read the model that comes with the package"
     )
     parser.add_argument(
-        "--greedy", action="store_true", help="decode greedily (the only way so far)"
+        "--greedy",
+        action="store_true",
+        help="print the program as first written",
     )
     parser.add_argument(
         "--checkpoint",
@@ -66,7 +68,7 @@ def _read(decompiler: Decompiler, file: str, args: argparse.Namespace) -> int:
 
     try:
         model, vocab = in_standard_order(load_model(file), args.vocab)
-        result = decompiler.decompile(model, name=file, vocab=vocab)
+        result = decompiler.decompile(model, name=file, vocab=vocab, greedy=args.greedy)
     except UntracrError as error:
         _report_error(file, error, args)
         return FAILED

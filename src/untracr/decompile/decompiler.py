@@ -7,9 +7,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from importlib.resources import files
 from pathlib import Path
 
-from untracr.decompile.checking import Check, check, vocabulary
+from untracr.decompile.checking import Check, check
 from untracr.decompile.greedy import decode_greedily
 from untracr.decompile.result import Result
+from untracr.decompile.token_rows import in_standard_order, vocabulary
 from untracr.errors import ModelFileError, ProgramError
 from untracr.metamodel.numpy_network import NumpyNetwork
 from untracr.metamodel.scope import MAX_NUMBER
@@ -17,7 +18,7 @@ from untracr.rasp.domain import Domain
 from untracr.rasp.functions import Value
 from untracr.rasp.printing import print_program
 from untracr.rasp.program import Program
-from untracr.transformer.files import LoadedModel, load_model
+from untracr.transformer.files import load_model
 from untracr.transformer.transformer import Transformer
 
 BUNDLED = "checkpoints/metamodel.safetensors"
@@ -48,6 +49,7 @@ class Decompiler:
         *,
         name: str = "",
         vocab: Sequence[Value] | None = None,
+        greedy: bool = False,
     ) -> Result:
         """Reads one model.
 
@@ -55,6 +57,8 @@ class Decompiler:
             model: the weights; the last two rows of W_E are BOS and PAD.
             name: carried into the result.
             vocab: the values of the other rows; 0, 1, 2, ... if not given.
+            greedy: keep the program as written, even where the model's read-out
+                shows that another one of the same weights is meant.
 
         Raises:
             ModelFileError: the model is outside what can be read.
@@ -78,7 +82,7 @@ class Decompiler:
         except ProgramError as error:
             detail = f"no program could be read: {error}"
             return self._result(name, None, Check("unverified", 0, detail), begun, domain, 0.0)
-        verdict = check(model, decoded.program, domain)
+        verdict = check(model, decoded.program, domain, settle=not greedy)
         return self._result(name, verdict.program, verdict, begun, domain, decoded.log_probability)
 
     def decompile_files(self, paths: Iterable[Path]) -> Iterator[Result]:
@@ -87,7 +91,6 @@ class Decompiler:
         Raises:
             ModelFileError: a file is no model, or outside what can be read.
         """
-        from untracr.decompile.token_rows import in_standard_order
 
         for path in paths:
             model, vocab = in_standard_order(load_model(path))
@@ -121,16 +124,6 @@ def _is_token(value: object) -> bool:
     if isinstance(value, (int, float)):
         return abs(value) <= MAX_NUMBER  # and is a number
     return value is None or isinstance(value, str)
-
-
-def known_vocab(loaded: LoadedModel) -> tuple[Value, ...] | None:
-    """The vocabulary that a file states, if it does."""
-    vocab = loaded.metadata.get("vocab")
-    if not isinstance(vocab, list) or not all(
-        v is None or isinstance(v, (bool, int, float, str)) for v in vocab
-    ):
-        return None
-    return tuple(vocab)
 
 
 def require_readable(model: Transformer) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from untracr.decompile.decompiler import known_vocab
 from untracr.errors import ModelFileError
 from untracr.rasp.functions import Value
 from untracr.transformer.files import LoadedModel
@@ -45,3 +44,18 @@ def in_standard_order(
     rows = [*tokens, *map(named.index, special)]
     values = tuple(vocab) if vocab is not None else tuple(named[row] for row in tokens)
     return model.replace(W_E=model.W_E[rows]), values
+
+
+def known_vocab(loaded: LoadedModel) -> tuple[Value, ...] | None:
+    """The vocabulary that a file states, if it does."""
+    vocab = loaded.metadata.get("vocab")
+    if not isinstance(vocab, list) or not all(
+        v is None or isinstance(v, (bool, int, float, str)) for v in vocab
+    ):
+        return None
+    return tuple(vocab)
+
+
+def vocabulary(model: Transformer) -> tuple[Value, ...]:
+    """The tokens' values when nothing is said of them: 0, 1, 2, ..."""
+    return tuple(range(len(model.W_E) - 2))

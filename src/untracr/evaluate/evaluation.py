@@ -231,7 +231,9 @@ def _evaluate(
     outcomes = []
     for reference, model in bar:
         treated = TREATMENTS[treatment](model, rng)
-        result = decompiler.decompile(treated, name=reference.name, vocab=reference.domain.vocab)
+        result = decompiler.decompile(
+            treated, name=reference.name, vocab=reference.domain.vocab, greedy=True
+        )
         outcomes.append(_outcome(reference, result))
     return Report(tuple(outcomes), treatment)
 

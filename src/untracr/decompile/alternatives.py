@@ -1,0 +1,113 @@
+"""Other programs with the same weights: what the weights leave open."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+
+from untracr.compile.values import ValueSet, value_sets
+from untracr.decompile.recompiling import recompile
+from untracr.decompile.sameness import Sameness, same_weights
+from untracr.errors import ProgramError
+from untracr.metamodel.components import MAX_TABLE
+from untracr.metamodel.tables import Tables, binary_tables, unary_tables
+from untracr.metamodel.vocabulary import BINARY, UNARY
+from untracr.rasp.domain import Domain
+from untracr.rasp.equivalence import CHUNK, columns_differ
+from untracr.rasp.functions import Formula, Function
+from untracr.rasp.interpreter import Batch, Column
+from untracr.rasp.program import (
+    CATEGORICAL,
+    LinearSequenceMap,
+    Map,
+    Node,
+    Program,
+    Ref,
+    SequenceMap,
+)
+from untracr.transformer.transformer import Transformer
+
+
+def alternatives(
+    program: Program, compiled: Transformer, domain: Domain, found: Sameness
+) -> list[Program]:
+    """Programs with another function in one place, the same weights and other outputs.
+
+    Weights hold no names of values: where nothing reads a result but the
+    output, or only its order matters, several functions of the closed list may
+    have the same weights.
+
+    Args:
+        program: the candidate.
+        compiled: its weights.
+        domain: the inputs.
+        found: how the model's weights compare with them; others must compare as well.
+    """
+    batch = Batch.of_domain(domain, 0, min(domain.size, CHUNK), causal=compiled.causal)
+    sets = value_sets(program, domain.vocab, domain.max_seq_len)
+    mine: Column | None = None
+    kept = []
+    for other in _replaced(program, sets, found):
+        try:
+            weights = recompile(other, domain, compiled)
+            if weights is None or not _as_same(compiled, weights, found):
+                continue
+            mine = mine or batch.evaluate(program)
+            theirs = batch.evaluate(other)
+        except ProgramError:  # it cannot be compiled, or fails on some input
+            continue
+        if bool((columns_differ(mine, theirs) & batch.valid).any()):
+            kept.append(other)
+    return kept
+
+
+def _replaced(program: Program, sets: dict[Ref, ValueSet], found: Sameness) -> Iterator[Program]:
+    """The program with one function replaced by another that groups its arguments alike."""
+    for ref in sets:
+        node = program.nodes[ref]
+        if program.encoding(ref) is CATEGORICAL and isinstance(node, Map):
+            table = unary_tables(sets[node.inner].ordered)
+            for function in _alike(table, UNARY, node.function):
+                yield _with(program, ref, replace(node, function=function))
+        if isinstance(node, SequenceMap):
+            fst, snd = sets[node.fst].ordered, sets[node.snd].ordered
+            if len(fst) * len(snd) <= MAX_TABLE:
+                for function in _alike(binary_tables(fst, snd), BINARY, node.function):
+                    yield _with(program, ref, replace(node, function=function))
+    last = program.nodes[program.output]
+    if isinstance(last, LinearSequenceMap) and not found.axes_permuted:
+        negated = replace(last, fst_factor=-last.fst_factor, snd_factor=-last.snd_factor)
+        yield _with(program, program.output, negated)
+
+
+def _alike(tables: Tables, pool: tuple[Formula, ...], function: Function) -> list[Formula]:
+    if not isinstance(function, Formula) or function not in pool:
+        return []
+    own = pool.index(function)
+    same_groups = (tables.groups == tables.groups[own]).all(axis=1)
+    return [
+        pool[n]
+        for n in np.flatnonzero(same_groups).tolist()
+        if tables.results[n] != tables.results[own] and None not in tables.results[n]
+    ]
+
+
+def _with(program: Program, ref: Ref, node: Node) -> Program:
+    nodes = [*program.nodes]
+    nodes[ref] = node
+    return replace(program, nodes=tuple(nodes))
+
+
+def _as_same(mine: Transformer, other: Transformer, found: Sameness) -> bool:
+    """Whether another program's weights could as well be the model's that ``mine`` are."""
+    weights = other.arrays()
+    if all(np.array_equal(array, weights[name]) for name, array in mine.arrays().items()):
+        return True
+    there = same_weights(mine, other)
+    return (
+        there.same
+        and (there.in_order or not found.in_order)
+        and (there.axes_permuted or not found.axes_permuted)
+    )

@@ -1,0 +1,53 @@
+"""Compiling a candidate program so that it can be laid beside given weights."""
+
+from __future__ import annotations
+
+from untracr.compile.compiler import BOS, PAD, compile_program
+from untracr.compile.values import ValueSet, value_sets
+from untracr.rasp.domain import Domain
+from untracr.rasp.program import (
+    CATEGORICAL,
+    Map,
+    Program,
+    Ref,
+    SequenceMap,
+)
+from untracr.transformer.transformer import Transformer
+
+
+def recompile(program: Program, domain: Domain, like: Transformer) -> Transformer | None:
+    """Compiles a program with the token rows in the domain's order, then BOS and PAD.
+
+    Returns:
+        None if it needs more dimensions or neurons than ``like`` has, which is
+        told before any memory is set aside for it.
+
+    Raises:
+        ProgramError: it cannot be compiled.
+    """
+    sets = value_sets(program, domain.vocab, domain.max_seq_len)
+    if _is_larger(program, sets, like):
+        return None
+    bos, pad = BOS, PAD
+    while bos in domain.vocab or pad in domain.vocab:
+        bos, pad = f"{bos}_", f"{pad}_"
+    compiled = compile_program(
+        program, domain.vocab, domain.max_seq_len, causal=like.causal, bos=bos, pad=pad
+    )
+    rows = [compiled.token_values.index(value) for value in (*domain.vocab, bos, pad)]
+    return compiled.transformer.replace(W_E=compiled.transformer.W_E[rows])
+
+
+def _is_larger(program: Program, sets: dict[Ref, ValueSet], like: Transformer) -> bool:
+    width = sum(
+        len(values.ordered) if program.encoding(ref) is CATEGORICAL else 1
+        for ref, values in sets.items()
+    )
+    neurons = 0
+    for ref in sets:
+        node = program.nodes[ref]
+        if isinstance(node, SequenceMap) and node.fst != node.snd:
+            neurons = max(neurons, len(sets[node.fst].ordered) * len(sets[node.snd].ordered))
+        if isinstance(node, Map) and program.encoding(node.inner) is not CATEGORICAL:
+            neurons = max(neurons, len(sets[node.inner].ordered))
+    return width > like.d_model or neurons > like.d_mlp
