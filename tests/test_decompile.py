@@ -12,12 +12,14 @@ import numpy as np
 import pytest
 import torch
 
+from real_models import REAL
 from untracr.compile.compiler import Compiled, compile_program
 from untracr.compile.lowering import lower_selectors
 from untracr.decompile.checking import check
 from untracr.decompile.decompiler import MAX_LAYERS, MAX_ROWS, Decompiler
 from untracr.decompile.greedy import decode_greedily
 from untracr.errors import InputError, ModelFileError, ProgramError, UntracrError
+from untracr.evaluate.evaluation import evaluate_folder
 from untracr.metamodel.checkpoint import save_checkpoint
 from untracr.metamodel.network import Network, NetworkConfig
 from untracr.metamodel.numpy_network import NumpyNetwork
@@ -429,3 +431,21 @@ def test_results_are_plain_json(decompiler: Decompiler) -> None:
     assert found["alternatives"] == result.alternatives
     names = {field.name for field in dataclasses.fields(result)}
     assert set(found) == (names - {"name", "source"}) | {"file"}
+
+
+def test_real_models_are_read_as_the_results_say(trained: Decompiler) -> None:
+    """At least 90 of the 100 real models word for word, and no checked answer is another program's.
+
+    The released meta-model reads 96; the test leaves room for another rounding of its 16 bits.
+    An answer shown as identical without alternatives must behave as the truth does.
+    """
+    report = evaluate_folder(trained, REAL)
+    assert sum(outcome.exact for outcome in report.outcomes) >= 90
+    wrong = [
+        outcome.name
+        for outcome in report.outcomes
+        if outcome.result.verdict == "identical"
+        and not outcome.result.alternatives
+        and not outcome.same_behaviour
+    ]
+    assert wrong == []

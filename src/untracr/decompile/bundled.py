@@ -15,7 +15,7 @@ from untracr.rasp.functions import Value
 from untracr.transformer.files import load_model
 from untracr.transformer.transformer import Transformer
 
-EXAMPLE = "examples/real-101-0005.npz"
+EXAMPLE = "examples/real-101-0000.npz"
 
 Source = str | os.PathLike[str] | Transformer
 """A weights file or the weights themselves."""
