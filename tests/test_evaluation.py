@@ -92,7 +92,7 @@ def test_folder_is_read_and_missing_parts_are_named(tmp_path: Path) -> None:
 
 def test_unknown_treatment_is_refused() -> None:
     """A mistyped treatment is an error that lists the known ones."""
-    with pytest.raises(UsageError, match="compiled, rotated, not 'rotatd'"):
+    with pytest.raises(UsageError, match=r"compiled, rotated, .*, not 'rotatd'"):
         evaluate_samples(Scripted([]), SEED, 0, treatment="rotatd")
 
 

@@ -28,15 +28,19 @@ from untracr.rasp.equivalence import decide_equivalence
 from untracr.sample.sampler import PAPER, sample_program
 from untracr.transformer.files import load_model
 from untracr.transformer.transformer import Transformer
-from untracr.transformer.treatments import rotate
+from untracr.transformer.treatments import add_noise, compress, rotate, rotate_and_compress
 
 Treatment = Callable[[Transformer, np.random.Generator], Transformer]
 
 TREATMENTS: dict[str, Treatment] = {
     "compiled": lambda model, rng: model,
     "rotated": lambda model, rng: rotate(model, rng),
+    "compressed": lambda model, rng: compress(model, rng).model,
+    "rotated-compressed": lambda model, rng: rotate_and_compress(model, rng).model,
+    "noisy": lambda model, rng: add_noise(model, rng, 0.01),
 }
-"""What may be done to weights before they are read."""
+"""What may be done to weights before they are read: a random rotation of the residual stream;
+compression to 0.9 of its width as the paper's code does it; noise of 1% of each matrix's scale."""
 
 
 @dataclass(frozen=True)
