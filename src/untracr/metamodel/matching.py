@@ -63,12 +63,12 @@ def matches(component: Component) -> Matches:
             assert fst is not None
             assert snd is not None
             tables = binary_tables(fst.values, snd.values)
-            binary = (tables.groups == component.groups).mean(axis=1)
+            binary = _share(tables.groups == component.groups)
         case "move" | "mean" | "width":
             key, query = component.reads[:2]
             if key is not None and query is not None and component.table is not None:
                 known = predicate_tables(key.values, query.values)
-                predicate = (known == component.table).mean(axis=(1, 2))
+                predicate = _share((known == component.table).reshape(len(known), -1))
     return Matches(unary, binary, predicate)
 
 
@@ -86,4 +86,5 @@ def _unary(component: Component, values: tuple[Value, ...]) -> Floats:
 
 
 def _share(agrees: npt.NDArray[np.bool_]) -> Floats:
-    return np.asarray(agrees.mean(axis=1), dtype=np.float64)
+    """The share of each row that agrees; 0 of nothing."""
+    return np.asarray(agrees.sum(axis=1) / max(1, agrees.shape[1]), dtype=np.float64)
