@@ -1,9 +1,8 @@
 """Our weights are Tracr's, number by number, and where they are not a test says so.
 
-Three sources: real programs compiled by Tracr elsewhere (a folder
-``tests/real``), Tracr's own library compiled
-here, and fresh random programs compiled here (``UNTRACR_DIFF_PROGRAMS`` of
-them).
+Three sources: real programs compiled by Tracr elsewhere (``tests/real``),
+Tracr's own library compiled here, and fresh random programs compiled here
+(``UNTRACR_DIFF_PROGRAMS`` of them).
 """
 
 from __future__ import annotations

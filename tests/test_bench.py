@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from untracr.bench.speed import SpeedReport, SpeedRow, run_speed_benchmark
+from untracr.bench.speed import SpeedReport, SpeedRow, empty_caches, run_speed_benchmark
+from untracr.compile.model import compile_rasp_to_model
 from untracr.errors import UntracrError
 
 
@@ -51,6 +52,22 @@ def test_targets_are_met_from_the_right_side() -> None:
     assert SpeedRow("a", 3.0, "ms", 4.0, "at most", "").met is True
     assert SpeedRow("a", 5.0, "ms", 4.0, "at most", "").met is False
     assert SpeedRow("a", 5.0, "ms", None, "at most", "").met is None
+
+
+def test_empty_caches_leaves_nothing_in_the_compiler() -> None:
+    """A cold measurement is cold: whatever module of the compiler remembers, forgets."""
+    compile_rasp_to_model("numerical(Map(lambda x: x + 1, tokens))", {0, 1, 2}, 3)
+    compile_rasp_to_model("Aggregate(Select(tokens, tokens, Comparison.EQ), tokens)", {0, 1}, 3)
+    modules = [m for name, m in sys.modules.items() if name.startswith("untracr.compile.")]
+    caches = [
+        item
+        for module in modules
+        for item in vars(module).values()
+        if hasattr(item, "cache_info") and item.__module__ == module.__name__
+    ]
+    assert sum(cache.cache_info().currsize for cache in caches) > 0
+    empty_caches()
+    assert [cache.__name__ for cache in caches if cache.cache_info().currsize] == []
 
 
 def test_missing_tracr_is_said_clearly(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,8 @@ import pytest
 
 from untracr.compile.checks import check, static_problems
 from untracr.compile.compiler import compile_program
-from untracr.compile.verification import MAX_INPUTS, is_suspicious, verify
+from untracr.compile.suspicion import is_suspicious
+from untracr.compile.verification import MAX_INPUTS, verify
 from untracr.errors import CheckFailed, Problem, ProgramError
 from untracr.rasp.domain import PAPER_DOMAIN, Domain
 from untracr.rasp.functions import Value, formula

@@ -144,12 +144,14 @@ def test_no_command_is_wrong_usage(run: Run) -> None:
         (["--versoin"], "there is no option --versoin. Did you mean '--version'?"),
         (["sample", "-n", "0"], "argument -n: must be at least 1, not 0"),
         (["sample", "--seed", "-1"], "argument --seed: must not be negative, not -1"),
-        (["sample", "-n", "x"], "argument -n: invalid positive value: 'x'"),
+        (["sample", "-n", "x"], "argument -n: must be a whole number, not 'x'"),
         (["sample", "--min-length", "6", "--max-length", "5"], "lengths must be 2 <= --min-length"),
         (["compile", "hist"], "the following arguments are required: -o/--output"),
         (["compile", "hist", "-o", "m.bin"], "--output must end in .safetensors or .npz"),
         (["compile", "hist", "-o", "m.npz", "--mlp-exactness", "0"], "must be a number above 0"),
+        (["compile", "hist", "-o", "m.npz", "--mlp-exactness", "x"], "must be a number above 0"),
         (["compile", "hist", "-o", "m.npz", "--vocab", "a,,b"], "separated by single commas"),
+        (["compile", "hist", "-o", "m.npz", "--vocab", "-1,2"], "write --vocab=-1,2, or put --"),
         (["run", "hist"], "the following arguments are required: INPUT"),
         (["run", "m.npz", "a", "--max-seq-len", "3"], "--max-seq-len is for programs"),
         (["check", "sort", "--against", "hist", "--causal"], "--against compares programs"),
@@ -191,8 +193,51 @@ def test_memory_and_disk_errors_are_told(run: Run, monkeypatch: pytest.MonkeyPat
 
     fail(MemoryError("10 TiB"))
     assert run.fails(1, "sample") == "out of memory: 10 TiB"
+    fail(MemoryError())
+    assert run.fails(1, "sample") == "out of memory"
     fail(OSError(28, "No space left on device"))
-    assert "No space left on device" in run.fails(1, "sample")
+    assert run.fails(1, "sample") == "No space left on device"
+    fail(OSError(13, "Permission denied", "there"))
+    assert run.fails(1, "sample") == "there: Permission denied"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+def test_a_full_disk_behind_standard_output() -> None:
+    """``untracr sample > /dev/full`` says what could not be written."""
+    command = [sys.executable, "-m", "untracr", "sample"]
+    with open("/dev/full", "w", encoding="utf-8") as full:
+        found = subprocess.run(
+            command,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONUNBUFFERED": ""},
+            check=False,
+        )
+    reason = "standard output cannot be written: No space left on device"
+    assert (found.returncode, found.stderr) == (1, f"untracr: error: {reason}\n")
+
+
+def test_streams_that_are_closed(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """``untracr compile ... >&-`` does its work; Python has None for a closed stream."""
+    with monkeypatch.context() as patch:
+        for name in ("stdin", "stdout", "stderr"):
+            patch.setattr(sys, name, None)
+        assert main(["compile", "hist", "-o", str(tmp_path / "m.npz")]) == 0
+        assert main(["check", "-"]) == 1
+        for stream in (sys.stdin, sys.stdout, sys.stderr):
+            stream.close()
+    assert run("run", tmp_path / "m.npz", "a").out == "1\n"
+
+
+def test_file_names_that_the_terminal_cannot_show(model: Path) -> None:
+    """They are escaped; the result is printed all the same."""
+    place = model.rename(model.with_name("mödel ☃.safetensors"))
+    command = [sys.executable, "-m", "untracr", "decompile", str(place)]
+    ascii_only = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    found = subprocess.run(command, capture_output=True, text=True, env=ascii_only, check=False)
+    assert (found.returncode, found.stderr) == (0, "")
+    assert found.stdout.splitlines()[0].endswith(r"m\xf6del \u2603.safetensors")
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGPIPE"), reason="no pipes of this kind")
@@ -526,7 +571,7 @@ def test_bad_files_do_not_stop_the_others(
 @pytest.mark.parametrize(
     ("kind", "message"),
     [
-        ("text", "unknown format"),
+        ("text", "this is text"),
         ("empty", "empty"),
         ("truncated", ""),
         ("pickle", "a pickle is never loaded"),
@@ -589,6 +634,15 @@ def test_models_without_a_read_out_cannot_run(run: Run) -> None:
     from untracr.decompile.bundled import example_file
 
     assert "no read-out" in run.fails(1, "run", example_file(), "1,2")
+
+
+def test_outputs_that_overflow_are_no_answer(run: Run, model: Path) -> None:
+    """Weights near the limit of float32 are finite in the file and not in use."""
+    transformer = load_model(model).transformer
+    save_model(model, transformer.replace(W_E=np.full_like(transformer.W_E, 3e38)))
+    error = run.fails(1, "run", model, "1,2")
+    assert "outputs must be finite numbers" in error
+    assert "\n" not in error
 
 
 def test_the_network_is_loaded_once(

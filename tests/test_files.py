@@ -229,7 +229,8 @@ def test_an_object_array_is_refused(tmp_path: Path) -> None:
         (b"\x93NUMPY" + bytes(99), ".npy"),
         (b"PK\x05\x06" + bytes(18), "empty zip"),
         (b"\x1f\x8b\x08" + bytes(99), "gzip"),
-        (b"hello, this is a text", "68 65 6c 6c 6f 2c 20 74"),
+        (b"hello, this is a text", "this is text"),
+        (b"\xffhello, this is none", "ff 68 65 6c 6c 6f 2c 20"),
         (b"version https://git-lfs.github.com/spec/v1\n", "Git LFS"),
         (b"PK\x03\x04" + bytes(99), "cut short or damaged"),
         (b"\xff" * 8 + b'{"a": 1}', "cut short"),
@@ -243,6 +244,16 @@ def test_other_formats_are_named(tmp_path: Path, content: bytes, what: str) -> N
     """The message must say what the file is, not merely that it is wrong."""
     (tmp_path / "m.safetensors").write_bytes(content)
     refuses(tmp_path / "m.safetensors", what)
+
+
+def test_only_transformers_are_saved(tmp_path: Path) -> None:
+    """What has a transformer is not one; the message says where it is."""
+    save_model(tmp_path / "m.npz", histogram())
+    loaded: Any = load_model(tmp_path / "m.npz")
+    old = (tmp_path / "m.npz").read_bytes()
+    with pytest.raises(UsageError, match=r"not LoadedModel; .* have one as \.transformer"):
+        save_model(tmp_path / "m.npz", loaded)
+    assert (tmp_path / "m.npz").read_bytes() == old
 
 
 def test_what_is_not_a_regular_file_is_refused(tmp_path: Path) -> None:

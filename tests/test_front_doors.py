@@ -13,7 +13,16 @@ import pytest
 
 import untracr
 
-PACKAGES = ("rasp", "transformer", "compile", "sample", "metamodel", "decompile")
+PACKAGES = (
+    "rasp",
+    "transformer",
+    "compile",
+    "sample",
+    "metamodel",
+    "decompile",
+    "evaluate",
+    "bench",
+)
 ROOT = Path(__file__).parents[1]
 HEAVY = ("torch", "jax", "tracr", "haiku")
 
@@ -110,7 +119,8 @@ def test_using_every_front_door_loads_no_framework() -> None:
     assert loaded_after(f"{work}\n{names}", HEAVY) == "[]"
 
 
-LAYERS = ("rasp", "transformer", "compile", "sample", "metamodel", "decompile", "evaluate", "cli")
+LAYERS = (*PACKAGES, "cli")
+"""The packages from the left to the right."""
 
 
 def test_packages_import_only_from_their_left() -> None:

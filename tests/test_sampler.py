@@ -45,8 +45,9 @@ from untracr.sample.acceptance import (
     MIN_SPREAD,
     acceptable,
     evaluate_all,
+    fixed_inputs,
+    model_sizes,
     moves_values,
-    test_inputs,
 )
 from untracr.sample.pools import FACTORS, KINDS, MAP_POOL, PREDICATES, SEQUENCE_MAP_POOL, Type
 from untracr.sample.sampler import PAPER, SamplerSettings, sample_program, sample_programs
@@ -135,14 +136,23 @@ def test_programs_are_in_canonical_form(sample: list[Program]) -> None:
 def test_programs_run_and_compile_within_limits(sample: list[Program]) -> None:
     batch = Batch.of_domain(Domain(PAPER_DOMAIN.vocab, 3))
     for program in sample:
-        evaluate_all(program, test_inputs(PAPER_DOMAIN, FINAL_INPUTS))
+        evaluate_all(program, fixed_inputs(PAPER_DOMAIN, FINAL_INPUTS))
         batch.evaluate(program)
         compiled = compile_program(program, PAPER_DOMAIN.vocab, PAPER_DOMAIN.max_seq_len)
         assert compiled.transformer.n_parameters <= PAPER.max_weights
+        sizes = model_sizes(
+            program,
+            half_layers(program),
+            compiled.value_sets,
+            len(PAPER_DOMAIN.vocab),
+            PAPER_DOMAIN.max_seq_len,
+        )
+        assert sizes.values_fit
+        assert sizes.n_weights == compiled.transformer.n_parameters
 
 
 def test_outputs_vary_have_values_and_are_not_the_input(sample: list[Program]) -> None:
-    batch = test_inputs(PAPER_DOMAIN, FINAL_INPUTS)
+    batch = fixed_inputs(PAPER_DOMAIN, FINAL_INPUTS)
     for program in sample:
         rows = outputs(program, batch)
         assert all(2 * row.count(None) <= len(row) for row in rows)
@@ -178,7 +188,7 @@ def test_functions_come_from_the_pools(sample: list[Program]) -> None:
 
 
 def test_selects_compare_categorical_values_that_are_never_none(sample: list[Program]) -> None:
-    batch = test_inputs(PAPER_DOMAIN, FINAL_INPUTS)
+    batch = fixed_inputs(PAPER_DOMAIN, FINAL_INPUTS)
     for program in sample:
         states = evaluate_all(program, batch)
         for node in program.nodes:
@@ -192,7 +202,7 @@ def test_selects_compare_categorical_values_that_are_never_none(sample: list[Pro
 
 
 def test_aggregates_move_values_or_average_booleans(sample: list[Program]) -> None:
-    batch = test_inputs(PAPER_DOMAIN, FINAL_INPUTS)
+    batch = fixed_inputs(PAPER_DOMAIN, FINAL_INPUTS)
     kinds = Counter[str]()
     for program in sample:
         states = evaluate_all(program, batch)

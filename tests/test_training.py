@@ -210,12 +210,15 @@ def test_checkpoints_keep_every_bit(tmp_path: Path) -> None:
     sum(p.square().sum() for p in network.parameters()).backward()  # type: ignore[union-attr]
     optimizer.step()
     path = tmp_path / "c.safetensors"
-    save_checkpoint(path, network, optimizer, {"step": 1})
+    save_checkpoint(path, network, optimizer, {"task": "any", "step": 1})
     found = load_checkpoint(path)
     for name, tensor in network.state_dict().items():
         assert torch.equal(found.model[name], tensor)
-    assert found.state == {"step": 1}
+    assert found.state == {"task": "any", "step": 1}
     assert len(found.optimizer) == 3 * len(list(network.parameters()))
+    save_checkpoint(tmp_path / "model", network, None, {"format_version": 1})
+    with pytest.raises(ModelFileError, match="it holds a model to be read"):
+        load_checkpoint(tmp_path / "model")
     (tmp_path / "x").write_bytes(b"no checkpoint")
     with pytest.raises(ModelFileError):
         load_checkpoint(tmp_path / "x")

@@ -23,7 +23,7 @@ from typing import Any, Literal
 import numpy as np
 from tqdm import tqdm
 
-from untracr.compile import blocks, values
+from untracr.compile import blocks, checks, suspicion, values, verification
 from untracr.compile.compiler import compile_program
 from untracr.compile.model import compile_rasp_to_model
 from untracr.decompile.decompiler import BUNDLED, Decompiler
@@ -404,8 +404,8 @@ def _decompile_rows(seed: int, count: int, checkpoint: Path | None) -> list[Spee
 
 
 def empty_caches() -> None:
-    """Makes the compiler forget functions and predicates it has evaluated before."""
-    for module in (values, blocks):
+    """Makes the compiler forget functions, predicates and inputs it has met before."""
+    for module in (values, checks, suspicion, verification, blocks):
         for item in vars(module).values():
             if hasattr(item, "cache_clear"):
                 item.cache_clear()

@@ -27,12 +27,18 @@ class Parser(argparse.ArgumentParser):
         """Finds mistyped options before argparse misses what they stand for.
 
         Raises:
-            UsageError: an argument looks like an option and is none.
+            UsageError: an argument looks like an option and is none, or is a list of
+                values that argparse takes for one.
         """
         known = set(re.findall(r"--[a-z][a-z-]*", self.format_help()))
         for argument in arguments:
             if argument == "--":
                 return
+            if re.match(r"-[\d.][^,]*,", argument):
+                self.error(
+                    f"{argument} begins like an option; "
+                    f"write --vocab={argument}, or put -- before inputs"
+                )
             option = argument.split("=")[0]
             if option.startswith("--") and option not in known:
                 self.error(f"there is no option {option}.{did_you_mean(option, known)}")

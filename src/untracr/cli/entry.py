@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -30,6 +31,7 @@ COMMANDS: dict[str, Command] = {
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command; returns the exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    _prepare_streams()
     try:
         code = _run(arguments)
         sys.stdout.flush()
@@ -41,11 +43,26 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return _fail("interrupted", INTERRUPTED)
     except BrokenPipeError:
-        return _leave_pipe()
+        _drop_output()
+        return NO_READER
     except MemoryError as error:
-        return _fail(f"out of memory: {error}", FAILED)
+        return _fail(f"out of memory: {error}".rstrip(": "), FAILED)
     except OSError as error:
-        return _fail(str(error), FAILED)
+        return _fail(_cause(error), FAILED)
+
+
+def _prepare_streams() -> None:
+    """Makes printing possible whatever the streams are.
+
+    One that was closed before we started (``>&-``) is None; what goes there is
+    dropped. File names with characters that a stream cannot encode are escaped.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115
+        elif mode == "w" and isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _run(arguments: list[str]) -> int:
@@ -97,6 +114,18 @@ def _parsers() -> tuple[Parser, dict[str, Parser]]:
     return parser, parsers
 
 
+def _cause(error: OSError) -> str:
+    reason = error.strerror or str(error)
+    if error.filename is not None:
+        return f"{error.filename}: {reason}"
+    try:
+        sys.stdout.flush()
+    except OSError:
+        _drop_output()
+        return f"standard output cannot be written: {reason}"
+    return reason
+
+
 def _fail(message: str, code: int) -> int:
     # What was printed before the error comes before it, also where both streams meet.
     with suppress(OSError):
@@ -105,8 +134,7 @@ def _fail(message: str, code: int) -> int:
     return code
 
 
-def _leave_pipe() -> int:
+def _drop_output() -> None:
     """Keeps Python's own flush at exit from failing once more."""
     with suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return NO_READER

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from untracr.cli.values import Value
+from untracr.cli.values import Value, show_values
 from untracr.errors import ModelFileError
 
 if TYPE_CHECKING:
@@ -44,6 +44,7 @@ class SavedModel:
                 f"{loaded.path}: a vocabulary must name all but the last two of {count} token "
                 f"rows (BOS and PAD), not {len(values)}"
             )
+        self._path = loaded.path
         self._bos = count - 2
         self.domain: Domain = Domain(values, positions - 1)
         self._ids = {value: row for row, value in enumerate(values)}
@@ -53,11 +54,20 @@ class SavedModel:
 
         Raises:
             InputError: the input is too long or holds an unknown token.
+            ModelFileError: the weights are so large that the outputs overflow.
         """
+        import numpy as np
+
         self.domain.require(tokens)
         ids = [[self._bos, *(self._ids[token] for token in tokens)]]
         assert self._model.W_U is not None
-        out = self._model.forward(ids).output[0, 1:] @ self._model.W_U
+        with np.errstate(over="ignore", invalid="ignore"):
+            out = self._model.forward(ids).output[0, 1:] @ self._model.W_U
+        if not np.isfinite(out).all():
+            raise ModelFileError(
+                f"{self._path}: outputs must be finite numbers; the weights are so large that "
+                f"those of {show_values(tokens)} overflow float32"
+            )
         values = self._model.output_values
         if values is None:
             numbers: list[Value] = out[:, 0].tolist()

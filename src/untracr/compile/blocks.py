@@ -20,7 +20,7 @@ import numpy.typing as npt
 from untracr.compile.residual import Dims
 from untracr.compile.values import ValueSet, tracr_sorted, without_arithmetic_errors
 from untracr.errors import ProgramError
-from untracr.rasp.functions import Function, Predicate, Value
+from untracr.rasp.functions import Function, Predicate, Value, types_of
 
 COLDNESS = 100.0
 """Inverse temperature of the attention softmax (Tracr's softmax_coldness)."""
@@ -132,7 +132,9 @@ def attention_head(
         np.concatenate([key_columns, [before]]),
         np.ones(len(key_rows)),
     )
-    logits = COLDNESS * _predicate_logits(predicate, keys, queries, _types(keys), _types(queries))
+    logits = COLDNESS * _predicate_logits(
+        predicate, keys, queries, types_of(keys), types_of(queries)
+    )
     k, q = np.nonzero(logits)
     query_entries = (
         np.concatenate([query_dims[q], [one_dim]]),
@@ -146,9 +148,14 @@ def attention_head(
         key=key_entries,
         value=(value_dims, moved, ones),
         out=(moved, out_dims, ones),
-        d_head=max(len(queries) + 2, len(keys) + 1),
+        d_head=key_size(len(keys), len(queries)),
         d_value=len(value_dims),
     )
+
+
+def key_size(n_keys: int, n_queries: int) -> int:
+    """Columns that Tracr counts for a head's keys and queries of so many values."""
+    return max(n_queries + 2, n_keys + 1)
 
 
 @functools.lru_cache(maxsize=16384)
@@ -307,7 +314,7 @@ def pairwise_and(
     values = np.ones(3 * count)
     values[2 * count :] = -1.0
     codes, results = _pair_results(
-        function, fst.ordered, snd.ordered, _types(fst.ordered), _types(snd.ordered)
+        function, fst.ordered, snd.ordered, types_of(fst.ordered), types_of(snd.ordered)
     )
     places = np.array([-1 if r is None else out_dims[r] for r in results], dtype=np.int64)[codes]
     written = np.flatnonzero(places >= 0)
@@ -364,7 +371,3 @@ def _sorted_numbers(values: ValueSet, label: str) -> list[float]:
         if not isinstance(value, (bool, int, float)):
             raise ProgramError(f"{label}: a numerical SOp holds numbers, not {value!r}")
     return list(tracr_sorted(values.unordered))  # type: ignore[arg-type]
-
-
-def _types(values: tuple[Value, ...]) -> tuple[type, ...]:
-    return tuple(map(type, values))

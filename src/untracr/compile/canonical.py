@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 from untracr.compile.layers import half_layers
 from untracr.errors import ProgramError
-from untracr.rasp.functions import Comparison, formula
+from untracr.rasp.functions import Comparison, Predicate, formula
 from untracr.rasp.program import (
     CATEGORICAL,
     INDICES,
@@ -135,9 +135,12 @@ def _select(program: Program, ref: Ref, names: dict[Ref, str]) -> list[str]:
     node = program.nodes[ref]
     if not isinstance(node, Select):
         raise ProgramError(f"the paper's token form has no composite selectors: {node}")
-    predicate = node.predicate
-    shown = predicate.name if isinstance(predicate, Comparison) else str(predicate)
-    return [names[node.keys], names[node.queries], shown]
+    return [names[node.keys], names[node.queries], predicate_name(node.predicate)]
+
+
+def predicate_name(predicate: Predicate) -> str:
+    """A predicate's token: Tracr's name of a comparison, the text of anything else."""
+    return predicate.name if isinstance(predicate, Comparison) else str(predicate)
 
 
 def program_from_paper_tokens(tokens: Sequence[str]) -> Program:

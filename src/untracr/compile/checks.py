@@ -22,9 +22,10 @@ from dataclasses import dataclass, field
 from untracr.compile.compiler import BOS, PAD, compile_program
 from untracr.compile.layers import half_layers
 from untracr.compile.lowering import lower_selectors
+from untracr.compile.program_run import shown
 from untracr.compile.values import ValueSet, node_values
-from untracr.compile.verification import shown, verify
-from untracr.errors import CheckFailed, InputError, Problem, ProgramError, Severity
+from untracr.compile.verification import verify
+from untracr.errors import InputError, Problem, ProgramError, Severity
 from untracr.rasp.domain import Domain
 from untracr.rasp.functions import Function, Predicate, Value
 from untracr.rasp.program import (
@@ -45,8 +46,6 @@ from untracr.rasp.program import (
     Tokens,
     children,
 )
-
-__all__ = ["CheckFailed", "Problem", "check", "static_problems"]
 
 
 def check(

@@ -30,13 +30,17 @@ from untracr.rasp.program import (
     SelectorWidth,
     SequenceMap,
 )
-from untracr.transformer.transformer import Transformer
+from untracr.transformer.transformer import Array, Transformer
 
 BOS = "compiler_bos"
 PAD = "compiler_pad"
+"""Tracr's names of the special tokens."""
+
 MLP_EXACTNESS = 100
+"""Tracr's slope of the steps by which MLPs compute functions of numbers."""
 
 CLEAN_BOS = "_hidden_clean_bos_"
+"""Tracr's hidden name, by which it is sorted, of the neuron that corrects BOS."""
 
 
 @dataclass(frozen=True)
@@ -111,17 +115,18 @@ def compile_program(
     if not layers:
         raise ProgramError("a program needs at least one operation; this one returns its input")
     sets = value_sets(program, vocab, max_seq_len)
-    token_values = tracr_sorted((*sets_tokens(vocab), bos, pad))
+    token_values = tracr_sorted((*_in_set_order(vocab), bos, pad))
     residual = _residual(program, sets, token_values, max_seq_len)
-    assembly = _Assembly(program, sets, residual, residual.starts["tokens"], float(mlp_exactness))
-    assembly.bos_dim = residual.dim("tokens") + token_values.index(bos)
+    bos_id = token_values.index(bos)
+    bos_dim = residual.dim("tokens") + bos_id
+    assembly = _Assembly(program, sets, residual, float(mlp_exactness), bos_dim)
     for ref, half_layer in layers.items():
         assembly.place(ref, half_layer)
     transformer, node_map = assembly.finish(layers, token_values, max_seq_len, causal)
-    return Compiled(transformer, node_map, residual, token_values, sets, token_values.index(bos))
+    return Compiled(transformer, node_map, residual, token_values, sets, bos_id)
 
 
-def sets_tokens(vocab: Iterable[Value]) -> tuple[Value, ...]:
+def _in_set_order(vocab: Iterable[Value]) -> tuple[Value, ...]:
     """The vocabulary as Tracr's set iterates it."""
     return tuple(vocab) if isinstance(vocab, (set, frozenset)) else tuple(set(vocab))
 
@@ -144,7 +149,7 @@ def _residual(
         spaces[label] = values.ordered if is_categorical else (None,)
         if isinstance(node, SelectorWidth):
             spaces[attention_output_label(label)] = (None,)
-        if _uses_one(program, ref):
+        if uses_one(program, ref):
             spaces[ONE] = (None,)
     return Residual.build(spaces)
 
@@ -154,7 +159,8 @@ def attention_output_label(label: str) -> str:
     return f"{label}_selector_width_attn_output"
 
 
-def _uses_one(program: Program, ref: Ref) -> bool:
+def uses_one(program: Program, ref: Ref) -> bool:
+    """Whether an operation reads the constant direction."""
     node = program.nodes[ref]
     match node:
         case Aggregate() | SelectorWidth():
@@ -174,9 +180,8 @@ class _Assembly:
     program: Program
     sets: dict[Ref, ValueSet]
     residual: Residual
-    tokens_start: int
     exactness: float
-    bos_dim: int = -1
+    bos_dim: int
     heads: dict[int, list[tuple[Ref, blocks.Head]]] = field(default_factory=dict)
     neurons: dict[int, list[tuple[Ref, blocks.Neurons]]] = field(default_factory=dict)
     clean_bos: dict[int, list[Ref]] = field(default_factory=dict)
@@ -289,56 +294,64 @@ class _Assembly:
         causal: bool,
     ) -> tuple[Transformer, dict[Ref, NodeParts]]:
         """Writes all blocks into arrays."""
-        n_layers = 1 + max(max(self.heads, default=0), max(self.neurons, default=0))
-        n_heads = max((len(heads) for heads in self.heads.values()), default=1)
-        all_heads = [head for heads in self.heads.values() for _, head in heads]
-        # Tracr sizes heads by queries and keys alone, and fails where values need more.
-        d_head = max((max(head.d_head, head.d_value) for head in all_heads), default=1)
         runs = {layer: self._sorted_runs(layer) for layer in self.neurons}
-        d_mlp = max((sum(run.count for _, run in rs) for rs in runs.values()), default=1)
-        width = self.residual.width
-
-        def zeros(*shape: int) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
-            return np.zeros(shape, dtype=np.float32)
-
-        W_Q, W_K, W_V = (zeros(n_layers, n_heads, width, d_head) for _ in range(3))
-        W_O = zeros(n_layers, n_heads, d_head, width)
-        W_in, W_out = zeros(n_layers, width, d_mlp), zeros(n_layers, d_mlp, width)
+        arrays = self._zeros(runs)
         where: dict[Ref, dict[str, object]] = {ref: {} for ref in layers}
-        for layer, placed in self.heads.items():
-            for h, (ref, head) in enumerate(placed):
-                for array, (rows, columns, values) in (
-                    (W_Q, head.query),
-                    (W_K, head.key),
-                    (W_V, head.value),
-                    (W_O, head.out),
-                ):
-                    array[layer, h][rows, columns] = values
-                where[ref]["heads"] = ((layer, h),)
+        self._write_heads(arrays, where)
         for layer, ordered in runs.items():
-            self._write_neurons(layer, ordered, W_in[layer], W_out[layer], where)
+            self._write_neurons(
+                layer, ordered, arrays["W_in"][layer], arrays["W_out"][layer], where
+            )
         W_E, W_pos = self._embeddings(token_values, max_seq_len)
         W_U, output_values = self._read_out()
         transformer = Transformer(
             W_E=W_E,
             W_pos=W_pos,
-            W_Q=W_Q,
-            b_Q=zeros(n_layers, n_heads, d_head),
-            W_K=W_K,
-            b_K=zeros(n_layers, n_heads, d_head),
-            W_V=W_V,
-            b_V=zeros(n_layers, n_heads, d_head),
-            W_O=W_O,
-            b_O=zeros(n_layers, width),
-            W_in=W_in,
-            b_in=zeros(n_layers, d_mlp),
-            W_out=W_out,
-            b_out=zeros(n_layers, width),
+            **arrays,
             causal=causal,
             W_U=W_U,
             output_values=output_values,
         )
         return transformer, self._node_map(layers, where)
+
+    def _zeros(self, runs: dict[int, list[tuple[Ref | None, blocks.Neurons]]]) -> dict[str, Array]:
+        """All arrays of the layers, still empty."""
+        n_layers = 1 + max(max(self.heads, default=0), max(self.neurons, default=0))
+        n_heads = max((len(heads) for heads in self.heads.values()), default=1)
+        all_heads = [head for heads in self.heads.values() for _, head in heads]
+        # Tracr sizes heads by queries and keys alone, and fails where values need more.
+        d_head = max((max(head.d_head, head.d_value) for head in all_heads), default=1)
+        d_mlp = max((sum(run.count for _, run in rs) for rs in runs.values()), default=1)
+        width = self.residual.width
+        shapes: dict[str, tuple[int, ...]] = {
+            "W_Q": (n_heads, width, d_head),
+            "b_Q": (n_heads, d_head),
+            "W_K": (n_heads, width, d_head),
+            "b_K": (n_heads, d_head),
+            "W_V": (n_heads, width, d_head),
+            "b_V": (n_heads, d_head),
+            "W_O": (n_heads, d_head, width),
+            "b_O": (width,),
+            "W_in": (width, d_mlp),
+            "b_in": (d_mlp,),
+            "W_out": (d_mlp, width),
+            "b_out": (width,),
+        }
+        return {
+            name: np.zeros((n_layers, *shape), dtype=np.float32) for name, shape in shapes.items()
+        }
+
+    def _write_heads(self, arrays: dict[str, Array], where: dict[Ref, dict[str, object]]) -> None:
+        for layer, placed in self.heads.items():
+            for h, (ref, head) in enumerate(placed):
+                for name, (rows, columns, values) in (
+                    ("W_Q", head.query),
+                    ("W_K", head.key),
+                    ("W_V", head.value),
+                    ("W_O", head.out),
+                ):
+                    arrays[name][layer, h][rows, columns] = values
+                where[ref]["heads"] = ((layer, h),)
 
     def _sorted_runs(self, layer: int) -> list[tuple[Ref | None, blocks.Neurons]]:
         """A layer's neurons in Tracr's order: runs by hidden name."""
@@ -371,8 +384,8 @@ class _Assembly:
         self,
         layer: int,
         ordered: list[tuple[Ref | None, blocks.Neurons]],
-        W_in: np.ndarray[tuple[int, ...], np.dtype[np.float32]],
-        W_out: np.ndarray[tuple[int, ...], np.dtype[np.float32]],
+        W_in: Array,
+        W_out: Array,
         where: dict[Ref, dict[str, object]],
     ) -> None:
         start = 0
@@ -388,12 +401,7 @@ class _Assembly:
                 where[ref]["layer"] = layer
             start += run.count
 
-    def _embeddings(
-        self, token_values: tuple[Value, ...], max_seq_len: int
-    ) -> tuple[
-        np.ndarray[tuple[int, ...], np.dtype[np.float32]],
-        np.ndarray[tuple[int, ...], np.dtype[np.float32]],
-    ]:
+    def _embeddings(self, token_values: tuple[Value, ...], max_seq_len: int) -> tuple[Array, Array]:
         W_E = np.zeros((len(token_values), self.residual.width), dtype=np.float32)
         each = np.arange(len(token_values))
         W_E[each, self.residual.dims("tokens")] = 1.0
@@ -403,9 +411,7 @@ class _Assembly:
         W_pos[1 + np.arange(max_seq_len), self.residual.dims("indices")] = 1.0
         return W_E, W_pos
 
-    def _read_out(
-        self,
-    ) -> tuple[np.ndarray[tuple[int, ...], np.dtype[np.float32]], tuple[Value, ...] | None]:
+    def _read_out(self) -> tuple[Array, tuple[Value, ...] | None]:
         dims = self.dims(self.program.output)
         W_U = np.zeros((self.residual.width, len(dims)), dtype=np.float32)
         W_U[dims, np.arange(len(dims))] = 1.0

@@ -23,18 +23,18 @@ from untracr.compile.compiler import (
     compile_program,
 )
 from untracr.compile.lowering import lower_selectors
+from untracr.compile.suspicion import is_suspicious
 from untracr.compile.values import tracr_sorted
-from untracr.compile.verification import MAX_INPUTS, Verification, is_suspicious, verify
+from untracr.compile.verification import MAX_INPUTS, Verification, verify
+from untracr.compile.weights_run import WORK
 from untracr.errors import CheckFailed, InputError, did_you_mean
 from untracr.rasp.domain import Domain
 from untracr.rasp.functions import Value
 from untracr.rasp.parsing import parse
 from untracr.rasp.program import Program, Ref
+from untracr.transformer.files import save_model
 from untracr.transformer.haiku import HaikuParams, haiku_params
 from untracr.transformer.transformer import Array, Trace, Transformer
-
-_WORK = 4_000_000
-"""Numbers in one residual stream that `CompiledModel.run` computes at a time."""
 
 
 def compile_rasp_to_model(
@@ -332,7 +332,7 @@ class CompiledModel:
         found: list[list[Value]] = [[] for _ in inputs]
         ids = self.input_encoder.encoding_map
         for length, rows in by_length.items():
-            step = max(1, _WORK // (self.transformer.d_model * (length + 1)))
+            step = max(1, WORK // (self.transformer.d_model * (length + 1)))
             for start in range(0, len(rows), step):
                 part = rows[start : start + step]
                 batch = [[self.compiled.bos_id, *(ids[t] for t in inputs[r])] for r in part]
@@ -352,9 +352,11 @@ class CompiledModel:
             UsageError: another suffix.
             ModelFileError: the file cannot be written.
         """
-        from untracr.transformer.files import save_model
+        save_model(path, self.transformer, self.description())
 
-        metadata: dict[str, object] = {
+    def description(self) -> dict[str, object]:
+        """What a file says of the model besides its weights, as plain JSON values."""
+        return {
             "vocab": list(self.domain.vocab),
             "max_seq_len": self.domain.max_seq_len,
             "bos": self.bos,
@@ -363,7 +365,6 @@ class CompiledModel:
             "residual_labels": self.residual_labels,
             "source": str(self.source),
         }
-        save_model(path, self.transformer, metadata)
 
     def _unembedded(self, trace: Trace) -> npt.NDArray[np.int32] | npt.NDArray[np.float32]:
         out = trace.output @ self.unembed

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from untracr.errors import ProgramError
-from untracr.rasp.functions import Function, Value
+from untracr.rasp.functions import Function, Value, types_of
 from untracr.rasp.program import (
     NUMERICAL,
     Aggregate,
@@ -47,7 +47,7 @@ class ValueSet:
     def of(cls, values: set[Value]) -> ValueSet:
         """Wraps a set."""
         unordered = tuple(values)
-        return cls(unordered, tracr_sorted(unordered), tuple(map(type, unordered)))
+        return cls(unordered, tracr_sorted(unordered), types_of(unordered))
 
 
 def value_sets(program: Program, vocab: Iterable[Value], max_seq_len: int) -> dict[Ref, ValueSet]:
@@ -78,6 +78,7 @@ def node_values(
             other than 0 and 1.
     """
     node = program.nodes[ref]
+    _require_countable(program, ref, sets, max_seq_len)
     match node:
         case Tokens():
             return ValueSet.of(vocab)
@@ -99,6 +100,36 @@ def node_values(
             return _mean_set(program, ref, sets[sop], max_seq_len)
         case _:
             raise TypeError(f"a selector has no values: {node}")
+
+
+MAX_VALUES = 100_000
+"""Values one variable may take."""
+
+MAX_PAIRS = 4_000_000
+"""Pairs of values one SequenceMap may have: each is a neuron."""
+
+
+def _require_countable(
+    program: Program, ref: Ref, sets: dict[Ref, ValueSet], max_seq_len: int
+) -> None:
+    """Refuses what would fill memory long before it is weights.
+
+    Raises:
+        ProgramError: a variable would take too many values.
+    """
+    node = program.nodes[ref]
+    if isinstance(node, (Indices, SelectorWidth)) and max_seq_len > MAX_VALUES:
+        raise ProgramError(
+            f"{program.labels[ref]}: a variable may take at most {MAX_VALUES:,} values, but "
+            f"max_seq_len is {max_seq_len:,}"
+        )
+    if isinstance(node, (SequenceMap, LinearSequenceMap)):
+        fst, snd = len(sets[node.fst].unordered), len(sets[node.snd].unordered)
+        if fst * snd > MAX_PAIRS:
+            raise ProgramError(
+                f"{program.labels[ref]}: its arguments take {fst:,} and {snd:,} values, more than "
+                f"{MAX_PAIRS:,} pairs; shorten max_seq_len or the vocabulary"
+            )
 
 
 def _mean_set(program: Program, ref: Ref, inner: ValueSet, max_seq_len: int) -> ValueSet:

@@ -2,8 +2,8 @@
 
 Every SOp is compared with its residual dimensions, and the first expression on
 the way whose weights say something else is named. Programs in which nothing can
-go wrong need no run (`is_suspicious`), and only some inputs of the others
-(`verify` with ``only_suspicious``).
+go wrong need no run (`untracr.compile.suspicion.is_suspicious`), and only some
+inputs of the others (`verify` with ``only_suspicious``).
 """
 
 from __future__ import annotations
@@ -16,27 +16,17 @@ from random import Random
 
 import numpy as np
 
+from untracr.compile.blocks import key_size
 from untracr.compile.compiler import Compiled
 from untracr.compile.culprits import culprits
 from untracr.compile.program_run import ProgramRun, shown
-from untracr.compile.suspicion import is_suspicious
-from untracr.compile.suspicious_inputs import MAX_SUSPECTS, suspicious_rows
-from untracr.compile.weights_run import NUMBER_TOLERANCE, WORK
+from untracr.compile.suspicious_inputs import suspicious_rows
+from untracr.compile.weights_run import WORK
 from untracr.errors import Problem
 from untracr.rasp.domain import Domain
-from untracr.rasp.functions import Value
+from untracr.rasp.functions import Value, types_of
 from untracr.rasp.interpreter import Batch
 from untracr.rasp.program import Aggregate, Program, Select, SelectorWidth
-
-__all__ = [
-    "MAX_INPUTS",
-    "MAX_SUSPECTS",
-    "NUMBER_TOLERANCE",
-    "Verification",
-    "is_suspicious",
-    "shown",
-    "verify",
-]
 
 MAX_INPUTS = 5_000
 """Inputs the behavioural check runs: all of a smaller domain, else a fixed sample."""
@@ -88,12 +78,12 @@ def verify(
         compiled: its weights.
         domain: the inputs; all of them, or a fixed sample of ``max_inputs`` (fewer
             where inputs are very long).
-        only_suspicious: run weights on at most `MAX_SUSPECTS` of the inputs on
-            which something can go wrong by what the program computes.
+        only_suspicious: run weights on at most
+            `untracr.compile.suspicious_inputs.MAX_SUSPECTS` of the inputs on which
+            something can go wrong by what the program computes.
     """
-    types = tuple(map(type, domain.vocab))
     most = max(_FEWEST, min(max_inputs, WORK // domain.max_seq_len**2))
-    batch = _batch(domain, types, compiled.transformer.causal, most)
+    batch = _batch(domain, types_of(domain.vocab), compiled.transformer.causal, most)
     run = ProgramRun(program, compiled, batch, len(batch) < domain.size)
     failure = run.evaluate()
     if failure is not None:
@@ -153,5 +143,5 @@ def _tracr_key_size(program: Program, compiled: Compiled) -> int:
             select = program.nodes[node.selector]
             assert isinstance(select, Select)
             keys, queries = (compiled.value_sets[r].ordered for r in (select.keys, select.queries))
-            size = max(size, len(queries) + 2, len(keys) + 1)
+            size = max(size, key_size(len(keys), len(queries)))
     return size

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from untracr.compile.program_run import ProgramRun
 from untracr.rasp.equivalence import same_value
-from untracr.rasp.functions import Value
+from untracr.rasp.functions import Value, number_or
 from untracr.rasp.interpreter import Codes, Entry, Failure, Mask
 from untracr.rasp.program import CATEGORICAL, INDICES, NUMERICAL, TOKENS, Program, Ref
 
@@ -79,9 +79,7 @@ def _differs(
         wanted = np.array([_place(v, ordered, is_output) for v in column.values])
         found: Mask = held != wanted[codes]
         return found
-    numbers = np.array(
-        [float(v) if isinstance(v, (bool, int, float)) else np.nan for v in column.values]
-    )[codes]
+    numbers = np.array([number_or(v, np.nan) for v in column.values])[codes]
     off = np.abs(held - numbers) > NUMBER_TOLERANCE * np.maximum(1.0, np.abs(numbers))
     wrong: Mask = off | (np.isnan(numbers) & is_output)
     return wrong

@@ -8,17 +8,19 @@ from collections.abc import Iterable, Iterator, Sequence
 from importlib.resources import files
 from pathlib import Path
 
+from untracr.compile.model import CompiledModel
 from untracr.decompile.decompiler import Decompiler
 from untracr.decompile.result import Result
 from untracr.decompile.token_rows import in_standard_order
 from untracr.rasp.functions import Value
-from untracr.transformer.files import load_model
+from untracr.transformer.files import LoadedModel, load_model
 from untracr.transformer.transformer import Transformer
 
 EXAMPLE = "examples/real-101-0000.npz"
 
-Source = str | os.PathLike[str] | Transformer
-"""A weights file or the weights themselves."""
+
+Source = str | os.PathLike[str] | Transformer | LoadedModel | CompiledModel
+"""A weights file, the weights themselves, or a compiled or loaded model."""
 
 
 @functools.cache
@@ -35,7 +37,7 @@ def decompile_model(model: Source, *, vocab: Sequence[Value] | None = None) -> R
     """Reads the program of one model.
 
     Args:
-        model: a weights file, or a `Transformer`.
+        model: a weights file, a `Transformer`, or a compiled or loaded model.
         vocab: the values of the token rows; what the file says, or else 0, 1,
             2, ..., if not given.
 
@@ -44,8 +46,11 @@ def decompile_model(model: Source, *, vocab: Sequence[Value] | None = None) -> R
     """
     if isinstance(model, Transformer):
         return bundled_decompiler().decompile(model, vocab=vocab)
-    transformer, values = in_standard_order(load_model(model), vocab)
-    return bundled_decompiler().decompile(transformer, name=str(model), vocab=values)
+    if isinstance(model, CompiledModel):
+        model = LoadedModel(model.transformer, model.description(), Path("compiled model"))
+    loaded = model if isinstance(model, LoadedModel) else load_model(model)
+    transformer, values = in_standard_order(loaded, vocab)
+    return bundled_decompiler().decompile(transformer, name=str(loaded.path), vocab=values)
 
 
 def decompile_models(models: Iterable[Source]) -> Iterator[Result]:

@@ -16,12 +16,7 @@ from untracr.decompile.result import Verdict
 from untracr.decompile.sameness import Sameness, same_weights
 from untracr.errors import ProgramError
 from untracr.rasp.domain import Domain
-from untracr.rasp.program import (
-    CATEGORICAL,
-    LinearSequenceMap,
-    Map,
-    Program,
-)
+from untracr.rasp.program import CATEGORICAL, LinearSequenceMap, Map, Program
 from untracr.transformer.transformer import Transformer
 
 

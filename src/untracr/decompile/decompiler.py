@@ -24,9 +24,13 @@ from untracr.transformer.transformer import Transformer
 BUNDLED = "checkpoints/metamodel.safetensors"
 
 MAX_PARAMETERS = 50_000_000
+"""Weights of a model that is read; this and the next two bound time and memory."""
+
 MAX_LAYERS = 24
+"""Layers of a model that is read."""
+
 MAX_ROWS = 1_000
-"""Rows of W_E and of W_pos."""
+"""Rows of its W_E and of its W_pos."""
 
 
 class Decompiler:
@@ -91,7 +95,6 @@ class Decompiler:
         Raises:
             ModelFileError: a file is no model, or outside what can be read.
         """
-
         for path in paths:
             model, vocab = in_standard_order(load_model(path))
             yield self.decompile(model, name=str(path), vocab=vocab)

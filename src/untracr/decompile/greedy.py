@@ -16,11 +16,12 @@ from untracr.errors import ProgramError
 from untracr.metamodel.components import Component, Reader
 from untracr.metamodel.features import features
 from untracr.metamodel.frame import Base, Variable
-from untracr.metamodel.numpy_network import Decoding, Floats, NumpyNetwork, TokenPlace
+from untracr.metamodel.numpy_network import Decoding, NumpyNetwork, TokenPlace
 from untracr.metamodel.scope import result_variable, width_variable
 from untracr.metamodel.vocabulary import (
     CLASS_RANGES,
     EOL,
+    FIRST_KIND,
     FIRST_SLOT,
     ID,
     KIND_NAMES,
@@ -32,9 +33,9 @@ from untracr.metamodel.vocabulary import (
 )
 from untracr.rasp.functions import Value
 from untracr.rasp.program import Program
-from untracr.transformer.transformer import Transformer
+from untracr.transformer.transformer import Array, Transformer
 
-MAX_COMPONENTS = 2 * MAX_OPERATIONS
+MAX_DESCRIBED = 2 * MAX_OPERATIONS
 """Components of a half-layer that are described; a program has `MAX_OPERATIONS` in all."""
 
 ATTENTION_KINDS = ("aggregate categorical", "aggregate numerical", "width")
@@ -103,7 +104,7 @@ class _Writer:
                     self._add_width(width_variable(component, self.max_seq_len))
             components = [c for c in components if c.is_operation]
             if components:
-                self._half_layer(half_layer, components[:MAX_COMPONENTS])
+                self._half_layer(half_layer, components[:MAX_DESCRIBED])
         program = build_program(self.operations)
         return Decoded(canonicalise(program), self.log_probability, self.tokens)
 
@@ -121,7 +122,7 @@ class _Writer:
             kind = self._choose(place, _allowed_kinds(half_layer, known, full))
             if kind == ID[EOL]:
                 break
-            name = KIND_NAMES[kind - 2]
+            name = KIND_NAMES[kind - FIRST_KIND]
             arguments: list[int] = []
             for field, class_name in enumerate(KINDS[name], start=1):
                 place = TokenPlace(len(here), field)
@@ -140,7 +141,7 @@ class _Writer:
     def _choose(self, place: TokenPlace, allowed: list[int]) -> int:
         if not allowed:
             raise ProgramError("no token may come next: the weights fit no program of the grammar")
-        logits: Floats = self.decoding.feed(self.last_token, place)[allowed]
+        logits: Array = self.decoding.feed(self.last_token, place)[allowed]
         best = int(np.argmax(logits))
         self.log_probability -= float(np.log(np.exp(logits - logits[best]).sum()))
         self.last_token = allowed[best]

@@ -7,14 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from untracr.decompile.sameness import Ints
 from untracr.errors import EvaluationError
 from untracr.rasp.domain import Domain
 from untracr.rasp.equivalence import CHUNK, same_value
-from untracr.rasp.interpreter import Batch, Column
-from untracr.rasp.program import (
-    Program,
-)
+from untracr.rasp.functions import number_or
+from untracr.rasp.interpreter import Batch, Codes, Column, Mask
+from untracr.rasp.program import Program
 from untracr.transformer.transformer import Transformer
 
 MAX_INPUTS = 50_000
@@ -53,7 +51,13 @@ def cannot_compare(model: Transformer, domain: Domain) -> str:
 
 @dataclass(frozen=True)
 class Agreement:
-    """On how many of the inputs seen the outputs agree."""
+    """On how many of the inputs seen the outputs agree.
+
+    Attributes:
+        agree, seen: how many agree, of how many that were run.
+        everywhere: whether the whole domain was run and agrees.
+        failure: how the program fails on some input, else an empty string.
+    """
 
     agree: int
     seen: int
@@ -87,7 +91,7 @@ def outputs_agree(model: Transformer, program: Program, domain: Domain) -> Agree
     return Agreement(agree, start, everywhere=True)
 
 
-def _by_length(model: Transformer, batch: Batch) -> Iterator[tuple[Ints, Ints]]:
+def _by_length(model: Transformer, batch: Batch) -> Iterator[tuple[Codes, Codes]]:
     """For each length the rows of a batch, and their token ids behind BOS."""
     for length in np.unique(batch.lengths).tolist():
         rows = np.flatnonzero(batch.lengths == length)
@@ -96,9 +100,7 @@ def _by_length(model: Transformer, batch: Batch) -> Iterator[tuple[Ints, Ints]]:
         yield rows, ids
 
 
-def rows_that_agree(
-    model: Transformer, batch: Batch, column: Column
-) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
+def rows_that_agree(model: Transformer, batch: Batch, column: Column) -> Mask:
     """On which inputs a model's outputs equal a column's at every position, [batch]."""
     assert model.W_U is not None
     agrees = np.zeros(len(batch), dtype=np.bool_)
@@ -107,7 +109,7 @@ def rows_that_agree(
         out = model.forward(ids).output[:, 1:] @ model.W_U
         codes = column.codes[rows, :length]
         if model.output_values is None:
-            wanted = np.array([_number(v) for v in column.values])[codes]
+            wanted = np.array([number_or(v, np.nan) for v in column.values])[codes]
             close = OUTPUT_TOLERANCE * np.maximum(1.0, np.abs(wanted))
             agrees[rows] = (np.abs(out[:, :, 0] - wanted) <= close).all(axis=1)
         else:
@@ -117,10 +119,6 @@ def rows_that_agree(
             clear = np.isfinite(out).all(axis=2)
             agrees[rows] = (same[codes, out.argmax(axis=2)] & clear).all(axis=1)
     return agrees
-
-
-def _number(value: object) -> float:
-    return float(value) if isinstance(value, (bool, int, float)) else float("nan")
 
 
 def inputs_read_out_alike(model: Transformer, other: Transformer, domain: Domain) -> int:

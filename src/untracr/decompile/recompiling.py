@@ -5,13 +5,7 @@ from __future__ import annotations
 from untracr.compile.compiler import BOS, PAD, compile_program
 from untracr.compile.values import ValueSet, value_sets
 from untracr.rasp.domain import Domain
-from untracr.rasp.program import (
-    CATEGORICAL,
-    Map,
-    Program,
-    Ref,
-    SequenceMap,
-)
+from untracr.rasp.program import CATEGORICAL, Map, Program, Ref, SequenceMap
 from untracr.transformer.transformer import Transformer
 
 

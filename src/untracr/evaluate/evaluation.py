@@ -25,6 +25,7 @@ from untracr.errors import EvaluationError, ModelFileError, UsageError
 from untracr.evaluate.reference import Reference, read_references
 from untracr.rasp.domain import Domain
 from untracr.rasp.equivalence import decide_equivalence
+from untracr.rasp.program import Program
 from untracr.sample.sampler import PAPER, sample_program
 from untracr.transformer.files import load_model
 from untracr.transformer.transformer import Transformer
@@ -34,7 +35,7 @@ Treatment = Callable[[Transformer, np.random.Generator], Transformer]
 
 TREATMENTS: dict[str, Treatment] = {
     "compiled": lambda model, rng: model,
-    "rotated": lambda model, rng: rotate(model, rng),
+    "rotated": rotate,
     "compressed": lambda model, rng: compress(model, rng).model,
     "rotated-compressed": lambda model, rng: rotate_and_compress(model, rng).model,
     "noisy": lambda model, rng: add_noise(model, rng, 0.01),
@@ -84,7 +85,7 @@ class Report:
     def as_dict(self) -> dict[str, object]:
         """The report as plain JSON values."""
         seconds = [o.result.seconds for o in self.outcomes]
-        wrong = [o for o in self.outcomes if o.result.verdict != "unverified"]
+        checked = [o for o in self.outcomes if o.result.verdict != "unverified"]
         return {
             "models": len(self.outcomes),
             "treatment": self.treatment,
@@ -98,7 +99,7 @@ class Report:
                 for n in sorted({o.length for o in self.outcomes})
             },
             "verdicts": dict(Counter(o.result.verdict for o in self.outcomes)),
-            "checked_but_other_behaviour": [o.name for o in wrong if not o.same_behaviour],
+            "checked_but_other_behaviour": [o.name for o in checked if not o.same_behaviour],
             "operations": {k: s.as_dict() for k, s in self._operations().items()},
             "median_seconds": statistics.median(seconds) if seconds else None,
         }
@@ -229,12 +230,11 @@ def _evaluate(
 ) -> Report:
     if treatment not in TREATMENTS:
         raise UsageError(f"a treatment is one of {', '.join(TREATMENTS)}, not {treatment!r}")
-    rng = np.random.default_rng(seed)
     pairs = zip(references, models, strict=True)
     bar = tqdm(pairs, total=len(references), unit="model", disable=None)
     outcomes = []
-    for reference, model in bar:
-        treated = TREATMENTS[treatment](model, rng)
+    for index, (reference, model) in enumerate(bar):
+        treated = TREATMENTS[treatment](model, np.random.default_rng([seed, index]))
         result = decompiler.decompile(
             treated, name=reference.name, vocab=reference.domain.vocab, greedy=True
         )
@@ -249,17 +249,16 @@ def _outcome(reference: Reference, result: Result) -> Outcome:
         name=reference.name,
         length=truth.length,
         exact=tokens == list(reference.tokens),
-        same_behaviour=_same_behaviour(result, reference.tokens, reference.domain),
+        same_behaviour=_same_behaviour(result, truth, reference.domain),
         result=result,
         operations=_operations_right(tokens, reference.tokens),
     )
 
 
-def _same_behaviour(result: Result, tokens: tuple[str, ...], domain: Domain) -> bool:
+def _same_behaviour(result: Result, truth: Program, domain: Domain) -> bool:
     if result.program is None:
         return False
     try:
-        truth = program_from_paper_tokens(tokens)
         return decide_equivalence(result.program, truth, domain).equal
     except EvaluationError:
         return False

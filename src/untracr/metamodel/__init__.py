@@ -1,8 +1,8 @@
 """The meta-model: a model's weights as components, the network that reads them, its training.
 
-This front door needs NumPy only. Training needs torch and has doors of its own:
-`untracr.metamodel.task`, `untracr.metamodel.baseline` and
-`untracr.metamodel.training`.
+This front door needs NumPy only. What needs torch has doors of its own:
+`untracr.metamodel.task` and `untracr.metamodel.baseline` (what is trained),
+`untracr.metamodel.training` and `untracr.metamodel.release`.
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ from untracr.compile.canonical import INDICES_NAME, TOKENS_NAME, paper_tokens
 from untracr.compile.compiler import compile_program
 from untracr.metamodel.stream import Arrays
 from untracr.metamodel.task import VALIDATION_SEED
-from untracr.metamodel.training import Task
+from untracr.metamodel.training import Task, shares_right
 from untracr.metamodel.vocabulary import BINARY, PREDICATES, UNARY
 from untracr.rasp.program import Program
 from untracr.sample.pools import FACTORS
@@ -170,10 +170,9 @@ def _loss(network: nn.Module, arrays: Arrays, device: torch.device) -> tuple[Ten
     targets = tokens[:, 1:]
     logits = network(chunks, tokens[:, :-1].clamp(min=0))
     loss = F.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=-1)
-    hits = (logits.argmax(dim=-1) == targets) | (targets < 0)
     counts = targets >= 0
-    exact = hits.all(dim=1).float().mean().item()
-    return loss, exact, (hits & counts).sum().item() / counts.sum().item()
+    hits = (logits.argmax(dim=-1) == targets) | ~counts
+    return loss, *shares_right(hits, counts)
 
 
 @functools.lru_cache(maxsize=2)

@@ -11,6 +11,7 @@ import torch
 from untracr.metamodel.examples import Example
 from untracr.metamodel.features import INTEGER_SIZES, N_NUMBERS
 from untracr.metamodel.network import Batch
+from untracr.metamodel.stream import Arrays
 
 NO_STEP = 1_000
 """The step of padding: behind every token."""
@@ -18,11 +19,15 @@ NO_STEP = 1_000
 
 def collate(examples: Sequence[Example]) -> Batch:
     """Pads examples to one batch."""
-    arrays = collate_arrays(examples)
+    return as_batch(collate_arrays(examples))
+
+
+def as_batch(arrays: Arrays) -> Batch:
+    """Tensors that share the memory of `collate_arrays`' arrays."""
     return Batch(**{name: torch.from_numpy(array) for name, array in arrays.items()})
 
 
-def collate_arrays(examples: Sequence[Example]) -> dict[str, npt.NDArray[np.generic]]:
+def collate_arrays(examples: Sequence[Example]) -> Arrays:
     """The arrays of a `Batch`, by name."""
     size = len(examples)
     n_tokens = max(len(e.targets) for e in examples)

@@ -34,7 +34,11 @@ class Checkpoint:
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """Replaces a file's contents as a whole or not at all, in a folder made if need be."""
+    """Replaces a file's contents as a whole or not at all, in a folder made if need be.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     atomic_write.write_atomically(path, data)
 
@@ -42,7 +46,11 @@ def write_atomically(path: Path, data: bytes) -> None:
 def save_checkpoint(
     path: Path, model: nn.Module, optimizer: torch.optim.Optimizer | None, state: Json
 ) -> None:
-    """Writes model, optimizer and state."""
+    """Writes model, optimizer and state.
+
+    Raises:
+        OSError: the file cannot be written; an older one stays as it was.
+    """
     tensors = {f"model.{name}": t for name, t in model.state_dict().items()}
     if optimizer is not None:
         names: dict[Tensor, str] = {p: name for name, p in model.named_parameters()}
@@ -66,14 +74,19 @@ def load_checkpoint(path: Path) -> Checkpoint:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
             if "untracr" not in metadata:
-                raise ModelFileError(f"{path} is not an untracr checkpoint: its metadata says so")
+                raise ModelFileError(
+                    f"{path} is not an untracr checkpoint: its metadata does not say so"
+                )
+            state = json.loads(metadata["untracr"])
+            if not isinstance(state, dict) or "task" not in state:
+                raise ModelFileError(f"{path} is not a checkpoint: it holds a model to be read")
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (OSError, SafetensorError) as error:
         raise ModelFileError(f"{path} cannot be read as a checkpoint: {error}") from None
     return Checkpoint(
         {k.removeprefix("model."): t for k, t in tensors.items() if k.startswith("model.")},
         {k.removeprefix("optimizer."): t for k, t in tensors.items() if k.startswith("optimizer.")},
-        json.loads(metadata["untracr"]),
+        state,
     )
 
 

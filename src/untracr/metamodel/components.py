@@ -15,16 +15,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-import numpy.typing as npt
 
-from untracr.metamodel.frame import Base, Floats, Variable
+from untracr.metamodel.frame import Base, Bools, Floats, Ints, Variable
+from untracr.rasp.functions import number_or
 from untracr.transformer.transformer import Transformer
-
-Ints = npt.NDArray[np.int64]
-Bools = npt.NDArray[np.bool_]
 
 READS = 0.05
 """A product this large, against units of one, means that a variable is read."""
+
+NOTHING = 1e-3
+"""Weights and lengths up to this are rounding errors around zero."""
 
 SAME = 0.7
 """Cosine from which two written vectors are the same direction."""
@@ -137,7 +137,7 @@ class Reader:
         self.one_in = base.one @ self.W_in  # [L, M]
         self.bos_in = base.bos @ self.W_in
         self.write_norm = np.sqrt(np.einsum("lmd,lmd->lm", self.W_out, self.W_out))
-        self.alive_heads = np.abs(self.W_O).max(axis=(2, 3)) > 1e-3
+        self.alive_heads = np.abs(self.W_O).max(axis=(2, 3)) > NOTHING
 
     @property
     def n_half_layers(self) -> int:
@@ -156,7 +156,7 @@ class Reader:
         if half_layer % 2 == 0:
             heads = np.flatnonzero(self.alive_heads[layer])
             return [self.head(half_layer, int(h), frame) for h in heads[:MAX_COMPONENTS]]
-        alive = np.flatnonzero(self.write_norm[layer] > 1e-3)
+        alive = np.flatnonzero(self.write_norm[layer] > NOTHING)
         return self._neurons(half_layer, alive, frame)
 
     def _neurons(self, half_layer: int, alive: Ints, frame: _Rows) -> list[Component]:
@@ -176,7 +176,7 @@ class Reader:
                 if self._is_covered(self.W_Q[layer, h], frame)
                 and self._is_covered(self.W_K[layer, h], frame)
             ]
-        alive = np.flatnonzero(self.write_norm[layer] > 1e-3)
+        alive = np.flatnonzero(self.write_norm[layer] > NOTHING)
         covered = self._covered_columns(self.W_in[layer][:, alive], frame)
         return self._neurons(half_layer, alive[covered], frame)
 
@@ -224,7 +224,7 @@ class Reader:
             half_layer,
             kind,
             (key, query, value),
-            int((np.abs(W_K).max(axis=0) > 1e-3).sum()),
+            int((np.abs(W_K).max(axis=0) > NOTHING).sum()),
             head=head,
             outputs=outputs,
             table=table,
@@ -255,19 +255,18 @@ class Reader:
         for members in _runs(np.flatnonzero(single), signature):
             yield from self._singles(context, members, frame)
         if numeric.sum() > MAX_CONNECTED:
-            yield Component(half_layer, "unknown", (), int(numeric.sum()), neurons=alive[numeric])
+            yield _unknown(half_layer, alive[numeric])
         elif numeric.any():
             for members in _connected_runs(np.flatnonzero(numeric), context.write):
                 yield self._numeric(context, members, frame)
         if unknown.any():
-            yield Component(half_layer, "unknown", (), int(unknown.sum()), neurons=alive[unknown])
+            yield _unknown(half_layer, alive[unknown])
 
     def _pairs(self, at: _Layer, members: Ints, frame: _Rows) -> Iterator[Component]:
         """SequenceMaps on the same two variables: one grid of neurons after the other."""
         a, b = (frame.variables[i] for i in np.flatnonzero(at.which[:, members[0]]))
         if not _is_table(a, b) or len(a.values) * len(b.values) * at.write.shape[1] > MAX_OBSERVED:
-            neurons = at.alive[members]
-            yield Component(at.half_layer, "unknown", (), len(members), neurons=neurons)
+            yield _unknown(at.half_layer, at.alive[members])
             return
         place_a = at.read[frame.slice(a)][:, members].argmax(axis=0)
         place_b = at.read[frame.slice(b)][:, members].argmax(axis=0)
@@ -356,7 +355,7 @@ class Reader:
         is_plain = not any(v.is_categorical for v in variables)
         n_points = max((len(v.values) for v in variables), default=0)
         if not is_plain or n_points * len(members) > MAX_OBSERVED:
-            return Component(at.half_layer, "unknown", (), len(members), neurons=neurons)
+            return _unknown(at.half_layer, neurons)
         if variables and variables[0].is_auxiliary:
             outputs = self._staircase(at, members, variables[0], frame)
             return Component(
@@ -370,7 +369,7 @@ class Reader:
         if is_line and variables and not bool((np.abs(one) > READS).any()):
             return self._linear(at, members, variables, frame, write[largest] / size)
         if len(variables) != 1:
-            return Component(at.half_layer, "unknown", (), len(members), neurons=neurons)
+            return _unknown(at.half_layer, neurons)
         outputs = self._staircase(at, members, variables[0], frame)
         if not is_line:
             return Component(
@@ -398,7 +397,7 @@ class Reader:
     def _staircase(self, at: _Layer, members: Ints, variable: Variable, frame: _Rows) -> Floats:
         """What neurons write at each value of a number."""
         slope = at.read[frame.slice(variable)][0, members]
-        points = np.array([_as_float(v) for v in variable.values])
+        points = np.array([number_or(v, 0.0) for v in variable.values])
         hidden = np.maximum(points[:, None] * slope + at.one[members], 0.0)
         outputs: Floats = hidden @ at.write[members]
         return outputs
@@ -448,7 +447,7 @@ class Reader:
                 carried = (unit @ self.W_V[layer]).sum()
                 if abs(carried) > READS:
                     return float(np.sign(carried)) * unit, 1
-        axis = np.flatnonzero(np.abs(unit) > 1e-3)
+        axis = np.flatnonzero(np.abs(unit) > NOTHING)
         if self.axis_signs and len(axis) == 1:
             return float(np.sign(unit[axis[0]])) * unit, 2
         return unit, 0
@@ -541,8 +540,8 @@ def _without_repeats(places: Ints) -> Iterator[tuple[int, int]]:
 def direction_groups(vectors: Floats) -> Ints:
     """Numbers vectors by direction, in order of first appearance; zero vectors are one group."""
     sizes = np.sqrt(np.einsum("nd,nd->n", vectors, vectors))
-    unit = vectors / np.where(sizes > 1e-3, sizes, 1.0)[:, None]
-    unit[sizes <= 1e-3] = 0.0
+    unit = vectors / np.where(sizes > NOTHING, sizes, 1.0)[:, None]
+    unit[sizes <= NOTHING] = 0.0
     groups = np.full(len(vectors), -1, dtype=np.int64)
     number = 0
     while (open_ := np.flatnonzero(groups < 0)).size:
@@ -559,13 +558,13 @@ def direction_groups(vectors: Floats) -> Ints:
     return groups
 
 
+def _unknown(half_layer: int, neurons: Ints) -> Component:
+    return Component(half_layer, "unknown", (), len(neurons), neurons=neurons)
+
+
 def _is_table(fst: Variable, snd: Variable) -> bool:
     return len(fst.values) * len(snd.values) <= MAX_TABLE
 
 
 def _bounded(number: float, limit: float) -> float:
     return min(max(number, -limit), limit) if number == number else 0.0
-
-
-def _as_float(value: object) -> float:
-    return float(value) if isinstance(value, (bool, int, float)) else 0.0

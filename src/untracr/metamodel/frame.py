@@ -23,6 +23,8 @@ from untracr.rasp.functions import Value
 from untracr.transformer.transformer import Transformer
 
 Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
 
 TOKENS_SLOT, INDICES_SLOT = 0, 1
 

@@ -10,16 +10,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from untracr.metamodel.components import Component
-from untracr.metamodel.frame import Floats
-from untracr.metamodel.tables import Bools, binary_tables, predicate_tables, unary_tables
+from untracr.metamodel.frame import Bools, Floats
+from untracr.metamodel.tables import binary_tables, predicate_tables, unary_tables
 from untracr.metamodel.vocabulary import BINARY, PREDICATES, UNARY
 from untracr.rasp.functions import Value
 
 CLOSE = 0.02
 """Numbers read off the weights agree when they differ by less than this."""
+
+_ALL = 1 - 1e-9
+_NO_UNARY = np.zeros(len(UNARY))
+_NO_BINARY = np.zeros(len(BINARY))
+_NO_PREDICATE = np.zeros(len(PREDICATES))
 
 
 @dataclass(frozen=True)
@@ -38,16 +42,6 @@ class Matches:
     def exact(self) -> tuple[Bools, Bools, Bools]:
         """Which functions agree entirely."""
         return self.unary > _ALL, self.binary > _ALL, self.predicate > _ALL
-
-    def any_exact(self) -> bool:
-        """Whether some function agrees entirely."""
-        return any(bool(bits.any()) for bits in self.exact())
-
-
-_ALL = 1 - 1e-9
-_NO_UNARY = np.zeros(len(UNARY))
-_NO_BINARY = np.zeros(len(BINARY))
-_NO_PREDICATE = np.zeros(len(PREDICATES))
 
 
 def matches(component: Component) -> Matches:
@@ -85,6 +79,6 @@ def _unary(component: Component, values: tuple[Value, ...]) -> Floats:
     return _share(near)
 
 
-def _share(agrees: npt.NDArray[np.bool_]) -> Floats:
+def _share(agrees: Bools) -> Floats:
     """The share of each row that agrees; 0 of nothing."""
     return np.asarray(agrees.sum(axis=1) / max(1, agrees.shape[1]), dtype=np.float64)

@@ -19,7 +19,6 @@ from torch.nn import functional as F
 from untracr.metamodel.features import INTEGER_SIZES, N_NUMBERS
 from untracr.metamodel.vocabulary import (
     CLASS_RANGES,
-    CLASSES,
     FIRST_SLOT,
     MAX_FIELDS,
     MAX_OPERATIONS,
@@ -197,10 +196,9 @@ def norm(x: Tensor) -> Tensor:
 
 
 def class_mask() -> Tensor:
-    """[SIZE, SIZE]: for each token, which tokens belong to its class."""
+    """[SIZE, SIZE]: for each token, which tokens belong to its class; START is one of its own."""
     mask = torch.zeros(SIZE, SIZE, dtype=torch.bool)
-    for name in CLASSES:
-        first, last = CLASS_RANGES[name]
+    for first, last in CLASS_RANGES.values():
         mask[first:last, first:last] = True
     mask[0, 0] = True
     return mask

@@ -12,14 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 from safetensors import SafetensorError, safe_open
 
 from untracr.errors import ModelFileError
 from untracr.metamodel.features import INTEGER_SIZES, N_NUMBERS, Features
 from untracr.metamodel.vocabulary import FIRST_SLOT, MAX_FIELDS, MAX_OPERATIONS, N_SLOTS, SIZE
-
-Floats = npt.NDArray[np.float32]
+from untracr.transformer.transformer import Array
 
 
 @dataclass(frozen=True)
@@ -32,13 +30,13 @@ class TokenPlace:
 
 @dataclass(frozen=True)
 class _Layer:
-    self_in: Floats  # query, key and value side by side
-    self_out: Floats
-    component_query: Floats
-    component_key_value: Floats
-    component_out: Floats
-    hidden: tuple[Floats, Floats]
-    out: tuple[Floats, Floats]
+    self_in: Array  # query, key and value side by side
+    self_out: Array
+    component_query: Array
+    component_key_value: Array
+    component_out: Array
+    hidden: tuple[Array, Array]
+    out: tuple[Array, Array]
 
 
 class NumpyNetwork:
@@ -52,14 +50,14 @@ class NumpyNetwork:
         ModelFileError: an array is missing or has a wrong shape.
     """
 
-    def __init__(self, weights: Mapping[str, Floats], config: Mapping[str, int]) -> None:
+    def __init__(self, weights: Mapping[str, Array], config: Mapping[str, int]) -> None:
         self.width, self.heads = config["width"], config["heads"]
         _check(weights, config)
 
-        def linear(name: str) -> tuple[Floats, Floats]:
+        def linear(name: str) -> tuple[Array, Array]:
             return np.ascontiguousarray(weights[f"{name}.weight"].T), weights[f"{name}.bias"]
 
-        def stacked(*names: str) -> Floats:
+        def stacked(*names: str) -> Array:
             return np.ascontiguousarray(np.concatenate([weights[f"{n}.weight"] for n in names]).T)
 
         self._embed = [weights[f"encoder.embed.{i}.weight"] for i in range(len(INTEGER_SIZES))]
@@ -112,7 +110,7 @@ class NumpyNetwork:
         """Begins to write the program of one model."""
         return Decoding(self)
 
-    def encode(self, features: Features) -> Floats:
+    def encode(self, features: Features) -> Array:
         """The vectors of one step's components, [components, width]."""
         count = len(features.integers)
         x = features.numbers @ self._number_in[0] + self._number_in[1]
@@ -122,7 +120,7 @@ class NumpyNetwork:
         hidden = np.maximum(norm(x) @ self._encoder_hidden[0] + self._encoder_hidden[1], 0.0)
         return np.asarray(x + hidden @ self._encoder_out[0] + self._encoder_out[1])
 
-    def embed(self, token: int, place: TokenPlace, turn: Floats | None) -> Floats:
+    def embed(self, token: int, place: TokenPlace, turn: Array | None) -> Array:
         """The input vector of one token, [width]."""
         x = self._token[token] + self._field[place.field]
         x = x + self._ordinal[min(place.ordinal, MAX_OPERATIONS + 1)]
@@ -154,7 +152,7 @@ class Decoding:
             self._component_keys[number] = np.concatenate([self._component_keys[number], key])
             self._component_values[number] = np.concatenate([self._component_values[number], value])
 
-    def feed(self, token: int, place: TokenPlace) -> Floats:
+    def feed(self, token: int, place: TokenPlace) -> Array:
         """Feeds one token; returns the logits of the next, [SIZE]."""
         network = self._network
         turn = self._current[place.ordinal] if place.ordinal < len(self._current) else None
@@ -178,7 +176,7 @@ class Decoding:
                     logits[FIRST_SLOT + slot] += score
         return np.asarray(logits)
 
-    def _attend(self, query: Floats, keys: Floats, values: Floats) -> Floats:
+    def _attend(self, query: Array, keys: Array, values: Array) -> Array:
         heads = self._network.heads
         size = len(query) // heads
         q = query.reshape(heads, size, 1)
@@ -187,11 +185,11 @@ class Decoding:
         scores = (k @ q)[:, :, 0] / np.float32(np.sqrt(size))
         weights = np.exp(scores - scores.max(axis=1, keepdims=True))
         weights /= weights.sum(axis=1, keepdims=True)
-        mixed: Floats = (weights[:, None] @ v).reshape(-1)
+        mixed: Array = (weights[:, None] @ v).reshape(-1)
         return mixed
 
 
-def norm(x: Floats) -> Floats:
+def norm(x: Array) -> Array:
     """Root-mean-square norm without weights."""
     return np.asarray(x / np.sqrt(np.square(x).mean(axis=-1, keepdims=True) + np.float32(1e-6)))
 
@@ -226,7 +224,7 @@ def expected_shapes(config: Mapping[str, int]) -> dict[str, tuple[int, ...]]:
     return shapes
 
 
-def _check(weights: Mapping[str, Floats], config: Mapping[str, int]) -> None:
+def _check(weights: Mapping[str, Array], config: Mapping[str, int]) -> None:
     for name, shape in expected_shapes(config).items():
         found = list(weights[name].shape) if name in weights else None
         if found != list(shape):

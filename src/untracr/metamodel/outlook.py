@@ -40,7 +40,7 @@ LARGE_LAYER = 50_000
 """Reading this many weights of an MLP costs one look more; the paper's models have fewer."""
 
 MAX_VALUES = 400
-"""Results of a component with more arguments than this are not followed."""
+"""A component of one variable with more values than this is not followed."""
 
 
 def _pool(inputs: tuple[Type, ...], outputs: tuple[Type, ...]) -> tuple[int, ...]:
@@ -98,7 +98,7 @@ def outlooks(
     for hypothesis in _hypotheses(distinct, open_):
         try:
             added = [
-                _variable(reader, components[n], options[n], results, -1 - n, variables)
+                _variable(reader, components[n], options[n], results, -1 - n)
                 for n, results in hypothesis
             ]
         except ProgramError:  # too many values to be followed
@@ -157,27 +157,23 @@ def _settled(
     known = list(variables)
     for n, component in enumerate(components):
         if n not in open_:
-            added = _try_follow(reader, component, options[n], -1 - n, variables)
+            added = _try_follow(reader, component, options[n], -1 - n)
             known += [] if added is None else [added]
     return known
 
 
 def _follow(
-    reader: Reader,
-    component: Component,
-    option: list[_Candidate],
-    slot: int,
-    variables: list[Variable],
+    reader: Reader, component: Component, option: list[_Candidate], slot: int
 ) -> Variable | None:
     """The variable of a component whose values are certain, else None."""
-    if component.kind in FITTING or component.kind == "pairs":
+    if _is_function(component):
         if len({o.results for o in option}) != 1:
             return None
-        return _variable(reader, component, option, option[0].results, slot, variables)
+        return _variable(reader, component, option, option[0].results, slot)
     if component.kind == "width stair":
         return replace(width_variable(component, len(reader.model.W_pos) - 1), slot=slot)
     if component.kind in ("move", "mean", "width") and None not in component.reads[:2]:
-        return _variable(reader, component, [_Candidate(0, ())], (), slot, variables)
+        return _variable(reader, component, [_Candidate(0, ())], (), slot)
     return None
 
 
@@ -199,8 +195,12 @@ def _variable(
     option: list[_Candidate],
     results: tuple[Value, ...],
     slot: int,
-    variables: list[Variable],
 ) -> Variable:
+    """The variable that a component computes if its function gives ``results``.
+
+    Raises:
+        ProgramError: it would take more values than are followed.
+    """
     function = next(o.function for o in option if o.results == results)
     slots = [v.slot for v in component.reads if v is not None]
     arguments: tuple[int, ...]
@@ -264,14 +264,14 @@ def _continue(reader: Reader, story: _Story, looks_left: _Budget) -> float:
             options = _candidates(component, found)
             on_hypothesis = any(v is not None and v.slot in tainted for v in component.reads)
             if on_hypothesis and _is_telling(component):
-                if not (found.predicate > 1 - 1e-9).any() and not options:
+                if not found.exact()[2].any() and not options:
                     return -1.0
                 verdict = 1.0
             slot = -1000 - 100 * later - len(known) - len(open_)
             if on_hypothesis and len({o.results for o in options}) > 1:
                 open_.append((component, options, slot))
                 continue
-            added = _try_follow(reader, component, options, slot, known)
+            added = _try_follow(reader, component, options, slot)
             if added is not None:
                 known.append(added)
                 if on_hypothesis:
@@ -286,7 +286,7 @@ def _continue(reader: Reader, story: _Story, looks_left: _Budget) -> float:
                     reader,
                     _Story(
                         later + 1,
-                        (*known, *_supposed(reader, open_, choice, known)),
+                        (*known, *_supposed(reader, open_, choice)),
                         slots,
                         verdict,
                         left,
@@ -302,11 +302,11 @@ def _supposed(
     reader: Reader,
     open_: list[tuple[Component, list[_Candidate], int]],
     choice: tuple[tuple[Value, ...], ...],
-    known: list[Variable],
 ) -> list[Variable]:
+    """The variables of open components if they have the chosen results."""
     try:
         return [
-            _variable(reader, component, options, results, slot, known)
+            _variable(reader, component, options, results, slot)
             for (component, options, slot), results in zip(open_, choice, strict=True)
         ]
     except ProgramError:  # too many values to be followed
@@ -314,18 +314,20 @@ def _supposed(
 
 
 def _try_follow(
-    reader: Reader,
-    component: Component,
-    options: list[_Candidate],
-    slot: int,
-    known: list[Variable],
+    reader: Reader, component: Component, options: list[_Candidate], slot: int
 ) -> Variable | None:
+    """`_follow`, and None where the variable would take more values than are followed."""
     try:
-        return _follow(reader, component, options, slot, known)
+        return _follow(reader, component, options, slot)
     except ProgramError:
         return None
 
 
 def _is_telling(component: Component) -> bool:
     """Whether a component has a table that a known function or predicate must explain."""
-    return component.kind in FITTING or component.kind == "pairs" or component.table is not None
+    return _is_function(component) or component.table is not None
+
+
+def _is_function(component: Component) -> bool:
+    """Whether it computes a Map or a SequenceMap."""
+    return component.kind in FITTING or component.kind == "pairs"

@@ -24,11 +24,22 @@ from untracr.rasp.functions import Value
 from untracr.rasp.program import CATEGORICAL, Program, Ref, SelectorWidth
 from untracr.sample.pools import FACTORS
 
+MAX_VALUES = 20_000
+"""Values a decoded variable may take; beyond, reading stops with an error."""
+
+MAX_NUMBER = 1e12
+"""The largest number a decoded variable may take, likewise."""
+
 
 def true_variables(
     program: Program, compiled: Compiled, base: Base
 ) -> tuple[list[Variable], list[Ref]]:
     """Every variable of a compiled program with its directions.
+
+    Args:
+        program: over the closed lists, without composite selectors.
+        compiled: its weights.
+        base: their embedding frame.
 
     Returns:
         The variables, and the operations in decoding order (slot 2 + n).
@@ -60,13 +71,6 @@ def auxiliary(slot: int, directions: Floats, half_layer: int, widths: Sequence[V
     """The direction between the two halves of a SelectorWidth: ``1 / (width + 1)``."""
     points = sorted(1 / (w + 1) for w in widths if isinstance(w, int))
     return Variable(slot, False, tuple(points), directions, half_layer + 1, is_auxiliary=True)
-
-
-MAX_VALUES = 20_000
-"""Values a decoded variable may take; beyond, reading stops with an error."""
-
-MAX_NUMBER = 1e12
-"""The largest number a decoded variable may take, likewise."""
 
 
 def result_variable(

@@ -13,14 +13,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from untracr.metamodel.frame import Bools, Floats, Ints
 from untracr.metamodel.vocabulary import BINARY, PREDICATES, UNARY
-from untracr.rasp.functions import Value
-
-Ints = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
-Bools = npt.NDArray[np.bool_]
+from untracr.rasp.functions import Value, number_or, types_of
 
 
 @dataclass(frozen=True)
@@ -31,7 +27,8 @@ class Tables:
         results: per function the results, None where it fails.
         numbers: [functions, n], NaN where the result is not a number.
         groups: [functions, n], results numbered by first appearance.
-        ranks: [functions, n], place of the result among the sorted results.
+        ranks: [functions, n], place of the result among the sorted results; -1
+            where they cannot be sorted.
     """
 
     results: tuple[tuple[Value, ...], ...]
@@ -42,17 +39,17 @@ class Tables:
 
 def unary_tables(values: tuple[Value, ...]) -> Tables:
     """`UNARY` functions on each value."""
-    return _unary(values, tuple(map(type, values)))
+    return _unary(values, types_of(values))
 
 
 def binary_tables(fst: tuple[Value, ...], snd: tuple[Value, ...]) -> Tables:
     """`BINARY` functions on each pair, first argument major."""
-    return _binary(fst, snd, tuple(map(type, fst)), tuple(map(type, snd)))
+    return _binary(fst, snd, types_of(fst), types_of(snd))
 
 
 def predicate_tables(keys: tuple[Value, ...], queries: tuple[Value, ...]) -> Bools:
-    """`PREDICATES` on each pair, [predicate, key, query]."""
-    return _predicates(keys, queries, tuple(map(type, keys)), tuple(map(type, queries)))
+    """`PREDICATES` on each pair, [predicate, key, query]; False where one fails."""
+    return _predicates(keys, queries, types_of(keys), types_of(queries))
 
 
 @functools.lru_cache(maxsize=8192)
@@ -99,14 +96,10 @@ def call(function: Callable[..., Value], *args: Value) -> Value:
 
 
 def _tables(results: list[list[Value]]) -> Tables:
-    numbers = np.array([[_number(r) for r in row] for row in results], dtype=np.float64)
+    numbers = np.array([[number_or(r, math.nan) for r in row] for row in results], dtype=np.float64)
     groups = np.array([group_numbers(row) for row in results], dtype=np.int64)
     ranks = np.array([_ranks(row) for row in results], dtype=np.int64)
     return Tables(tuple(map(tuple, results)), numbers, groups, ranks)
-
-
-def _number(value: Value) -> float:
-    return float(value) if isinstance(value, (bool, int, float)) else float("nan")
 
 
 def group_numbers(results: list[Value]) -> list[int]:

@@ -7,11 +7,11 @@ import functools
 import torch
 from torch import Tensor, nn
 
-from untracr.metamodel.batching import collate_arrays
+from untracr.metamodel.batching import as_batch, collate_arrays
 from untracr.metamodel.examples import training_example
-from untracr.metamodel.network import Batch, Network, NetworkConfig, loss_and_hits
+from untracr.metamodel.network import Network, NetworkConfig, loss_and_hits
 from untracr.metamodel.stream import Arrays
-from untracr.metamodel.training import Task
+from untracr.metamodel.training import Task, shares_right
 
 VALIDATION_SEED = 1_000_000_007
 """A stream of its own, so that no training seed in use meets it."""
@@ -36,16 +36,10 @@ def make_batch(seed: int, start: int, count: int) -> Arrays:
     return collate_arrays([training_example(seed, start + i) for i in range(count)])
 
 
-def _tensors(arrays: Arrays, device: torch.device) -> Batch:
-    return Batch(**{name: torch.from_numpy(array) for name, array in arrays.items()}).to(device)
-
-
 def _loss(network: nn.Module, arrays: Arrays, device: torch.device) -> tuple[Tensor, float, float]:
     assert isinstance(network, Network)
-    loss, hits, counts = loss_and_hits(network, _tensors(arrays, device))
-    exact = hits.all(dim=1).float().mean().item()
-    tokens = (hits & counts).sum().item() / counts.sum().item()
-    return loss, exact, tokens
+    loss, hits, counts = loss_and_hits(network, as_batch(arrays).to(device))
+    return loss, *shares_right(hits, counts)
 
 
 @functools.lru_cache(maxsize=1)

@@ -12,7 +12,7 @@ import json
 import os
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -97,9 +97,10 @@ class Task:
         config: JSON of the network's sizes, checked likewise.
         build: makes the network.
         make: makes the arrays of one batch, see `BatchStream`.
-        loss: ``(network, arrays) -> (loss, programs all right, tokens right)``, the
-            last two as shares.
-        evaluate: metrics on fresh programs, called with each checkpoint.
+        loss: ``(network, arrays, device) -> (loss, programs all right, tokens right)``,
+            the last two as shares.
+        evaluate: ``(network, device) -> metrics`` on fresh programs, called with each
+            checkpoint.
     """
 
     name: str
@@ -174,8 +175,12 @@ def _resume(
     network: nn.Module,
     optimizer: torch.optim.Optimizer,
 ) -> dict[str, Any]:
-    wanted = {"task": task.name, "config": task.config, "seed": settings.seed}
-    wanted["batch_size"] = settings.batch_size
+    wanted = {
+        "task": task.name,
+        "config": task.config,
+        "seed": settings.seed,
+        "batch_size": settings.batch_size,
+    }
     if not path.exists():
         return {**wanted, "step": 0, "examples": 0, "elapsed": 0.0}
     found: Checkpoint = load_checkpoint(path)
@@ -190,24 +195,25 @@ def _resume(
     return found.state
 
 
+@dataclass
 class _Run:
-    """One training run in one process."""
+    """One training run in one process.
 
-    def __init__(
-        self,
-        task: Task,
-        settings: TrainingSettings,
-        network: nn.Module,
-        optimizer: torch.optim.Optimizer,
-        device: torch.device,
-        path: Path,
-        state: dict[str, Any],
-        world: int,
-        rank: int,
-    ) -> None:
-        self.task, self.settings, self.network = task, settings, network
-        self.optimizer, self.device, self.path = optimizer, device, path
-        self.state, self.world, self.rank = state, world, rank
+    Attributes:
+        path: of the checkpoint.
+        state: what the checkpoint says besides tensors: step, elapsed seconds, ...
+        world, rank: how many processes train, and which one this is.
+    """
+
+    task: Task
+    settings: TrainingSettings
+    network: nn.Module
+    optimizer: torch.optim.Optimizer
+    device: torch.device
+    path: Path
+    state: dict[str, Any]
+    world: int
+    rank: int
 
     def go(self, stream: BatchStream) -> None:
         """Trains until the end."""
@@ -288,6 +294,15 @@ def learning_rate_factor(progress: float) -> float:
     return min(progress / WARM_UP, 1.0) * max(0.0, 1.0 - progress) if progress else 1e-3
 
 
-def settings_json(settings: TrainingSettings) -> str:
-    """The settings for a log."""
-    return json.dumps(asdict(settings), default=str)
+def shares_right(hits: Tensor, counts: Tensor) -> tuple[float, float]:
+    """How much was written rightly.
+
+    Args:
+        hits: [B, T] bools, tokens that are right; true where none counts.
+        counts: [B, T] bools, which tokens count.
+
+    Returns:
+        The share of programs whose tokens are all right, and that of tokens.
+    """
+    exact = hits.all(dim=1).float().mean().item()
+    return exact, (hits & counts).sum().item() / counts.sum().item()

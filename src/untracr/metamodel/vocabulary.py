@@ -87,7 +87,6 @@ CLASS_RANGES: dict[str, tuple[int, int]] = {
 }
 """The token ids of each class, as [first, last)."""
 
-CLASSES: tuple[str, ...] = tuple(CLASS_RANGES)
 KIND_NAMES: tuple[str, ...] = tuple(KINDS)
 
 
@@ -113,11 +112,6 @@ class Operation:
     def is_categorical(self) -> bool:
         """Whether its result is categorical."""
         return self.kind not in ("map numerical", "linear", "aggregate numerical")
-
-    @property
-    def uses_attention(self) -> bool:
-        """Whether it begins in an attention half-layer."""
-        return self.kind.startswith("aggregate") or self.kind == "width"
 
 
 def operation_of(program: Program, ref: Ref, slots: dict[Ref, int]) -> Operation:

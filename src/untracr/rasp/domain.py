@@ -51,7 +51,7 @@ class Domain:
         Raises:
             InputError: it is empty, too long, or holds a token outside the vocabulary.
         """
-        if not tokens:
+        if len(tokens) == 0:
             raise InputError("an input must hold at least one token")
         if len(tokens) > self.max_seq_len:
             raise InputError(

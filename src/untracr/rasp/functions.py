@@ -23,7 +23,7 @@ import enum
 import functools
 import math
 import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,6 +31,17 @@ from untracr.errors import ProgramError, did_you_mean
 
 Value = None | bool | int | float | str
 """What one position of a SOp holds. None is RASP's "no value"."""
+
+
+def number_or(value: object, otherwise: float) -> float:
+    """A value as a float; ``otherwise`` where it is not a number."""
+    return float(value) if isinstance(value, (bool, int, float)) else otherwise
+
+
+def types_of(values: Iterable[object]) -> tuple[type, ...]:
+    """The types of values, which cache keys need beside them: (1,) and (True,) are equal."""
+    return tuple(map(type, values))
+
 
 ARGUMENT_NAMES = ("x", "y")
 
@@ -247,14 +258,38 @@ def _rename(tree: ast.expr, names: Mapping[str, str]) -> ast.expr:
 
 Closure = Callable[[tuple[Value, ...]], Value]
 
+_MAX_POWER = 64
+
+
+def _power(base: float, exponent: float) -> float:
+    if abs(exponent) > _MAX_POWER:
+        raise ArithmeticError(f"an exponent may be at most {_MAX_POWER}, not {exponent}")
+    result: float = base**exponent
+    return result
+
+
+_MAX_TEXT = 10_000
+_MAX_BITS = 4_096
+
+
+def _multiply(x: Any, y: Any) -> Value:
+    for text, times in ((x, y), (y, x)):
+        if isinstance(text, str) and isinstance(times, int) and len(text) * times > _MAX_TEXT:
+            raise ValueError(f"a text may hold at most {_MAX_TEXT:,} characters")
+    if isinstance(x, int) and isinstance(y, int) and x.bit_length() + y.bit_length() > _MAX_BITS:
+        raise ArithmeticError(f"a whole number may have at most {_MAX_BITS:,} bits")
+    product: Value = x * y
+    return product
+
+
 _BINARY: dict[type[ast.operator], Callable[..., Value]] = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,
-    ast.Mult: operator.mul,
+    ast.Mult: _multiply,
     ast.Div: operator.truediv,
     ast.FloorDiv: operator.floordiv,
     ast.Mod: operator.mod,
-    ast.Pow: operator.pow,
+    ast.Pow: _power,
 }
 
 _COMPARISONS: dict[type[ast.cmpop], Callable[..., bool]] = {
@@ -271,18 +306,6 @@ _UNARY: dict[type[ast.unaryop], Callable[..., Value]] = {
     ast.USub: operator.neg,
     ast.UAdd: operator.pos,
 }
-
-_MAX_POWER = 64
-
-
-def _power(base: float, exponent: float) -> float:
-    if abs(exponent) > _MAX_POWER:
-        raise ArithmeticError(f"an exponent may be at most {_MAX_POWER}, not {exponent}")
-    result: float = base**exponent
-    return result
-
-
-_BINARY[ast.Pow] = _power
 
 
 @functools.lru_cache(maxsize=4096)

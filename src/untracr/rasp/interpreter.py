@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from untracr.errors import EvaluationError, InputError, ProgramError
 from untracr.rasp.domain import Domain
-from untracr.rasp.functions import Comparison, Function, Predicate, Value
+from untracr.rasp.functions import Comparison, Function, Predicate, Value, types_of
 from untracr.rasp.program import (
     Aggregate,
     Indices,
@@ -77,7 +77,12 @@ class Batch:
 
     Attributes:
         tokens: the `Column` of the input tokens.
+        indices: the `Column` of their positions.
+        lengths: [batch], tokens of each input.
         valid: [batch, position], whether the position holds a token.
+
+    Raises:
+        InputError: there is no input, or one of them is empty.
     """
 
     def __init__(self, inputs: Sequence[Sequence[Value]], *, causal: bool = False) -> None:
@@ -183,12 +188,12 @@ class Batch:
                 return self._aggregate(_mask(states, selector), _column(states, sop), default)
 
     def _map(self, function: Function, inner: Column) -> Column:
-        table, values, fails = unary_table(function, inner.values, _types(inner.values))
+        table, values, fails = unary_table(function, inner.values, types_of(inner.values))
         return self._checked(table.take(inner.codes), values, fails)
 
     def _sequence_map(self, function: Function | _Linear, fst: Column, snd: Column) -> Column:
         table, values, fails = binary_table(
-            function, fst.values, snd.values, _types(fst.values), _types(snd.values)
+            function, fst.values, snd.values, types_of(fst.values), types_of(snd.values)
         )
         pairs = fst.codes * len(snd.values) + snd.codes
         return self._checked(table.take(pairs), values, fails)
@@ -207,7 +212,8 @@ class Batch:
         found, inverse = distinct_numbers(sums)
         codes = inverse[pairs]
         values: list[Value] = found.tolist()
-        if not any(isinstance(v, float) for v in (*fst.values, *snd.values, *_factors(node))):
+        factors = (node.fst_factor, node.snd_factor)
+        if not any(isinstance(v, float) for v in (*fst.values, *snd.values, *factors)):
             values = [int(v) for v in found]
         if not (x_numeric.all() and y_numeric.all()):
             present = x_numeric[fst.codes] & y_numeric[snd.codes]
@@ -224,7 +230,7 @@ class Batch:
 
     def _select(self, predicate: Predicate, keys: Column, queries: Column) -> Mask:
         table, reasons = predicate_table(
-            predicate, keys.values, queries.values, _types(keys.values), _types(queries.values)
+            predicate, keys.values, queries.values, types_of(keys.values), types_of(queries.values)
         )
         pairs = keys.codes[:, None, :] * len(queries.values) + queries.codes[:, :, None]
         found = table.take(pairs)
@@ -336,10 +342,6 @@ def _plain(values: tuple[Entry, ...]) -> bool:
     )
 
 
-def _factors(node: LinearSequenceMap) -> tuple[int | float, int | float]:
-    return node.fst_factor, node.snd_factor
-
-
 FEW_CODES = 4
 """Codes are counted in a table when it is no larger than this many times their number."""
 
@@ -387,11 +389,6 @@ class _Distinct:
 
     def values(self) -> tuple[Entry, ...]:
         return tuple(value for _, value in self._codes)
-
-
-def _types(values: tuple[Entry, ...]) -> tuple[type, ...]:
-    """Cache keys need the types: (1,) and (True,) are equal as tuples."""
-    return tuple(map(type, values))
 
 
 FAILURES = (TypeError, ArithmeticError, ValueError, ProgramError)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from untracr.errors import UsageError, did_you_mean
 from untracr.rasp.domain import Domain
 from untracr.rasp.functions import Value
+from untracr.rasp.parsing import parse
 from untracr.rasp.program import Program
 
 Example = tuple[tuple[Value, ...], tuple[Value, ...]]
@@ -44,8 +45,6 @@ class NamedProgram:
     @functools.cached_property
     def program(self) -> Program:
         """The parsed source."""
-        from untracr.rasp.parsing import parse
-
         return parse(self.source, filename=self.name)
 
     @property

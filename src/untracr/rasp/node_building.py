@@ -32,7 +32,7 @@ from untracr.rasp.program import (
     SelectorNot,
     SelectorOr,
     Tokens,
-    renumber,
+    pruned,
     tracr_labels,
 )
 from untracr.rasp.source_places import MAX_DEPTH, Places, first_deeper_than
@@ -189,14 +189,11 @@ class NodeBuilder:
 
     def program(self, output: Ref) -> Program:
         """The program of what ``output`` needs, labelled."""
-        whole = Program(tuple(self.nodes), output, ("",) * len(self.nodes))
-        needed = sorted({TOKENS, INDICES, *whole.reachable})
-        new = {old: position for position, old in enumerate(needed)}
-        nodes = tuple(renumber(self.nodes[old], new) for old in needed)
+        nodes, place, needed = pruned(tuple(self.nodes), output)
         names = tuple(self.names[old] for old in needed)
         variables = tuple(self._variable_of.get(old) for old in needed)
-        labels = _unique_labels(tracr_labels(nodes, new[output], names), names, variables)
-        return Program(nodes, new[output], labels)
+        labels = _unique_labels(tracr_labels(nodes, place, names), names, variables)
+        return Program(nodes, place, labels)
 
 
 def _table_after(outer: Function, inner: Table) -> Table:

@@ -38,6 +38,7 @@ from untracr.rasp.program import Program, Ref
 from untracr.rasp.reading_expressions import ExpressionReader
 from untracr.rasp.reading_names import UNSUPPORTED_NAMES, Meaning, Scope, unsupported_name
 from untracr.rasp.source_places import MAX_DEPTH, TOO_DEEP, Places
+from untracr.rasp.tracr_objects import from_tracr, is_tracr_sop
 
 __all__ = ["MAX_DEPTH", "MAX_FORMULA_LENGTH", "parse"]
 
@@ -96,8 +97,6 @@ def parse(
         return source
     if isinstance(source, str):
         return _parse_text(source, filename)
-    from untracr.rasp.tracr_objects import from_tracr, is_tracr_sop
-
     if is_tracr_sop(source):
         return from_tracr(source, vocab, max_seq_len)
     raise ProgramError(

@@ -238,7 +238,7 @@ class Program:
         return node.encoding
 
     def __str__(self) -> str:
-        from untracr.rasp.printing import print_program
+        from untracr.rasp.printing import print_program  # which needs this module
 
         return print_program(self)
 
@@ -285,7 +285,7 @@ def tracr_labels(
     """
     labels = ["tokens", "indices", *[""] * (len(nodes) - 2)]
     order = _breadth_first(nodes, output)
-    unreached = [ref for ref in range(len(nodes)) if ref not in set(order)]
+    unreached = sorted(set(range(len(nodes))) - set(order))
     number = 0
     for ref in (*order, *unreached):
         if ref in (TOKENS, INDICES):
@@ -301,10 +301,12 @@ class Builder:
     Every method returns the new node's index; `TOKENS` and `INDICES` are there
     from the start.
 
-    >>> b = Builder()
-    >>> same = b.add(Select(TOKENS, TOKENS, Comparison.EQ))  # doctest: +SKIP
-    >>> hist = b.add(SelectorWidth(same), label="hist")      # doctest: +SKIP
-    >>> program = b.build(hist)                              # doctest: +SKIP
+    How often each token occurs, for example::
+
+        b = Builder()
+        same = b.add(Select(TOKENS, TOKENS, Comparison.EQ))
+        hist = b.add(SelectorWidth(same), label="hist")
+        program = b.build(hist)
     """
 
     def __init__(self) -> None:
@@ -319,14 +321,23 @@ class Builder:
 
     def build(self, output: Ref) -> Program:
         """Returns the program; nodes that the output does not need are left out."""
-        needed = sorted({TOKENS, INDICES, *_breadth_first(tuple(self.nodes), output)})
-        new = {old: position for position, old in enumerate(needed)}
-        nodes = tuple(renumber(self.nodes[old], new) for old in needed)
-        default = tracr_labels(nodes, new[output], (None,) * len(nodes))
+        nodes, place, needed = pruned(tuple(self.nodes), output)
+        default = tracr_labels(nodes, place, (None,) * len(nodes))
         labels = tuple(
             self._labels[old] or default[position] for position, old in enumerate(needed)
         )
-        return Program(nodes, new[output], labels)
+        return Program(nodes, place, labels)
+
+
+def pruned(nodes: tuple[Node, ...], output: Ref) -> tuple[tuple[Node, ...], Ref, tuple[Ref, ...]]:
+    """Leaves out the nodes that the output does not need; tokens and indices stay.
+
+    Returns:
+        The nodes left, renumbered; the output among them; and the old index of each.
+    """
+    needed = tuple(sorted({TOKENS, INDICES, *_breadth_first(nodes, output)}))
+    new = {old: position for position, old in enumerate(needed)}
+    return tuple(renumber(nodes[old], new) for old in needed), new[output], needed
 
 
 def renumber(node: Node, new: dict[Ref, Ref]) -> Node:

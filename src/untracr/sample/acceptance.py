@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import functools
+from dataclasses import dataclass
 from random import Random
 
 import numpy as np
 
+from untracr.compile.blocks import key_size
 from untracr.compile.canonical import count_paper_tokens
+from untracr.compile.compiler import uses_one
 from untracr.compile.layers import half_layers
 from untracr.compile.values import ValueSet, value_sets
 from untracr.errors import EvaluationError, ProgramError
@@ -35,9 +38,12 @@ SAMPLING_INPUTS = 18
 FINAL_INPUTS = 118
 _TEST_INPUT_SEED = "untracr test inputs"
 
+_NEW, _NONE = -1, -2
+"""Codes of outputs that are no value of the input, and of None."""
+
 
 @functools.lru_cache(maxsize=8)
-def test_inputs(domain: Domain, count: int) -> Batch:
+def fixed_inputs(domain: Domain, count: int) -> Batch:
     """A fixed batch of random inputs: half of them of full length, the others of any."""
     rng = Random(_TEST_INPUT_SEED)
     inputs = []
@@ -47,9 +53,6 @@ def test_inputs(domain: Domain, count: int) -> Batch:
             length = 1 + int(rng.random() * domain.max_seq_len)
         inputs.append([domain.vocab[int(rng.random() * len(domain.vocab))] for _ in range(length)])
     return Batch(inputs)
-
-
-test_inputs.__test__ = False  # type: ignore[attr-defined]  # pytest must not collect it
 
 
 def acceptable(
@@ -68,7 +71,7 @@ def acceptable(
     """
     if TOKENS not in program.reachable:
         return False
-    batch = test_inputs(domain, FINAL_INPUTS)
+    batch = fixed_inputs(domain, FINAL_INPUTS)
     try:
         states = evaluate_all(program, batch)
     except EvaluationError:
@@ -126,9 +129,6 @@ def moves_values(output: Column, values: Column, batch: Batch) -> bool:
     return bool(fine.all())
 
 
-_NEW, _NONE = -1, -2
-
-
 def _aggregates_well(
     node: Aggregate, states: dict[Ref, Column | Mask], ref: Ref, batch: Batch
 ) -> bool:
@@ -167,6 +167,7 @@ def _fits(
     return sizes.values_fit and (max_weights is None or sizes.n_weights <= max_weights)
 
 
+@dataclass(frozen=True, slots=True)
 class ModelSizes:
     """Sizes of a compiled model, without compiling it.
 
@@ -175,9 +176,8 @@ class ModelSizes:
         n_weights: how many numbers the model would hold.
     """
 
-    def __init__(self, values_fit: bool, n_weights: int) -> None:
-        self.values_fit = values_fit
-        self.n_weights = n_weights
+    values_fit: bool
+    n_weights: int
 
 
 def model_sizes(
@@ -195,24 +195,21 @@ def model_sizes(
     n_layers = 1 + max(layers.values()) // 2
     width = n_vocab + 2 + max_seq_len + sum(dims(ref) for ref in layers)
     heads, neurons = [0] * n_layers, [0] * n_layers
-    d_head, d_value, uses_one = 1, 1, False
+    d_head, d_value = 1, 1
     for ref, half_layer in layers.items():
         node, layer = program.nodes[ref], half_layer // 2
         if isinstance(node, (Aggregate, SelectorWidth)):
             select = program.nodes[node.selector]
             assert isinstance(select, Select)
             heads[layer] += 1
-            d_head = max(d_head, dims(select.queries) + 2, dims(select.keys) + 1)
+            d_head = max(d_head, key_size(dims(select.keys), dims(select.queries)))
             d_value = max(d_value, dims(ref) if isinstance(node, Aggregate) else 1)
-            uses_one = True
         if isinstance(node, SelectorWidth):
             width += 1
             neurons[layer] += 2 * max_seq_len + 2
         elif not isinstance(node, Aggregate):
-            count, one = _neurons(ref, node, program, sets)
-            neurons[layer] += count
-            uses_one |= one
-    width += uses_one
+            neurons[layer] += _neurons(ref, node, program, sets)
+    width += any(uses_one(program, ref) for ref in layers)
     n_heads, d_mlp = max(1, *heads), max(1, *neurons)
     embeddings = (n_vocab + 2 + max_seq_len + 1) * width
     attention = 4 * width * n_heads * d_head + 3 * n_heads * d_head + width
@@ -220,15 +217,15 @@ def model_sizes(
     return ModelSizes(d_value <= d_head, embeddings + n_layers * (attention + mlp))
 
 
-def _neurons(ref: Ref, node: Node, program: Program, sets: dict[Ref, ValueSet]) -> tuple[int, bool]:
-    """Neurons of one MLP operation, and whether it reads the constant direction."""
+def _neurons(ref: Ref, node: Node, program: Program, sets: dict[Ref, ValueSet]) -> int:
+    """Neurons of one MLP operation."""
     match node:
         case LinearSequenceMap():
-            return 4, False
+            return 4
         case SequenceMap(_, fst, snd) if fst != snd:
-            return len(sets[fst].ordered) * len(sets[snd].ordered), True
+            return len(sets[fst].ordered) * len(sets[snd].ordered)
         case Map(_, inner) if program.encoding(inner) is NUMERICAL:
-            return max(1, 2 * len(sets[inner].ordered) - 1), True
+            return max(1, 2 * len(sets[inner].ordered) - 1)
         case _:
             is_categorical = program.encoding(ref) is CATEGORICAL
-            return (len(sets[ref].ordered) if is_categorical else 1), False
+            return len(sets[ref].ordered) if is_categorical else 1

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from untracr.errors import EvaluationError
-from untracr.rasp.functions import Function, Predicate
+from untracr.rasp.functions import Function, Predicate, types_of
 from untracr.rasp.interpreter import Batch, Column, Entry, Mask, numeric_values
 from untracr.rasp.program import (
     CATEGORICAL,
@@ -30,7 +30,7 @@ from untracr.rasp.program import (
     SelectorWidth,
     SequenceMap,
 )
-from untracr.sample.acceptance import moves_values, none_positions
+from untracr.sample.acceptance import mostly_none, moves_values, none_positions
 
 REMEMBERED = 4_096
 """Results kept of each kind; one takes about 2 kB."""
@@ -56,7 +56,7 @@ class Known:
         renumber[used] = range(len(used))
         codes = renumber[codes]
         values = tuple([column.values[code] for code in used])
-        key = batch, codes.tobytes(), values, tuple(map(type, values))
+        key = batch, codes.tobytes(), values, types_of(values)
         found = _KNOWN.get(key)
         if found is None:
             if len(_KNOWN) >= REMEMBERED:
@@ -66,12 +66,9 @@ class Known:
 
     def __init__(self, batch: Batch, column: Column) -> None:
         self.column = column
-        self.has_none = self.mostly_none = False
         missing = none_positions(column, batch)
-        if missing is not None:
-            counts = np.count_nonzero(missing, axis=1)
-            self.has_none = bool(counts.any())
-            self.mostly_none = bool((2 * counts > batch.lengths).any())
+        self.has_none = missing is not None and bool(missing.any())
+        self.mostly_none = self.has_none and mostly_none(column, batch)
         self._valid = batch.valid
 
     @functools.cached_property

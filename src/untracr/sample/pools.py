@@ -20,8 +20,6 @@ Kind = Literal[
 ]
 Type = Literal["categorical", "float", "bool", "freq"]
 
-TYPES: tuple[Type, ...] = ("categorical", "float", "bool", "freq")
-
 KINDS: tuple[tuple[Kind, float], ...] = (
     ("map", 1.0),
     ("sequence_map", 0.8),

@@ -35,7 +35,7 @@ from untracr.rasp.program import (
     SelectorWidth,
     SequenceMap,
 )
-from untracr.sample.acceptance import SAMPLING_INPUTS, acceptable, test_inputs
+from untracr.sample.acceptance import SAMPLING_INPUTS, acceptable, fixed_inputs
 from untracr.sample.known import (
     Known,
     Selection,
@@ -164,7 +164,7 @@ def _choose_two(rng: Random, refs: list[Ref]) -> tuple[Ref, Ref] | None:
 
 
 def _attempt(rng: Random, length: int, settings: SamplerSettings) -> Program | None:
-    scope = _Scope(test_inputs(settings.domain, SAMPLING_INPUTS))
+    scope = _Scope(fixed_inputs(settings.domain, SAMPLING_INPUTS))
     set_aside: frozenset[Kind] = frozenset()
     for _ in range(MAX_SCOPE):
         kind = _draw_kind(rng, set_aside)

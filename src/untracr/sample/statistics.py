@@ -7,9 +7,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from untracr.compile.canonical import count_paper_tokens
+from untracr.compile.canonical import count_paper_tokens, predicate_name
 from untracr.compile.layers import half_layers
-from untracr.rasp.functions import Comparison
 from untracr.rasp.program import (
     CATEGORICAL,
     NUMERICAL,
@@ -118,7 +117,7 @@ def statistics(programs: Iterable[Program]) -> SampleStatistics:
         for ref in program.reachable:
             node = program.nodes[ref]
             if isinstance(node, Select):
-                predicates[_predicate_name(node)] += 1
+                predicates[predicate_name(node.predicate)] += 1
             if isinstance(node, (Map, SequenceMap)):
                 functions[str(node.function)] += 1
             if isinstance(node, SOP_TYPES) and not isinstance(node, (Tokens, Indices)):
@@ -194,11 +193,6 @@ def _total_variation(fst: Counts, snd: Counts) -> float:
 
 def _mean(counts: Counts) -> float:
     return sum(int(number) * count for number, count in counts.items()) / sum(counts.values())
-
-
-def _predicate_name(select: Select) -> str:
-    predicate = select.predicate
-    return predicate.name if isinstance(predicate, Comparison) else str(predicate)
 
 
 def to_markdown(columns: Mapping[str, SampleStatistics]) -> str:

@@ -83,9 +83,10 @@ class AxisSizes:
                 axis.split("@")[0] + (f"={size}" if size is not None else "")
                 for axis, size in zip(axes, known, strict=True)
             )
+            one_size = "d_head" in wrong and len(shape) == len(axes)
             raise ModelFileError(
                 f"{name} must have shape [{', '.join(parts)}] to fit the other tensors, "
-                f"not {list(shape)}" + _ONE_HEAD_SIZE * ("d_head" in wrong)
+                f"not {list(shape)}" + _ONE_HEAD_SIZE * one_size
             )
         self.sizes.update(zip(axes, shape, strict=True))
 

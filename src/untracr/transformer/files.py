@@ -97,10 +97,15 @@ def save_model(
         metadata: anything JSON can hold: vocabulary, source, labels, ...
 
     Raises:
-        UsageError: another suffix, or metadata that JSON cannot hold.
+        UsageError: another suffix, no `Transformer`, or metadata that JSON cannot hold.
         ModelFileError: the weights are not a valid model, or the file cannot be
             written (disk full, no permission).
     """
+    if not isinstance(transformer, Transformer):
+        raise UsageError(
+            f"what is saved must be a Transformer, not {type(transformer).__name__}; "
+            "compiled and loaded models have one as .transformer"
+        )
     place = Path(path)
     writers = {".safetensors": safetensors_bytes, ".npz": npz_bytes}
     if place.suffix.lower() not in writers:
@@ -179,6 +184,8 @@ def _what_is(data: bytes) -> str:
         return f"a pickle (or an old PyTorch file, which is one); {NO_PICKLE}"
     if data.lstrip()[:1] in (b"{", b"["):
         return "JSON"
+    if len(data) > 8 and data[:512].isascii() and b"\0" not in data[:512]:
+        return "text"
     if len(data) < 9:
         return f"only {len(data)} bytes long, perhaps cut short"
     return f"an unknown format that begins with the bytes {data[:8].hex(' ')}"
