@@ -39,6 +39,14 @@ def configure(parser: Parser) -> None:
             f"--{name}", type=positive, metavar="N", help=f"{name} {what} (default: the released)"
         )
     parser.add_argument(
+        "--exclude",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="DIR",
+        help="a folder of models with programs.jsonl: its programs are never trained on",
+    )
+    parser.add_argument(
         "--baseline",
         action="store_true",
         help="train the paper's approach, flat weights in and a program out, for comparison",
@@ -80,7 +88,12 @@ def run(args: argparse.Namespace) -> int:
     config = BaselineConfig(**sizes) if args.baseline else NetworkConfig(**sizes)
     if config.width % config.heads:
         raise UsageError(f"--heads {config.heads} must divide --width {config.width}")
-    task = baseline_task(config) if isinstance(config, BaselineConfig) else metamodel_task(config)
+    if isinstance(config, BaselineConfig):
+        if args.exclude:
+            raise UsageError("--exclude goes with the meta-model, not with --baseline")
+        task = baseline_task(config)
+    else:
+        task = metamodel_task(config, excluded_programs(args.exclude))
     checkpoint = train(task, settings)
     if args.json:
         print_json({"checkpoint": str(checkpoint)})
@@ -89,6 +102,19 @@ def run(args: argparse.Namespace) -> int:
         if not args.baseline:
             print(f"use it: untracr decompile FILE --checkpoint {checkpoint}")
     return OK
+
+
+def excluded_programs(folders: list[Path]) -> frozenset[bytes]:
+    """The keys of all programs that folders of models list."""
+    from untracr.compile.canonical import program_from_paper_tokens
+    from untracr.evaluate.reference import read_references
+    from untracr.sample.deduplication import program_key
+
+    return frozenset(
+        program_key(program_from_paper_tokens(reference.tokens))
+        for folder in folders
+        for reference in read_references(folder)
+    )
 
 
 COMMAND = Command(

@@ -35,7 +35,8 @@ from untracr.metamodel.vocabulary import (
     operation_of,
 )
 from untracr.rasp.program import INDICES, TOKENS, Program, Ref
-from untracr.sample.sampler import PAPER, SamplerSettings, sample_program
+from untracr.sample.exclusion import sample_outside
+from untracr.sample.sampler import PAPER, SamplerSettings
 
 AXIS_SIGNS_SHARE = 0.7
 """Share of training examples that may take a sign from the axes, as raw weights show it."""
@@ -65,9 +66,19 @@ class Example:
     field: npt.NDArray[np.int64]
 
 
-def training_example(seed: int, index: int, settings: SamplerSettings = PAPER) -> Example:
-    """Example ``index`` of the stream ``seed``: a fresh program, compiled and read."""
-    program = sample_program(seed, index, settings)
+def training_example(
+    seed: int,
+    index: int,
+    settings: SamplerSettings = PAPER,
+    excluded: frozenset[bytes] = frozenset(),
+) -> Example:
+    """Example ``index`` of the stream ``seed``: a freshly drawn program, compiled and read.
+
+    Args:
+        seed, index, settings: as for `sample_program`.
+        excluded: keys of programs that are not drawn (`sample_outside`).
+    """
+    program = sample_outside(seed, index, excluded, settings)
     domain = settings.domain
     compiled = compile_program(program, domain.vocab, domain.max_seq_len)
     rng = Random(f"example/{seed}/{index}")

@@ -12,6 +12,7 @@ from untracr.metamodel.examples import training_example
 from untracr.metamodel.network import Network, NetworkConfig, loss_and_hits
 from untracr.metamodel.stream import Arrays
 from untracr.metamodel.training import Task, shares_right
+from untracr.sample.exclusion import exclusion_digest
 
 VALIDATION_SEED = 1_000_000_007
 """A stream of its own, so that no training seed in use meets it."""
@@ -19,21 +20,29 @@ VALIDATION_SEED = 1_000_000_007
 VALIDATION_EXAMPLES = 512
 
 
-def metamodel_task(config: NetworkConfig) -> Task:
-    """Programs from components (`network.Network`)."""
+def metamodel_task(config: NetworkConfig, excluded: frozenset[bytes] = frozenset()) -> Task:
+    """Programs from components (`network.Network`).
+
+    Args:
+        config: the network's sizes.
+        excluded: `program_key` of each program that is never trained on.
+    """
     return Task(
         name="half-layer reader",
-        config=config.as_dict(),
+        config={**config.as_dict(), "excluded": exclusion_digest(excluded)},
         build=functools.partial(Network, config),
-        make=make_batch,
+        make=functools.partial(make_batch, excluded=excluded),
         loss=_loss,
         evaluate=_evaluate,
     )
 
 
-def make_batch(seed: int, start: int, count: int) -> Arrays:
+def make_batch(
+    seed: int, start: int, count: int, excluded: frozenset[bytes] = frozenset()
+) -> Arrays:
     """Arrays of fresh examples ``start`` to ``start + count``."""
-    return collate_arrays([training_example(seed, start + i) for i in range(count)])
+    examples = [training_example(seed, start + i, excluded=excluded) for i in range(count)]
+    return collate_arrays(examples)
 
 
 def _loss(network: nn.Module, arrays: Arrays, device: torch.device) -> tuple[Tensor, float, float]:
