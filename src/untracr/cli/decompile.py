@@ -63,12 +63,10 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _read(decompiler: Decompiler, file: str, args: argparse.Namespace) -> int:
-    from untracr.decompile.token_rows import in_standard_order
     from untracr.transformer.files import load_model
 
     try:
-        model, vocab = in_standard_order(load_model(file), args.vocab)
-        result = decompiler.decompile(model, name=file, vocab=vocab, greedy=args.greedy)
+        result = decompiler.decompile_loaded(load_model(file), vocab=args.vocab, greedy=args.greedy)
     except UntracrError as error:
         _report_error(file, error, args)
         return FAILED

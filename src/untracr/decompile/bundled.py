@@ -11,7 +11,6 @@ from pathlib import Path
 from untracr.compile.model import CompiledModel
 from untracr.decompile.decompiler import Decompiler
 from untracr.decompile.result import Result
-from untracr.decompile.token_rows import in_standard_order
 from untracr.rasp.functions import Value
 from untracr.transformer.files import LoadedModel, load_model
 from untracr.transformer.transformer import Transformer
@@ -49,8 +48,7 @@ def decompile_model(model: Source, *, vocab: Sequence[Value] | None = None) -> R
     if isinstance(model, CompiledModel):
         model = LoadedModel(model.transformer, model.description(), Path("compiled model"))
     loaded = model if isinstance(model, LoadedModel) else load_model(model)
-    transformer, values = in_standard_order(loaded, vocab)
-    return bundled_decompiler().decompile(transformer, name=str(loaded.path), vocab=values)
+    return bundled_decompiler().decompile_loaded(loaded, vocab=vocab)
 
 
 def decompile_models(models: Iterable[Source]) -> Iterator[Result]:

@@ -18,7 +18,7 @@ from untracr.rasp.domain import Domain
 from untracr.rasp.functions import Value
 from untracr.rasp.printing import print_program
 from untracr.rasp.program import Program
-from untracr.transformer.files import load_model
+from untracr.transformer.files import LoadedModel, load_model
 from untracr.transformer.transformer import Transformer
 
 BUNDLED = "checkpoints/metamodel.safetensors"
@@ -95,9 +95,29 @@ class Decompiler:
         Raises:
             ModelFileError: a file is no model, or outside what can be read.
         """
-        for path in paths:
-            model, vocab = in_standard_order(load_model(path))
-            yield self.decompile(model, name=str(path), vocab=vocab)
+        return (self.decompile_loaded(load_model(path)) for path in paths)
+
+    def decompile_loaded(
+        self,
+        loaded: LoadedModel,
+        *,
+        name: str = "",
+        vocab: Sequence[Value] | None = None,
+        greedy: bool = False,
+    ) -> Result:
+        """Reads a model from a file that may name its token rows.
+
+        Args:
+            loaded: the file's contents.
+            name: carried into the result; the file's path if not given.
+            vocab, greedy: as for `decompile`; ``vocab`` goes before what the file says.
+
+        Raises:
+            ModelFileError: the model is outside what can be read.
+        """
+        model, values = in_standard_order(loaded, vocab)
+        name = name or str(loaded.path)
+        return self.decompile(model, name=name, vocab=values, greedy=greedy)
 
     def _result(
         self,
