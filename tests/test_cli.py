@@ -774,3 +774,13 @@ def test_bench_reports(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     how = "[('checkpoint', None), ('programs', None), ('quick', True), ('seed', 2)]"
     assert (found.code, found.out) == (0, f"made from ({how},)\n")
     assert run("bench", "speed", "--json").code == 0
+
+
+def test_results_carry_file_names_as_given(
+    run: Run, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """``./model`` stays ``./model``: scripts match results to files by what they passed."""
+    monkeypatch.chdir(model.parent)
+    given = f"./{model.name}"
+    found = run("decompile", given, "--json", "--no-progress")
+    assert json.loads(found.out)["file"] == given

@@ -66,7 +66,9 @@ def _read(decompiler: Decompiler, file: str, args: argparse.Namespace) -> int:
     from untracr.transformer.files import load_model
 
     try:
-        result = decompiler.decompile_loaded(load_model(file), vocab=args.vocab, greedy=args.greedy)
+        result = decompiler.decompile_loaded(
+            load_model(file), name=file, vocab=args.vocab, greedy=args.greedy
+        )
     except UntracrError as error:
         _report_error(file, error, args)
         return FAILED
