@@ -13,7 +13,8 @@ from untracr.compile.compiler import compile_program
 from untracr.decompile.decompiler import Decompiler
 from untracr.decompile.result import Result
 from untracr.errors import ModelFileError, UsageError
-from untracr.evaluate.evaluation import Share, evaluate_folder, evaluate_samples
+from untracr.evaluate.evaluation import evaluate_folder, evaluate_samples
+from untracr.evaluate.share import Share
 from untracr.rasp.functions import Value
 from untracr.rasp.program import Program
 from untracr.sample.sampler import sample_program

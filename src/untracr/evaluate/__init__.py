@@ -2,23 +2,41 @@
 
 from __future__ import annotations
 
+from untracr.evaluate.cases import (
+    Case,
+    CaseSet,
+    folder_cases,
+    library_cases,
+    sampled_cases,
+)
 from untracr.evaluate.evaluation import (
-    TREATMENTS,
-    Outcome,
     Report,
-    Share,
+    evaluate,
     evaluate_folder,
+    evaluate_library,
     evaluate_samples,
 )
+from untracr.evaluate.outcome import Outcome
 from untracr.evaluate.reference import Reference, read_references
+from untracr.evaluate.share import Share
+from untracr.evaluate.treatments import TREATMENTS, Treatment, parse_treatments
 
 __all__ = [
     "TREATMENTS",
+    "Case",
+    "CaseSet",
     "Outcome",
     "Reference",
     "Report",
     "Share",
+    "Treatment",
+    "evaluate",
     "evaluate_folder",
+    "evaluate_library",
     "evaluate_samples",
+    "folder_cases",
+    "library_cases",
+    "parse_treatments",
     "read_references",
+    "sampled_cases",
 ]

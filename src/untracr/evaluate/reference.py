@@ -18,15 +18,20 @@ class Reference:
         name: of the model; its weights are ``name.npz``.
         tokens: the reference's canonical token list.
         domain: vocabulary and longest input.
+        source: the program in Tracr's syntax, with the names that it was compiled
+            with; empty if the line has none.
     """
 
     name: str
     tokens: tuple[str, ...]
     domain: Domain
+    source: str = ""
 
 
 def read_references(folder: Path) -> list[Reference]:
     """Reads ``programs.jsonl`` of a folder.
+
+    A line holds ``name``, ``tokens``, ``vocab``, ``max_seq_len``, and perhaps ``source``.
 
     Raises:
         ModelFileError: the file is missing, or a line is not as described.
@@ -43,7 +48,8 @@ def _reference(path: Path, number: int, line: str) -> Reference:
     try:
         entry = json.loads(line)
         domain = Domain(tuple(entry["vocab"]), int(entry["max_seq_len"]))
-        return Reference(str(entry["name"]), tuple(map(str, entry["tokens"])), domain)
+        source = str(entry.get("source") or "")
+        return Reference(str(entry["name"]), tuple(map(str, entry["tokens"])), domain, source)
     except (ValueError, KeyError, TypeError, InputError) as error:
         raise ModelFileError(
             f"{path}:{number}: a line needs name, tokens, vocab and max_seq_len: {error!r}"
