@@ -5,12 +5,16 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from untracr.cli.command import OK, Command, Parser
 from untracr.cli.output import add_json_option, print_json
 from untracr.cli.training_extra import training_extra
 from untracr.cli.values import not_negative, positive, positive_number
-from untracr.errors import UsageError
+from untracr.errors import ModelFileError, ProgramError, UsageError
+
+if TYPE_CHECKING:
+    from untracr.sample.exclusion import Exclusion
 
 
 def configure(parser: Parser) -> None:
@@ -44,7 +48,16 @@ def configure(parser: Parser) -> None:
         action="append",
         default=[],
         metavar="DIR",
-        help="a folder of models with programs.jsonl: its programs are never trained on",
+        help="a folder of models with programs.jsonl: never trained on are its programs, "
+        "nor others of the same behaviour",
+    )
+    parser.add_argument(
+        "--exclude-sampled",
+        type=seed_and_count,
+        action="append",
+        default=[],
+        metavar="SEED:N",
+        help="likewise for the N programs of `untracr eval --programs N --seed SEED`",
     )
     parser.add_argument(
         "--baseline",
@@ -68,6 +81,7 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("give either --hours or --steps")
     with training_extra():
         from untracr.metamodel.baseline import BaselineConfig, baseline_task
+        from untracr.metamodel.examples import ExampleSettings
         from untracr.metamodel.network import NetworkConfig
         from untracr.metamodel.task import metamodel_task
         from untracr.metamodel.training import TrainingSettings, train
@@ -89,11 +103,14 @@ def run(args: argparse.Namespace) -> int:
     if config.width % config.heads:
         raise UsageError(f"--heads {config.heads} must divide --width {config.width}")
     if isinstance(config, BaselineConfig):
-        if args.exclude:
-            raise UsageError("--exclude goes with the meta-model, not with --baseline")
+        for flag in ("exclude", "exclude_sampled"):
+            if getattr(args, flag):
+                name = flag.replace("_", "-")
+                raise UsageError(f"--{name} goes with the meta-model, not with --baseline")
         task = baseline_task(config)
     else:
-        task = metamodel_task(config, excluded_programs(args.exclude))
+        excluded = exclusion_of(args.exclude, args.exclude_sampled)
+        task = metamodel_task(config, ExampleSettings(excluded=excluded))
     checkpoint = train(task, settings)
     if args.json:
         print_json({"checkpoint": str(checkpoint)})
@@ -104,17 +121,48 @@ def run(args: argparse.Namespace) -> int:
     return OK
 
 
-def excluded_programs(folders: list[Path]) -> frozenset[bytes]:
-    """The keys of all programs that folders of models list."""
+def seed_and_count(text: str) -> tuple[int, int]:
+    """Reads ``777:1000``, the first thousand programs of seed 777.
+
+    Raises:
+        ArgumentTypeError: it is not two whole numbers, the second from 1 up.
+    """
+    seed, colon, count = text.partition(":")
+    if not colon:
+        raise argparse.ArgumentTypeError(
+            f"must be a seed and a number of programs, as in 777:1000, not {text!r}"
+        )
+    return not_negative(seed), positive(count)
+
+
+def exclusion_of(folders: list[Path], sampled: list[tuple[int, int]]) -> Exclusion:
+    """Test sets that are left out of training.
+
+    Args:
+        folders: of models with their programs.
+        sampled: seed and number of programs of our own sampler.
+
+    Raises:
+        ModelFileError: a folder has no list of programs, an empty or a damaged one.
+    """
     from untracr.compile.canonical import program_from_paper_tokens
     from untracr.evaluate.reference import read_references
-    from untracr.sample.deduplication import program_key
+    from untracr.sample.exclusion import NOTHING, Exclusion
 
-    return frozenset(
-        program_key(program_from_paper_tokens(reference.tokens))
-        for folder in folders
-        for reference in read_references(folder)
-    )
+    excluded = NOTHING
+    for folder in folders:
+        programs = []
+        for reference in read_references(folder):
+            try:
+                programs.append((program_from_paper_tokens(reference.tokens), reference.domain))
+            except ProgramError as error:
+                raise ModelFileError(f"{folder}, program {reference.name}: {error}") from None
+        if not programs:
+            raise ModelFileError(f"{folder} lists no program that could be left out")
+        excluded |= Exclusion.of(folder.resolve().name, programs)
+    for seed, count in sampled:
+        excluded |= Exclusion.of_sampled(seed, count)
+    return excluded
 
 
 COMMAND = Command(

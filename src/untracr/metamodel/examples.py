@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from random import Random
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -34,8 +35,9 @@ from untracr.metamodel.vocabulary import (
     Operation,
     operation_of,
 )
+from untracr.rasp.domain import Domain
 from untracr.rasp.program import INDICES, TOKENS, Program, Ref
-from untracr.sample.exclusion import sample_outside
+from untracr.sample.exclusion import NOTHING, Exclusion, sample_outside
 from untracr.sample.sampler import PAPER, SamplerSettings
 
 AXIS_SIGNS_SHARE = 0.7
@@ -66,20 +68,55 @@ class Example:
     field: npt.NDArray[np.int64]
 
 
-def training_example(
-    seed: int,
-    index: int,
-    settings: SamplerSettings = PAPER,
-    excluded: frozenset[bytes] = frozenset(),
-) -> Example:
-    """Example ``index`` of the stream ``seed``: a freshly drawn program, compiled and read.
+@dataclass(frozen=True)
+class ExampleSettings:
+    """What a stream of training examples is made of.
+
+    Attributes:
+        sampler: which programs are drawn.
+        excluded: test sets that are left out.
+    """
+
+    sampler: SamplerSettings = PAPER
+    excluded: Exclusion = NOTHING
+
+    def as_dict(self) -> dict[str, Any]:
+        """What a checkpoint records: plain JSON values, different for other settings."""
+        return {"excluded": {"sets": list(self.excluded.sets), "digest": self.excluded.digest}}
+
+
+DEFAULT = ExampleSettings()
+
+
+def training_program(
+    seed: int, index: int, settings: ExampleSettings = DEFAULT
+) -> tuple[Program, Domain]:
+    """The program of `training_example`, and the domain it is compiled for.
 
     Args:
-        seed, index, settings: as for `sample_program`.
-        excluded: keys of programs that are not drawn (`sample_outside`).
+        seed, index: as for `sample_program`.
+        settings: of the stream.
+
+    Raises:
+        ValueError: seed or index is negative.
     """
-    program = sample_outside(seed, index, excluded, settings)
-    domain = settings.domain
+    sampler = settings.sampler
+    return sample_outside(seed, index, settings.excluded, sampler), sampler.domain
+
+
+def training_example(seed: int, index: int, settings: ExampleSettings = DEFAULT) -> Example:
+    """Example ``index`` of the stream ``seed``: a freshly drawn program, compiled and read.
+
+    A pure function of its arguments.
+
+    Args:
+        seed, index: as for `sample_program`.
+        settings: of the stream.
+
+    Raises:
+        ValueError: seed or index is negative.
+    """
+    program, domain = training_program(seed, index, settings)
     compiled = compile_program(program, domain.vocab, domain.max_seq_len)
     rng = Random(f"example/{seed}/{index}")
     axis_signs = rng.random() < AXIS_SIGNS_SHARE

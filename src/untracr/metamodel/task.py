@@ -8,11 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from untracr.metamodel.batching import as_batch, collate_arrays
-from untracr.metamodel.examples import training_example
+from untracr.metamodel.examples import DEFAULT, ExampleSettings, training_example
 from untracr.metamodel.network import Network, NetworkConfig, loss_and_hits
 from untracr.metamodel.stream import Arrays
 from untracr.metamodel.training import Task, shares_right
-from untracr.sample.exclusion import exclusion_digest
 
 VALIDATION_SEED = 1_000_000_007
 """A stream of its own, so that no training seed in use meets it."""
@@ -20,29 +19,26 @@ VALIDATION_SEED = 1_000_000_007
 VALIDATION_EXAMPLES = 512
 
 
-def metamodel_task(config: NetworkConfig, excluded: frozenset[bytes] = frozenset()) -> Task:
+def metamodel_task(config: NetworkConfig, settings: ExampleSettings = DEFAULT) -> Task:
     """Programs from components (`network.Network`).
 
     Args:
         config: the network's sizes.
-        excluded: `program_key` of each program that is never trained on.
+        settings: what it is trained and validated on.
     """
     return Task(
         name="half-layer reader",
-        config={**config.as_dict(), "excluded": exclusion_digest(excluded)},
+        config={**config.as_dict(), **settings.as_dict()},
         build=functools.partial(Network, config),
-        make=functools.partial(make_batch, excluded=excluded),
+        make=functools.partial(make_batch, settings=settings),
         loss=_loss,
-        evaluate=_evaluate,
+        evaluate=functools.partial(_evaluate, settings),
     )
 
 
-def make_batch(
-    seed: int, start: int, count: int, excluded: frozenset[bytes] = frozenset()
-) -> Arrays:
+def make_batch(seed: int, start: int, count: int, settings: ExampleSettings = DEFAULT) -> Arrays:
     """Arrays of fresh examples ``start`` to ``start + count``."""
-    examples = [training_example(seed, start + i, excluded=excluded) for i in range(count)]
-    return collate_arrays(examples)
+    return collate_arrays([training_example(seed, start + i, settings) for i in range(count)])
 
 
 def _loss(network: nn.Module, arrays: Arrays, device: torch.device) -> tuple[Tensor, float, float]:
@@ -52,13 +48,15 @@ def _loss(network: nn.Module, arrays: Arrays, device: torch.device) -> tuple[Ten
 
 
 @functools.lru_cache(maxsize=1)
-def _validation() -> Arrays:
-    return make_batch(VALIDATION_SEED, 0, VALIDATION_EXAMPLES)
+def _validation(settings: ExampleSettings) -> Arrays:
+    return make_batch(VALIDATION_SEED, 0, VALIDATION_EXAMPLES, settings)
 
 
-def _evaluate(network: nn.Module, device: torch.device) -> dict[str, float]:
+def _evaluate(
+    settings: ExampleSettings, network: nn.Module, device: torch.device
+) -> dict[str, float]:
     with torch.no_grad():
-        loss, exact, tokens = _loss(network, _validation(), device)
+        loss, exact, tokens = _loss(network, _validation(settings), device)
     return {
         "validation_loss": loss.item(),
         "validation_exact": exact,

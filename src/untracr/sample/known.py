@@ -9,6 +9,7 @@ an earlier one, costs a look-up. Nothing here depends on what is remembered.
 from __future__ import annotations
 
 import functools
+import hashlib
 from typing import Literal
 
 import numpy as np
@@ -82,6 +83,31 @@ class Known:
             return None
         here = numbers[self.column.codes]
         return np.where(self._valid, here, 0.0), np.where(self._valid, here, np.nan)
+
+    @functools.cached_property
+    def fingerprint(self) -> bytes:
+        """A digest of 16 bytes of the values, the same for values that count as equal.
+
+        Numbers are rounded to six decimals and seven digits, far wider than
+        `untracr.rasp.equivalence.TOLERANCE`. Sums and means of small integers,
+        which is what the sampler makes, do not lie where that rounding turns.
+        """
+        order: dict[str, int] = {}
+        names = [rounded_name(value) for value in self.column.values]
+        table = np.array([order.setdefault(name, len(order)) for name in names], dtype="<i4")
+        digest = hashlib.blake2b(table[self.column.codes].tobytes(), digest_size=16)
+        digest.update(repr(list(order)).encode())
+        return digest.digest()
+
+
+def rounded_name(value: Entry) -> str:
+    """One text for all values that count as equal: True, 1 and 1 + 1e-12 have the same."""
+    if not isinstance(value, (bool, int, float)):
+        return repr(value)
+    try:
+        return f"{round(float(value), 6) + 0.0:.7g}"
+    except OverflowError:  # an integer beyond any float
+        return repr(value)
 
 
 class Selection:
