@@ -13,7 +13,8 @@ import numpy as np
 
 from untracr.compile.canonical import canonicalise
 from untracr.errors import ProgramError
-from untracr.metamodel.components import Component, Reader
+from untracr.metamodel.components import Component
+from untracr.metamodel.reader import Reader
 from untracr.metamodel.features import features
 from untracr.metamodel.frame import Base, Variable
 from untracr.metamodel.numpy_network import Decoding, NumpyNetwork, TokenPlace

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from untracr.compile.compiler import Compiled, compile_program
-from untracr.metamodel.components import Reader
+from untracr.metamodel.reader import Reader
 from untracr.metamodel.features import (
     INTEGER_SIZES,
     N_NUMBERS,
@@ -37,6 +37,7 @@ from untracr.metamodel.vocabulary import (
 )
 from untracr.rasp.domain import Domain
 from untracr.rasp.program import INDICES, TOKENS, Program, Ref
+from untracr.sample.domains import OtherDomains
 from untracr.sample.exclusion import NOTHING, Exclusion, sample_outside
 from untracr.sample.sampler import PAPER, SamplerSettings
 
@@ -73,16 +74,21 @@ class ExampleSettings:
     """What a stream of training examples is made of.
 
     Attributes:
-        sampler: which programs are drawn.
+        sampler: which programs are drawn, and for which domain.
+        other_domains: how many are drawn for which other domains instead.
         excluded: test sets that are left out.
     """
 
     sampler: SamplerSettings = PAPER
+    other_domains: OtherDomains = OtherDomains()
     excluded: Exclusion = NOTHING
 
     def as_dict(self) -> dict[str, Any]:
         """What a checkpoint records: plain JSON values, different for other settings."""
-        return {"excluded": {"sets": list(self.excluded.sets), "digest": self.excluded.digest}}
+        return {
+            "other_domains": self.other_domains.as_dict(),
+            "excluded": {"sets": list(self.excluded.sets), "digest": self.excluded.digest},
+        }
 
 
 DEFAULT = ExampleSettings()
@@ -100,8 +106,9 @@ def training_program(
     Raises:
         ValueError: seed or index is negative.
     """
-    sampler = settings.sampler
-    return sample_outside(seed, index, settings.excluded, sampler), sampler.domain
+    domain = settings.other_domains.draw(seed, index) or settings.sampler.domain
+    sampler = replace(settings.sampler, domain=domain)
+    return sample_outside(seed, index, settings.excluded, sampler), domain
 
 
 def training_example(seed: int, index: int, settings: ExampleSettings = DEFAULT) -> Example:

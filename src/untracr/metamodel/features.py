@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from untracr.metamodel.components import KINDS, Component, Reader
+from untracr.metamodel.components import KINDS, Component
+from untracr.metamodel.reader import Reader
 from untracr.metamodel.frame import Variable
 from untracr.metamodel.matching import Matches, matches
 from untracr.metamodel.outlook import Outlook, outlooks

@@ -3,22 +3,31 @@
 Reading goes half-layer by half-layer. What has been decoded so far says which
 variables the residual stream holds, which values they take and in which
 direction each value is written. Every vector by which a later part reads is
-then described by its products with these directions: "neuron 7 reads token 3
-and index 2, minus the constant". Only products of readers with writers occur,
-so a rotation of the residual basis changes nothing.
+then written as a combination of these directions: "neuron 7 reads token 3 and
+index 2, minus the constant". Only products of readers and writers with each
+other occur, so a rotation of the residual basis changes nothing.
 
-The embeddings give the first frame. A row of W_E holds its token's direction
-and the constant direction; nothing reads PAD, so PAD's row stands for the
-constant and the tokens are taken relative to it.
+The directions need not be at right angles. A compressed model holds every
+vector v as V^T v, with V the kept basis; its directions depend on each other,
+and products no longer tell what is read. But a reader is still the same
+combination of the directions, so a combination is recognised by its distance
+from the vector, which products give (`Directions`): |w - c P|^2 = |w|^2 -
+2 c (P w) + c (P P^T) c.
+
+The embeddings give the first frame. A row of W_E is its token's direction plus
+the constant direction (`constant`).
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
+from untracr.metamodel.constant import constant_direction, is_orthonormal
 from untracr.rasp.functions import Value
 from untracr.transformer.transformer import Transformer
 
@@ -27,6 +36,9 @@ Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 
 TOKENS_SLOT, INDICES_SLOT = 0, 1
+
+DEPENDENT = 1e-3
+"""Directions depend on each other where an eigenvalue of their products is below this."""
 
 
 @dataclass(frozen=True)
@@ -49,21 +61,43 @@ class Variable:
     available_from: int
     is_auxiliary: bool = False
 
+    @cached_property
+    def products(self) -> Floats:
+        """Of the directions with each other."""
+        return self.directions @ self.directions.T
+
+    @cached_property
+    def is_independent(self) -> bool:
+        """Whether what is read of each value can be told apart."""
+        if not len(self.directions):
+            return True
+        return bool(np.linalg.eigvalsh(_finite(self.products))[0] > DEPENDENT)
+
+    @cached_property
+    def solver(self) -> Floats:
+        """Turns products with the directions into coefficients (least squares), [n, n]."""
+        inverse: Floats = np.linalg.pinv(_finite(self.products), rcond=DEPENDENT, hermitian=True)
+        return inverse
+
 
 @dataclass(frozen=True)
 class Base:
     """The frame that the embeddings alone give.
 
     Attributes:
-        one: stands for the constant direction (the row of PAD).
+        one: the constant direction; in a model whose embedding is orthonormal
+            the row of PAD, which has the same products with whatever reads.
         bos: the direction of BOS.
         tokens, indices: the two input variables.
+        is_orthonormal: whether the rows of the embeddings are orthonormal but
+            for the constant that they share.
     """
 
     one: Floats
     bos: Floats
     tokens: Variable
     indices: Variable
+    is_orthonormal: bool = True
 
     @classmethod
     def of(cls, model: Transformer, vocab: tuple[Value, ...]) -> Base:
@@ -74,8 +108,71 @@ class Base:
             vocab: the value of each other row.
         """
         rows = model.W_E.astype(np.float64)
-        pad, bos = rows[-1], rows[-2]
-        tokens = Variable(TOKENS_SLOT, True, vocab, rows[:-2] - pad, 0)
         places = model.W_pos[1:].astype(np.float64)
+        plain = is_orthonormal(rows, places)
+        one = rows[-1] if plain else constant_direction(model)
+        tokens = Variable(TOKENS_SLOT, True, vocab, rows[:-2] - one, 0)
         indices = Variable(INDICES_SLOT, True, tuple(range(len(places))), places, 0)
-        return cls(pad, bos - pad, tokens, indices)
+        return cls(one, rows[-2] - one, tokens, indices, plain)
+
+
+class Directions:
+    """The directions of several variables, stacked, with their products.
+
+    Args:
+        variables: those without values are left out.
+        base: has the constant and BOS.
+
+    Attributes:
+        rows: [n, d_model].
+        gram: [n, n], products of the rows.
+        with_one: [n], their products with the constant.
+        one_one, bos_bos: their squared lengths.
+    """
+
+    def __init__(self, variables: Sequence[Variable], base: Base) -> None:
+        self.base = base
+        self.variables = [v for v in variables if len(v.directions)]
+        self.rows = np.concatenate([v.directions for v in self.variables])
+        sizes = [len(v.directions) for v in self.variables]
+        ends = np.cumsum(sizes).tolist()
+        self.starts = [end - size for end, size in zip(ends, sizes, strict=True)]
+        self._slices = {
+            id(v): slice(start, end)
+            for v, start, end in zip(self.variables, self.starts, ends, strict=True)
+        }
+        self.categorical = [v for v in self.variables if v.is_categorical]
+        self.numerical = [v for v in self.variables if not v.is_categorical]
+        self.gram = self.rows @ self.rows.T
+        self.with_one = self.rows @ base.one
+        self.one_one, self.bos_bos = float(base.one @ base.one), float(base.bos @ base.bos)
+        if base.is_orthonormal:
+            self._take_out_pad()
+
+    def _take_out_pad(self) -> None:
+        """PAD's row stands for the constant: what it adds to products of writers is taken out."""
+        self.one_one, self.bos_bos = 1.0, 1.0
+        for v in self.variables:
+            if v is self.base.tokens:
+                part = self._slices[id(v)]
+                self.gram[part, part] = np.eye(len(v.directions))
+                self.with_one[part] = 0.0
+
+    def slice(self, variable: Variable) -> slice:
+        """The rows of a variable."""
+        return self._slices[id(variable)]
+
+    def solve(self, variable: Variable, products: Floats) -> Floats:
+        """Coefficients of vectors on one variable's directions by least squares.
+
+        Args:
+            variable: one of these.
+            products: of its directions with the vectors, [values, vectors].
+        """
+        if self.base.is_orthonormal and variable is self.base.tokens:
+            return products
+        return variable.solver @ products
+
+
+def _finite(matrix: Floats) -> Floats:
+    return np.nan_to_num(matrix, nan=0.0, posinf=0.0, neginf=0.0)

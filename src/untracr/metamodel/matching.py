@@ -12,10 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from untracr.metamodel.components import Component
-from untracr.metamodel.frame import Bools, Floats
+from untracr.metamodel.frame import Bools, Floats, Ints, Variable
 from untracr.metamodel.tables import binary_tables, predicate_tables, unary_tables
 from untracr.metamodel.vocabulary import BINARY, PREDICATES, UNARY
-from untracr.rasp.functions import Value
 
 CLOSE = 0.02
 """Numbers read off the weights agree when they differ by less than this."""
@@ -51,32 +50,77 @@ def matches(component: Component) -> Matches:
         case "lookup" | "sum" | "stair to number" | "stair to values":
             variable = component.reads[0]
             assert variable is not None
-            unary = _unary(component, variable.values)
+            unary = _unary(component, variable)
         case "pairs":
             fst, snd = component.reads
             assert fst is not None
             assert snd is not None
             tables = binary_tables(fst.values, snd.values)
-            binary = _share(tables.groups == component.groups)
+            binary = _same_groups(tables.groups, component.groups)
         case "move" | "mean" | "width":
             key, query = component.reads[:2]
             if key is not None and query is not None and component.table is not None:
-                known = predicate_tables(key.values, query.values)
-                predicate = _share((known == component.table).reshape(len(known), -1))
+                predicate = _predicate(component.table, key, query)
     return Matches(unary, binary, predicate)
 
 
-def _unary(component: Component, values: tuple[Value, ...]) -> Floats:
-    tables = unary_tables(values)
+def _unary(component: Component, variable: Variable) -> Floats:
+    tables = unary_tables(variable.values)
     if component.kind == "lookup":
         return _share(tables.ranks == component.groups)
     if component.kind == "stair to values":
-        return _share(tables.groups == component.groups)
-    near = np.abs(tables.numbers - component.numbers) < CLOSE
+        return _same_groups(tables.groups, component.groups)
+    share = _share(np.abs(tables.numbers - component.numbers) < CLOSE)
     if component.orientation == 0:
-        flipped = np.abs(tables.numbers + component.numbers) < CLOSE
-        return np.maximum(_share(near), _share(flipped))
-    return _share(near)
+        flipped = _share(np.abs(tables.numbers + component.numbers) < CLOSE)
+        share = np.maximum(share, flipped)
+        if not (share > _ALL).any():  # the length may be open as well
+            share = np.maximum(share, _up_to_a_factor(tables.numbers, component.numbers))
+    if component.kind == "sum":
+        share[_unseen(tables.numbers - component.numbers, variable)] = 1.0
+    return share
+
+
+def _up_to_a_factor(tables: Floats, numbers: Floats) -> Floats:
+    """Agreement with tables times a factor of at most one, as compression shortens directions."""
+    squares = np.nansum(np.square(tables), axis=1)
+    factor = np.nansum(tables * numbers, axis=1) / np.where(squares > 0, squares, 1.0)
+    factor[np.abs(factor) > 1] = 0.0
+    return _share(np.abs(factor[:, None] * tables - numbers) < CLOSE * np.abs(factor)[:, None])
+
+
+def _predicate(table: Bools, key: Variable, query: Variable) -> Floats:
+    known = predicate_tables(key.values, query.values)
+    share = _share((known == table).reshape(len(known), -1))
+    if not query.is_independent:
+        difference = known.astype(np.float64) - table
+        share[_unseen(difference, query).all(axis=1)] = 1.0
+    return share
+
+
+def _unseen(difference: Floats, variable: Variable) -> Bools:
+    """Where tables over a variable [..., values] differ by what the weights cannot show."""
+    if variable.is_independent:
+        return np.zeros(difference.shape[:-1], dtype=np.bool_)
+    shown = np.einsum("...v,vw->...w", difference, variable.products) * difference
+    return np.asarray(shown.sum(axis=-1) < CLOSE**2, dtype=np.bool_)
+
+
+def _same_groups(tables: Ints, groups: Ints) -> Floats:
+    """Agreement of tables [functions, n] with observed groups [n].
+
+    Equal results must be observed as equal, different ones as different, except
+    where nothing was observed (-1): compression drops values that never occur.
+    """
+    shares = np.zeros(len(tables))
+    for n, table in enumerate(tables):
+        _, first, result = np.unique(table, return_index=True, return_inverse=True)
+        shown = groups[first]  # what stands for each result
+        _, owner, label = np.unique(shown, return_index=True, return_inverse=True)
+        alone = (owner[label] == np.arange(len(shown))) | (shown < 0)
+        agrees = (groups == shown[result]) & alone[result]
+        shares[n] = agrees.mean() if len(agrees) else 0.0
+    return shares
 
 
 def _share(agrees: Bools) -> Floats:

@@ -19,7 +19,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from untracr.errors import ProgramError
-from untracr.metamodel.components import Component, Reader
+from untracr.metamodel.components import Component
+from untracr.metamodel.reader import Reader
 from untracr.metamodel.frame import Floats, Variable
 from untracr.metamodel.matching import Matches, matches
 from untracr.metamodel.scope import result_variable, width_variable
@@ -263,6 +264,10 @@ def _continue(reader: Reader, story: _Story, looks_left: _Budget) -> float:
             found = matches(component)
             options = _candidates(component, found)
             on_hypothesis = any(v is not None and v.slot in tainted for v in component.reads)
+            if component.is_disordered:
+                if on_hypothesis:
+                    return -1.0
+                continue
             if on_hypothesis and _is_telling(component):
                 if not found.exact()[2].any() and not options:
                     return -1.0

@@ -1,0 +1,353 @@
+"""MLP layers: neurons grouped into the components that they make up.
+
+The neurons of an operation stand together and in a fixed order (Tracr's
+`craft/chamber`), so a layer is read from the first neuron to the last: at each
+place the largest component that explains the next neurons is taken.
+
+| component | its neurons read |
+|---|---|
+| pairs | ``x_i + y_j - one`` for all values of two variables, the first one major |
+| lookup | each value of one variable, in the order of the results |
+| sum | ``f(x_i)`` times each value of one variable: a single neuron |
+| stairs | a number, steeply, with falling multiples of the constant; then the constant |
+| linear | ``-x``, ``x``, ``-y``, ``y`` of two numbers |
+| clean | BOS |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from untracr.metamodel.components import (
+    MAX_OBSERVED,
+    MAX_TABLE,
+    NOTHING,
+    Component,
+    Tolerance,
+    direction_groups,
+)
+from untracr.metamodel.frame import Directions, Floats, Ints, Variable
+from untracr.rasp.functions import number_or
+
+STEEP = 3.0
+"""Readers of a number with a larger slope are steps of a staircase."""
+
+ROUND = 0.1
+"""How far slopes of plus or minus one, and ones of a lookup, may be off."""
+
+LARGEST_FACTOR = 3
+"""Of a LinearSequenceMap whose direction nothing else shows."""
+
+Orient = Callable[[Floats, int], tuple[Floats, int]]
+"""From a direction and its half-layer to the direction with sign and length, and how it was found."""
+
+
+@dataclass(frozen=True)
+class LayerWeights:
+    """What the living neurons of an MLP read [d_model, n] and write [n, d_model]."""
+
+    half_layer: int
+    neurons: Ints
+    read: Floats
+    write: Floats
+
+
+def read_neurons(
+    layer: LayerWeights, known: Directions, tolerance: Tolerance, orient: Orient
+) -> Iterator[Component]:
+    """The components of an MLP, in the order of their neurons; what nothing explains is unknown."""
+    return _Parser(layer, known, tolerance, orient).components()
+
+
+@dataclass(frozen=True)
+class _Number:
+    """How well neurons are explained by a number and the constant.
+
+    Attributes:
+        slopes, constants: [neurons], the coefficients.
+        fits: [neurons].
+    """
+
+    variable: Variable
+    slopes: Floats
+    constants: Floats
+    fits: np.ndarray[tuple[int, ...], np.dtype[np.bool_]]
+
+
+class _Parser:
+    """One pass over the neurons of a layer."""
+
+    def __init__(
+        self, layer: LayerWeights, known: Directions, tolerance: Tolerance, orient: Orient
+    ) -> None:
+        self.layer, self.known, self.orient = layer, known, orient
+        W = layer.read
+        self.count = W.shape[1]
+        self.products = known.rows @ W  # [rows, neurons]
+        self.one, self.bos = known.base.one @ W, known.base.bos @ W
+        self.squares = np.square(W).sum(axis=0)
+        self.allowed = tolerance.squared(W)
+        self.is_one = self.squares - 2 * self.one + known.one_one <= self.allowed
+        self.numbers = [self._number(v) for v in known.numerical]
+        self.grids = self._grids()
+        self._single: dict[int, tuple[Floats, np.ndarray[tuple[int, ...], np.dtype[np.bool_]]]] = {}
+
+    def components(self) -> Iterator[Component]:
+        """From the first neuron to the last."""
+        start, unexplained = 0, 0
+        while start < self.count:
+            found = (
+                self._pairs(start)
+                or self._lookup(start)
+                or self._stairs(start)
+                or self._linear(start)
+                or self._clean(start)
+                or self._sum(start)
+            )
+            if found is None:
+                unexplained += 1
+                start += 1
+                continue
+            if unexplained:
+                yield self._unknown(start - unexplained, start)
+                unexplained = 0
+            yield found
+            start += len(found.neurons)
+        if unexplained:
+            yield self._unknown(start - unexplained, start)
+
+    def _unknown(self, start: int, stop: int) -> Component:
+        neurons = self.layer.neurons[start:stop]
+        return Component(self.layer.half_layer, "unknown", (), len(neurons), neurons=neurons)
+
+    # Grids of two categorical variables
+
+    def _grids(self) -> list[tuple[Variable, Variable, Ints]]:
+        """Pairs of variables with the neurons that could begin their grid."""
+        known = self.known
+        found = []
+        for a in known.categorical:
+            for b in known.categorical:
+                size = len(a.values) * len(b.values)
+                if a is b or size > min(self.count, MAX_TABLE):
+                    continue
+                if size * self.layer.write.shape[1] > MAX_OBSERVED:
+                    continue
+                i, j = known.slice(a).start, known.slice(b).start
+                neurons = np.arange(self.count - size + 1)
+                starts = neurons[self._is_pair(neurons, i, j)]
+                if len(starts):
+                    found.append((a, b, starts))
+        return sorted(found, key=lambda grid: -len(grid[0].values) * len(grid[1].values))
+
+    def _is_pair(
+        self, neurons: Ints, i: Ints | int, j: Ints | int
+    ) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
+        """Whether neurons read row i and row j minus the constant."""
+        known, G = self.known, self.known.gram
+        own = G[i, i] + G[j, j] + known.one_one + 2 * G[i, j]
+        own = own - 2 * known.with_one[i] - 2 * known.with_one[j]
+        products = self.products[i, neurons] + self.products[j, neurons] - self.one[neurons]
+        distance = self.squares[neurons] - 2 * products + own
+        return np.asarray(distance <= self.allowed[neurons], dtype=np.bool_)
+
+    def _pairs(self, start: int) -> Component | None:
+        for a, b, starts in self.grids:
+            n, m = len(a.values), len(b.values)
+            neurons = np.arange(start, start + n * m)
+            if start not in starts:
+                continue
+            i = self.known.slice(a).start + np.repeat(np.arange(n), m)
+            j = self.known.slice(b).start + np.tile(np.arange(m), n)
+            if self._is_pair(neurons, i, j).all():
+                outputs = self.layer.write[neurons]
+                return self._component(
+                    "pairs",
+                    (a, b),
+                    neurons,
+                    outputs=outputs,
+                    groups=direction_groups(outputs),
+                )
+        return None
+
+    # One categorical variable
+
+    def _coefficients(
+        self, variable: Variable
+    ) -> tuple[Floats, np.ndarray[tuple[int, ...], np.dtype[np.bool_]]]:
+        """Of all neurons on the values of a variable [values, neurons], and where they explain them."""
+        if variable.slot not in self._single:
+            part = self.products[self.known.slice(variable)]
+            found = self.known.solve(variable, part)
+            left = self.squares - np.einsum("vn,vn->n", part, found)
+            self._single[variable.slot] = found, np.asarray(left <= self.allowed, dtype=np.bool_)
+        return self._single[variable.slot]
+
+    def _lookup(self, start: int) -> Component | None:
+        for variable in self.known.categorical:
+            n = len(variable.values)
+            if n < 2 or start + n > self.count:
+                continue
+            part = self.known.slice(variable)
+            neurons = np.arange(start, start + n)
+            own = np.diagonal(self.known.gram[part, part])[:, None]
+            distance = self.squares[neurons] - 2 * self.products[part][:, neurons] + own
+            value = distance.argmin(axis=0)
+            fits = distance[value, np.arange(n)] <= self.allowed[neurons]
+            if not fits.all() or len(set(value.tolist())) != n:
+                continue
+            position = np.empty(n, dtype=np.int64)
+            position[value] = np.arange(n)
+            return self._component(
+                "lookup",
+                (variable,),
+                neurons,
+                outputs=self.layer.write[neurons][position],
+                groups=position,
+            )
+        return None
+
+    def _sum(self, start: int) -> Component | None:
+        fitting = [v for v in self.known.categorical if self._coefficients(v)[1][start]]
+        if not fitting:
+            return None
+        variable = min(fitting, key=lambda v: len(v.values))
+        factors, write = self._coefficients(variable)[0][:, start], self.layer.write[start]
+        return self._component(
+            "sum",
+            (variable,),
+            np.array([start]),
+            outputs=factors[:, None] * write,
+            numbers=factors,
+            direction=write,
+            orientation=max(self.orient(write, self.layer.half_layer)[1], 1),
+        )
+
+    # Numbers
+
+    def _number(self, variable: Variable) -> _Number:
+        known = self.known
+        row = known.slice(variable).start
+        gram = np.array(
+            [
+                [known.gram[row, row], known.with_one[row]],
+                [known.with_one[row], known.one_one],
+            ]
+        )
+        products = np.stack([self.products[row], self.one])
+        if gram[0, 0] <= NOTHING:  # nothing is written there
+            nothing = np.zeros(self.count)
+            return _Number(variable, nothing, nothing, np.zeros(self.count, dtype=np.bool_))
+        solved = np.linalg.pinv(gram, rcond=1e-6, hermitian=True) @ products
+        left = self.squares - np.einsum("cn,cn->n", products, solved)
+        return _Number(variable, solved[0], solved[1], left <= self.allowed)
+
+    def _stairs(self, start: int) -> Component | None:
+        for number in self.numbers:
+            slope = float(number.slopes[start])
+            if not number.fits[start] or abs(slope) < STEEP:
+                continue
+            alike = number.fits & (np.abs(number.slopes - slope) < ROUND * abs(slope))
+            stop = start + int(np.argmin([*alike[start:], False]))
+            stop += stop < self.count and bool(self.is_one[stop])
+            if len(number.variable.values) * (stop - start) > MAX_OBSERVED:
+                return None
+            return self._staircase(number, start, stop)
+        return None
+
+    def _staircase(self, number: _Number, start: int, stop: int) -> Component:
+        """What a staircase writes at each value of its number."""
+        variable, neurons = number.variable, np.arange(start, stop)
+        slopes = np.where(self.is_one[neurons], 0.0, number.slopes[neurons])
+        constants = np.where(self.is_one[neurons], 1.0, number.constants[neurons])
+        points = np.array([number_or(v, 0.0) for v in variable.values])
+        hidden = np.maximum(points[:, None] * slopes + constants, 0.0)
+        write = self.layer.write[neurons]
+        outputs: Floats = hidden @ write
+        if variable.is_auxiliary:
+            return self._component("width stair", (variable,), neurons, outputs=outputs)
+        longest = write[np.argmax(np.einsum("nd,nd->n", write, write))]
+        size = float(np.sqrt(longest @ longest))
+        along = write @ (longest / max(size, NOTHING))
+        if not bool((np.abs(along) >= 0.99 * np.sqrt(np.einsum("nd,nd->n", write, write))).all()):
+            return self._component(
+                "stair to values",
+                (variable,),
+                neurons,
+                outputs=outputs,
+                groups=direction_groups(outputs),
+            )
+        direction, orientation = self.orient(longest, self.layer.half_layer)
+        return self._component(
+            "stair to number",
+            (variable,),
+            neurons,
+            outputs=outputs,
+            numbers=_along(outputs, direction),
+            direction=direction,
+            orientation=orientation,
+        )
+
+    def _linear(self, start: int) -> Component | None:
+        if start + 4 > self.count:
+            return None
+        fst, snd = self._signs(start), self._signs(start + 2)
+        if fst is None or snd is None:
+            return None
+        neurons = np.arange(start, start + 4)
+        effects = self.layer.write[[start + 1, start + 3]]  # at one unit of each input
+        longest = effects[np.argmax(np.einsum("nd,nd->n", effects, effects))]
+        direction, orientation = self.orient(longest, self.layer.half_layer)
+        return self._component(
+            "linear",
+            (fst, snd),
+            neurons,
+            outputs=effects,
+            numbers=_factors(_along(effects, direction), orientation),
+            direction=direction,
+            orientation=orientation,
+        )
+
+    def _signs(self, start: int) -> Variable | None:
+        """The number that a neuron reads negatively and the next one positively."""
+        for number in self.numbers:
+            slopes = number.slopes[start : start + 2]
+            plain = (np.abs(number.constants[start : start + 2]) < ROUND).all()
+            if number.fits[start : start + 2].all() and plain:
+                if abs(slopes[0] + 1) < ROUND and abs(slopes[1] - 1) < ROUND:
+                    return number.variable
+        return None
+
+    def _clean(self, start: int) -> Component | None:
+        known = self.known
+        along = float(self.bos[start]) / known.bos_bos if known.bos_bos > NOTHING else 0.0
+        left = self.squares[start] - along**2 * known.bos_bos
+        if left > self.allowed[start]:
+            return None
+        return self._component("clean", (), np.array([start]))
+
+    def _component(self, kind: str, reads: tuple[Variable, ...], places: Ints, **seen: object) -> Component:
+        neurons = self.layer.neurons[places]
+        return Component(
+            self.layer.half_layer, kind, reads, len(neurons), neurons=neurons, **seen
+        )
+
+
+def _factors(effects: Floats, orientation: int) -> Floats:
+    """A LinearSequenceMap's effects, as whole numbers where the length of its direction is open."""
+    if orientation:
+        return effects
+    for divisor in range(1, LARGEST_FACTOR + 1):  # the longest direction comes first
+        unit = np.abs(effects).max(initial=0.0) / divisor
+        factors = effects / max(unit, NOTHING)
+        if unit <= 1 + ROUND and bool((np.abs(factors - np.round(factors)) < ROUND / 2).all()):
+            return np.asarray(factors)
+    return effects
+
+
+def _along(vectors: Floats, direction: Floats) -> Floats:
+    """Sizes of vectors in units of a direction."""
+    return np.asarray(vectors @ direction / max(float(direction @ direction), NOTHING**2))
