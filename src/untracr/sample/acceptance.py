@@ -42,7 +42,7 @@ _NEW, _NONE = -1, -2
 """Codes of outputs that are no value of the input, and of None."""
 
 
-@functools.lru_cache(maxsize=8)
+@functools.lru_cache(maxsize=256)
 def fixed_inputs(domain: Domain, count: int) -> Batch:
     """A fixed batch of random inputs: half of them of full length, the others of any."""
     rng = Random(_TEST_INPUT_SEED)
