@@ -161,6 +161,8 @@ def test_no_command_is_wrong_usage(run: Run) -> None:
         (["train", "--out", "x", "--exclude-sampled", "777"], "as in 777:1000, not '777'"),
         (["train", "--out", "x", "--exclude-sampled", "7:0"], "must be at least 1, not 0"),
         (["train", "--out", "x", "--exclude-sampled=-7:1"], "must not be negative, not -7"),
+        (["train", "--out", "x", "--other-domains", "2"], "must be a number from 0 to 1, not 2"),
+        (["train", "--out", "x", "--other-domains", "x"], "must be a number from 0 to 1, not x"),
         (["export", "x", "-o", "y.npz"], "--output must end in .safetensors"),
         (["eval"], "give either DIR or --programs"),
         (["bench", "speed", "--quik"], "there is no option --quik. Did you mean '--quick'?"),
@@ -709,6 +711,18 @@ def test_heads_must_divide_the_width(run: Run, tmp_path: Path) -> None:
     error = run.fails(2, "train", "--out", tmp_path / "run", "--steps", 1, *sizes)
     assert error == "--heads 3 must divide --width 10"
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    "option", [("--exclude", "x"), ("--exclude-sampled", "1:1"), ("--other-domains", "0.5")]
+)
+def test_the_baseline_takes_no_options_of_the_meta_model(
+    run: Run, tmp_path: Path, option: tuple[str, str]
+) -> None:
+    """An option that would be passed over is refused by name."""
+    import_module("torch")
+    error = run.fails(2, "train", "--out", tmp_path / "run", "--steps", 1, "--baseline", *option)
+    assert error == f"{option[0]} goes with the meta-model, not with --baseline"
 
 
 def test_exporting_what_is_no_checkpoint(run: Run, model: Path, tmp_path: Path) -> None:

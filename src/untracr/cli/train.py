@@ -60,6 +60,14 @@ def configure(parser: Parser) -> None:
         help="likewise for the N programs of `untracr eval --programs N --seed SEED`",
     )
     parser.add_argument(
+        "--other-domains",
+        type=share,
+        default=0.0,
+        metavar="SHARE",
+        help="share of the programs that are for other inputs than the paper's: 3 to 10 tokens "
+        "and up to 3 to 8 positions, at random (default: 0)",
+    )
+    parser.add_argument(
         "--baseline",
         action="store_true",
         help="train the paper's approach, flat weights in and a program out, for comparison",
@@ -85,6 +93,7 @@ def run(args: argparse.Namespace) -> int:
         from untracr.metamodel.network import NetworkConfig
         from untracr.metamodel.task import metamodel_task
         from untracr.metamodel.training import TrainingSettings, train
+    from untracr.sample.domains import OtherDomains
 
     settings = TrainingSettings(
         out=args.out,
@@ -103,14 +112,17 @@ def run(args: argparse.Namespace) -> int:
     if config.width % config.heads:
         raise UsageError(f"--heads {config.heads} must divide --width {config.width}")
     if isinstance(config, BaselineConfig):
-        for flag in ("exclude", "exclude_sampled"):
+        for flag in ("exclude", "exclude_sampled", "other_domains"):
             if getattr(args, flag):
                 name = flag.replace("_", "-")
                 raise UsageError(f"--{name} goes with the meta-model, not with --baseline")
         task = baseline_task(config)
     else:
-        excluded = exclusion_of(args.exclude, args.exclude_sampled)
-        task = metamodel_task(config, ExampleSettings(excluded=excluded))
+        examples = ExampleSettings(
+            other_domains=OtherDomains(args.other_domains),
+            excluded=exclusion_of(args.exclude, args.exclude_sampled),
+        )
+        task = metamodel_task(config, examples)
     checkpoint = train(task, settings)
     if args.json:
         print_json({"checkpoint": str(checkpoint)})
@@ -133,6 +145,21 @@ def seed_and_count(text: str) -> tuple[int, int]:
             f"must be a seed and a number of programs, as in 777:1000, not {text!r}"
         )
     return not_negative(seed), positive(count)
+
+
+def share(text: str) -> float:
+    """A number from 0 to 1.
+
+    Raises:
+        ArgumentTypeError: it is none.
+    """
+    try:
+        number = float(text)
+    except ValueError:
+        number = -1.0
+    if not 0 <= number <= 1:
+        raise argparse.ArgumentTypeError(f"must be a number from 0 to 1, not {text}")
+    return number
 
 
 def exclusion_of(folders: list[Path], sampled: list[tuple[int, int]]) -> Exclusion:

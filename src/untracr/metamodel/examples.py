@@ -15,7 +15,6 @@ import numpy as np
 import numpy.typing as npt
 
 from untracr.compile.compiler import Compiled, compile_program
-from untracr.metamodel.reader import Reader
 from untracr.metamodel.features import (
     INTEGER_SIZES,
     N_NUMBERS,
@@ -24,6 +23,7 @@ from untracr.metamodel.features import (
     features,
 )
 from untracr.metamodel.frame import Base
+from untracr.metamodel.reader import Reader
 from untracr.metamodel.scope import true_variables
 from untracr.metamodel.vocabulary import (
     EOL,
