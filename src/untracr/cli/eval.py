@@ -3,12 +3,26 @@
 from __future__ import annotations
 
 import argparse
+import re
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from untracr.cli.command import OK, Command, Parser
 from untracr.cli.output import add_json_option, print_json
+from untracr.cli.sample import LONGEST
+from untracr.cli.training_extra import training_extra
 from untracr.cli.values import not_negative, positive
 from untracr.errors import UsageError
+
+if TYPE_CHECKING:
+    from untracr.decompile.decompiler import Decompiler
+    from untracr.evaluate.cases import CaseSet
+    from untracr.evaluate.evaluation import Report
+    from untracr.evaluate.flat_reader import FlatReader
+    from untracr.evaluate.treatments import Treatment
+
+SHORTEST = 2
 
 
 def configure(parser: Parser) -> None:
@@ -21,7 +35,18 @@ def configure(parser: Parser) -> None:
         help="models with their true programs: programs.jsonl and a .npz for each; or",
     )
     parser.add_argument(
-        "--programs", type=positive, metavar="N", help="evaluate on N fresh random programs"
+        "--programs", type=positive, metavar="N", help="evaluate on N fresh random programs; or"
+    )
+    parser.add_argument(
+        "--library",
+        action="store_true",
+        help="on the package's named programs; besides DIR or --programs they are listed apart",
+    )
+    parser.add_argument(
+        "--length",
+        type=lengths,
+        metavar="N-M",
+        help="SOps of the random programs, such as 6 or 9-12 (default: 4-8)",
     )
     parser.add_argument(
         "--seed", type=not_negative, default=0, help="of programs and treatments (default: 0)"
@@ -29,8 +54,12 @@ def configure(parser: Parser) -> None:
     parser.add_argument(
         "--treatment",
         default="compiled",
-        metavar="NAME",
-        help="what is done to the weights first, such as rotated (default: compiled, nothing)",
+        metavar="NAME[:SIZE],...",
+        help="what is done to the weights first: compiled (nothing, the default), rotated, "
+        "compressed, compressed-bos, rotated-compressed, rotated-compressed-bos (size: share of "
+        "the width kept, 0.9), noisy (size: share of each matrix's scale, 0.01), shuffled, "
+        "gaussian (controls); several separated by commas, several sizes by colons, as in "
+        "compiled,noisy:0.001:0.01",
     )
     parser.add_argument(
         "--checkpoint",
@@ -38,27 +67,151 @@ def configure(parser: Parser) -> None:
         metavar="FILE",
         help="another meta-model than the package's own",
     )
+    parser.add_argument(
+        "--report",
+        type=Path,
+        metavar="DIR",
+        help="write everything that can be measured there, as JSON, Markdown and pictures; an "
+        "earlier report is replaced, anything else is left alone",
+    )
+    parser.add_argument(
+        "--baseline",
+        type=Path,
+        metavar="FILE",
+        help="for a report: also a checkpoint of untracr train --baseline, on the first treatment",
+    )
+    parser.add_argument(
+        "--no-controls", action="store_true", help="for a report: leave random weights out"
+    )
     add_json_option(parser)
 
 
+def lengths(text: str) -> tuple[int, int]:
+    """Reads ``6`` or ``9-12``.
+
+    Raises:
+        ArgumentTypeError: it is neither, or outside what is sampled.
+    """
+    found = re.fullmatch(r"(\d+)(?:-(\d+))?", text)
+    low, high = (int(found[1]), int(found[2] or found[1])) if found else (0, 0)
+    if not SHORTEST <= low <= high <= LONGEST:
+        raise argparse.ArgumentTypeError(
+            f"must be a length from {SHORTEST} to {LONGEST} or a range such as 9-12, not {text!r}"
+        )
+    return low, high
+
+
 def run(args: argparse.Namespace) -> int:
-    """Prints a report."""
+    """Prints reports, or writes a full one."""
     from untracr.decompile.decompiler import Decompiler
+    from untracr.evaluate.treatments import parse_treatments
+
+    _require_one_set(args)
+    treatments = parse_treatments(args.treatment)
+    if args.report is not None:
+        return _write_report(args, treatments)
+    decompiler = Decompiler(args.checkpoint)
+    for number, report in enumerate(_reports(args, decompiler, treatments)):
+        if args.json:
+            print_json(report.as_dict())
+        else:
+            print(f"\n{report.to_markdown()}" if number else report.to_markdown())
+    return OK
+
+
+def _require_one_set(args: argparse.Namespace) -> None:
+    """Refuses what does not go together.
+
+    Raises:
+        UsageError: no set or two, or an option without the one it belongs to.
+    """
+    given = (args.folder is not None) + (args.programs is not None)
+    if given > 1 or not (given or args.library):
+        also = "" if given else ", or --library"
+        raise UsageError(f"give either DIR or --programs{also}")
+    if args.length is not None and args.programs is None:
+        raise UsageError("--length is for random programs, so it needs --programs")
+    for name in ("baseline", "no_controls"):
+        if getattr(args, name) and args.report is None:
+            raise UsageError(f"--{name.replace('_', '-')} is for a report, so it needs --report")
+
+
+def _reports(
+    args: argparse.Namespace, decompiler: Decompiler, treatments: tuple[Treatment, ...]
+) -> Iterator[Report]:
     from untracr.evaluate.evaluation import evaluate_folder, evaluate_samples
 
-    if (args.folder is None) == (args.programs is None):
-        raise UsageError("give either DIR or --programs")
+    for treatment in treatments:
+        label = treatment.label
+        if args.folder is not None:
+            yield evaluate_folder(decompiler, args.folder, seed=args.seed, treatment=label)
+        if args.programs is not None:
+            yield evaluate_samples(
+                decompiler, args.seed, args.programs, treatment=label, **_sampler(args)
+            )
+    if args.library:
+        from untracr.evaluate.evaluation import evaluate_library
+
+        for treatment in treatments:
+            yield evaluate_library(decompiler, seed=args.seed, treatment=treatment.label)
+
+
+def _sampler(args: argparse.Namespace) -> dict[str, Any]:
+    """The sampler's settings, where they are not the usual ones."""
+    from untracr.sample.sampler import SamplerSettings
+
+    if args.length is None:
+        return {}
+    return {"settings": SamplerSettings(min_length=args.length[0], max_length=args.length[1])}
+
+
+def _write_report(args: argparse.Namespace, treatments: tuple[Treatment, ...]) -> int:
+    from untracr.decompile.decompiler import Decompiler
+    from untracr.evaluate.cases import library_cases
+    from untracr.evaluate.full_report import Plan, measure
+    from untracr.evaluate.markdown import accuracy_table
+    from untracr.evaluate.pictures import require_matplotlib
+    from untracr.evaluate.report_folder import MARKDOWN_NAME, require_writable, write_report
+    from untracr.evaluate.treatments import CONTROLS
+
+    require_writable(args.report)
+    require_matplotlib()
     decompiler = Decompiler(args.checkpoint)
-    how = {"treatment": args.treatment}
-    if args.folder is not None:
-        report = evaluate_folder(decompiler, args.folder, seed=args.seed, **how)
-    else:
-        report = evaluate_samples(decompiler, args.seed, args.programs, **how)
+    baseline = _flat_reader(args.baseline) if args.baseline is not None else None
+    cases = _cases(args)
+    report = measure(
+        decompiler,
+        cases,
+        Plan(treatments, () if args.no_controls else CONTROLS, args.seed),
+        baseline=baseline,
+        library=library_cases() if args.library and not _is_only_library(args) else None,
+    ).as_dict()
+    files = write_report(args.report, report)
     if args.json:
-        print_json(report.as_dict())
+        print_json({"report": str(args.report), "files": [file.name for file in files]})
     else:
-        print(report.to_markdown())
+        print(f"{cases.title}\n\n{accuracy_table(report)}\n\nreport: {args.report / MARKDOWN_NAME}")
     return OK
+
+
+def _is_only_library(args: argparse.Namespace) -> bool:
+    return args.folder is None and args.programs is None
+
+
+def _cases(args: argparse.Namespace) -> CaseSet:
+    from untracr.evaluate.cases import folder_cases, library_cases, sampled_cases
+
+    if args.folder is not None:
+        return folder_cases(args.folder)
+    if args.programs is not None:
+        return sampled_cases(args.seed, args.programs, **_sampler(args))
+    return library_cases()
+
+
+def _flat_reader(checkpoint: Path) -> FlatReader:
+    with training_extra():
+        from untracr.evaluate.flat_reader import FlatReader
+    return FlatReader(checkpoint)
 
 
 COMMAND = Command(

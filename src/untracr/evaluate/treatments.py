@@ -113,12 +113,12 @@ TREATMENTS: dict[str, _Kind] = {
         "from 0 up",
     ),
     "shuffled": _Kind(
-        "control: the entries of each layer's matrices permuted, embeddings kept",
+        "the entries of each layer's matrices permuted, embeddings kept",
         lambda model, rng, size: shuffle_weights(model, rng),
         is_control=True,
     ),
     "gaussian": _Kind(
-        "control: every weight drawn anew with its matrix's mean and deviation",
+        "every weight drawn anew with its matrix's mean and deviation",
         lambda model, rng, size: gaussian_weights(model, rng),
         is_control=True,
     ),
@@ -183,17 +183,12 @@ def _parse(word: str) -> Sequence[Treatment]:
     name, *sizes = word.split(":")
     if name not in TREATMENTS:
         known = ", ".join(TREATMENTS)
-        raise UsageError(
-            f"a treatment is one of {known}, not {name!r}.{did_you_mean(name, TREATMENTS)}".rstrip(
-                "."
-            )
-        )
+        hint = did_you_mean(name, TREATMENTS)
+        raise UsageError(f"a treatment is one of {known}, not {name!r}{hint and '.'}{hint}")
     kind = TREATMENTS[name]
     if kind.default is None:
         if sizes:
-            raise UsageError(
-                f"the treatment {name} takes no size, so write it without {sizes[0]!r}"
-            )
+            raise UsageError(f"the treatment {name} takes no size, not {sizes[0]!r}")
         return [Treatment(name)]
     return [Treatment(name, _size(kind, name, text)) for text in sizes or [str(kind.default)]]
 
