@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 import torch
 
+from untracr.decompile.decompiler import Decompiler
 from untracr.evaluate import forcing
 from untracr.evaluate.cases import Case, folder_cases, library_cases, sampled_cases
-from untracr.evaluate.evaluation import treated
+from untracr.evaluate.evaluation import evaluate, treated
 from untracr.evaluate.forcing import ForcedTokens, TopK, force, ranks
 from untracr.evaluate.treatments import parse_treatments
 from untracr.metamodel.batching import collate
@@ -119,6 +120,29 @@ def test_real_and_sampled_models_have_examples(name: str) -> None:
         assert found is not None, case.name
         assert found.length == case.program.length
         assert len(found.kinds) == len(found.ranks)
+
+
+@pytest.mark.parametrize("name", ["compiled", "rotated"])
+def test_all_tokens_right_means_token_exact(name: str) -> None:
+    """The released network writes exactly those programs greedily whose tokens it all finds.
+
+    So the examples show what is read off the treated weights. (But for equal likelihoods,
+    and tokens that only the scope rules out.)
+    """
+    decompiler = Decompiler()
+    fast = NumpyNetwork.load(decompiler.checkpoint)
+    cases = folder_cases(REAL)
+    cases = replace(cases, cases=cases.cases[:30])
+    (treatment,) = parse_treatments(name)
+    report = evaluate(decompiler, cases, treatment, 0)
+    agree = 0
+    for number, (case, outcome) in enumerate(zip(cases.cases, report.outcomes, strict=True)):
+        model = case.load()
+        found = force(fast, case, model, treated(model, treatment, 0, number), name)
+        assert found is not None
+        agree += bool((found.ranks == 0).all()) == outcome.exact
+    assert agree >= 29
+    assert 10 <= sum(outcome.exact for outcome in report.outcomes) < 30
 
 
 def test_what_no_example_can_be_made_of_is_left_out() -> None:

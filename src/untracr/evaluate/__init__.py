@@ -16,8 +16,10 @@ from untracr.evaluate.evaluation import (
     evaluate_library,
     evaluate_samples,
 )
+from untracr.evaluate.full_report import FullReport, Plan, measure
 from untracr.evaluate.outcome import Outcome
 from untracr.evaluate.reference import Reference, read_references
+from untracr.evaluate.report_folder import write_report
 from untracr.evaluate.share import Share
 from untracr.evaluate.treatments import TREATMENTS, Treatment, parse_treatments
 
@@ -25,7 +27,9 @@ __all__ = [
     "TREATMENTS",
     "Case",
     "CaseSet",
+    "FullReport",
     "Outcome",
+    "Plan",
     "Reference",
     "Report",
     "Share",
@@ -36,7 +40,9 @@ __all__ = [
     "evaluate_samples",
     "folder_cases",
     "library_cases",
+    "measure",
     "parse_treatments",
     "read_references",
     "sampled_cases",
+    "write_report",
 ]
