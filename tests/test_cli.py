@@ -163,6 +163,8 @@ def test_no_command_is_wrong_usage(run: Run) -> None:
         (["train", "--out", "x", "--exclude-sampled=-7:1"], "must not be negative, not -7"),
         (["train", "--out", "x", "--other-domains", "2"], "must be a number from 0 to 1, not 2"),
         (["train", "--out", "x", "--other-domains", "x"], "must be a number from 0 to 1, not x"),
+        (["train", "--out", "x", "--treatments", "noisy"], "as in rotated=0.2,noisy=0.1, not 'no"),
+        (["train", "--out", "x", "--treatments", "noisy=2"], "must be a number from 0 to 1, not 2"),
         (["export", "x", "-o", "y.npz"], "--output must end in .safetensors"),
         (["eval"], "give either DIR or --programs"),
         (["bench", "speed", "--quik"], "there is no option --quik. Did you mean '--quick'?"),
@@ -713,8 +715,26 @@ def test_heads_must_divide_the_width(run: Run, tmp_path: Path) -> None:
     assert not (tmp_path / "run").exists()
 
 
+def test_training_treatments_must_exist(run: Run, tmp_path: Path) -> None:
+    """What is no treatment is told before anything is made."""
+    import_module("torch")
+    options = ["--steps", 1, "--treatments", "rotated=0.5,noisy=0.6"]
+    error = run.fails(2, "train", "--out", tmp_path / "run", *options)
+    assert error == "argument --treatments: shares of treatments must add up to at most 1, not 1.1"
+    options[-1] = "rotate=0.5"
+    error = run.fails(2, "train", "--out", tmp_path / "run", *options)
+    assert error.endswith("not 'rotate'")
+    assert not (tmp_path / "run").exists()
+
+
 @pytest.mark.parametrize(
-    "option", [("--exclude", "x"), ("--exclude-sampled", "1:1"), ("--other-domains", "0.5")]
+    "option",
+    [
+        ("--exclude", "x"),
+        ("--exclude-sampled", "1:1"),
+        ("--other-domains", "0.5"),
+        ("--treatments", "noisy=0.1"),
+    ],
 )
 def test_the_baseline_takes_no_options_of_the_meta_model(
     run: Run, tmp_path: Path, option: tuple[str, str]

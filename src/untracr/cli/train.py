@@ -14,6 +14,7 @@ from untracr.cli.values import not_negative, positive, positive_number
 from untracr.errors import ModelFileError, ProgramError, UsageError
 
 if TYPE_CHECKING:
+    from untracr.metamodel.treated import TreatmentShares
     from untracr.sample.exclusion import Exclusion
 
 
@@ -68,6 +69,14 @@ def configure(parser: Parser) -> None:
         "and up to 3 to 8 positions, at random (default: 0)",
     )
     parser.add_argument(
+        "--treatments",
+        type=treatment_shares,
+        default=(),
+        metavar="NAME=SHARE,...",
+        help="shares of the weights that are treated before they are read, such as "
+        "rotated=0.2,noisy=0.1; the rest is as compiled (default: all)",
+    )
+    parser.add_argument(
         "--baseline",
         action="store_true",
         help="train the paper's approach, flat weights in and a program out, for comparison",
@@ -112,7 +121,7 @@ def run(args: argparse.Namespace) -> int:
     if config.width % config.heads:
         raise UsageError(f"--heads {config.heads} must divide --width {config.width}")
     if isinstance(config, BaselineConfig):
-        for flag in ("exclude", "exclude_sampled", "other_domains"):
+        for flag in ("exclude", "exclude_sampled", "other_domains", "treatments"):
             if getattr(args, flag):
                 name = flag.replace("_", "-")
                 raise UsageError(f"--{name} goes with the meta-model, not with --baseline")
@@ -120,6 +129,7 @@ def run(args: argparse.Namespace) -> int:
     else:
         examples = ExampleSettings(
             other_domains=OtherDomains(args.other_domains),
+            treatments=shares_of(args.treatments),
             excluded=exclusion_of(args.exclude, args.exclude_sampled),
         )
         task = metamodel_task(config, examples)
@@ -160,6 +170,37 @@ def share(text: str) -> float:
     if not 0 <= number <= 1:
         raise argparse.ArgumentTypeError(f"must be a number from 0 to 1, not {text}")
     return number
+
+
+def treatment_shares(text: str) -> tuple[tuple[str, float], ...]:
+    """Reads ``rotated=0.2,noisy=0.1``.
+
+    Raises:
+        ArgumentTypeError: it is not names and shares.
+    """
+    found = []
+    for word in text.split(","):
+        name, equals, number = word.partition("=")
+        if not equals:
+            raise argparse.ArgumentTypeError(
+                f"must be names and shares, as in rotated=0.2,noisy=0.1, not {word!r}"
+            )
+        found.append((name.strip(), share(number)))
+    return tuple(found)
+
+
+def shares_of(shares: tuple[tuple[str, float], ...]) -> TreatmentShares:
+    """Treatments of the training weights.
+
+    Raises:
+        UsageError: there is no such treatment, or the shares make no sense.
+    """
+    from untracr.metamodel.treated import TreatmentShares
+
+    try:
+        return TreatmentShares(shares)
+    except ValueError as error:
+        raise UsageError(f"argument --treatments: {error}") from None
 
 
 def exclusion_of(folders: list[Path], sampled: list[tuple[int, int]]) -> Exclusion:

@@ -25,6 +25,7 @@ from untracr.metamodel.features import (
 from untracr.metamodel.frame import Base
 from untracr.metamodel.reader import Reader
 from untracr.metamodel.scope import true_variables
+from untracr.metamodel.treated import AS_COMPILED, Treated, TreatmentShares
 from untracr.metamodel.vocabulary import (
     EOL,
     FIRST_SLOT,
@@ -37,7 +38,7 @@ from untracr.metamodel.vocabulary import (
 )
 from untracr.rasp.domain import Domain
 from untracr.rasp.program import INDICES, TOKENS, Program, Ref
-from untracr.sample.domains import OtherDomains
+from untracr.sample.domains import NO_OTHERS, OtherDomains
 from untracr.sample.exclusion import NOTHING, Exclusion, sample_outside
 from untracr.sample.sampler import PAPER, SamplerSettings
 
@@ -76,17 +77,20 @@ class ExampleSettings:
     Attributes:
         sampler: which programs are drawn, and for which domain.
         other_domains: how many are drawn for which other domains instead.
+        treatments: how many are read from weights that are not as compiled.
         excluded: test sets that are left out.
     """
 
     sampler: SamplerSettings = PAPER
-    other_domains: OtherDomains = OtherDomains()
+    other_domains: OtherDomains = NO_OTHERS
+    treatments: TreatmentShares = AS_COMPILED
     excluded: Exclusion = NOTHING
 
     def as_dict(self) -> dict[str, Any]:
         """What a checkpoint records: plain JSON values, different for other settings."""
         return {
             "other_domains": self.other_domains.as_dict(),
+            "treatments": self.treatments.as_dict(),
             "excluded": {"sets": list(self.excluded.sets), "digest": self.excluded.digest},
         }
 
@@ -125,9 +129,10 @@ def training_example(seed: int, index: int, settings: ExampleSettings = DEFAULT)
     """
     program, domain = training_program(seed, index, settings)
     compiled = compile_program(program, domain.vocab, domain.max_seq_len)
+    treated = settings.treatments.treat(compiled.transformer, seed, index)
     rng = Random(f"example/{seed}/{index}")
     axis_signs = rng.random() < AXIS_SIGNS_SHARE
-    return shuffle_slots(example_of(program, compiled, axis_signs=axis_signs), rng)
+    return shuffle_slots(example_of(program, compiled, treated, axis_signs=axis_signs), rng)
 
 
 def shuffle_slots(example: Example, rng: Random) -> Example:
@@ -151,16 +156,29 @@ def shuffle_slots(example: Example, rng: Random) -> Example:
     )
 
 
-def example_of(program: Program, compiled: Compiled, *, axis_signs: bool = True) -> Example:
+def example_of(
+    program: Program,
+    compiled: Compiled,
+    treated: Treated | None = None,
+    *,
+    axis_signs: bool = True,
+) -> Example:
     """Makes the example of a compiled program.
+
+    Args:
+        program: what the network shall write.
+        compiled: its weights, and where they hold what.
+        treated: the weights to be read; by default the compiled ones.
+        axis_signs: see `Reader`.
 
     Raises:
         ProgramError: the program uses a function outside the meta-model's language.
     """
     n_vocab = len(compiled.token_values) - 2
-    base = Base.of(compiled.transformer, compiled.token_values[:n_vocab])
-    variables, order = true_variables(program, compiled, base)
-    reader = Reader(compiled.transformer, base, axis_signs=axis_signs)
+    treated = treated or Treated(compiled.transformer)
+    base = Base.of(treated.model, compiled.token_values[:n_vocab])
+    variables, order = true_variables(program, compiled, base, treated.basis)
+    reader = Reader(treated.model, base, axis_signs=axis_signs)
     slots: dict[Ref, int] = {TOKENS: 0, INDICES: 1}
     slots.update({ref: 2 + number for number, ref in enumerate(order)})
     steps: list[tuple[Features, list[Operation]]] = []

@@ -32,20 +32,23 @@ MAX_NUMBER = 1e12
 
 
 def true_variables(
-    program: Program, compiled: Compiled, base: Base
+    program: Program, compiled: Compiled, base: Base, basis: Floats | None = None
 ) -> tuple[list[Variable], list[Ref]]:
     """Every variable of a compiled program with its directions.
 
     Args:
         program: over the closed lists, without composite selectors.
         compiled: its weights.
-        base: their embedding frame.
+        base: the embedding frame of the weights that are read.
+        basis: [D, R], if the residual stream of these is ``x @ basis`` where
+            that of the compiled ones, of width D, is x.
 
     Returns:
-        The variables, and the operations in decoding order (slot 2 + n).
+        The variables, their directions of the same width as the base's, and the operations in
+        decoding order (slot 2 + n).
     """
     order = list(half_layer_order(compiled))
-    eye = np.eye(compiled.residual.width)
+    rows: Floats = np.eye(compiled.residual.width) if basis is None else basis
     variables = [base.tokens, base.indices]
     for number, ref in enumerate(order):
         part, node = compiled.node_map[ref], program.nodes[ref]
@@ -53,14 +56,14 @@ def true_variables(
         is_width = isinstance(node, SelectorWidth)
         if is_width:
             widths = compiled.value_sets[ref].ordered
-            directions = eye[list(part.auxiliary_dims)]
+            directions = rows[list(part.auxiliary_dims)]
             variables.append(auxiliary(2 + number, directions, part.half_layer, widths))
         variables.append(
             Variable(
                 2 + number,
                 program.encoding(ref) is CATEGORICAL,
                 compiled.value_sets[ref].ordered,
-                eye[list(part.dims)],
+                rows[list(part.dims)],
                 part.half_layer + (2 if is_width else 1),
             )
         )

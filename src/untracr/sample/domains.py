@@ -53,6 +53,9 @@ class OtherDomains:
         return {name: list(v) if isinstance(v, tuple) else v for name, v in asdict(self).items()}
 
 
+NO_OTHERS = OtherDomains()
+
+
 def _between(rng: Random, smallest: int, largest: int) -> int:
     return smallest + int(rng.random() * (largest - smallest + 1))
 
