@@ -23,6 +23,9 @@ NOTHING = 1e-3
 EXACT = 0.01
 """A vector is recognised within this share of its length."""
 
+NOISE_LIMIT = 2.0
+"""Noise may be this many times longer than is expected of it."""
+
 SMALLEST = 0.1
 """... or of this squared length, for vectors that are shorter."""
 
@@ -81,7 +84,8 @@ class Component:
         groups: outputs numbered by first appearance; for ``lookup`` the
             position of the neuron instead, which is the output's rank.
         numbers: for numerical output, its size along ``direction``.
-        direction: unit vector of a numerical output, oriented if it could be.
+        spread: standard deviation of the noise in ``numbers``.
+        direction: of a numerical output, oriented if it could be.
         orientation: how the sign of ``direction`` was found: 0 not at all, 1 by
             later readers, 2 by the axes of an unrotated model.
         table: a head's selections, [keys, queries].
@@ -98,6 +102,7 @@ class Component:
     outputs: Floats = field(default_factory=lambda: np.zeros((0, 0)))
     groups: Ints = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
     numbers: Floats = field(default_factory=lambda: np.zeros(0))
+    spread: float = 0.0
     direction: Floats | None = None
     orientation: int = 0
     table: Bools | None = None
@@ -116,35 +121,41 @@ class Tolerance:
 
     Attributes:
         noise: standard deviation of the noise in every entry; 0 for exact weights.
+        known: likewise in the directions that explain it.
     """
 
     noise: float = 0.0
+    known: float = 0.0
 
     def squared(self, vectors: Floats) -> Floats:
         """The largest squared distance for each column of [d_model, vectors]."""
         squares = np.square(vectors).sum(axis=0)
-        exact = EXACT**2 * np.maximum(squares, SMALLEST)
-        return np.asarray(exact + (3 * self.noise) ** 2 * len(vectors), dtype=np.float64)
+        # What is known only roughly enters products once, and so do squared distances.
+        exact = (EXACT**2 + 4 * self.known) * np.maximum(squares, SMALLEST)
+        noisy = NOISE_LIMIT**2 * self.noise**2 * len(vectors)
+        return np.asarray(exact + noisy, dtype=np.float64)
 
 
-def direction_groups(vectors: Floats) -> Ints:
+def direction_groups(vectors: Floats, noise: float = 0.0) -> Ints:
     """Numbers vectors, the same ones alike, in order of first appearance; -1 where nothing is.
 
     Args:
         vectors: [n, d_model].
+        noise: standard deviation of their entries.
     """
     squares = np.einsum("nd,nd->n", vectors, vectors)
     squares = np.where(np.isfinite(squares), squares, 0.0)
+    noisy = NOISE_LIMIT**2 * noise**2 * vectors.shape[1]
     largest = max(float(squares.max(initial=0.0)), NOTHING)
     groups = np.full(len(vectors), -1, dtype=np.int64)
     number = 0
-    while (open_ := np.flatnonzero((groups < 0) & (squares > NOTHING * largest))).size:
+    while (open_ := np.flatnonzero((groups < 0) & (squares > NOTHING * largest + noisy))).size:
         if number == MAX_GROUPS:
             groups[open_] = number
             break
         difference = vectors[open_] - vectors[open_[0]]
         distance = np.einsum("nd,nd->n", difference, difference)
-        same = distance < SAME**2 * largest
+        same = distance < SAME**2 * largest + 2 * noisy
         same[0] = True  # also where numbers are not finite
         groups[open_[same]] = number
         number += 1

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -26,9 +27,11 @@ import numpy.typing as npt
 from untracr.transformer.transformer import Transformer
 
 Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
 
-ORTHONORMAL = 0.25
-"""Products of the embedding's rows may be off by this much: noise is no compression."""
+EXACT, NOISY = 1e-3, 0.25
+"""Products of the embedding's rows are off by less than this: in exact weights, and in noisy ones."""
 
 BOS_LOGITS = (50.0, 100.0)
 """What a compiled head reads of the constant for BOS."""
@@ -36,36 +39,66 @@ BOS_LOGITS = (50.0, 100.0)
 CLOSE = 1e-3
 """Relative distance at which two vectors are the same, up to rounding."""
 
-MAX_NEURONS = 200
+SHORTEST = 0.05
+"""Vectors shorter than this are no constant."""
+
+MAX_NEURONS = 60
 """Neurons of a layer that are tried."""
 
+MAX_WRITTEN = 30
+"""Directions written by earlier neurons that are tried."""
 
-def is_orthonormal(rows: Floats, places: Floats) -> bool:
-    """Whether embeddings are orthonormal but for one direction that all tokens share.
+MAX_CANDIDATES = 8
+"""Of those that neurons suggest, the most frequent ones are looked at."""
 
-    Args:
-        rows: W_E, [V, D].
-        places: W_pos without BOS's, [P, D].
+
+@dataclass(frozen=True)
+class Constant:
+    """What stands for the constant.
+
+    Attributes:
+        direction: [D], to be taken from the rows of W_E.
+        is_orthonormal: whether the embeddings are orthonormal but for the
+            constant; ``direction`` is then PAD's row.
+        noise: standard deviation of the noise in the embeddings, in which every
+            entry that is not zero is one.
     """
-    both = np.concatenate([rows, places])
-    wanted = np.eye(len(both))
+
+    direction: Floats
+    is_orthonormal: bool
+    noise: float = 0.0
+
+
+def find_constant(model: Transformer) -> Constant:
+    """Finds the constant; zeros where nothing reads one: a compiled model then does without."""
+    rows, places = model.W_E.astype(np.float64), model.W_pos[1:].astype(np.float64)
     with np.errstate(all="ignore"):
-        shared = float(np.round(np.median(rows[:-1] @ rows[-1])))  # 0: no constant is needed
-        wanted[: len(rows), : len(rows)] += shared
-        fits = np.abs(both @ both.T - wanted) < ORTHONORMAL
-    return bool(shared in (0, 1) and fits.all())
+        off = _off_orthonormal(rows, places)
+        if np.abs(off).max() < EXACT:
+            return Constant(rows[-1], True)
+        for found in itertools.chain(_from_heads(model, rows[-2]), _from_neurons(model, rows)):
+            return Constant(found, False)
+    if np.abs(off).max() < NOISY:
+        return Constant(rows[-1], True, _noise(rows, places, off))
+    return Constant(np.zeros(rows.shape[1]), False)
 
 
-def constant_direction(model: Transformer) -> Floats:
-    """The constant direction of a model whose embeddings are not orthonormal, [D].
+def _off_orthonormal(rows: Floats, places: Floats) -> Floats:
+    """Products of the embeddings less those of one direction each and a shared one."""
+    both = np.concatenate([rows, places])
+    shared = float(np.round(np.median(rows[:-1] @ rows[-1])))  # 0: no constant is needed
+    wanted = np.eye(len(both))
+    wanted[: len(rows), : len(rows)] += shared
+    off = both @ both.T - wanted
+    return np.where(np.isfinite(off) & (shared in (0, 1)), off, np.inf)
 
-    The first sign found is taken, from heads before neurons. Where nothing reads
-    it there is none: a compiled model then does without.
-    """
-    rows = model.W_E.astype(np.float64)
-    for found in itertools.chain(_from_heads(model, rows[-2]), _from_neurons(model, rows)):
-        return found
-    return np.zeros(rows.shape[1])
+
+def _noise(rows: Floats, places: Floats, off: Floats) -> float:
+    """The noise that explains products which are off: of vectors u and v by about |u|^2 + |v|^2."""
+    squares = np.square(np.concatenate([rows, places])).sum(axis=1)
+    upper = np.triu_indices(len(off), 1)
+    expected = (squares[:, None] + squares)[upper]
+    return float(np.sqrt(np.square(off[upper]).sum() / expected.sum()))
 
 
 def _from_heads(model: Transformer, bos_row: Floats) -> Iterator[Floats]:
@@ -75,54 +108,85 @@ def _from_heads(model: Transformer, bos_row: Floats) -> Iterator[Floats]:
         for logit in BOS_LOGITS:
             one = W_Q / logit
             distance = _lengths(W_K - (bos_row - one))
-            fits = (distance < CLOSE * (_lengths(bos_row) + 0.1)) & (_lengths(one) > 0.05)
+            fits = (distance < CLOSE * (_lengths(bos_row) + 0.1)) & (_lengths(one) > SHORTEST)
             yield from one[np.flatnonzero(fits)]
 
 
 def _from_neurons(model: Transformer, rows: Floats) -> Iterator[Floats]:
-    """The candidate of each layer that explains most of what its neurons read."""
-    tokens, places = rows[:-2], model.W_pos[1:].astype(np.float64)
+    """The candidate that explains most of what neurons read."""
+    tokens, plain = rows[:-2], model.W_pos[1:].astype(np.float64)
+    candidates: list[Floats] = [np.zeros((1, rows.shape[1]))]
+    reads: list[Floats] = []
     for layer in range(model.n_layers):
         read = model.W_in[layer].astype(np.float64).T  # [M, D]
-        alive = read[_lengths(read) > CLOSE][:MAX_NEURONS]
-        found = [
-            one
-            for first, second in itertools.pairwise(alive)
-            for one in _candidates(first, second, tokens, places, alive)
-        ]
-        if found:
-            yield max(found, key=lambda one: _explained(alive, one, tokens - one, places))
+        read = read[_lengths(read) > CLOSE][:MAX_NEURONS]
+        if len(read) > 1:
+            candidates += _candidates(read, tokens, plain)
+        reads.append(read)
+        written = model.W_out[layer].astype(np.float64)
+        plain = np.concatenate([plain, written[_lengths(written) > SHORTEST]])
+        plain = np.unique(np.round(plain, 6), axis=0)[:MAX_WRITTEN]
+    stacked = np.concatenate(candidates)
+    if len(stacked) == 1:
+        return
+    _, which, counts = np.unique(
+        np.round(stacked, 4), axis=0, return_index=True, return_counts=True
+    )
+    often = which[np.argsort(-counts, kind="stable")[:MAX_CANDIDATES]]
+    read = np.concatenate(reads)
+    none = _explained(read, stacked[0], tokens, plain)
+    best = max(stacked[often], key=lambda one: _explained(read, one, tokens - one, plain))
+    if _explained(read, best, tokens - best, plain) > none + 1:
+        yield best
 
 
-def _candidates(
-    first: Floats, second: Floats, tokens: Floats, places: Floats, read: Floats
-) -> Iterator[Floats]:
-    """Constants under which two neighbouring neurons make sense."""
-    yield from _agreeing(first - second, read)
-    for i, token in enumerate(tokens):
-        others = np.delete(tokens, i, axis=0)
-        # Two tokens looked up one after the other, in whatever order.
-        yield from _agreeing(token - first, others - second)
-        # Neighbours in the grid of tokens and indices, whichever runs faster.
-        for j, place in enumerate(places):
-            one, elsewhere = (token + place - first) / 2, np.delete(places, j, axis=0)
-            yield from _agreeing(one, (token + elsewhere - second) / 2)
-            yield from _agreeing(one, (place + others - second) / 2)
+def _candidates(read: Floats, tokens: Floats, plain: Floats) -> Iterator[Floats]:
+    """Constants [n, D] under which neighbouring neurons make sense.
+
+    Args:
+        read: what neurons read, [M, D].
+        tokens: rows of W_E, the constant included.
+        plain: other directions, without it.
+    """
+    first, steps = read[:-1], read[:-1] - read[1:]
+    # The two neurons of a step, and the one behind the steps.
+    yield steps[_nearest(steps, read)[1]]
+    # Two tokens looked up, or next to each other in a grid.
+    pair, found = _nearest(steps, _differences(tokens))
+    token = tokens[pair[found] // len(tokens)]
+    yield token - first[found]
+    both = token[:, None] + plain - first[found][:, None]
+    yield (both / 2).reshape(-1, read.shape[1])
+    # Two other values next to each other in a grid with tokens, or with others.
+    pair, found = _nearest(steps, _differences(plain))
+    value = plain[pair[found] // len(plain)][:, None]
+    yield ((value + tokens - first[found][:, None]) / 2).reshape(-1, read.shape[1])
+    yield (value + plain - first[found][:, None]).reshape(-1, read.shape[1])
 
 
-def _agreeing(one: Floats, others: Floats) -> Iterator[Floats]:
-    """``one`` if another reader shows the same."""
-    size = float(_lengths(one))
-    if size > 0.05 and bool((_lengths(others - one) < CLOSE * size).any()):
-        yield one
+def _differences(vectors: Floats) -> Floats:
+    """Of all pairs, first one major, [n n, D]."""
+    return (vectors[:, None] - vectors).reshape(-1, vectors.shape[1])
 
 
-def _explained(read: Floats, one: Floats, tokens: Floats, places: Floats) -> int:
-    """How many neurons read a token, the constant, or a token and an index minus the constant."""
-    pairs = (tokens[:, None] + places - one).reshape(-1, len(one))
-    known = np.concatenate([tokens, one[None], pairs])
-    distance = _lengths(read[:, None] - known)
-    return int((distance < 10 * CLOSE * _lengths(one)).any(axis=1).sum())
+def _nearest(vectors: Floats, others: Floats) -> tuple[Ints, Bools]:
+    """For each vector the nearest of the others, and whether they are the same and not zero."""
+    squares = np.square(vectors).sum(axis=1)
+    distance = squares[:, None] - 2 * vectors @ others.T + np.square(others).sum(axis=1)
+    nearest = distance.argmin(axis=1)
+    same = distance[np.arange(len(vectors)), nearest] < np.square(CLOSE) * (squares + 0.01)
+    return nearest, same & (squares > CLOSE)
+
+
+def _explained(read: Floats, one: Floats, tokens: Floats, plain: Floats) -> int:
+    """How many neurons read a value, the constant, two values minus it, or begin a step."""
+    values = np.concatenate([tokens, plain])
+    pairs = (values[:, None] + values - one).reshape(-1, len(one))
+    known = np.concatenate([values, one[None], pairs])
+    squares = np.square(read).sum(axis=1)[:, None] + np.square(known).sum(axis=1)
+    distance = squares - 2 * read @ known.T
+    steps = _lengths(read[:-1] - read[1:] - one) < 10 * CLOSE
+    return int((distance < np.square(10 * CLOSE)).any(axis=1).sum() + steps.sum())
 
 
 def _lengths(vectors: Floats) -> Floats:

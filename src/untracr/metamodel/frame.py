@@ -27,7 +27,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from untracr.metamodel.constant import constant_direction, is_orthonormal
+from untracr.metamodel.constant import find_constant
 from untracr.rasp.functions import Value
 from untracr.transformer.transformer import Transformer
 
@@ -91,6 +91,7 @@ class Base:
         tokens, indices: the two input variables.
         is_orthonormal: whether the rows of the embeddings are orthonormal but
             for the constant that they share.
+        noise: standard deviation of the noise in the embeddings.
     """
 
     one: Floats
@@ -98,6 +99,7 @@ class Base:
     tokens: Variable
     indices: Variable
     is_orthonormal: bool = True
+    noise: float = 0.0
 
     @classmethod
     def of(cls, model: Transformer, vocab: tuple[Value, ...]) -> Base:
@@ -109,11 +111,11 @@ class Base:
         """
         rows = model.W_E.astype(np.float64)
         places = model.W_pos[1:].astype(np.float64)
-        plain = is_orthonormal(rows, places)
-        one = rows[-1] if plain else constant_direction(model)
+        constant = find_constant(model)
+        one = constant.direction
         tokens = Variable(TOKENS_SLOT, True, vocab, rows[:-2] - one, 0)
         indices = Variable(INDICES_SLOT, True, tuple(range(len(places))), places, 0)
-        return cls(one, rows[-2] - one, tokens, indices, plain)
+        return cls(one, rows[-2] - one, tokens, indices, constant.is_orthonormal, constant.noise)
 
 
 class Directions:

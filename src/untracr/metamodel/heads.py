@@ -34,6 +34,15 @@ class HeadWeights:
 
 
 @dataclass(frozen=True)
+class HeadNoise:
+    """How exact keys, queries and values are."""
+
+    keys: Tolerance
+    queries: Tolerance
+    values: Tolerance
+
+
+@dataclass(frozen=True)
 class _Keys:
     """The variable that a head's keys read.
 
@@ -52,25 +61,25 @@ class _Keys:
 
 
 def read_head(
-    half_layer: int, head: int, weights: HeadWeights, known: Directions, tolerance: Tolerance
+    half_layer: int, head: int, weights: HeadWeights, known: Directions, noise: HeadNoise
 ) -> tuple[Component, bool]:
     """Describes a head.
 
     Returns:
         The component, and whether keys and queries are fully explained.
     """
-    keys = _keys(weights.W_K, known, tolerance)
+    keys = _keys(weights.W_K, known, noise.keys)
     query, table, bos_logit, selects = None, None, 0.0, False
     if keys is not None:
-        query, logits, selects = _queries(weights.W_Q, keys, known, tolerance)
+        query, logits, selects = _queries(weights.W_Q, keys, known, noise.queries)
         if query is not None and len(keys.columns) * len(query.values) <= MAX_TABLE:
             largest = float(logits.max(initial=0.0))
             table = logits > max(0.5 * largest, READS)
             if largest > READS:
                 bos = _along_one(weights.W_Q[:, keys.bos], known)
                 bos_logit = _bounded(bos / largest, MAX_BOS_LOGIT)
-    kind, value, outputs = _moved(weights, known, tolerance)
-    size = int((np.abs(weights.W_K).max(axis=0) > NOTHING).sum())
+    kind, value, outputs = _moved(weights, known, noise.values)
+    size = weights.W_K.shape[1] if keys is None else len(keys.columns) + 1
     component = Component(
         half_layer,
         kind,
@@ -130,19 +139,19 @@ def _queries(
     products = known.rows @ columns
     squares = np.square(columns).sum(axis=0)
     limit = tolerance.squared(columns)
-    best: tuple[float, Variable, Floats, bool] | None = None
+    options: list[tuple[bool, float, Variable, Floats]] = []
     for variable in known.categorical:
         part = products[known.slice(variable)]
         found = known.solve(variable, part)  # [queries, keys]
         left = squares - np.einsum("qk,qk->k", part, found)
         fits = bool((left <= limit).all())
-        total = max(float(left.sum()), float(limit.sum()) if fits else 0.0)
-        if best is None or total < best[0] * (1 - 1e-9):
-            best = total, variable, found, fits
-    if best is None:
+        # Of several that fit the one with the fewest values says most.
+        cost = float(len(variable.values)) if fits else float(left.sum())
+        options.append((not fits, cost, variable, found))
+    if not options:
         return None, np.zeros((0, 0)), False
-    _, variable, found, fits = best
-    return variable, found.T, fits
+    misfit, _, variable, found = min(options, key=lambda option: option[:2])
+    return variable, found.T, not misfit
 
 
 def _along_one(vector: Floats, known: Directions) -> float:
@@ -172,7 +181,7 @@ def _moved(
         if total < best[0] - 1e-9:
             best = total, variable, n
     total, found, n = best
-    if total > float(tolerance.squared(W_V).sum()) and found is None:
+    if found is None and total > float(tolerance.squared(W_V).sum()):
         return "unknown", None, W_O[:1]
     if found is None:
         return "width", None, W_O[:1]

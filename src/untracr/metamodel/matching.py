@@ -70,9 +70,10 @@ def _unary(component: Component, variable: Variable) -> Floats:
         return _share(tables.ranks == component.groups)
     if component.kind == "stair to values":
         return _same_groups(tables.groups, component.groups)
-    share = _share(np.abs(tables.numbers - component.numbers) < CLOSE)
+    close = CLOSE + 3 * component.spread
+    share = _share(np.abs(tables.numbers - component.numbers) < close)
     if component.orientation == 0:
-        flipped = _share(np.abs(tables.numbers + component.numbers) < CLOSE)
+        flipped = _share(np.abs(tables.numbers + component.numbers) < close)
         share = np.maximum(share, flipped)
         if not (share > _ALL).any():  # the length may be open as well
             share = np.maximum(share, _up_to_a_factor(tables.numbers, component.numbers))

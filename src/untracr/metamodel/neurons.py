@@ -24,6 +24,7 @@ import numpy as np
 from untracr.metamodel.components import (
     MAX_OBSERVED,
     MAX_TABLE,
+    NOISE_LIMIT,
     NOTHING,
     Component,
     Tolerance,
@@ -47,12 +48,17 @@ Orient = Callable[[Floats, int], tuple[Floats, int]]
 
 @dataclass(frozen=True)
 class LayerWeights:
-    """What the living neurons of an MLP read [d_model, n] and write [n, d_model]."""
+    """What the living neurons of an MLP read [d_model, n] and write [n, d_model].
+
+    Attributes:
+        noise: standard deviation of the noise in what they write.
+    """
 
     half_layer: int
     neurons: Ints
     read: Floats
     write: Floats
+    noise: float = 0.0
 
 
 def read_neurons(
@@ -90,6 +96,7 @@ class _Parser:
         self.one, self.bos = known.base.one @ W, known.base.bos @ W
         self.squares = np.square(W).sum(axis=0)
         self.allowed = tolerance.squared(W)
+        self.noise = tolerance.noise
         self.is_one = self.squares - 2 * self.one + known.one_one <= self.allowed
         self.numbers = [self._number(v) for v in known.numerical]
         self.grids = self._grids()
@@ -169,7 +176,7 @@ class _Parser:
                     (a, b),
                     neurons,
                     outputs=outputs,
-                    groups=direction_groups(outputs),
+                    groups=direction_groups(outputs, self.layer.noise),
                 )
         return None
 
@@ -222,6 +229,7 @@ class _Parser:
             np.array([start]),
             outputs=factors[:, None] * write,
             numbers=factors,
+            spread=self.noise,
             direction=write,
             orientation=max(self.orient(write, self.layer.half_layer)[1], 1),
         )
@@ -259,26 +267,34 @@ class _Parser:
         return None
 
     def _staircase(self, number: _Number, start: int, stop: int) -> Component:
-        """What a staircase writes at each value of its number."""
+        """What a staircase writes at each value of its number.
+
+        The two neurons of a step rise by one between two values; the neuron
+        behind the steps writes what holds before the first.
+        """
         variable, neurons = number.variable, np.arange(start, stop)
-        slopes = np.where(self.is_one[neurons], 0.0, number.slopes[neurons])
-        constants = np.where(self.is_one[neurons], 1.0, number.constants[neurons])
-        points = np.array([number_or(v, 0.0) for v in variable.values])
-        hidden = np.maximum(points[:, None] * slopes + constants, 0.0)
         write = self.layer.write[neurons]
-        outputs: Floats = hidden @ write
+        points = np.array([number_or(v, 0.0) for v in variable.values])
+        steps = (stop - start) // 2
+        up, down = write[0 : 2 * steps : 2], write[1 : 2 * steps : 2]
+        falls = neurons[1 : 2 * steps : 2]
+        places = -number.constants[falls] / number.slopes[falls]
+        outputs: Floats = (points[:, None] > places) @ ((up - down) / 2)
+        if len(neurons) % 2:
+            outputs = outputs + write[-1]
         if variable.is_auxiliary:
             return self._component("width stair", (variable,), neurons, outputs=outputs)
-        longest = write[np.argmax(np.einsum("nd,nd->n", write, write))]
-        size = float(np.sqrt(longest @ longest))
-        along = write @ (longest / max(size, NOTHING))
-        if not bool((np.abs(along) >= 0.99 * np.sqrt(np.einsum("nd,nd->n", write, write))).all()):
+        squares = np.einsum("nd,nd->n", write, write)
+        longest = write[np.argmax(squares)]
+        along = write @ longest / max(float(np.sqrt(longest @ longest)), NOTHING)
+        aside = NOISE_LIMIT**2 * self.layer.noise**2 * write.shape[1]
+        if not bool((squares - along**2 <= 0.02 * squares + aside).all()):
             return self._component(
                 "stair to values",
                 (variable,),
                 neurons,
                 outputs=outputs,
-                groups=direction_groups(outputs),
+                groups=direction_groups(outputs, self._noise(outputs)),
             )
         direction, orientation = self.orient(longest, self.layer.half_layer)
         return self._component(
@@ -287,9 +303,14 @@ class _Parser:
             neurons,
             outputs=outputs,
             numbers=_along(outputs, direction),
+            spread=self._noise(outputs),
             direction=direction,
             orientation=orientation,
         )
+
+    def _noise(self, outputs: Floats) -> float:
+        """Of sums of what neurons write: one more for each step on the way."""
+        return self.layer.noise * float(np.sqrt(1 + len(outputs) / 4)) if len(outputs) else 0.0
 
     def _linear(self, start: int) -> Component | None:
         if start + 4 > self.count:
@@ -322,10 +343,11 @@ class _Parser:
         return None
 
     def _clean(self, start: int) -> Component | None:
-        known = self.known
-        along = float(self.bos[start]) / known.bos_bos if known.bos_bos > NOTHING else 0.0
-        left = self.squares[start] - along**2 * known.bos_bos
-        if left > self.allowed[start]:
+        """A neuron that reads BOS; nothing at all where compression dropped BOS."""
+        bos_bos = self.known.bos_bos
+        along = float(self.bos[start]) / bos_bos if bos_bos > NOTHING else 0.0
+        left = self.squares[start] - along**2 * bos_bos
+        if left > self.allowed[start] or (bos_bos > NOTHING and along < 0.5):
             return None
         return self._component("clean", (), np.array([start]))
 

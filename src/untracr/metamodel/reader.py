@@ -7,11 +7,24 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from untracr.metamodel.components import MAX_COMPONENTS, NOTHING, Component, Tolerance
+from untracr.metamodel.components import (
+    MAX_COMPONENTS,
+    NOISE_LIMIT,
+    NOTHING,
+    READS,
+    Component,
+    Tolerance,
+)
 from untracr.metamodel.frame import Base, Directions, Floats, Variable
-from untracr.metamodel.heads import HeadWeights, read_head
+from untracr.metamodel.heads import HeadNoise, HeadWeights, read_head
 from untracr.metamodel.neurons import STEEP, LayerWeights, read_neurons
 from untracr.transformer.transformer import Transformer
+
+COLDNESS = 100.0
+"""Size of the entries of a compiled W_Q."""
+
+ALONG_AXIS = 0.97
+"""Cosine of a direction with the axis it lies on; less than one for noise."""
 
 EXACTNESS = 100.0
 """Slope of the steps by which a compiled MLP computes a function of a number."""
@@ -31,20 +44,45 @@ class Reader:
         self.model = model
         self.base = base
         self.axis_signs = axis_signs
-        self.tolerance = Tolerance()
         self.W_in = model.W_in.astype(np.float64)
         self.W_out = model.W_out.astype(np.float64)
         self.W_Q = model.W_Q.astype(np.float64)
         self.W_K = model.W_K.astype(np.float64)
         self.W_V = model.W_V.astype(np.float64)
         self.W_O = model.W_O.astype(np.float64)
-        reads = np.abs(self.W_in).max(axis=1) > NOTHING
-        self.alive_neurons = reads | (np.abs(self.W_out).max(axis=2) > NOTHING)
-        self.alive_heads = (np.abs(self.W_Q).max(axis=(2, 3)) > NOTHING) | (
-            np.abs(self.W_O).max(axis=(2, 3)) > NOTHING
+        self.in_squares = np.square(self.W_in).sum(axis=1)  # [L, M]
+        out_squares = np.square(self.W_out).sum(axis=2)
+        self.noise_in = self._neuron_noise(self.in_squares, 2)
+        self.noise_out = self._neuron_noise(out_squares, 1)
+        self.alive_neurons = (self.in_squares > self._dead(self.noise_in)) | (
+            out_squares > self._dead(self.noise_out)
+        )
+        self.head_noise = HeadNoise(
+            Tolerance(base.noise, base.noise),
+            Tolerance(base.noise * COLDNESS, base.noise),
+            Tolerance(base.noise, base.noise),
+        )
+        selects = np.square(self.W_Q).sum(axis=2).max(axis=2, initial=0.0)
+        moves = np.square(self.W_O).sum(axis=3).max(axis=2, initial=0.0)
+        self.alive_heads = (selects > self._dead(base.noise * COLDNESS)) | (
+            moves > self._dead(base.noise)
         )
         self.one_in = base.one @ self.W_in  # [L, M]
-        self.in_squares = np.square(self.W_in).sum(axis=1)
+
+    def _neuron_noise(self, squares: Floats, entries: int) -> Floats:
+        """Noise of each layer [L] in a matrix whose vectors have these squared lengths [L, M].
+
+        It comes in proportion to the entries that are not zero, about ``entries`` a vector.
+        """
+        alive = squares > 0.1
+        count = entries * np.maximum(alive.sum(axis=1), 1)
+        rms = np.sqrt((squares * alive).sum(axis=1) / count)
+        return np.asarray(self.base.noise * rms, dtype=np.float64)
+
+    def _dead(self, noise: Floats | float) -> Floats:
+        """Squared length [..., 1] up to which a vector holds nothing but noise."""
+        limit = NOISE_LIMIT * np.asarray(noise) * np.sqrt(self.model.d_model)
+        return np.asarray(np.square(np.maximum(limit, NOTHING)))[..., None]
 
     @property
     def n_half_layers(self) -> int:
@@ -88,12 +126,17 @@ class Reader:
                     self.W_V[layer, head],
                     self.W_O[layer, head],
                 )
-                yield read_head(half_layer, head, weights, known, self.tolerance)
+                yield read_head(half_layer, head, weights, known, self.head_noise)
             return
         living = LayerWeights(
-            half_layer, places, self.W_in[layer][:, places], self.W_out[layer][places]
+            half_layer,
+            places,
+            self.W_in[layer][:, places],
+            self.W_out[layer][places],
+            float(self.noise_out[layer]),
         )
-        for component in read_neurons(living, known, self.tolerance, self.orient):
+        tolerance = Tolerance(float(self.noise_in[layer]), self.base.noise)
+        for component in read_neurons(living, known, tolerance, self.orient):
             yield component, component.kind != "unknown"
 
     def orient(self, along: Floats, half_layer: int) -> tuple[Floats, int]:
@@ -125,9 +168,9 @@ class Reader:
                 carried = self._length_in_heads(unit, layer)
                 if carried:
                     return carried * unit, 1
-        axis = np.flatnonzero(np.abs(unit) > NOTHING)
-        if self.axis_signs and len(axis) == 1:
-            return float(np.sign(unit[axis[0]])) * unit, 2
+        axis = int(np.argmax(np.abs(unit)))
+        if self.axis_signs and abs(unit[axis]) > ALONG_AXIS:
+            return float(np.sign(unit[axis])) * unit, 2
         return unit, 0
 
     def _length_in_mlp(self, unit: Floats, layer: int) -> float:
@@ -142,11 +185,13 @@ class Reader:
         products = np.stack([unit @ W, one])
         solved = np.linalg.pinv(gram, rcond=1e-6, hermitian=True) @ products
         left = self.in_squares[layer, places] - np.einsum("cn,cn->n", products, solved)
-        fits = (left <= self.tolerance.squared(W)) & (np.abs(solved[0]) > 0.05)
+        noise = float(self.noise_in[layer])
+        smallest = max(READS, 5 * noise)
+        fits = (left <= Tolerance(noise, self.base.noise).squared(W)) & (np.abs(solved[0]) > smallest)
         steep = np.flatnonzero(fits & (np.abs(solved[0]) > STEEP))
         if len(steep):
             return float(solved[0][steep[0]]) / EXACTNESS
-        flat = np.flatnonzero(fits & (np.abs(solved[1]) < 0.05))
+        flat = np.flatnonzero(fits & (np.abs(solved[1]) < smallest))
         return -float(solved[0][flat[0]]) if len(flat) else 0.0
 
     def _length_in_heads(self, unit: Floats, layer: int) -> float:
@@ -154,6 +199,7 @@ class Reader:
         columns = self.W_V[layer, :, :, 0]  # [heads, d_model]; a number takes one column
         along = columns @ unit
         left = np.square(columns).sum(axis=1) - along**2
-        fits = (left <= self.tolerance.squared(columns.T)) & (np.abs(along) > 0.05)
+        allowed = self.head_noise.values.squared(columns.T)
+        fits = (left <= allowed) & (np.abs(along) > max(READS, 5 * self.base.noise))
         found = np.flatnonzero(fits)
         return float(along[found[0]]) if len(found) else 0.0
