@@ -26,6 +26,9 @@ EXACT = 0.01
 NOISE_LIMIT = 2.0
 """Noise may be this many times longer than is expected of it."""
 
+FIRST_ORDER = 12.0
+"""Noise in what is known shifts squared distances by up to this many times itself."""
+
 SMALLEST = 0.1
 """... or of this squared length, for vectors that are shorter."""
 
@@ -131,7 +134,7 @@ class Tolerance:
         """The largest squared distance for each column of [d_model, vectors]."""
         squares = np.square(vectors).sum(axis=0)
         # What is known only roughly enters products once, and so do squared distances.
-        exact = (EXACT**2 + 4 * self.known) * np.maximum(squares, SMALLEST)
+        exact = (EXACT**2 + FIRST_ORDER * self.known) * np.maximum(squares, SMALLEST)
         noisy = NOISE_LIMIT**2 * self.noise**2 * len(vectors)
         return np.asarray(exact + noisy, dtype=np.float64)
 

@@ -70,7 +70,7 @@ def _unary(component: Component, variable: Variable) -> Floats:
         return _share(tables.ranks == component.groups)
     if component.kind == "stair to values":
         return _same_groups(tables.groups, component.groups)
-    close = CLOSE + 3 * component.spread
+    close = CLOSE + 3 * component.spread * (1 + np.abs(component.numbers))
     share = _share(np.abs(tables.numbers - component.numbers) < close)
     if component.orientation == 0:
         flipped = _share(np.abs(tables.numbers + component.numbers) < close)

@@ -9,7 +9,6 @@ import numpy as np
 
 from untracr.metamodel.components import (
     MAX_COMPONENTS,
-    NOISE_LIMIT,
     NOTHING,
     READS,
     Component,
@@ -19,6 +18,9 @@ from untracr.metamodel.frame import Base, Directions, Floats, Variable
 from untracr.metamodel.heads import HeadNoise, HeadWeights, read_head
 from untracr.metamodel.neurons import STEEP, LayerWeights, read_neurons
 from untracr.transformer.transformer import Transformer
+
+DEAD_LIMIT = 3.0
+"""Vectors up to this many times longer than noise is expected to be hold nothing else."""
 
 COLDNESS = 100.0
 """Size of the entries of a compiled W_Q."""
@@ -81,7 +83,7 @@ class Reader:
 
     def _dead(self, noise: Floats | float) -> Floats:
         """Squared length [..., 1] up to which a vector holds nothing but noise."""
-        limit = NOISE_LIMIT * np.asarray(noise) * np.sqrt(self.model.d_model)
+        limit = DEAD_LIMIT * np.asarray(noise) * np.sqrt(self.model.d_model)
         return np.asarray(np.square(np.maximum(limit, NOTHING)))[..., None]
 
     @property
@@ -163,15 +165,19 @@ class Reader:
             if layer > half_layer // 2 or half_layer % 2 == 0:
                 length = self._length_in_mlp(unit, layer)
                 if length:
-                    return length * unit, 1
+                    return self._without_noise(length) * unit, 1
             if layer > half_layer // 2:
-                carried = self._length_in_heads(unit, layer)
-                if carried:
-                    return carried * unit, 1
+                length = self._length_in_heads(unit, layer)
+                if length:
+                    return self._without_noise(length) * unit, 1
         axis = int(np.argmax(np.abs(unit)))
         if self.axis_signs and abs(unit[axis]) > ALONG_AXIS:
             return float(np.sign(unit[axis])) * unit, 2
         return unit, 0
+
+    def _without_noise(self, length: float) -> float:
+        """Noisy weights are not compressed: directions are one long."""
+        return float(np.sign(length)) if self.base.noise else length
 
     def _length_in_mlp(self, unit: Floats, layer: int) -> float:
         """The direction's length, with its sign, as the neurons of a layer read it; 0 if none does."""
