@@ -13,12 +13,13 @@ from untracr.metamodel.components import (
     MAX_COMPONENTS,
     MAX_GROUPS,
     Component,
-    Reader,
     direction_groups,
 )
 from untracr.metamodel.frame import Base, Variable
 from untracr.metamodel.matching import matches
+from untracr.metamodel.reader import Reader
 from untracr.metamodel.scope import true_variables
+from untracr.metamodel.treated import Treated, TreatmentShares
 from untracr.metamodel.vocabulary import KINDS, Operation, operation_of
 from untracr.rasp.program import INDICES, TOKENS, Program, Ref
 from untracr.sample.pools import FACTORS
@@ -49,13 +50,14 @@ class Found:
 
 
 def in_true_frame(
-    program: Program, compiled: Compiled
+    program: Program, compiled: Compiled, treated: Treated | None = None
 ) -> Iterator[tuple[list[Operation], list[Component]]]:
     """For each half-layer its operations, and the components found knowing all earlier ones."""
-    base = Base.of(compiled.transformer, VOCAB)
-    variables, order = true_variables(program, compiled, base)
+    treated = treated or Treated(compiled.transformer)
+    base = Base.of(treated.model, VOCAB)
+    variables, order = true_variables(program, compiled, base, treated.basis)
     slots: dict[Ref, int] = {TOKENS: 0, INDICES: 1, **{r: 2 + n for n, r in enumerate(order)}}
-    reader = Reader(compiled.transformer, base)
+    reader = Reader(treated.model, base)
     for half_layer in range(reader.n_half_layers):
         here = [r for r in order if compiled.node_map[r].half_layer == half_layer]
         components = [c for c in reader.components(half_layer, variables) if c.is_operation]
@@ -115,6 +117,48 @@ def test_factors_of_linear_are_read(found: list[Found]) -> None:
             assert np.allclose(numbers, wanted, atol=1e-3) or (
                 one.component.orientation == 0 and np.allclose(numbers, -wanted, atol=1e-3)
             )
+
+
+TREATMENTS: dict[str, tuple[float, float]] = {
+    "rotated": (1.0, 1.0),
+    "rotated-compressed": (0.97, 0.97),
+    "rotated-compressed-bos": (0.97, 0.97),
+    "noisy": (0.88, 0.9),
+}
+"""Least share of operations found in the right form, and of functions that fit. Compression may
+drop what is read, and noise may drown it."""
+
+
+@pytest.mark.parametrize("name", TREATMENTS)
+def test_treated_weights_show_the_same(name: str) -> None:
+    """Rotated, compressed and noisy weights are described as the compiled ones are."""
+    forms, functions = [], []
+    shares = TreatmentShares(((name, 1.0),))
+    for index in range(100):
+        program = sample_program(45, index)
+        compiled = compile_program(program, VOCAB, LENGTH)
+        treated = shares.treat(compiled.transformer, 45, index)
+        for operations, components in in_true_frame(program, compiled, treated):
+            pairs = list(zip(operations, components, strict=False))
+            forms += [c.kind in FORMS[o.kind] for o, c in pairs]
+            forms += [False] * abs(len(operations) - len(components))
+            functions += [_fits(o, c) for o, c in pairs]
+    least_forms, least_functions = TREATMENTS[name]
+    assert np.mean(forms) >= least_forms
+    assert np.mean(functions) >= least_functions
+    assert len(functions) > 300
+
+
+def _fits(operation: Operation, component: Component) -> bool:
+    """Whether the operation's function or predicate is among those that fit its component."""
+    unary, binary, predicate = matches(component).exact()
+    fits = {"unary": unary, "binary": binary, "predicate": predicate}
+    classes = KINDS[operation.kind]
+    return all(
+        bool(fits[name][argument])
+        for name, argument in zip(classes, operation.arguments, strict=True)
+        if name in fits
+    )
 
 
 def test_permuted_heads_change_only_the_order() -> None:
@@ -182,13 +226,18 @@ def test_variable_without_values_is_left_out() -> None:
     assert all(v is None or v.slot < 2 for c in found for v in c.reads)
 
 
+def test_groups_are_equal_vectors_not_directions() -> None:
+    """Compression brings directions close to each other: only equal vectors are one result."""
+    vectors = np.array([[1.0, 0.0], [0.8, 0.3], [1.0, 1e-4], [0.0, 0.0], [2.0, 0.0]])
+    assert direction_groups(vectors).tolist() == [0, 1, 0, -1, 2]
+
+
 def test_groups_end_for_numbers_that_are_not_finite() -> None:
     """Grouping by direction always ends, also for vectors without a direction."""
     vectors = np.array([[np.inf, 0.0], [1.0, 0.0], [np.nan, 1.0], [2.0, 0.0]])
     with np.errstate(all="ignore"):
         groups = direction_groups(vectors)
-    assert (groups >= 0).all()
-    assert groups[1] == groups[3]
+    assert groups.tolist() == [-1, 0, -1, 1]
     many = np.eye(MAX_GROUPS + 5)
     assert direction_groups(many).max() == MAX_GROUPS
 

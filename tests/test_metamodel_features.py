@@ -14,7 +14,7 @@ import torch
 
 from untracr.compile.compiler import Compiled, compile_program
 from untracr.metamodel.batching import collate
-from untracr.metamodel.components import Reader
+from untracr.metamodel.reader import Reader
 from untracr.metamodel.examples import example_of, shuffle_slots, training_example
 from untracr.metamodel.features import INTEGER_SIZES, N_NUMBERS, Features, features
 from untracr.metamodel.frame import Base

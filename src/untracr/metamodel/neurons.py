@@ -96,7 +96,7 @@ class _Parser:
         self.one, self.bos = known.base.one @ W, known.base.bos @ W
         self.squares = np.square(W).sum(axis=0)
         self.allowed = tolerance.squared(W)
-        self.noise = tolerance.noise
+        self.noise, self.known_noise = tolerance.noise, tolerance.known
         self.is_one = self.squares - 2 * self.one + known.one_one <= self.allowed
         self.numbers = [self._number(v) for v in known.numerical]
         self.grids = self._grids()
@@ -229,7 +229,7 @@ class _Parser:
             np.array([start]),
             outputs=factors[:, None] * write,
             numbers=factors,
-            spread=self.noise,
+            spread=float(np.hypot(self.noise, 1.5 * self.known_noise * np.sqrt(self.squares[start]))),
             direction=write,
             orientation=max(self.orient(write, self.layer.half_layer)[1], 1),
         )
