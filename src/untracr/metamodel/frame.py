@@ -37,6 +37,9 @@ Bools = npt.NDArray[np.bool_]
 
 TOKENS_SLOT, INDICES_SLOT = 0, 1
 
+PARALLEL = 1e-6
+"""Two directions are parallel where the squared sine between them is below this."""
+
 DEPENDENT = 1e-3
 """Directions depend on each other where an eigenvalue of their products is below this."""
 
@@ -174,6 +177,25 @@ class Directions:
         if self.base.is_orthonormal and variable is self.base.tokens:
             return products
         return variable.solver @ products
+
+
+def two_coefficients(gram: Floats, products: Floats) -> Floats:
+    """Coefficients of vectors on two directions by least squares.
+
+    Args:
+        gram: [2, 2], products of the directions with each other, the first of
+            them not zero.
+        products: [2, vectors], of the directions with the vectors.
+
+    Returns:
+        [2, vectors]; the second row is zero where the directions are parallel.
+    """
+    (a, b), (_, c) = gram.tolist()
+    determinant = a * c - b * b
+    if determinant <= PARALLEL * a * c:
+        return np.stack([products[0] / a, np.zeros_like(products[0])])
+    inverse = np.array([[c, -b], [-b, a]]) / determinant
+    return np.asarray(inverse @ products, dtype=np.float64)
 
 
 def _finite(matrix: Floats) -> Floats:

@@ -13,7 +13,13 @@ import numpy as np
 
 from untracr.metamodel.components import Component
 from untracr.metamodel.frame import Bools, Floats, Ints, Variable
-from untracr.metamodel.tables import binary_tables, predicate_tables, unary_tables
+from untracr.metamodel.tables import (
+    Tables,
+    binary_tables,
+    first_places,
+    predicate_tables,
+    unary_tables,
+)
 from untracr.metamodel.vocabulary import BINARY, PREDICATES, UNARY
 
 CLOSE = 0.02
@@ -56,7 +62,7 @@ def matches(component: Component) -> Matches:
             assert fst is not None
             assert snd is not None
             tables = binary_tables(fst.values, snd.values)
-            binary = _same_groups(tables.groups, component.groups)
+            binary = _same_groups(tables, component.groups)
         case "move" | "mean" | "width":
             key, query = component.reads[:2]
             if key is not None and query is not None and component.table is not None:
@@ -69,7 +75,7 @@ def _unary(component: Component, variable: Variable) -> Floats:
     if component.kind == "lookup":
         return _share(tables.ranks == component.groups)
     if component.kind == "stair to values":
-        return _same_groups(tables.groups, component.groups)
+        return _same_groups(tables, component.groups)
     close = CLOSE + 3 * component.spread * (1 + np.abs(component.numbers))
     share = _share(np.abs(tables.numbers - component.numbers) < close)
     if component.orientation == 0:
@@ -107,21 +113,16 @@ def _unseen(difference: Floats, variable: Variable) -> Bools:
     return np.asarray(shown.sum(axis=-1) < CLOSE**2, dtype=np.bool_)
 
 
-def _same_groups(tables: Ints, groups: Ints) -> Floats:
-    """Agreement of tables [functions, n] with observed groups [n].
+def _same_groups(tables: Tables, groups: Ints) -> Floats:
+    """Agreement of tables with observed groups [n].
 
     Equal results must be observed as equal, different ones as different, except
     where nothing was observed (-1): compression drops values that never occur.
     """
-    shares = np.zeros(len(tables))
-    for n, table in enumerate(tables):
-        _, first, result = np.unique(table, return_index=True, return_inverse=True)
-        shown = groups[first]  # what stands for each result
-        _, owner, label = np.unique(shown, return_index=True, return_inverse=True)
-        alone = (owner[label] == np.arange(len(shown))) | (shown < 0)
-        agrees = (groups == shown[result]) & alone[result]
-        shares[n] = agrees.mean() if len(agrees) else 0.0
-    return shares
+    alike = groups == groups[tables.first]
+    observed = first_places(groups)
+    alone = (tables.groups == tables.groups[:, observed]) | (groups < 0)
+    return _share(alike & alone)
 
 
 def _share(agrees: Bools) -> Floats:

@@ -30,7 +30,7 @@ from untracr.metamodel.components import (
     Tolerance,
     direction_groups,
 )
-from untracr.metamodel.frame import Directions, Floats, Ints, Variable
+from untracr.metamodel.frame import Directions, Floats, Ints, Variable, two_coefficients
 from untracr.rasp.functions import number_or
 
 STEEP = 3.0
@@ -249,7 +249,7 @@ class _Parser:
         if gram[0, 0] <= NOTHING:  # nothing is written there
             nothing = np.zeros(self.count)
             return _Number(variable, nothing, nothing, np.zeros(self.count, dtype=np.bool_))
-        solved = np.linalg.pinv(gram, rcond=1e-6, hermitian=True) @ products
+        solved = two_coefficients(gram, products)
         left = self.squares - np.einsum("cn,cn->n", products, solved)
         return _Number(variable, solved[0], solved[1], left <= self.allowed)
 

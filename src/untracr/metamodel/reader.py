@@ -14,7 +14,7 @@ from untracr.metamodel.components import (
     Component,
     Tolerance,
 )
-from untracr.metamodel.frame import Base, Directions, Floats, Variable
+from untracr.metamodel.frame import Base, Directions, Floats, Variable, two_coefficients
 from untracr.metamodel.heads import HeadNoise, HeadWeights, read_head
 from untracr.metamodel.neurons import STEEP, LayerWeights, read_neurons
 from untracr.transformer.transformer import Transformer
@@ -189,7 +189,7 @@ class Reader:
         with_one = 0.0 if self.base.is_orthonormal else float(self.base.one @ unit)
         gram = np.array([[1.0, with_one], [with_one, one_one]])
         products = np.stack([unit @ W, one])
-        solved = np.linalg.pinv(gram, rcond=1e-6, hermitian=True) @ products
+        solved = two_coefficients(gram, products)
         left = self.in_squares[layer, places] - np.einsum("cn,cn->n", products, solved)
         noise = float(self.noise_in[layer])
         smallest = max(READS, 5 * noise)

@@ -19,7 +19,7 @@ from untracr.errors import ProgramError
 from untracr.metamodel.components import Component
 from untracr.metamodel.frame import Base, Floats, Variable
 from untracr.metamodel.tables import call
-from untracr.metamodel.vocabulary import BINARY, UNARY, Operation
+from untracr.metamodel.vocabulary import Operation
 from untracr.rasp.functions import Value
 from untracr.rasp.program import CATEGORICAL, Program, Ref, SelectorWidth
 from untracr.sample.pools import FACTORS
@@ -155,12 +155,12 @@ def _results(operation: Operation, by_slot: dict[int, Variable]) -> list[Value]:
     a = operation.arguments
     fst = by_slot[a[0]].values
     if operation.kind.startswith("map"):
-        return [call(UNARY[a[1]], x) for x in fst]
+        return [call(operation.function, x) for x in fst]
     snd = by_slot[a[1]].values
     if len(fst) * len(snd) > MAX_VALUES:
         raise ProgramError(_too_many(len(fst) * len(snd)))
     if operation.kind == "sequence map":
-        return [call(BINARY[a[2]], x, y) for x in fst for y in snd]
+        return [call(operation.function, x, y) for x in fst for y in snd]
     p, q = FACTORS[a[2]], FACTORS[a[3]]
     return [p * _number(x) + q * _number(y) for x in fst for y in snd]
 

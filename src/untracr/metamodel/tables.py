@@ -27,6 +27,7 @@ class Tables:
         results: per function the results, None where it fails.
         numbers: [functions, n], NaN where the result is not a number.
         groups: [functions, n], results numbered by first appearance.
+        first: [functions, n], where the same result came first.
         ranks: [functions, n], place of the result among the sorted results; -1
             where they cannot be sorted.
     """
@@ -34,6 +35,7 @@ class Tables:
     results: tuple[tuple[Value, ...], ...]
     numbers: Floats
     groups: Ints
+    first: Ints
     ranks: Ints
 
 
@@ -99,7 +101,14 @@ def _tables(results: list[list[Value]]) -> Tables:
     numbers = np.array([[number_or(r, math.nan) for r in row] for row in results], dtype=np.float64)
     groups = np.array([group_numbers(row) for row in results], dtype=np.int64)
     ranks = np.array([_ranks(row) for row in results], dtype=np.int64)
-    return Tables(tuple(map(tuple, results)), numbers, groups, ranks)
+    first = np.array([first_places(row) for row in groups], dtype=np.int64)
+    return Tables(tuple(map(tuple, results)), numbers, groups, first, ranks)
+
+
+def first_places(groups: Ints) -> Ints:
+    """For each place the first one that holds the same: [5, 2, 5] becomes [0, 1, 0]."""
+    _, first, inverse = np.unique(groups, return_index=True, return_inverse=True)
+    return np.asarray(first[inverse], dtype=np.int64)
 
 
 def group_numbers(results: list[Value]) -> list[int]:

@@ -4,16 +4,18 @@ A half-layer's operations come in the order of their heads or neurons, each as
 a kind and its arguments, and are closed by ``EOL``. Names need no tokens: the
 n-th operation is variable slot ``2 + n``; slots 0 and 1 are tokens and indices.
 The tokens of each position form one of a few classes, so a small table says
-which may come next.
+which may come next. Functions and predicates come from closed lists; the last of
+each such class, `TABLE`, stands for any other: a table that is read off the weights.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from untracr.errors import ProgramError
-from untracr.rasp.functions import Comparison, Formula
+from untracr.rasp.functions import Comparison, Formula, Function, Predicate
 from untracr.rasp.program import (
     CATEGORICAL,
     INDICES,
@@ -41,6 +43,13 @@ UNARY: tuple[Formula, ...] = tuple(dict.fromkeys(f for pool in MAP_POOL.values()
 BINARY: tuple[Formula, ...] = SEQUENCE_MAP_POOL
 PREDICATES: tuple[Comparison, ...] = tuple(Comparison)
 
+TABLE: dict[str, int] = {
+    "unary": len(UNARY),
+    "binary": len(BINARY),
+    "predicate": len(PREDICATES),
+}
+"""The index, in each class of functions, that stands for a table read off the weights."""
+
 KINDS: dict[str, tuple[str, ...]] = {
     "map categorical": ("variable", "unary"),
     "map numerical": ("variable", "unary"),
@@ -62,8 +71,11 @@ TEXTS: tuple[str, ...] = (
     EOL,
     *KINDS,
     *(str(f) for f in UNARY),
+    "table of one",
     *(str(f) for f in BINARY),
+    "table of two",
     *(p.name for p in PREDICATES),
+    "table of pairs",
     *(f"factor {f}" for f in FACTORS),
     *(f"slot {s}" for s in range(N_SLOTS)),
 )
@@ -72,9 +84,9 @@ ID: dict[str, int] = {text: number for number, text in enumerate(TEXTS)}
 
 FIRST_KIND = 2
 FIRST_UNARY = FIRST_KIND + len(KINDS)
-FIRST_BINARY = FIRST_UNARY + len(UNARY)
-FIRST_PREDICATE = FIRST_BINARY + len(BINARY)
-FIRST_FACTOR = FIRST_PREDICATE + len(PREDICATES)
+FIRST_BINARY = FIRST_UNARY + TABLE["unary"] + 1
+FIRST_PREDICATE = FIRST_BINARY + TABLE["binary"] + 1
+FIRST_FACTOR = FIRST_PREDICATE + TABLE["predicate"] + 1
 FIRST_SLOT = FIRST_FACTOR + len(FACTORS)
 
 CLASS_RANGES: dict[str, tuple[int, int]] = {
@@ -90,6 +102,9 @@ CLASS_RANGES: dict[str, tuple[int, int]] = {
 KIND_NAMES: tuple[str, ...] = tuple(KINDS)
 
 
+NOTHING_READ: Mapping[Ref, Predicate] = MappingProxyType({})
+
+
 @dataclass(frozen=True)
 class Operation:
     """One decoded operation.
@@ -98,10 +113,12 @@ class Operation:
         kind: a key of `KINDS`.
         arguments: indices within each argument's class (a slot, a position in
             `UNARY`, ...), in the order of ``KINDS[kind]``.
+        table: the function or predicate that was read off, where `TABLE` is written.
     """
 
     kind: str
     arguments: tuple[int, ...]
+    table: Predicate | None = None
 
     def ids(self) -> list[int]:
         """Its token ids."""
@@ -113,33 +130,67 @@ class Operation:
         """Whether its result is categorical."""
         return self.kind not in ("map numerical", "linear", "aggregate numerical")
 
+    @property
+    def function(self) -> Function:
+        """What a Map or a SequenceMap applies.
 
-def operation_of(program: Program, ref: Ref, slots: dict[Ref, int]) -> Operation:
+        Raises:
+            ProgramError: it is a table that was not read.
+        """
+        pool = UNARY if self.kind.startswith("map") else BINARY
+        index = self.arguments[-1]
+        function = pool[index] if index < len(pool) else self.table
+        if function is None or isinstance(function, Comparison):
+            raise ProgramError("a table is written where none can be read off the weights")
+        return function
+
+    @property
+    def predicate(self) -> Predicate:
+        """By which an Aggregate or a SelectorWidth selects.
+
+        Raises:
+            ProgramError: it is a table that was not read.
+        """
+        index = self.arguments[2]
+        predicate = PREDICATES[index] if index < len(PREDICATES) else self.table
+        if predicate is None:
+            raise ProgramError("a table is written where none can be read off the weights")
+        return predicate
+
+
+def operation_of(
+    program: Program, ref: Ref, slots: dict[Ref, int], read: Mapping[Ref, Predicate] = NOTHING_READ
+) -> Operation:
     """Describes a node as an `Operation`.
 
     Args:
-        program: a program over the closed lists of functions and predicates.
+        program: without composite selectors.
         ref: an operation.
         slots: the slot of every SOp it reads.
+        read: for operations and Selects whose function or predicate is outside
+            the lists, what shall be written for it; what is outside the lists
+            as well is written as a table.
 
     Raises:
-        ProgramError: it uses something outside the lists.
+        ProgramError: it uses something outside the lists of which nothing was read.
     """
     node = program.nodes[ref]
     try:
         match node:
             case Map(function, inner, encoding):
-                return Operation(f"map {encoding.value}", (slots[inner], _index(UNARY, function)))
+                index, table = _choice("unary", UNARY, function, read.get(ref))
+                return Operation(f"map {encoding.value}", (slots[inner], index), table)
             case SequenceMap(function, fst, snd):
-                return Operation("sequence map", (slots[fst], slots[snd], _index(BINARY, function)))
+                index, table = _choice("binary", BINARY, function, read.get(ref))
+                return Operation("sequence map", (slots[fst], slots[snd], index), table)
             case LinearSequenceMap(fst, snd, a, b):
                 factors = (_index(FACTORS, a), _index(FACTORS, b))
                 return Operation("linear", (slots[fst], slots[snd], *factors))
             case Aggregate(selector, sop, _, encoding):
-                key, query, predicate = _select(program, selector, slots)
-                return Operation(f"aggregate {encoding.value}", (key, query, predicate, slots[sop]))
+                selects, table = _select(program, selector, slots, read)
+                return Operation(f"aggregate {encoding.value}", (*selects, slots[sop]), table)
             case SelectorWidth(selector, encoding) if encoding is CATEGORICAL:
-                return Operation("width", _select(program, selector, slots))
+                return Operation("width", *_select(program, selector, slots, read))
             case _:
                 raise ValueError("no such kind of operation")
     except ValueError as error:
@@ -148,11 +199,23 @@ def operation_of(program: Program, ref: Ref, slots: dict[Ref, int]) -> Operation
         ) from None
 
 
-def _select(program: Program, ref: Ref, slots: dict[Ref, int]) -> tuple[int, int, int]:
+def _select(
+    program: Program, ref: Ref, slots: dict[Ref, int], read: Mapping[Ref, Predicate]
+) -> tuple[tuple[int, int, int], Predicate | None]:
     node = program.nodes[ref]
     if not isinstance(node, Select):
         raise ValueError("composite selectors are lowered before")
-    return slots[node.keys], slots[node.queries], _index(PREDICATES, node.predicate)
+    index, table = _choice("predicate", PREDICATES, node.predicate, read.get(ref))
+    return (slots[node.keys], slots[node.queries], index), table
+
+
+def _choice(
+    name: str, pool: Sequence[object], function: Predicate, read: Predicate | None
+) -> tuple[int, Predicate | None]:
+    """The index of a function in its class, and the table if it is one."""
+    if read is None:
+        return _index(pool, function), None
+    return (pool.index(read), None) if read in pool else (TABLE[name], read)
 
 
 def _index(pool: Sequence[object], wanted: object) -> int:
@@ -165,7 +228,7 @@ def build_program(operations: Sequence[Operation]) -> Program:
     """The program whose n-th operation has slot 2 + n; its output is the last.
 
     Raises:
-        ProgramError: there is no operation.
+        ProgramError: there is no operation, or a table that was not read.
     """
     if not operations:
         raise ProgramError("a program needs at least one operation")
@@ -180,15 +243,15 @@ def _node(builder: Builder, operation: Operation, refs: list[Ref]) -> Node:
     a = operation.arguments
     match operation.kind:
         case "map categorical":
-            return Map(UNARY[a[1]], refs[a[0]], CATEGORICAL)
+            return Map(operation.function, refs[a[0]], CATEGORICAL)
         case "map numerical":
-            return Map(UNARY[a[1]], refs[a[0]], NUMERICAL)
+            return Map(operation.function, refs[a[0]], NUMERICAL)
         case "sequence map":
-            return SequenceMap(BINARY[a[2]], refs[a[0]], refs[a[1]], CATEGORICAL)
+            return SequenceMap(operation.function, refs[a[0]], refs[a[1]], CATEGORICAL)
         case "linear":
             return LinearSequenceMap(refs[a[0]], refs[a[1]], FACTORS[a[2]], FACTORS[a[3]])
         case _:
-            select = builder.add(Select(refs[a[0]], refs[a[1]], PREDICATES[a[2]]))
+            select = builder.add(Select(refs[a[0]], refs[a[1]], operation.predicate))
             if operation.kind == "width":
                 return SelectorWidth(select, CATEGORICAL)
             if operation.kind == "aggregate numerical":
