@@ -292,8 +292,8 @@ def test_plain_output_for_several_treatments(
     found = [json.loads(line) for line in out.splitlines()]
     assert code == 0
     assert [(part["treatment"], part["models"]) for part in found] == [
-        ("compiled", 16),
-        ("rotated", 16),
+        ("compiled", 28),
+        ("rotated", 28),
     ]
     assert run(capsys, *common)[1].count("models, weights") == 2
 

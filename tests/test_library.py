@@ -7,10 +7,11 @@ from importlib import import_module
 import pytest
 
 from untracr.errors import UsageError
+from untracr.rasp.hand_written import HAND_WRITTEN
 from untracr.rasp.library import LIBRARY, NamedProgram, named_program
 from untracr.rasp.tracr_objects import to_tracr
 
-each = pytest.mark.parametrize("named", LIBRARY, ids=lambda named: named.name)
+each = pytest.mark.parametrize("named", (*LIBRARY, *HAND_WRITTEN), ids=lambda named: named.name)
 
 
 @each
@@ -57,7 +58,7 @@ def test_causal_programs_mean_the_same_under_causal_evaluation(named: NamedProgr
 
 def test_names_are_unique() -> None:
     """No two programs have one name."""
-    names = [named.name for named in LIBRARY]
+    names = [named.name for named in (*LIBRARY, *HAND_WRITTEN)]
     assert len(set(names)) == len(names)
     assert all(name.isidentifier() for name in names)
 

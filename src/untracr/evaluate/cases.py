@@ -15,6 +15,7 @@ from untracr.errors import ModelFileError, ProgramError
 from untracr.evaluate.reference import Reference, read_references
 from untracr.metamodel.vocabulary import MAX_OPERATIONS, operation_of
 from untracr.rasp.domain import Domain
+from untracr.rasp.hand_written import HAND_WRITTEN
 from untracr.rasp.library import LIBRARY, NamedProgram
 from untracr.rasp.program import INDICES, TOKENS, Program
 from untracr.sample.sampler import PAPER, SamplerSettings, sample_program
@@ -118,8 +119,8 @@ def _sampled_case(seed: int, index: int, settings: SamplerSettings) -> Case:
 
 def library_cases() -> CaseSet:
     """The package's named programs on the inputs they are meant for, with their read-outs."""
-    cases = tuple(map(_library_case, LIBRARY))
-    return CaseSet(f"{_count(cases)} of the library", cases, listed=True)
+    cases = tuple(map(_library_case, (*LIBRARY, *HAND_WRITTEN)))
+    return CaseSet(f"{_count(cases)} of the library and written by hand", cases, listed=True)
 
 
 def _library_case(named: NamedProgram) -> Case:
