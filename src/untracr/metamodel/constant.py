@@ -30,7 +30,7 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 
-EXACT, NOISY = 1e-3, 0.25
+EXACT, NOISY = 1e-3, 0.4
 """Products of the embedding's rows are off by less than this: in exact weights, and in noisy ones."""
 
 BOS_LOGITS = (50.0, 100.0)
