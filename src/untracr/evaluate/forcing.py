@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +24,7 @@ from untracr.evaluate.share import Share
 from untracr.metamodel.examples import Example, example_of
 from untracr.metamodel.features import Features
 from untracr.metamodel.numpy_network import NumpyNetwork, TokenPlace
+from untracr.metamodel.treated import Treated
 from untracr.metamodel.vocabulary import CLASS_RANGES
 from untracr.rasp.parsing import parse
 from untracr.rasp.program import Program
@@ -45,22 +46,46 @@ Maker = Callable[[Program, Compiled, Transformer], Example]
 """``(program, its weights as compiled, the treated weights) -> example``."""
 
 
-def _of_treated(program: Program, compiled: Compiled, treated: Transformer) -> Example:
-    return example_of(program, replace(compiled, transformer=treated))
+def _of_weights(program: Program, compiled: Compiled, treated: Transformer) -> Example:
+    return example_of(program, compiled, Treated(treated))
 
 
-def _of_rotated(program: Program, compiled: Compiled, treated: Transformer) -> Example:
-    """What is read off rotated weights: products, which a rotation keeps, but no axes' signs."""
-    return example_of(program, compiled, axis_signs=False)
+def _of_other_basis(program: Program, compiled: Compiled, treated: Transformer) -> Example:
+    basis = change_of_basis(compiled.transformer, treated)
+    return example_of(program, compiled, Treated(treated, basis))
 
 
 MAKERS: dict[str, Maker] = {
-    "compiled": _of_treated,
-    "rotated": _of_rotated,
-    "noisy": _of_treated,
+    "compiled": _of_weights,
+    "rotated": _of_other_basis,
+    "compressed": _of_other_basis,
+    "compressed-bos": _of_other_basis,
+    "rotated-compressed": _of_other_basis,
+    "rotated-compressed-bos": _of_other_basis,
+    "noisy": _of_weights,
 }
-"""How examples are made of treated weights, by the treatment's name; none for the others yet.
+"""How examples are made of treated weights, by the treatment's name; none for the controls.
 Noise leaves the axes where they are, so the true frame stays the compiled model's."""
+
+
+def change_of_basis(model: Transformer, changed: Transformer) -> npt.NDArray[np.float64]:
+    """The matrix [D, R] that takes a model's residual stream to that of a changed one.
+
+    Everything that writes to the stream or reads from it is multiplied by it, so
+    least squares over all of these give it.
+    """
+    before, after = _at_stream(model), _at_stream(changed)
+    return np.asarray(np.linalg.lstsq(before, after, rcond=None)[0], dtype=np.float64)
+
+
+def _at_stream(model: Transformer) -> npt.NDArray[np.float64]:
+    """All that is written to or read from the stream, [vectors, D]."""
+    d_model = model.d_model
+    written = (model.W_E, model.W_pos, model.W_O, model.W_out)
+    read = (model.W_Q, model.W_K, model.W_V, model.W_in)
+    rows = [array.reshape(-1, d_model) for array in written]
+    rows += [np.moveaxis(array, -2, -1).reshape(-1, d_model) for array in read]
+    return np.concatenate(rows).astype(np.float64)
 
 
 @dataclass(frozen=True)
