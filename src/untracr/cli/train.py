@@ -18,6 +18,15 @@ if TYPE_CHECKING:
     from untracr.sample.exclusion import Exclusion
 
 
+NOT_FOR_BASELINE = (
+    "exclude",
+    "exclude_sampled",
+    "other_domains",
+    "treatments",
+    "outside_functions",
+)
+
+
 def configure(parser: Parser) -> None:
     """Adds the arguments."""
     parser.add_argument(
@@ -77,6 +86,14 @@ def configure(parser: Parser) -> None:
         "rotated=0.2,noisy=0.1; the rest is as compiled (default: all)",
     )
     parser.add_argument(
+        "--outside-functions",
+        type=share,
+        default=0.0,
+        metavar="SHARE",
+        help="share of the programs that hold functions outside the closed lists: random tables, "
+        "and other formulas (default: 0)",
+    )
+    parser.add_argument(
         "--baseline",
         action="store_true",
         help="train the paper's approach, flat weights in and a program out, for comparison",
@@ -121,7 +138,7 @@ def run(args: argparse.Namespace) -> int:
     if config.width % config.heads:
         raise UsageError(f"--heads {config.heads} must divide --width {config.width}")
     if isinstance(config, BaselineConfig):
-        for flag in ("exclude", "exclude_sampled", "other_domains", "treatments"):
+        for flag in NOT_FOR_BASELINE:
             if getattr(args, flag):
                 name = flag.replace("_", "-")
                 raise UsageError(f"--{name} goes with the meta-model, not with --baseline")
@@ -130,6 +147,7 @@ def run(args: argparse.Namespace) -> int:
         examples = ExampleSettings(
             other_domains=OtherDomains(args.other_domains),
             treatments=shares_of(args.treatments),
+            outside_functions=args.outside_functions,
             excluded=exclusion_of(args.exclude, args.exclude_sampled),
         )
         task = metamodel_task(config, examples)

@@ -14,10 +14,11 @@ import numpy as np
 from untracr.compile.canonical import canonicalise
 from untracr.errors import ProgramError
 from untracr.metamodel.components import Component
-from untracr.metamodel.reader import Reader
 from untracr.metamodel.features import features
 from untracr.metamodel.frame import Base, Variable
 from untracr.metamodel.numpy_network import Decoding, NumpyNetwork, TokenPlace
+from untracr.metamodel.outside import read_function, read_predicate, readable_slots
+from untracr.metamodel.reader import Reader
 from untracr.metamodel.scope import result_variable, width_variable
 from untracr.metamodel.vocabulary import (
     CLASS_RANGES,
@@ -29,10 +30,11 @@ from untracr.metamodel.vocabulary import (
     KINDS,
     MAX_OPERATIONS,
     START,
+    TABLE,
     Operation,
     build_program,
 )
-from untracr.rasp.functions import Value
+from untracr.rasp.functions import Predicate, Value
 from untracr.rasp.program import Program
 from untracr.transformer.transformer import Array, Transformer
 
@@ -40,6 +42,14 @@ MAX_DESCRIBED = 2 * MAX_OPERATIONS
 """Components of a half-layer that are described; a program has `MAX_OPERATIONS` in all."""
 
 ATTENTION_KINDS = ("aggregate categorical", "aggregate numerical", "width")
+
+TABLE_FORMS: dict[str, tuple[str, ...]] = {
+    "map categorical": ("lookup", "stair to values"),
+    "map numerical": ("sum", "stair to number"),
+    "sequence map": ("pairs",),
+    **dict.fromkeys(ATTENTION_KINDS, ("move", "mean", "width")),
+}
+"""The components that show a table of an operation, by its kind."""
 
 
 @dataclass(frozen=True)
@@ -123,13 +133,9 @@ class _Writer:
             kind = self._choose(place, _allowed_kinds(half_layer, known, full))
             if kind == ID[EOL]:
                 break
-            name = KIND_NAMES[kind - FIRST_KIND]
-            arguments: list[int] = []
-            for field, class_name in enumerate(KINDS[name], start=1):
-                place = TokenPlace(len(here), field)
-                allowed = _allowed(name, class_name, field, known)
-                arguments.append(self._choose(place, allowed) - CLASS_RANGES[class_name][0])
-            here.append(Operation(name, tuple(arguments)))
+            ordinal = len(here)
+            component = components[ordinal] if ordinal < len(components) else None
+            here.append(self._operation(KIND_NAMES[kind - FIRST_KIND], ordinal, component, known))
         by_slot = {v.slot: v for v in known if not v.is_auxiliary}
         for ordinal, operation in enumerate(here):
             slot = 2 + len(self.operations)
@@ -138,6 +144,33 @@ class _Writer:
             self.variables.append(
                 result_variable(operation, component, slot, by_slot, self.max_seq_len)
             )
+
+    def _operation(
+        self, kind: str, ordinal: int, component: Component | None, known: list[Variable]
+    ) -> Operation:
+        """Writes the arguments of one operation; its component shows what a table says."""
+        arguments: list[int] = []
+        table: Predicate | None = None
+        for field, class_name in enumerate(KINDS[kind], start=1):
+            allowed = _allowed(kind, class_name, field, known)
+            read = None
+            if class_name in TABLE and component is not None:
+                read = self._read(kind, component, arguments)
+            if class_name in TABLE and read is None:
+                allowed.remove(CLASS_RANGES[class_name][0] + TABLE[class_name])
+            index = self._choose(TokenPlace(ordinal, field), allowed) - CLASS_RANGES[class_name][0]
+            arguments.append(index)
+            if index == TABLE.get(class_name):
+                table = read
+        return Operation(kind, tuple(arguments), table)
+
+    def _read(self, kind: str, component: Component, slots: list[int]) -> Predicate | None:
+        """The table that a component shows over the variables written, if it is of this kind."""
+        if tuple(slots) != readable_slots(component) or component.kind not in TABLE_FORMS[kind]:
+            return None
+        if kind in ATTENTION_KINDS:
+            return read_predicate(component)
+        return read_function(self.reader, component)
 
     def _choose(self, place: TokenPlace, allowed: list[int]) -> int:
         if not allowed:

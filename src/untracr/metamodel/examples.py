@@ -14,7 +14,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from untracr.compile.canonical import canonicalise
 from untracr.compile.compiler import Compiled, compile_program
+from untracr.metamodel.answers import answer
 from untracr.metamodel.features import (
     INTEGER_SIZES,
     N_NUMBERS,
@@ -34,12 +36,12 @@ from untracr.metamodel.vocabulary import (
     SIZE,
     START,
     Operation,
-    operation_of,
 )
 from untracr.rasp.domain import Domain
-from untracr.rasp.program import INDICES, TOKENS, Program, Ref
+from untracr.rasp.program import Program
 from untracr.sample.domains import NO_OTHERS, OtherDomains
 from untracr.sample.exclusion import NOTHING, Exclusion, sample_outside
+from untracr.sample.outside import with_outside_functions
 from untracr.sample.sampler import PAPER, SamplerSettings
 
 AXIS_SIGNS_SHARE = 0.7
@@ -78,19 +80,30 @@ class ExampleSettings:
         sampler: which programs are drawn, and for which domain.
         other_domains: how many are drawn for which other domains instead.
         treatments: how many are read from weights that are not as compiled.
+        outside_functions: the share of programs some of whose functions are outside
+            the closed lists.
         excluded: test sets that are left out.
+
+    Raises:
+        ValueError: ``outside_functions`` is not from 0 to 1.
     """
 
     sampler: SamplerSettings = PAPER
     other_domains: OtherDomains = NO_OTHERS
     treatments: TreatmentShares = AS_COMPILED
+    outside_functions: float = 0.0
     excluded: Exclusion = NOTHING
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.outside_functions <= 1:
+            raise ValueError(f"a share must be from 0 to 1, not {self.outside_functions}")
 
     def as_dict(self) -> dict[str, Any]:
         """What a checkpoint records: plain JSON values, different for other settings."""
         return {
             "other_domains": self.other_domains.as_dict(),
             "treatments": self.treatments.as_dict(),
+            "outside_functions": self.outside_functions,
             "excluded": {"sets": list(self.excluded.sets), "digest": self.excluded.digest},
         }
 
@@ -112,7 +125,13 @@ def training_program(
     """
     domain = settings.other_domains.draw(seed, index) or settings.sampler.domain
     sampler = replace(settings.sampler, domain=domain)
-    return sample_outside(seed, index, settings.excluded, sampler), domain
+    program = sample_outside(seed, index, settings.excluded, sampler)
+    rng = Random(f"outside functions/{seed}/{index}")
+    if settings.outside_functions and rng.random() < settings.outside_functions:
+        changed = with_outside_functions(program, rng, sampler)
+        if changed is not None and not settings.excluded.holds(changed):
+            return canonicalise(changed), domain
+    return program, domain
 
 
 def training_example(seed: int, index: int, settings: ExampleSettings = DEFAULT) -> Example:
@@ -172,22 +191,22 @@ def example_of(
         axis_signs: see `Reader`.
 
     Raises:
-        ProgramError: the program uses a function outside the meta-model's language.
+        ProgramError: the program holds an operation outside the meta-model's language.
     """
     n_vocab = len(compiled.token_values) - 2
     treated = treated or Treated(compiled.transformer)
     base = Base.of(treated.model, compiled.token_values[:n_vocab])
     variables, order = true_variables(program, compiled, base, treated.basis)
     reader = Reader(treated.model, base, axis_signs=axis_signs)
-    slots: dict[Ref, int] = {TOKENS: 0, INDICES: 1}
-    slots.update({ref: 2 + number for number, ref in enumerate(order)})
+    wanted = answer(program, compiled, order, variables)
+    variables = wanted.variables
     steps: list[tuple[Features, list[Operation]]] = []
     for half_layer in range(reader.n_half_layers):
         here = [r for r in order if compiled.node_map[r].half_layer == half_layer]
         components = [c for c in reader.components(half_layer, variables) if c.is_operation]
         if components:
             known = [v for v in variables if v.available_from <= half_layer]
-            operations = [operation_of(program, ref, slots) for ref in here]
+            operations = [wanted.operations[ref] for ref in here]
             steps.append((features(reader, components, known), operations))
     return _pack(steps)
 

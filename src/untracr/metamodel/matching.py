@@ -21,11 +21,28 @@ from untracr.metamodel.tables import (
     unary_tables,
 )
 from untracr.metamodel.vocabulary import BINARY, PREDICATES, UNARY
+from untracr.sample.pools import MAP_POOL, Type
 
 CLOSE = 0.02
 """Numbers read off the weights agree when they differ by less than this."""
 
-_ALL = 1 - 1e-9
+
+def _pool(inputs: tuple[Type, ...], outputs: tuple[Type, ...]) -> tuple[int, ...]:
+    known = {f for i in inputs for o in outputs for f in MAP_POOL.get((i, o), ())}
+    return tuple(n for n, f in enumerate(UNARY) if f in known)
+
+
+FITTING: dict[str, tuple[int, ...]] = {
+    "lookup": _pool(("categorical",), ("categorical",)),
+    "sum": _pool(("categorical",), ("bool", "float")),
+    "stair to values": _pool(("float", "bool", "freq"), ("categorical",)),
+    "stair to number": _pool(("float", "bool", "freq"), ("bool", "float")),
+}
+"""Functions a Map may have, by the form of its component."""
+
+ALL = 1 - 1e-9
+"""A table agrees entirely if the share that agrees is larger."""
+
 _NO_UNARY = np.zeros(len(UNARY))
 _NO_BINARY = np.zeros(len(BINARY))
 _NO_PREDICATE = np.zeros(len(PREDICATES))
@@ -46,7 +63,7 @@ class Matches:
 
     def exact(self) -> tuple[Bools, Bools, Bools]:
         """Which functions agree entirely."""
-        return self.unary > _ALL, self.binary > _ALL, self.predicate > _ALL
+        return self.unary > ALL, self.binary > ALL, self.predicate > ALL
 
 
 def matches(component: Component) -> Matches:
@@ -62,7 +79,7 @@ def matches(component: Component) -> Matches:
             assert fst is not None
             assert snd is not None
             tables = binary_tables(fst.values, snd.values)
-            binary = _same_groups(tables, component.groups)
+            binary = same_groups(tables, component.groups)
         case "move" | "mean" | "width":
             key, query = component.reads[:2]
             if key is not None and query is not None and component.table is not None:
@@ -75,13 +92,13 @@ def _unary(component: Component, variable: Variable) -> Floats:
     if component.kind == "lookup":
         return _share(tables.ranks == component.groups)
     if component.kind == "stair to values":
-        return _same_groups(tables, component.groups)
+        return same_groups(tables, component.groups)
     close = CLOSE + 3 * component.spread * (1 + np.abs(component.numbers))
     share = _share(np.abs(tables.numbers - component.numbers) < close)
     if component.orientation == 0:
         flipped = _share(np.abs(tables.numbers + component.numbers) < close)
         share = np.maximum(share, flipped)
-        if not (share > _ALL).any():  # the length may be open as well
+        if not (share > ALL).any():  # the length may be open as well
             share = np.maximum(share, _up_to_a_factor(tables.numbers, component.numbers))
     if component.kind == "sum":
         share[_unseen(tables.numbers - component.numbers, variable)] = 1.0
@@ -113,7 +130,7 @@ def _unseen(difference: Floats, variable: Variable) -> Bools:
     return np.asarray(shown.sum(axis=-1) < CLOSE**2, dtype=np.bool_)
 
 
-def _same_groups(tables: Tables, groups: Ints) -> Floats:
+def same_groups(tables: Tables, groups: Ints) -> Floats:
     """Agreement of tables with observed groups [n].
 
     Equal results must be observed as equal, different ones as different, except

@@ -7,7 +7,7 @@ place the largest component that explains the next neurons is taken.
 | component | its neurons read |
 |---|---|
 | pairs | ``x_i + y_j - one`` for all values of two variables, the first one major |
-| lookup | each value of one variable, in the order of the results |
+| lookup | the values of one variable that share a result, in the order of the results |
 | sum | ``f(x_i)`` times each value of one variable: a single neuron |
 | stairs | a number, steeply, with falling multiples of the constant; then the constant |
 | linear | ``-x``, ``x``, ``-y``, ``y`` of two numbers |
@@ -31,7 +31,10 @@ from untracr.metamodel.components import (
     direction_groups,
 )
 from untracr.metamodel.frame import Directions, Floats, Ints, Variable, two_coefficients
+from untracr.metamodel.tables import unary_tables
+from untracr.metamodel.vocabulary import UNARY
 from untracr.rasp.functions import number_or
+from untracr.sample.pools import MAP_POOL
 
 STEEP = 3.0
 """Readers of a number with a larger slope are steps of a staircase."""
@@ -41,6 +44,11 @@ ROUND = 0.1
 
 LARGEST_FACTOR = 3
 """Of a LinearSequenceMap whose direction nothing else shows."""
+
+TRUTHS: tuple[int, ...] = tuple(
+    n for n, f in enumerate(UNARY) if f in MAP_POOL["categorical", "bool"]
+)
+"""Functions that give truth values of a category: a single neuron each, like one of a lookup."""
 
 Orient = Callable[[Floats, int], tuple[Floats, int]]
 """From a direction and its half-layer to the direction with sign and length, and how it was found."""
@@ -194,6 +202,10 @@ class _Parser:
         return self._single[variable.slot]
 
     def _lookup(self, start: int) -> Component | None:
+        return self._lookup_of_each(start) or self._lookup_of_groups(start)
+
+    def _lookup_of_each(self, start: int) -> Component | None:
+        """A lookup of which each neuron reads one value."""
         for variable in self.known.categorical:
             n = len(variable.values)
             if n < 2 or start + n > self.count:
@@ -217,6 +229,40 @@ class _Parser:
             )
         return None
 
+    def _lookup_of_groups(self, start: int) -> Component | None:
+        """A lookup whose neurons read several values each, all of them together once."""
+        for variable in self.known.categorical:
+            found = self._groups(variable, start)
+            if found is None:
+                continue
+            count = int(found.max()) + 1
+            inside = range(start + 1, start + count)
+            if any(self._lookup_of_each(place) is not None for place in inside):
+                continue
+            if count == 2 and _are_truths(variable, found):
+                continue
+            neurons = np.arange(start, start + count)
+            outputs = self.layer.write[neurons][found]
+            return self._component("lookup", (variable,), neurons, outputs=outputs, groups=found)
+        return None
+
+    def _groups(self, variable: Variable, start: int) -> Ints | None:
+        """For each value the neuron from ``start`` on that reads it, if these read each once."""
+        coefficients, fits = self._coefficients(variable)
+        position = np.full(len(variable.values), -1, dtype=np.int64)
+        for place in range(min(len(position), self.count - start)):
+            factors = coefficients[:, start + place]
+            reads = factors > 0.5
+            clear = bool((np.abs(factors - reads) < ROUND).all())
+            if not fits[start + place] or not clear or not reads.any():
+                return None
+            if bool((position[reads] >= 0).any()):
+                return None
+            position[reads] = place
+            if bool((position >= 0).all()):
+                return position if place else None
+        return None
+
     def _sum(self, start: int) -> Component | None:
         fitting = [v for v in self.known.categorical if self._coefficients(v)[1][start]]
         if not fitting:
@@ -229,7 +275,9 @@ class _Parser:
             np.array([start]),
             outputs=factors[:, None] * write,
             numbers=factors,
-            spread=float(np.hypot(self.noise, 1.5 * self.known_noise * np.sqrt(self.squares[start]))),
+            spread=float(
+                np.hypot(self.noise, 1.5 * self.known_noise * np.sqrt(self.squares[start]))
+            ),
             direction=write,
             orientation=max(self.orient(write, self.layer.half_layer)[1], 1),
         )
@@ -351,11 +399,18 @@ class _Parser:
             return None
         return self._component("clean", (), np.array([start]))
 
-    def _component(self, kind: str, reads: tuple[Variable, ...], places: Ints, **seen: object) -> Component:
+    def _component(
+        self, kind: str, reads: tuple[Variable, ...], places: Ints, **seen: object
+    ) -> Component:
         neurons = self.layer.neurons[places]
-        return Component(
-            self.layer.half_layer, kind, reads, len(neurons), neurons=neurons, **seen
-        )
+        return Component(self.layer.half_layer, kind, reads, len(neurons), neurons=neurons, **seen)
+
+
+def _are_truths(variable: Variable, groups: Ints) -> bool:
+    """Whether two groups of values may as well be the values where two listed functions hold."""
+    tables = unary_tables(variable.values)
+    truths = [tables.numbers[n] for n in TRUTHS if None not in tables.results[n]]
+    return all(any(np.array_equal(groups == n, truth) for truth in truths) for n in (0, 1))
 
 
 def _factors(effects: Floats, orientation: int) -> Floats:

@@ -20,14 +20,14 @@ import numpy as np
 
 from untracr.errors import ProgramError
 from untracr.metamodel.components import Component
-from untracr.metamodel.reader import Reader
 from untracr.metamodel.frame import Floats, Variable
-from untracr.metamodel.matching import Matches, matches
+from untracr.metamodel.matching import FITTING, Matches, matches
+from untracr.metamodel.outside import MAX_NAMED, read_function
+from untracr.metamodel.reader import Reader
 from untracr.metamodel.scope import result_variable, width_variable
 from untracr.metamodel.tables import binary_tables, unary_tables
-from untracr.metamodel.vocabulary import BINARY, UNARY, Operation
+from untracr.metamodel.vocabulary import BINARY, TABLE, UNARY, Operation
 from untracr.rasp.functions import Value
-from untracr.sample.pools import MAP_POOL, Type
 
 MAX_HYPOTHESES = 24
 """Joint hypotheses tried a half-layer (with more, components are tried one by one), and
@@ -42,20 +42,6 @@ LARGE_LAYER = 50_000
 
 MAX_VALUES = 400
 """A component of one variable with more values than this is not followed."""
-
-
-def _pool(inputs: tuple[Type, ...], outputs: tuple[Type, ...]) -> tuple[int, ...]:
-    known = {f for i in inputs for o in outputs for f in MAP_POOL.get((i, o), ())}
-    return tuple(n for n, f in enumerate(UNARY) if f in known)
-
-
-FITTING: dict[str, tuple[int, ...]] = {
-    "lookup": _pool(("categorical",), ("categorical",)),
-    "sum": _pool(("categorical",), ("bool", "float")),
-    "stair to values": _pool(("float", "bool", "freq"), ("categorical",)),
-    "stair to number": _pool(("float", "bool", "freq"), ("bool", "float")),
-}
-"""Functions a Map may have, by the form of its component."""
 
 
 @dataclass(frozen=True)
@@ -168,6 +154,8 @@ def _follow(
 ) -> Variable | None:
     """The variable of a component whose values are certain, else None."""
     if _is_function(component):
+        if not option:
+            return _outside_variable(reader, component, slot)
         if len({o.results for o in option}) != 1:
             return None
         return _variable(reader, component, option, option[0].results, slot)
@@ -212,6 +200,25 @@ def _variable(
     else:
         arguments = (*slots, function)
     operation = Operation(_OPERATION_KINDS[component.kind], arguments)
+    return _result(reader, component, operation, slot)
+
+
+def _outside_variable(reader: Reader, component: Component, slot: int) -> Variable | None:
+    """The variable of a component that no known function fits, by the table that it shows.
+
+    Raises:
+        ProgramError: it would take more values than are followed.
+    """
+    function = read_function(reader, component) if len(component.outputs) <= MAX_NAMED else None
+    if function is None:
+        return None
+    slots = [v.slot for v in component.reads if v is not None]
+    index = TABLE["binary" if component.kind == "pairs" else "unary"]
+    operation = Operation(_OPERATION_KINDS[component.kind], (*slots, index), function)
+    return _result(reader, component, operation, slot)
+
+
+def _result(reader: Reader, component: Component, operation: Operation, slot: int) -> Variable:
     by_slot = {v.slot: v for v in component.reads if v is not None}
     return result_variable(operation, component, slot, by_slot, len(reader.model.W_pos) - 1)
 

@@ -56,7 +56,7 @@ def predicate_tables(keys: tuple[Value, ...], queries: tuple[Value, ...]) -> Boo
 
 @functools.lru_cache(maxsize=8192)
 def _unary(values: tuple[Value, ...], types: tuple[type, ...]) -> Tables:
-    return _tables([[call(f, v) for v in values] for f in UNARY])
+    return tabulate([[call(f, v) for v in values] for f in UNARY])
 
 
 @functools.lru_cache(maxsize=8192)
@@ -66,7 +66,7 @@ def _binary(
     fst_types: tuple[type, ...],
     snd_types: tuple[type, ...],
 ) -> Tables:
-    return _tables([[call(f, x, y) for x in fst for y in snd] for f in BINARY])
+    return tabulate([[call(f, x, y) for x in fst for y in snd] for f in BINARY])
 
 
 @functools.lru_cache(maxsize=8192)
@@ -97,7 +97,8 @@ def call(function: Callable[..., Value], *args: Value) -> Value:
         return None
 
 
-def _tables(results: list[list[Value]]) -> Tables:
+def tabulate(results: list[list[Value]]) -> Tables:
+    """Tables of functions by their results, None where one fails."""
     numbers = np.array([[number_or(r, math.nan) for r in row] for row in results], dtype=np.float64)
     groups = np.array([group_numbers(row) for row in results], dtype=np.int64)
     ranks = np.array([_ranks(row) for row in results], dtype=np.int64)

@@ -1,0 +1,322 @@
+"""Functions outside the closed lists: tables read off the weights, and names for them.
+
+What a component writes for each value of what it reads is its function. A
+number is what it is; categorical results are known up to their names only (a
+partition of the arguments, and their order if it is a lookup or later parts
+show it, see `order`). A function of the closed lists or another common one that
+agrees gives the table its name and the results their values; else the results
+are called 0, 1, 2, ...
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+from collections.abc import Sequence
+
+import numpy as np
+
+from untracr.metamodel.components import Component
+from untracr.metamodel.frame import Bools, Floats, Ints, Variable
+from untracr.metamodel.matching import ALL, CLOSE, FITTING, same_groups
+from untracr.metamodel.order import ranks_read
+from untracr.metamodel.reader import Reader
+from untracr.metamodel.tables import Tables, call, tabulate
+from untracr.metamodel.vocabulary import BINARY, PREDICATES, UNARY
+from untracr.rasp.functions import (
+    Formula,
+    Function,
+    Predicate,
+    Table,
+    Value,
+    formula,
+    number_or,
+    types_of,
+)
+
+MAX_NAMED = 2_500
+"""Entries of a table for which a name is sought."""
+
+MAX_STEPS = 40
+"""Steps that a formula may have; a function with more is written as a table."""
+
+EXACT_NUMBER = 1e-3
+"""Numbers read off exact weights are right within this."""
+
+DENOMINATORS = 12
+"""Fractions up to this denominator are recognised."""
+
+_SMALL = range(10)
+
+
+def _formulas(arity: int, *sources: str) -> tuple[Formula, ...]:
+    return tuple(dict.fromkeys(formula(source, arity) for source in sources))
+
+
+MORE_UNARY: tuple[Formula, ...] = _formulas(
+    1,
+    *(f"x % {k}" for k in range(2, 6)),
+    *(f"x // {k}" for k in range(2, 6)),
+    *("-x", "abs(x)", "x * x", "round(x)"),
+    *(f"x {sign} {k}" for sign in ("==", "!=", ">", "<", ">=", "<=") for k in _SMALL),
+    *(f"x {sign} {k}" for sign in ("+", "-", "*") for k in _SMALL[2:]),
+    *(f"{k} - x" for k in _SMALL[1:]),
+    *(f"x / {k}" for k in range(2, 6)),
+    *(f"abs(x - {k})" for k in range(1, 5)),
+    *(f"{word}(x, {k})" for word in ("min", "max") for k in range(1, 6)),
+    *(f"x % {k} == {j}" for k in (2, 3) for j in range(k)),
+    *(f"(x + {k}) % {m}" for m in range(2, 7) for k in range(1, m)),
+    *(f"x * {k} % {m}" for m in range(3, 8) for k in range(2, m)),
+)
+"""Further functions of one argument that give names to tables."""
+
+MORE_BINARY: tuple[Formula, ...] = _formulas(
+    2,
+    *("x + y", "y - x", "max(x, y)", "min(x, y)", "abs(x - y)"),
+    *(f"x {sign} y" for sign in ("==", "!=", "<", "<=", ">", ">=")),
+    *(f"(x {sign} y) % {k}" for sign in ("+", "-", "*") for k in range(2, 11)),
+    *(f"x + {k} * y" for k in range(2, 11)),
+    *(f"{k} * x + y" for k in range(2, 11)),
+    *(f"x == y {sign} {k}" for sign in "+-" for k in (1, 2)),
+    *(f"x + y == {k}" for k in _SMALL[1:]),
+    *("x * x + y * y", "(x + 1) * (y + 1)", "x and not y", "not x and y", "not (x or y)"),
+)
+"""Further functions of two arguments."""
+
+MORE_PREDICATES: tuple[Formula, ...] = _formulas(
+    2,
+    *(f"x == y {sign} {k}" for k in range(1, 4) for sign in "+-"),
+    *(f"x != y {sign} {k}" for k in range(1, 4) for sign in "+-"),
+    *(f"x {than} y {sign} {k}" for than in "<>" for k in range(1, 4) for sign in "+-"),
+    *(f"{name} {sign} {k}" for name in "xy" for sign in ("==", "!=", "<", ">") for k in _SMALL),
+    *(f"x + y {sign} {k}" for sign in ("==", "!=", "<", ">") for k in _SMALL),
+    *(f"x % {k} == y % {k}" for k in (2, 3)),
+    *(f"x % {k} != y % {k}" for k in (2, 3)),
+    *(f"abs(x - y) {sign} {k}" for sign in ("==", "<", ">") for k in range(1, 4)),
+    *("x == 2 * y", "2 * x == y", "x == y * y", "x * x == y"),
+)
+"""Further predicates, of a key ``x`` and a query ``y``."""
+
+_UNARY_NAMES = {
+    kind: tuple(dict.fromkeys((*(UNARY[n] for n in fitting), *UNARY, *MORE_UNARY)))
+    for kind, fitting in FITTING.items()
+}
+_BINARY_NAMES = (*BINARY, *MORE_BINARY)
+_PREDICATE_NAMES: tuple[Predicate, ...] = (*PREDICATES, *MORE_PREDICATES)
+
+
+def read_function(reader: Reader, component: Component) -> Function | None:
+    """The function of a Map or a SequenceMap as its component shows it; None if it shows none.
+
+    Args:
+        reader: of the component's model; later parts may show the order of the results.
+        component: of any kind.
+    """
+    variables = [v for v in component.reads if v is not None]
+    kind, numbers = component.kind, component.numbers
+    if kind in ("sum", "stair to number"):
+        allowed = 3 * component.spread * (1 + np.abs(numbers))
+        factor_open = component.orientation == 0
+        return unary_of_numbers(
+            kind, variables[0].values, numbers, allowed, factor_open=factor_open
+        )
+    if kind == "lookup":
+        return unary_of_groups(kind, variables[0].values, component.groups, in_order=True)
+    if kind not in ("stair to values", "pairs"):
+        return None
+    ranks = ranks_read(reader, component)
+    in_order = ranks is not None
+    groups = component.groups if ranks is None else ranks
+    if kind == "stair to values":
+        return unary_of_groups(kind, variables[0].values, groups, in_order=in_order)
+    return binary_of_groups(variables[0].values, variables[1].values, groups, in_order=in_order)
+
+
+def read_predicate(component: Component) -> Predicate | None:
+    """The predicate by which a head selects, as its component shows it; None if it shows none."""
+    key, query = [*component.reads, None, None][:2]
+    if component.table is None or key is None or query is None:
+        return None
+    return predicate_of_table(key.values, query.values, component.table)
+
+
+def readable_slots(component: Component) -> tuple[int, ...]:
+    """The slots of the variables over which a component's function or predicate is read."""
+    reads: Sequence[Variable | None] = component.reads
+    if component.table is not None:
+        reads = reads[:2]
+    return tuple(v.slot for v in reads if v is not None)
+
+
+def unary_of_groups(
+    kind: str, values: tuple[Value, ...], groups: Ints, *, in_order: bool
+) -> Function:
+    """A categorical function of one argument.
+
+    Args:
+        kind: ``lookup`` or ``stair to values``.
+        values: its arguments.
+        groups: per argument the number of its result; -1 where nothing is known.
+        in_order: whether the numbers are the places of the results in their order.
+    """
+    if len(values) <= MAX_NAMED:
+        names = _unary_names(kind, values, types_of(values))
+        named = _first(names, _agree(names, groups, in_order))
+        if named is not None:
+            return _UNARY_NAMES[kind][named]
+    return _unary(values, _labels(groups))
+
+
+def unary_of_numbers(
+    kind: str,
+    values: tuple[Value, ...],
+    numbers: Floats,
+    allowed: Floats | float = 0.0,
+    *,
+    factor_open: bool = False,
+) -> Function:
+    """A numerical function of one argument.
+
+    Args:
+        kind: ``sum`` or ``stair to number``.
+        values: its arguments.
+        numbers: its results.
+        allowed: how far each of them may be off.
+        factor_open: whether they are known up to a factor only.
+    """
+    ways = _ways(numbers) if factor_open else [numbers]
+    if len(values) <= MAX_NAMED:
+        names = _unary_names(kind, values, types_of(values))
+        for way in ways:
+            close = np.abs(names.numbers - way) < CLOSE + allowed
+            named = _first(names, np.asarray(close.all(axis=1)))
+            if named is not None:
+                return _UNARY_NAMES[kind][named]
+    limits = np.broadcast_to(np.maximum(allowed, EXACT_NUMBER), numbers.shape)
+    results = [
+        _simple(n, limit) for n, limit in zip(ways[0].tolist(), limits.tolist(), strict=True)
+    ]
+    return _unary(values, results)
+
+
+def binary_of_groups(
+    fst: tuple[Value, ...], snd: tuple[Value, ...], groups: Ints, *, in_order: bool
+) -> Function:
+    """A categorical function of two arguments, the first one major; see `unary_of_groups`."""
+    pairs = list(itertools.product(fst, snd))
+    if len(pairs) <= MAX_NAMED:
+        names = _binary_names(fst, snd, types_of(fst), types_of(snd))
+        named = _first(names, _agree(names, groups, in_order))
+        if named is not None:
+            return _BINARY_NAMES[named]
+    labels = [None if group < 0 else group for group in groups.tolist()]
+    return Table(tuple(zip(pairs, labels, strict=True)), 2)
+
+
+def predicate_of_table(
+    keys: tuple[Value, ...], queries: tuple[Value, ...], table: Bools
+) -> Predicate | None:
+    """A predicate of its table, [keys, queries]; None for a table of another size."""
+    if table.shape != (len(keys), len(queries)):
+        return None
+    if table.size <= MAX_NAMED:
+        names = _predicate_names(keys, queries, types_of(keys), types_of(queries))
+        fits = np.flatnonzero((names == table.ravel()).all(axis=1))
+        if len(fits):
+            return _PREDICATE_NAMES[int(fits[0])]
+    pairs = itertools.product(keys, queries)
+    return Table(tuple(zip(pairs, table.ravel().tolist(), strict=True)), 2)
+
+
+def _unary(values: tuple[Value, ...], results: Sequence[Value]) -> Function:
+    """A table; for fractions steps between them, since averages of others may occur as well."""
+    numbers = [number_or(value, 0.0) for value in values]
+    places = [n for n in range(1, len(values)) if results[n] != results[n - 1]]
+    if any(n % 1 for n in numbers) and len(places) <= MAX_STEPS:
+        text = repr(results[-1])
+        for n in reversed(places):
+            text = f"{results[n - 1]!r} if x < {(numbers[n - 1] + numbers[n]) / 2!r} else {text}"
+        return formula(text)
+    return Table(tuple(((v,), result) for v, result in zip(values, results, strict=True)), 1)
+
+
+def _labels(groups: Ints) -> list[Value]:
+    """Groups as values; what is not known is one more."""
+    unknown = int(groups.max(initial=-1)) + 1
+    return [unknown if group < 0 else group for group in groups.tolist()]
+
+
+def _ways(numbers: Floats) -> list[Floats]:
+    """Numbers known up to a factor, in units that make them simple, with either sign."""
+    largest = float(np.abs(numbers).max(initial=0.0))
+    chosen = numbers
+    if largest > EXACT_NUMBER and not _whole(2 * numbers):
+        for size in _SMALL[1:]:
+            scaled = numbers * (size / largest)
+            if _whole(scaled):
+                chosen = scaled
+                break
+    sign = -1.0 if chosen.sum() < 0 else 1.0
+    return [sign * chosen, -sign * chosen]
+
+
+def _whole(numbers: Floats) -> bool:
+    return bool((np.abs(numbers - np.round(numbers)) < CLOSE).all())
+
+
+def _simple(number: float, allowed: float) -> Value:
+    """The simplest number close enough: a whole one, a fraction, or itself."""
+    if not np.isfinite(number):
+        return 0
+    for denominator in range(1, DENOMINATORS + 1):
+        numerator = round(number * denominator)
+        if abs(numerator / denominator - number) <= allowed:
+            return numerator if denominator == 1 else numerator / denominator
+    return round(number, 6)
+
+
+def _agree(names: Tables, groups: Ints, in_order: bool) -> Bools:
+    """Which functions give these groups."""
+    fits = np.asarray(same_groups(names, groups) > ALL, dtype=np.bool_)
+    if not in_order:
+        return fits
+    known = np.flatnonzero(groups >= 0)
+    order = known[np.argsort(groups[known], kind="stable")]
+    rising = (np.diff(names.ranks[:, order], axis=1) >= 0).all(axis=1)
+    return fits & rising & (names.ranks >= 0).all(axis=1)
+
+
+def _first(names: Tables, fits: Bools) -> int | None:
+    """The first function that fits and never fails."""
+    for n in np.flatnonzero(fits).tolist():
+        if None not in names.results[n]:
+            return int(n)
+    return None
+
+
+@functools.lru_cache(maxsize=4096)
+def _unary_names(kind: str, values: tuple[Value, ...], types: tuple[type, ...]) -> Tables:
+    return tabulate([[call(f, v) for v in values] for f in _UNARY_NAMES[kind]])
+
+
+@functools.lru_cache(maxsize=1024)
+def _binary_names(
+    fst: tuple[Value, ...],
+    snd: tuple[Value, ...],
+    fst_types: tuple[type, ...],
+    snd_types: tuple[type, ...],
+) -> Tables:
+    pairs = list(itertools.product(fst, snd))
+    return tabulate([[call(f, x, y) for x, y in pairs] for f in _BINARY_NAMES])
+
+
+@functools.lru_cache(maxsize=1024)
+def _predicate_names(
+    keys: tuple[Value, ...],
+    queries: tuple[Value, ...],
+    key_types: tuple[type, ...],
+    query_types: tuple[type, ...],
+) -> Bools:
+    pairs = list(itertools.product(keys, queries))
+    rows = [[bool(call(p, k, q)) for k, q in pairs] for p in _PREDICATE_NAMES]
+    return np.array(rows, dtype=np.bool_).reshape(len(rows), -1)
