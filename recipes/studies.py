@@ -36,7 +36,11 @@ OUT = Path("runs/studies")
 SEED, TEST_SEED, TEST_PROGRAMS = 5, 777, 1_000
 BATCH_SIZE = 128
 TREATMENTS = {"rotated": 0.15, "rotated-compressed": 0.2, "noisy": 0.15}
-SIZES = {"small": NetworkConfig(32, 2, 4), "medium": NetworkConfig(64, 3, 4), "large": NetworkConfig()}
+SIZES = {
+    "small": NetworkConfig(32, 2, 4),
+    "medium": NetworkConfig(64, 3, 4),
+    "large": NetworkConfig(),
+}
 
 Hide = Callable[[Arrays], Arrays]
 

@@ -11,7 +11,7 @@ from untracr.rasp.hand_written import HAND_WRITTEN
 from untracr.rasp.library import LIBRARY, NamedProgram, named_program
 from untracr.rasp.tracr_objects import to_tracr
 
-each = pytest.mark.parametrize("named", (*LIBRARY, *HAND_WRITTEN), ids=lambda named: named.name)
+each = pytest.mark.parametrize("named", [*LIBRARY, *HAND_WRITTEN], ids=lambda named: named.name)
 
 
 @each

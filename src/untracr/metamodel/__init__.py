@@ -8,11 +8,11 @@ This front door needs NumPy only. What needs torch has doors of its own:
 from __future__ import annotations
 
 from untracr.metamodel.components import Component
-from untracr.metamodel.reader import Reader
 from untracr.metamodel.examples import Example, example_of, training_example
 from untracr.metamodel.features import Features, features
 from untracr.metamodel.frame import Base, Variable
 from untracr.metamodel.numpy_network import Decoding, NumpyNetwork, TokenPlace
+from untracr.metamodel.reader import Reader
 from untracr.metamodel.vocabulary import Operation, build_program, operation_of
 
 __all__ = [

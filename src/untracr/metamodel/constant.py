@@ -31,7 +31,7 @@ Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 
 EXACT, NOISY = 1e-3, 0.4
-"""Products of the embedding's rows are off by less than this: in exact weights, and in noisy ones."""
+"""Products of the embeddings are off by less than this: in exact weights, and in noisy ones."""
 
 BOS_LOGITS = (50.0, 100.0)
 """What a compiled head reads of the constant for BOS."""

@@ -14,10 +14,10 @@ import numpy as np
 import numpy.typing as npt
 
 from untracr.metamodel.components import KINDS, Component
-from untracr.metamodel.reader import Reader
 from untracr.metamodel.frame import Variable
 from untracr.metamodel.matching import Matches, matches
 from untracr.metamodel.outlook import Outlook, outlooks
+from untracr.metamodel.reader import Reader
 from untracr.metamodel.vocabulary import BINARY, N_SLOTS, PREDICATES, UNARY
 
 NO_SLOT = N_SLOTS

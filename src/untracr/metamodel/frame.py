@@ -79,8 +79,8 @@ class Variable:
     @cached_property
     def solver(self) -> Floats:
         """Turns products with the directions into coefficients (least squares), [n, n]."""
-        inverse: Floats = np.linalg.pinv(_finite(self.products), rcond=DEPENDENT, hermitian=True)
-        return inverse
+        inverse = np.linalg.pinv(_finite(self.products), rcond=DEPENDENT, hermitian=True)
+        return np.asarray(inverse, dtype=np.float64)
 
 
 @dataclass(frozen=True)

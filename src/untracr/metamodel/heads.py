@@ -91,7 +91,7 @@ def read_head(
         bos_logit=bos_logit,
         is_disordered=keys is not None and keys.is_disordered,
     )
-    return component, keys is not None and (keys.fits and selects or keys.is_disordered)
+    return component, keys is not None and ((keys.fits and selects) or keys.is_disordered)
 
 
 def _keys(W_K: Floats, known: Directions, tolerance: Tolerance) -> _Keys | None:
@@ -161,7 +161,7 @@ def _along_one(vector: Floats, known: Directions) -> float:
 def _moved(
     weights: HeadWeights, known: Directions, tolerance: Tolerance
 ) -> tuple[str, Variable | None, Floats]:
-    """What the values read and where it goes: kind, variable, and outputs [values or 1, d_model]."""
+    """What the values read and where it goes: kind, variable, outputs [values or 1, d_model]."""
     W_V, W_O = weights.W_V, weights.W_O
     count = W_V.shape[1]
     products = known.rows @ W_V
@@ -190,4 +190,3 @@ def _moved(
 
 def _bounded(number: float, limit: float) -> float:
     return min(max(number, -limit), limit) if number == number else 0.0
-

@@ -17,7 +17,7 @@ place the largest component that explains the next neurons is taken.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -51,7 +51,7 @@ TRUTHS: tuple[int, ...] = tuple(
 """Functions that give truth values of a category: a single neuron each, like one of a lookup."""
 
 Orient = Callable[[Floats, int], tuple[Floats, int]]
-"""From a direction and its half-layer to the direction with sign and length, and how it was found."""
+"""From a direction and its half-layer to it with sign and length, and how these were found."""
 
 
 @dataclass(frozen=True)
@@ -179,10 +179,8 @@ class _Parser:
             j = self.known.slice(b).start + np.tile(np.arange(m), n)
             if self._is_pair(neurons, i, j).all():
                 outputs = self.layer.write[neurons]
-                return self._component(
-                    "pairs",
-                    (a, b),
-                    neurons,
+                return replace(
+                    self._component("pairs", (a, b), neurons),
                     outputs=outputs,
                     groups=direction_groups(outputs, self.layer.noise),
                 )
@@ -193,7 +191,7 @@ class _Parser:
     def _coefficients(
         self, variable: Variable
     ) -> tuple[Floats, np.ndarray[tuple[int, ...], np.dtype[np.bool_]]]:
-        """Of all neurons on the values of a variable [values, neurons], and where they explain them."""
+        """Of all neurons on a variable's values [values, neurons], and where they explain them."""
         if variable.slot not in self._single:
             part = self.products[self.known.slice(variable)]
             found = self.known.solve(variable, part)
@@ -220,10 +218,8 @@ class _Parser:
                 continue
             position = np.empty(n, dtype=np.int64)
             position[value] = np.arange(n)
-            return self._component(
-                "lookup",
-                (variable,),
-                neurons,
+            return replace(
+                self._component("lookup", (variable,), neurons),
                 outputs=self.layer.write[neurons][position],
                 groups=position,
             )
@@ -243,7 +239,11 @@ class _Parser:
                 continue
             neurons = np.arange(start, start + count)
             outputs = self.layer.write[neurons][found]
-            return self._component("lookup", (variable,), neurons, outputs=outputs, groups=found)
+            return replace(
+                self._component("lookup", (variable,), neurons),
+                outputs=outputs,
+                groups=found,
+            )
         return None
 
     def _groups(self, variable: Variable, start: int) -> Ints | None:
@@ -269,10 +269,8 @@ class _Parser:
             return None
         variable = min(fitting, key=lambda v: len(v.values))
         factors, write = self._coefficients(variable)[0][:, start], self.layer.write[start]
-        return self._component(
-            "sum",
-            (variable,),
-            np.array([start]),
+        return replace(
+            self._component("sum", (variable,), np.array([start])),
             outputs=factors[:, None] * write,
             numbers=factors,
             spread=float(
@@ -331,24 +329,23 @@ class _Parser:
         if len(neurons) % 2:
             outputs = outputs + write[-1]
         if variable.is_auxiliary:
-            return self._component("width stair", (variable,), neurons, outputs=outputs)
+            return replace(
+                self._component("width stair", (variable,), neurons),
+                outputs=outputs,
+            )
         squares = np.einsum("nd,nd->n", write, write)
         longest = write[np.argmax(squares)]
         along = write @ longest / max(float(np.sqrt(longest @ longest)), NOTHING)
         aside = NOISE_LIMIT**2 * self.layer.noise**2 * write.shape[1]
         if not bool((squares - along**2 <= 0.02 * squares + aside).all()):
-            return self._component(
-                "stair to values",
-                (variable,),
-                neurons,
+            return replace(
+                self._component("stair to values", (variable,), neurons),
                 outputs=outputs,
                 groups=direction_groups(outputs, self._noise(outputs)),
             )
         direction, orientation = self.orient(longest, self.layer.half_layer)
-        return self._component(
-            "stair to number",
-            (variable,),
-            neurons,
+        return replace(
+            self._component("stair to number", (variable,), neurons),
             outputs=outputs,
             numbers=_along(outputs, direction),
             spread=self._noise(outputs),
@@ -370,10 +367,8 @@ class _Parser:
         effects = self.layer.write[[start + 1, start + 3]]  # at one unit of each input
         longest = effects[np.argmax(np.einsum("nd,nd->n", effects, effects))]
         direction, orientation = self.orient(longest, self.layer.half_layer)
-        return self._component(
-            "linear",
-            (fst, snd),
-            neurons,
+        return replace(
+            self._component("linear", (fst, snd), neurons),
             outputs=effects,
             numbers=_factors(_along(effects, direction), orientation),
             direction=direction,
@@ -385,9 +380,9 @@ class _Parser:
         for number in self.numbers:
             slopes = number.slopes[start : start + 2]
             plain = (np.abs(number.constants[start : start + 2]) < ROUND).all()
-            if number.fits[start : start + 2].all() and plain:
-                if abs(slopes[0] + 1) < ROUND and abs(slopes[1] - 1) < ROUND:
-                    return number.variable
+            signs = abs(slopes[0] + 1) < ROUND and abs(slopes[1] - 1) < ROUND
+            if number.fits[start : start + 2].all() and plain and signs:
+                return number.variable
         return None
 
     def _clean(self, start: int) -> Component | None:
@@ -399,11 +394,9 @@ class _Parser:
             return None
         return self._component("clean", (), np.array([start]))
 
-    def _component(
-        self, kind: str, reads: tuple[Variable, ...], places: Ints, **seen: object
-    ) -> Component:
+    def _component(self, kind: str, reads: tuple[Variable, ...], places: Ints) -> Component:
         neurons = self.layer.neurons[places]
-        return Component(self.layer.half_layer, kind, reads, len(neurons), neurons=neurons, **seen)
+        return Component(self.layer.half_layer, kind, reads, len(neurons), neurons=neurons)
 
 
 def _are_truths(variable: Variable, groups: Ints) -> bool:

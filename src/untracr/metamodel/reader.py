@@ -180,7 +180,7 @@ class Reader:
         return float(np.sign(length)) if self.base.noise else length
 
     def _length_in_mlp(self, unit: Floats, layer: int) -> float:
-        """The direction's length, with its sign, as the neurons of a layer read it; 0 if none does."""
+        """The direction's length, with its sign, as a layer's neurons read it; 0 if none does."""
         places = np.flatnonzero(self.alive_neurons[layer])
         if not len(places):
             return 0.0
@@ -193,7 +193,8 @@ class Reader:
         left = self.in_squares[layer, places] - np.einsum("cn,cn->n", products, solved)
         noise = float(self.noise_in[layer])
         smallest = max(READS, 5 * noise)
-        fits = (left <= Tolerance(noise, self.base.noise).squared(W)) & (np.abs(solved[0]) > smallest)
+        allowed = Tolerance(noise, self.base.noise).squared(W)
+        fits = (left <= allowed) & (np.abs(solved[0]) > smallest)
         steep = np.flatnonzero(fits & (np.abs(solved[0]) > STEEP))
         if len(steep):
             return float(solved[0][steep[0]]) / EXACTNESS
