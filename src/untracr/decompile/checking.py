@@ -11,6 +11,7 @@ import numpy as np
 
 from untracr.decompile.alternatives import alternatives
 from untracr.decompile.outputs import cannot_compare, inputs_read_out_alike, outputs_agree
+from untracr.decompile.read_out_names import named_by_read_out
 from untracr.decompile.recompiling import recompile
 from untracr.decompile.result import Verdict
 from untracr.decompile.sameness import Sameness, same_weights
@@ -45,7 +46,8 @@ def check(model: Transformer, program: Program, domain: Domain, *, settle: bool 
         program: the candidate.
         domain: values of the token rows, and the longest input.
         settle: where the weights leave several programs open, take the one that
-            gives the model's read-outs, if there is one.
+            gives the model's read-outs, if there is one; the results of a table that
+            is the output are named by them.
     """
     with np.errstate(all="ignore"):  # weights may be huge: what is not finite agrees with nothing
         return _check(model, program, domain, settle)
@@ -53,6 +55,8 @@ def check(model: Transformer, program: Program, domain: Domain, *, settle: bool 
 
 def _check(model: Transformer, program: Program, domain: Domain, settle: bool) -> Check:
     try:
+        if settle:
+            program = named_by_read_out(model, program, domain)
         compiled = recompile(program, domain, model)
     except ProgramError as error:
         return Check("unverified", 0, f"the program does not compile: {error}", program)

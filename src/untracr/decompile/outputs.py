@@ -91,7 +91,7 @@ def outputs_agree(model: Transformer, program: Program, domain: Domain) -> Agree
     return Agreement(agree, start, everywhere=True)
 
 
-def _by_length(model: Transformer, batch: Batch) -> Iterator[tuple[Codes, Codes]]:
+def by_length(model: Transformer, batch: Batch) -> Iterator[tuple[Codes, Codes]]:
     """For each length the rows of a batch, and their token ids behind BOS."""
     for length in np.unique(batch.lengths).tolist():
         rows = np.flatnonzero(batch.lengths == length)
@@ -104,7 +104,7 @@ def rows_that_agree(model: Transformer, batch: Batch, column: Column) -> Mask:
     """On which inputs a model's outputs equal a column's at every position, [batch]."""
     assert model.W_U is not None
     agrees = np.zeros(len(batch), dtype=np.bool_)
-    for rows, ids in _by_length(model, batch):
+    for rows, ids in by_length(model, batch):
         length = ids.shape[1] - 1
         out = model.forward(ids).output[:, 1:] @ model.W_U
         codes = column.codes[rows, :length]
@@ -131,7 +131,7 @@ def inputs_read_out_alike(model: Transformer, other: Transformer, domain: Domain
         return 0
     batch = Batch.of_domain(domain, 0, min(domain.size, FIRST_CHUNK), causal=model.causal)
     some = False
-    for _, ids in _by_length(model, batch):
+    for _, ids in by_length(model, batch):
         mine = model.forward(ids).output[:, 1:] @ model.W_U
         theirs = other.forward(ids).output[:, 1:] @ other.W_U
         if not (np.isfinite(mine).all() and np.isfinite(theirs).all()):

@@ -72,7 +72,7 @@ def answer(
         ProgramError: it holds an operation that the meta-model's language does not know.
     """
     slots = {TOKENS: 0, INDICES: 1, **{ref: 2 + n for n, ref in enumerate(order)}}
-    if _is_listed(program):
+    if is_listed(program):
         return Answer({ref: operation_of(program, ref, slots) for ref in order}, variables)
     names = _Names(program, compiled)
     for ref in order:
@@ -84,7 +84,8 @@ def answer(
     )
 
 
-def _is_listed(program: Program) -> bool:
+def is_listed(program: Program) -> bool:
+    """Whether a program holds only functions and predicates of the closed lists."""
     for ref in program.reachable:
         node = program.nodes[ref]
         if isinstance(node, (Map, SequenceMap)) and node.function not in _LISTED:

@@ -228,6 +228,24 @@ def predicate_of_table(
     return Table(tuple(zip(pairs, table.ravel().tolist(), strict=True)), 2)
 
 
+def function_of_results(values: Sequence[tuple[Value, ...]], results: Sequence[Value]) -> Function:
+    """The function with these very results: a common one if there is one, else a table.
+
+    Args:
+        values: those of one argument or of two; the function is known on all combinations.
+        results: on each combination, the first argument major.
+    """
+    arguments = list(itertools.product(*values))
+    pool = (*UNARY, *MORE_UNARY) if len(values) == 1 else _BINARY_NAMES
+    if len(arguments) <= MAX_NAMED:
+        for function in pool:
+            if all(call(function, *a) == r for a, r in zip(arguments, results, strict=True)):
+                return function
+    if len(values) == 1:
+        return _unary(tuple(values[0]), results)
+    return Table(tuple(zip(arguments, results, strict=True)), 2)
+
+
 def _unary(values: tuple[Value, ...], results: Sequence[Value]) -> Function:
     """A table; for fractions steps between them, since averages of others may occur as well."""
     numbers = [number_or(value, 0.0) for value in values]
