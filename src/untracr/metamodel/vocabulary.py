@@ -34,7 +34,7 @@ from untracr.rasp.program import (
 )
 from untracr.sample.pools import FACTORS, MAP_POOL, SEQUENCE_MAP_POOL
 
-MAX_OPERATIONS = 14
+MAX_OPERATIONS = 30
 """Operations a program may have: slots beyond tokens and indices."""
 
 START, EOL = "<start>", "<end of half-layer>"
