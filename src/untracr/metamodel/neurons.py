@@ -232,10 +232,7 @@ class _Parser:
             if found is None:
                 continue
             count = int(found.max()) + 1
-            inside = range(start + 1, start + count)
-            if any(self._lookup_of_each(place) is not None for place in inside):
-                continue
-            if count == 2 and _are_truths(variable, found):
+            if self._is_broken_up(start, count) or (count == 2 and _are_truths(variable, found)):
                 continue
             neurons = np.arange(start, start + count)
             outputs = self.layer.write[neurons][found]
@@ -245,6 +242,19 @@ class _Parser:
                 groups=found,
             )
         return None
+
+    def _is_broken_up(self, start: int, count: int) -> bool:
+        """Whether neurons rather belong to another lookup, one that begins among them.
+
+        One in the order of the values goes first. Another order may as well come
+        from the end of these neurons and the beginning of a lookup behind them.
+        """
+        inside = [self._lookup_of_each(place) for place in range(start + 1, start + count)]
+        found = [lookup for lookup in inside if lookup is not None]
+        if not found:
+            return False
+        in_order = any(bool((np.diff(lookup.groups) > 0).all()) for lookup in found)
+        return in_order or self._lookup_of_each(start + count) is None
 
     def _groups(self, variable: Variable, start: int) -> Ints | None:
         """For each value the neuron from ``start`` on that reads it, if these read each once."""
