@@ -163,6 +163,7 @@ def test_no_command_is_wrong_usage(run: Run) -> None:
         (["train", "--out", "x", "--exclude-sampled=-7:1"], "must not be negative, not -7"),
         (["train", "--out", "x", "--other-domains", "2"], "must be a number from 0 to 1, not 2"),
         (["train", "--out", "x", "--other-domains", "x"], "must be a number from 0 to 1, not x"),
+        (["train", "--out", "x", "--outside-functions", "2"], "must be a number from 0 to 1, not"),
         (["train", "--out", "x", "--treatments", "noisy"], "as in rotated=0.2,noisy=0.1, not 'no"),
         (["train", "--out", "x", "--treatments", "noisy=2"], "must be a number from 0 to 1, not 2"),
         (["export", "x", "-o", "y.npz"], "--output must end in .safetensors"),
@@ -734,6 +735,7 @@ def test_training_treatments_must_exist(run: Run, tmp_path: Path) -> None:
         ("--exclude-sampled", "1:1"),
         ("--other-domains", "0.5"),
         ("--treatments", "noisy=0.1"),
+        ("--outside-functions", "0.2"),
     ],
 )
 def test_the_baseline_takes_no_options_of_the_meta_model(

@@ -17,7 +17,7 @@ from untracr.metamodel.components import Component
 from untracr.metamodel.features import features
 from untracr.metamodel.frame import Base, Variable
 from untracr.metamodel.numpy_network import Decoding, NumpyNetwork, TokenPlace
-from untracr.metamodel.outside import read_function, read_predicate, readable_slots
+from untracr.metamodel.outside import read_off, readable_slots
 from untracr.metamodel.reader import Reader
 from untracr.metamodel.scope import result_variable, width_variable
 from untracr.metamodel.vocabulary import (
@@ -152,25 +152,16 @@ class _Writer:
         arguments: list[int] = []
         table: Predicate | None = None
         for field, class_name in enumerate(KINDS[kind], start=1):
+            first = CLASS_RANGES[class_name][0]
             allowed = _allowed(kind, class_name, field, known)
-            read = None
-            if class_name in TABLE and component is not None:
-                read = self._read(kind, component, arguments)
-            if class_name in TABLE and read is None:
-                allowed.remove(CLASS_RANGES[class_name][0] + TABLE[class_name])
-            index = self._choose(TokenPlace(ordinal, field), allowed) - CLASS_RANGES[class_name][0]
+            shown = component if component and _shows_table(component, kind, arguments) else None
+            if class_name in TABLE and shown is None:
+                allowed.remove(first + TABLE[class_name])
+            index = self._choose(TokenPlace(ordinal, field), allowed) - first
             arguments.append(index)
-            if index == TABLE.get(class_name):
-                table = read
+            if shown is not None and index == TABLE.get(class_name):
+                table = read_off(self.reader, shown)
         return Operation(kind, tuple(arguments), table)
-
-    def _read(self, kind: str, component: Component, slots: list[int]) -> Predicate | None:
-        """The table that a component shows over the variables written, if it is of this kind."""
-        if tuple(slots) != readable_slots(component) or component.kind not in TABLE_FORMS[kind]:
-            return None
-        if kind in ATTENTION_KINDS:
-            return read_predicate(component)
-        return read_function(self.reader, component)
 
     def _choose(self, place: TokenPlace, allowed: list[int]) -> int:
         if not allowed:
@@ -181,6 +172,11 @@ class _Writer:
         self.last_token = allowed[best]
         self.tokens += 1
         return self.last_token
+
+
+def _shows_table(component: Component, kind: str, slots: list[int]) -> bool:
+    """Whether a component shows a table over the variables written, for an operation of a kind."""
+    return component.kind in TABLE_FORMS.get(kind, ()) and tuple(slots) == readable_slots(component)
 
 
 def _allowed_kinds(half_layer: int, known: list[Variable], full: bool) -> list[int]:

@@ -105,6 +105,13 @@ _BINARY_NAMES = (*BINARY, *MORE_BINARY)
 _PREDICATE_NAMES: tuple[Predicate, ...] = (*PREDICATES, *MORE_PREDICATES)
 
 
+def read_off(reader: Reader, component: Component) -> Predicate | None:
+    """The function or predicate that a component shows over the variables of `readable_slots`."""
+    if component.kind in ("move", "mean", "width"):
+        return read_predicate(component)
+    return read_function(reader, component)
+
+
 def read_function(reader: Reader, component: Component) -> Function | None:
     """The function of a Map or a SequenceMap as its component shows it; None if it shows none.
 
@@ -141,10 +148,10 @@ def read_predicate(component: Component) -> Predicate | None:
 
 
 def readable_slots(component: Component) -> tuple[int, ...]:
-    """The slots of the variables over which a component's function or predicate is read."""
+    """The slots of the variables over which a component shows a function or predicate; or none."""
     reads: Sequence[Variable | None] = component.reads
-    if component.table is not None:
-        reads = reads[:2]
+    if component.kind in ("move", "mean", "width"):
+        reads = reads[:2] if component.table is not None else ()
     return tuple(v.slot for v in reads if v is not None)
 
 
