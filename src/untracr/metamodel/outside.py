@@ -43,6 +43,13 @@ MAX_STEPS = 40
 EXACT_NUMBER = 1e-3
 """Numbers read off exact weights are right within this."""
 
+UNLIKE = 4.0
+"""A function is not the one that numbers show if it is off by this many times their distance
+from whole numbers and halves."""
+
+COARSEST = 0.25
+"""However large the noise, a half is not rounded to a whole number."""
+
 DENOMINATORS = 12
 """Fractions up to this denominator are recognised."""
 
@@ -195,11 +202,16 @@ def unary_of_numbers(
     if len(values) <= MAX_NAMED:
         names = _unary_names(kind, values, types_of(values))
         for way in ways:
-            close = np.abs(names.numbers - way) < CLOSE + allowed
-            named = _first(names, np.asarray(close.all(axis=1)))
+            off = np.abs(names.numbers - way)
+            fits = (off < CLOSE + allowed).all(axis=1)
+            worst = np.where(fits, off.max(axis=1, initial=0.0), np.inf)
+            # Noise lets others fit too, but not as well, nor as well as the nearest halves do.
+            halves = float(np.abs(np.round(2 * way) / 2 - way).max(initial=0.0))
+            fits &= worst <= min(float(worst.min()), UNLIKE * halves) + CLOSE
+            named = _first(names, np.asarray(fits))
             if named is not None:
                 return _UNARY_NAMES[kind][named]
-    limits = np.broadcast_to(np.maximum(allowed, EXACT_NUMBER), numbers.shape)
+    limits = np.broadcast_to(np.clip(allowed, EXACT_NUMBER, COARSEST), numbers.shape)
     results = [
         _simple(n, limit) for n, limit in zip(ways[0].tolist(), limits.tolist(), strict=True)
     ]
