@@ -185,7 +185,7 @@ def test_examples_are_functions_of_seed_and_index() -> None:
     assert not np.array_equal(training_example(9, 0).targets, training_example(10, 0).targets)
 
 
-EXAMPLES_OF_STREAM_7 = "64b5457f83571ff1b5729d52657bb006"
+EXAMPLES_OF_STREAM_7 = "c4732ccd2a1db438a0be493bdd0b31f6"
 
 
 def test_examples_never_change() -> None:
