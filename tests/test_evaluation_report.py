@@ -298,11 +298,23 @@ def test_plain_output_for_several_treatments(
     assert run(capsys, *common)[1].count("models, weights") == 2
 
 
+def test_other_domains(capsys: pytest.CaptureFixture[str], checkpoint: Path) -> None:
+    """Random programs can be drawn for other tokens and lengths than the paper's."""
+    common = ["eval", "--programs", 2, "--checkpoint", checkpoint, "--json"]
+    code, out, _ = run(capsys, *common, "--domain", "3x4")
+    assert code == 0
+    assert json.loads(out)["models"] == 2
+    assert out != run(capsys, *common)[1]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["DIR", "--programs", "3"], "give either DIR or --programs"),
         (["--library", "--length", "5"], "--length is for random programs"),
+        (["--library", "--domain", "8x6"], "--domain is for random programs"),
+        (["--programs", "3", "--domain", "8by6"], "not '8by6'"),
+        (["--programs", "3", "--domain", "1x6"], "argument --domain: must be two numbers from 2"),
         (["--programs", "3", "--length", "9-5"], "argument --length: must be a length from 2"),
         (["--programs", "3", "--length", "5-99"], "not '5-99'"),
         (["--programs", "3", "--baseline", "x"], "--baseline is for a report"),

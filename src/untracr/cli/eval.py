@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 SHORTEST = 2
 
+LARGEST = 10
+"""Vocabulary and length of random programs: beyond, the sampler finds hardly any in its limits."""
+
 
 def configure(parser: Parser) -> None:
     """Adds the arguments."""
@@ -47,6 +50,12 @@ def configure(parser: Parser) -> None:
         type=lengths,
         metavar="N-M",
         help="SOps of the random programs, such as 6 or 9-12 (default: 4-8)",
+    )
+    parser.add_argument(
+        "--domain",
+        type=vocab_and_length,
+        metavar="VxN",
+        help="of the random programs: V tokens 0, 1, ... and inputs of up to N (default: 5x5)",
     )
     parser.add_argument(
         "--seed", type=not_negative, default=0, help="of programs and treatments (default: 0)"
@@ -101,6 +110,21 @@ def lengths(text: str) -> tuple[int, int]:
     return low, high
 
 
+def vocab_and_length(text: str) -> tuple[int, int]:
+    """Reads ``8x6``.
+
+    Raises:
+        ArgumentTypeError: it is something else, or too small or large to sample programs for.
+    """
+    found = re.fullmatch(r"(\d+)x(\d+)", text)
+    vocab, length = (int(found[1]), int(found[2])) if found else (0, 0)
+    if not (2 <= vocab <= LARGEST and 2 <= length <= LARGEST):
+        raise argparse.ArgumentTypeError(
+            f"must be two numbers from 2 to {LARGEST} such as 8x6, not {text!r}"
+        )
+    return vocab, length
+
+
 def run(args: argparse.Namespace) -> int:
     """Prints reports, or writes a full one."""
     from untracr.decompile.decompiler import Decompiler
@@ -129,8 +153,9 @@ def _require_one_set(args: argparse.Namespace) -> None:
     if given > 1 or not (given or args.library):
         also = "" if given else ", or --library"
         raise UsageError(f"give either DIR or --programs{also}")
-    if args.length is not None and args.programs is None:
-        raise UsageError("--length is for random programs, so it needs --programs")
+    for name in ("length", "domain"):
+        if getattr(args, name) is not None and args.programs is None:
+            raise UsageError(f"--{name} is for random programs, so it needs --programs")
     for name in ("baseline", "no_controls"):
         if getattr(args, name) and args.report is None:
             raise UsageError(f"--{name.replace('_', '-')} is for a report, so it needs --report")
@@ -158,11 +183,16 @@ def _reports(
 
 def _sampler(args: argparse.Namespace) -> dict[str, Any]:
     """The sampler's settings, where they are not the usual ones."""
+    from untracr.rasp.domain import Domain
     from untracr.sample.sampler import SamplerSettings
 
-    if args.length is None:
-        return {}
-    return {"settings": SamplerSettings(min_length=args.length[0], max_length=args.length[1])}
+    changes: dict[str, Any] = {}
+    if args.length is not None:
+        changes |= {"min_length": args.length[0], "max_length": args.length[1]}
+    if args.domain is not None:
+        vocab, max_seq_len = args.domain
+        changes["domain"] = Domain(tuple(range(vocab)), max_seq_len)
+    return {"settings": SamplerSettings(**changes)} if changes else {}
 
 
 def _write_report(args: argparse.Namespace, treatments: tuple[Treatment, ...]) -> int:
