@@ -21,6 +21,7 @@ from untracr.metamodel.reader import Reader
 from untracr.metamodel.scope import true_variables
 from untracr.metamodel.treated import Treated, TreatmentShares
 from untracr.metamodel.vocabulary import KINDS, Operation, operation_of
+from untracr.rasp.parsing import parse
 from untracr.rasp.program import INDICES, TOKENS, Program, Ref
 from untracr.sample.pools import FACTORS
 from untracr.sample.sampler import PAPER, sample_program
@@ -262,3 +263,29 @@ def _random_model(rng: np.random.Generator, width: int, neurons: int) -> Transfo
         W_out=draw(2, neurons, width),
         b_out=draw(2, width),
     )
+
+
+def test_read_out_shows_the_sign_of_a_number() -> None:
+    """Of a rotated model's last number the read-out tells the sign, if it may be asked."""
+    source = (
+        "a = numerical(Map(lambda x: x * 2, tokens))\n"
+        "b = numerical(Map(lambda x: x + 1, indices))\n"
+        "out = numerical(LinearSequenceMap(a, b, -1, 2))"
+    )
+    program = parse(source)
+    compiled = compile_program(program, VOCAB, LENGTH)
+    model = compiled.transformer
+    assert model.W_U is not None
+    for seed in range(6):
+        rng = np.random.default_rng(seed)
+        found = treatments.rotate_and_compress(model, rng, include_bos=bool(seed % 2))
+        base = Base.of(found.model, VOCAB)
+        variables, _ = true_variables(program, compiled, base, found.basis)
+        last = 2 * found.model.n_layers - 1
+        for read_out in (True, False):
+            (component,) = Reader(found.model, base, read_out=read_out).components(last, variables)
+            assert component.kind == "linear"
+            assert component.orientation == int(read_out)
+            wanted = [-1.0, 2.0] if read_out else [1.0, 2.0]
+            shown = component.numbers if read_out else np.abs(component.numbers)
+            assert np.allclose(shown, wanted, atol=1e-2)

@@ -98,7 +98,7 @@ class _Writer:
         axis_signs: bool,
     ) -> None:
         base = Base.of(model, vocab)
-        self.reader = Reader(model, base, axis_signs=axis_signs)
+        self.reader = Reader(model, base, axis_signs=axis_signs, read_out=True)
         self.decoding: Decoding = network.start()
         self.variables: list[Variable] = [base.tokens, base.indices]
         self.max_seq_len = len(model.W_pos) - 1

@@ -40,12 +40,22 @@ class Reader:
         base: its embedding frame.
         axis_signs: whether a numerical output that no later part reads may take
             its sign from the axis it lies on. Rotated weights have no such axis.
+        read_out: whether a numerical output may take its sign and length from the
+            model's read-out, if it has one.
     """
 
-    def __init__(self, model: Transformer, base: Base, *, axis_signs: bool = True) -> None:
+    def __init__(
+        self,
+        model: Transformer,
+        base: Base,
+        *,
+        axis_signs: bool = True,
+        read_out: bool = False,
+    ) -> None:
         self.model = model
         self.base = base
         self.axis_signs = axis_signs
+        self.read_out = _number_read_out(model) if read_out else None
         self.W_in = model.W_in.astype(np.float64)
         self.W_out = model.W_out.astype(np.float64)
         self.W_Q = model.W_Q.astype(np.float64)
@@ -97,12 +107,19 @@ class Reader:
         Args:
             half_layer: which one.
             variables: the known variables; those not yet available are left out.
+
+        Raises:
+            ProgramError: they take too many values.
         """
         found = self._components(half_layer, variables)
         return [component for component, _ in itertools.islice(found, MAX_COMPONENTS)]
 
     def readable(self, half_layer: int, variables: Sequence[Variable]) -> list[Component]:
-        """The components that read nothing outside the frame; a head's value may be outside."""
+        """The components that read nothing outside the frame; a head's value may be outside.
+
+        Raises:
+            ProgramError: the variables take too many values.
+        """
         found = self._components(half_layer, variables)
         return [
             component
@@ -118,8 +135,12 @@ class Reader:
         alive = self.alive_neurons if half_layer % 2 else self.alive_heads
         if not alive[layer].any():
             return
-        known = Directions([v for v in variables if v.available_from <= half_layer], self.base)
         places = np.flatnonzero(alive[layer])
+        known = Directions(
+            [v for v in variables if v.available_from <= half_layer],
+            self.base,
+            len(places) if half_layer % 2 else self.model.d_head,
+        )
         if half_layer % 2 == 0:
             for head in places.tolist():
                 weights = HeadWeights(
@@ -155,12 +176,15 @@ class Reader:
 
         Returns:
             The direction, and how its sign was found: 0 not at all, 1 by later
-            readers, 2 by the axes.
+            readers or the read-out, 2 by the axes.
         """
         size = float(np.sqrt(along @ along))
         if size <= NOTHING:
             return along, 0
         unit = along / size
+        shown = 0.0 if self.read_out is None else float(unit @ self.read_out)
+        if abs(shown) > READS:
+            return self._without_noise(shown) * unit, 1
         for layer in range((half_layer + 1) // 2, self.model.n_layers):
             if layer > half_layer // 2 or half_layer % 2 == 0:
                 length = self._length_in_mlp(unit, layer)
@@ -210,3 +234,10 @@ class Reader:
         fits = (left <= allowed) & (np.abs(along) > max(READS, 5 * self.base.noise))
         found = np.flatnonzero(fits)
         return float(along[found[0]]) if len(found) else 0.0
+
+
+def _number_read_out(model: Transformer) -> Floats | None:
+    """The direction in which a numerical output is read out, [d_model]."""
+    if model.W_U is None or model.output_values is not None or model.W_U.shape[1] != 1:
+        return None
+    return model.W_U[:, 0].astype(np.float64)
