@@ -15,7 +15,7 @@ from untracr.metamodel.components import (
     Component,
     direction_groups,
 )
-from untracr.metamodel.frame import Base, Variable
+from untracr.metamodel.frame import MAX_SOLVED, Base, Directions, Variable
 from untracr.metamodel.matching import matches
 from untracr.metamodel.reader import Reader
 from untracr.metamodel.scope import true_variables
@@ -289,3 +289,18 @@ def test_read_out_shows_the_sign_of_a_number() -> None:
             wanted = [-1.0, 2.0] if read_out else [1.0, 2.0]
             shown = component.numbers if read_out else np.abs(component.numbers)
             assert np.allclose(shown, wanted, atol=1e-2)
+
+
+def test_large_variables_count_as_independent() -> None:
+    """Directions of more than a thousand values are taken as they are compiled: at right angles."""
+    rng = np.random.default_rng(0)
+    width = MAX_SOLVED + 10
+    rows = 2 * np.eye(width)[: MAX_SOLVED + 1]
+    variable = Variable(0, True, tuple(range(len(rows))), rows, 0)
+    base = Base(np.zeros(width), np.zeros(width), variable, variable, is_orthonormal=False)
+    known = Directions([variable], base)
+    wanted = rng.standard_normal((len(rows), 3))
+    vectors = rows.T @ wanted
+    assert variable.is_independent
+    assert "products" not in vars(variable)  # of the directions with each other: too large
+    assert np.allclose(known.solve(variable, known.products_with(vectors)), wanted)

@@ -138,7 +138,10 @@ def test_random_weights_end_unverified(decompiler: Decompiler, scale: float) -> 
             json.loads(result.to_json(), parse_constant=pytest.fail)
 
 
-@pytest.mark.parametrize("shape", [(2, 2, 64, 16, 2000, 7, 6), (2, 2, 50, 8, 100, 502, 501)])
+@pytest.mark.parametrize(
+    "shape",
+    [(2, 2, 64, 16, 2000, 7, 6), (2, 2, 50, 8, 100, 502, 501), (6, 2, 40, 8, 20, 102, 102)],
+)
 def test_wide_models_take_bounded_time(
     decompiler: Decompiler, shape: tuple[int, int, int, int, int, int, int]
 ) -> None:
@@ -146,6 +149,16 @@ def test_wide_models_take_bounded_time(
     begun = time.perf_counter()
     assert decompiler.decompile(gaussian(shape, 0.1)).verdict == "unverified"
     assert time.perf_counter() - begun < SECONDS
+
+
+def test_more_values_than_are_followed(
+    decompiler: Decompiler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where all decoded variables together take too many values, reading ends unverified."""
+    monkeypatch.setattr("untracr.metamodel.frame.MAX_HELD", 1_000_000)
+    found = decompiler.decompile(gaussian((6, 2, 40, 8, 20, 102, 102), 0.1))
+    assert found.verdict == "unverified"
+    assert "more than the 25,000 that are followed" in found.detail
 
 
 TREATMENTS: dict[str, Callable[[Transformer, np.random.Generator], Transformer]] = {

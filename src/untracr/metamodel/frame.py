@@ -27,6 +27,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
+from untracr.errors import ProgramError
 from untracr.metamodel.constant import find_constant
 from untracr.rasp.functions import Value
 from untracr.transformer.transformer import Transformer
@@ -42,6 +43,15 @@ PARALLEL = 1e-6
 
 DEPENDENT = 1e-3
 """Directions depend on each other where an eigenvalue of their products is below this."""
+
+MAX_SOLVED = 1_000
+"""Values of a variable whose directions may depend on each other; those of a larger one, which
+would take minutes to tell, count as being at right angles, as compiled ones are."""
+
+MAX_HELD = 50_000_000
+"""Numbers held for the products of all known directions with what reads them. A compiled model
+has no more directions than residual dimensions (before compression): these products, as its
+weights, are fewer."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +82,7 @@ class Variable:
     @cached_property
     def is_independent(self) -> bool:
         """Whether what is read of each value can be told apart."""
-        if not len(self.directions):
+        if not 0 < len(self.directions) <= MAX_SOLVED:
             return True
         return bool(np.linalg.eigvalsh(_finite(self.products))[0] > DEPENDENT)
 
@@ -130,16 +140,20 @@ class Directions:
 
     Attributes:
         rows: [n, d_model].
-        gram: [n, n], products of the rows.
+        squares: [n], squared lengths of the rows.
         with_one: [n], their products with the constant.
         one_one, bos_bos: their squared lengths.
+
+    Raises:
+        ProgramError: there are too many rows.
     """
 
     def __init__(self, variables: Sequence[Variable], base: Base) -> None:
         self.base = base
         self.variables = [v for v in variables if len(v.directions)]
-        self.rows = np.concatenate([v.directions for v in self.variables])
         sizes = [len(v.directions) for v in self.variables]
+        _require_few(sum(sizes), len(base.one))
+        self.rows = np.concatenate([v.directions for v in self.variables])
         ends = np.cumsum(sizes).tolist()
         self.starts = [end - size for end, size in zip(ends, sizes, strict=True)]
         self._slices = {
@@ -148,7 +162,7 @@ class Directions:
         }
         self.categorical = [v for v in self.variables if v.is_categorical]
         self.numerical = [v for v in self.variables if not v.is_categorical]
-        self.gram = self.rows @ self.rows.T
+        self.squares = np.einsum("nd,nd->n", self.rows, self.rows)
         self.with_one = self.rows @ base.one
         self.one_one, self.bos_bos = float(base.one @ base.one), float(base.bos @ base.bos)
         if base.is_orthonormal:
@@ -160,12 +174,25 @@ class Directions:
         for v in self.variables:
             if v is self.base.tokens:
                 part = self._slices[id(v)]
-                self.gram[part, part] = np.eye(len(v.directions))
+                self.squares[part] = 1.0
                 self.with_one[part] = 0.0
 
     def slice(self, variable: Variable) -> slice:
         """The rows of a variable."""
         return self._slices[id(variable)]
+
+    def products_with(self, vectors: Floats) -> Floats:
+        """Products of the rows with vectors [d_model, n]: [rows, n].
+
+        Raises:
+            ProgramError: there are too many.
+        """
+        _require_few(len(self.rows), vectors.shape[1])
+        return self.rows @ vectors
+
+    def products(self, i: Ints | int, j: Ints | int) -> Floats:
+        """Products of rows i with rows j of other variables."""
+        return np.asarray(np.einsum("...d,...d->...", self.rows[i], self.rows[j]))
 
     def solve(self, variable: Variable, products: Floats) -> Floats:
         """Coefficients of vectors on one variable's directions by least squares.
@@ -176,7 +203,18 @@ class Directions:
         """
         if self.base.is_orthonormal and variable is self.base.tokens:
             return products
+        if len(variable.directions) > MAX_SOLVED:
+            squares = self.squares[self.slice(variable)]
+            return products / np.where(squares > DEPENDENT, squares, np.inf)[:, None]
         return variable.solver @ products
+
+
+def _require_few(rows: int, columns: int) -> None:
+    if rows * columns > MAX_HELD:
+        raise ProgramError(
+            f"the decoded variables would take {rows:,} values, more than the "
+            f"{MAX_HELD // columns:,} that are followed in a model of this size"
+        )
 
 
 def two_coefficients(gram: Floats, products: Floats) -> Floats:

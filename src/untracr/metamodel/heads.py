@@ -67,6 +67,9 @@ def read_head(
 
     Returns:
         The component, and whether keys and queries are fully explained.
+
+    Raises:
+        ProgramError: what is known takes too many values.
     """
     keys = _keys(weights.W_K, known, noise.keys)
     query, table, bos_logit, selects = None, None, 0.0, False
@@ -97,7 +100,7 @@ def read_head(
 def _keys(W_K: Floats, known: Directions, tolerance: Tolerance) -> _Keys | None:
     """The variable whose values the columns read in order, with BOS among them."""
     count = W_K.shape[1]
-    products = known.rows @ W_K
+    products = known.products_with(W_K)
     squares = np.square(W_K).sum(axis=0)
     allowed = tolerance.squared(W_K)
     to_bos = squares - 2 * (known.base.bos @ W_K) + known.bos_bos
@@ -107,7 +110,7 @@ def _keys(W_K: Floats, known: Directions, tolerance: Tolerance) -> _Keys | None:
         if n + 1 > count:
             continue
         part = known.slice(variable)
-        own = np.diagonal(known.gram[part, part])[:, None]
+        own = known.squares[part, None]
         distance = squares - 2 * products[part] + own  # [values, columns]
         left, right = np.diagonal(distance), np.diagonal(distance, offset=1)
         each = np.arange(n)
@@ -136,7 +139,7 @@ def _queries(
 ) -> tuple[Variable | None, Floats, bool]:
     """The variable that the queries read, and the logits [keys, queries]."""
     columns = W_Q[:, keys.columns]
-    products = known.rows @ columns
+    products = known.products_with(columns)
     squares = np.square(columns).sum(axis=0)
     limit = tolerance.squared(columns)
     options: list[tuple[bool, float, Variable, Floats]] = []
@@ -164,7 +167,7 @@ def _moved(
     """What the values read and where it goes: kind, variable, outputs [values or 1, d_model]."""
     W_V, W_O = weights.W_V, weights.W_O
     count = W_V.shape[1]
-    products = known.rows @ W_V
+    products = known.products_with(W_V)
     squares = np.square(W_V).sum(axis=0)
     rest = np.concatenate([np.cumsum(squares[::-1])[::-1], [0.0]])  # of columns from n on
     to_bos = squares[0] - 2 * float(known.base.bos @ W_V[:, 0]) + known.bos_bos + rest[1]
@@ -175,7 +178,7 @@ def _moved(
         if n > count:
             continue
         each = np.arange(n)
-        own = np.diagonal(known.gram[part, part])
+        own = known.squares[part]
         distance = squares[:n] - 2 * products[part][each, each] + own
         total = float(distance.sum() + rest[n])
         if total < best[0] - 1e-9:

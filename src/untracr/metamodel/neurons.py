@@ -30,7 +30,7 @@ from untracr.metamodel.components import (
     Tolerance,
     direction_groups,
 )
-from untracr.metamodel.frame import Directions, Floats, Ints, Variable, two_coefficients
+from untracr.metamodel.frame import Bools, Directions, Floats, Ints, Variable, two_coefficients
 from untracr.metamodel.tables import unary_tables
 from untracr.metamodel.vocabulary import UNARY
 from untracr.rasp.functions import number_or
@@ -72,7 +72,11 @@ class LayerWeights:
 def read_neurons(
     layer: LayerWeights, known: Directions, tolerance: Tolerance, orient: Orient
 ) -> Iterator[Component]:
-    """The components of an MLP, in the order of their neurons; what nothing explains is unknown."""
+    """The components of an MLP, in the order of their neurons; what nothing explains is unknown.
+
+    Raises:
+        ProgramError: what is known takes too many values.
+    """
     return _Parser(layer, known, tolerance, orient).components()
 
 
@@ -88,7 +92,7 @@ class _Number:
     variable: Variable
     slopes: Floats
     constants: Floats
-    fits: np.ndarray[tuple[int, ...], np.dtype[np.bool_]]
+    fits: Bools
 
 
 class _Parser:
@@ -100,7 +104,7 @@ class _Parser:
         self.layer, self.known, self.orient = layer, known, orient
         W = layer.read
         self.count = W.shape[1]
-        self.products = known.rows @ W  # [rows, neurons]
+        self.products = known.products_with(W)  # [rows, neurons]
         self.one, self.bos = known.base.one @ W, known.base.bos @ W
         self.squares = np.square(W).sum(axis=0)
         self.allowed = tolerance.squared(W)
@@ -108,7 +112,8 @@ class _Parser:
         self.is_one = self.squares - 2 * self.one + known.one_one <= self.allowed
         self.numbers = [self._number(v) for v in known.numerical]
         self.grids = self._grids()
-        self._single: dict[int, tuple[Floats, np.ndarray[tuple[int, ...], np.dtype[np.bool_]]]] = {}
+        self._single: dict[int, tuple[Floats, Bools]] = {}
+        self._closest: dict[int, tuple[Ints, Bools]] = {}
 
     def components(self) -> Iterator[Component]:
         """From the first neuron to the last."""
@@ -158,12 +163,10 @@ class _Parser:
                     found.append((a, b, starts))
         return sorted(found, key=lambda grid: -len(grid[0].values) * len(grid[1].values))
 
-    def _is_pair(
-        self, neurons: Ints, i: Ints | int, j: Ints | int
-    ) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
+    def _is_pair(self, neurons: Ints, i: Ints | int, j: Ints | int) -> Bools:
         """Whether neurons read row i and row j minus the constant."""
-        known, G = self.known, self.known.gram
-        own = G[i, i] + G[j, j] + known.one_one + 2 * G[i, j]
+        known = self.known
+        own = known.squares[i] + known.squares[j] + known.one_one + 2 * known.products(i, j)
         own = own - 2 * known.with_one[i] - 2 * known.with_one[j]
         products = self.products[i, neurons] + self.products[j, neurons] - self.one[neurons]
         distance = self.squares[neurons] - 2 * products + own
@@ -188,9 +191,7 @@ class _Parser:
 
     # One categorical variable
 
-    def _coefficients(
-        self, variable: Variable
-    ) -> tuple[Floats, np.ndarray[tuple[int, ...], np.dtype[np.bool_]]]:
+    def _coefficients(self, variable: Variable) -> tuple[Floats, Bools]:
         """Of all neurons on a variable's values [values, neurons], and where they explain them."""
         if variable.slot not in self._single:
             part = self.products[self.known.slice(variable)]
@@ -198,6 +199,17 @@ class _Parser:
             left = self.squares - np.einsum("vn,vn->n", part, found)
             self._single[variable.slot] = found, np.asarray(left <= self.allowed, dtype=np.bool_)
         return self._single[variable.slot]
+
+    def _nearest(self, variable: Variable) -> tuple[Ints, Bools]:
+        """For each neuron the value that is closest to what it reads, and whether it is that."""
+        if variable.slot not in self._closest:
+            part = self.known.slice(variable)
+            own = self.known.squares[part, None]
+            distance = self.squares - 2 * self.products[part] + own
+            value = distance.argmin(axis=0)
+            fits = distance[value, np.arange(self.count)] <= self.allowed
+            self._closest[variable.slot] = value, np.asarray(fits, dtype=np.bool_)
+        return self._closest[variable.slot]
 
     def _lookup(self, start: int) -> Component | None:
         return self._lookup_of_each(start) or self._lookup_of_groups(start)
@@ -208,12 +220,8 @@ class _Parser:
             n = len(variable.values)
             if n < 2 or start + n > self.count:
                 continue
-            part = self.known.slice(variable)
             neurons = np.arange(start, start + n)
-            own = np.diagonal(self.known.gram[part, part])[:, None]
-            distance = self.squares[neurons] - 2 * self.products[part][:, neurons] + own
-            value = distance.argmin(axis=0)
-            fits = distance[value, np.arange(n)] <= self.allowed[neurons]
+            value, fits = (found[start : start + n] for found in self._nearest(variable))
             if not fits.all() or len(set(value.tolist())) != n:
                 continue
             position = np.empty(n, dtype=np.int64)
@@ -297,7 +305,7 @@ class _Parser:
         row = known.slice(variable).start
         gram = np.array(
             [
-                [known.gram[row, row], known.with_one[row]],
+                [known.squares[row], known.with_one[row]],
                 [known.with_one[row], known.one_one],
             ]
         )

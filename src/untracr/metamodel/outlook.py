@@ -236,7 +236,10 @@ def _verdict(
     """1 if later parts that read a hypothesis all fit, -1 if one does not, else 0."""
     tainted = frozenset(v.slot for v in variables if v.slot < 0)
     story = _Story(half_layer + 1, tuple(variables), tainted, 0.0, MAX_HYPOTHESES)
-    return _continue(reader, story, looks_left)
+    try:
+        return _continue(reader, story, looks_left)
+    except ProgramError:  # too many values to be followed
+        return 0.0
 
 
 @dataclass(frozen=True)

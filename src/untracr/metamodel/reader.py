@@ -135,12 +135,8 @@ class Reader:
         alive = self.alive_neurons if half_layer % 2 else self.alive_heads
         if not alive[layer].any():
             return
+        known = Directions([v for v in variables if v.available_from <= half_layer], self.base)
         places = np.flatnonzero(alive[layer])
-        known = Directions(
-            [v for v in variables if v.available_from <= half_layer],
-            self.base,
-            len(places) if half_layer % 2 else self.model.d_head,
-        )
         if half_layer % 2 == 0:
             for head in places.tolist():
                 weights = HeadWeights(
