@@ -45,10 +45,13 @@ SHORTEST = 0.05
 MAX_NEURONS = 60
 """Neurons of a layer that are tried."""
 
-MAX_WRITTEN = 30
-"""Directions written by earlier neurons that are tried."""
+MAX_TOKENS = 40
+"""Tokens that are tried: memory grows with their pairs."""
 
-MAX_CANDIDATES = 8
+MAX_WRITTEN = 30
+"""Positions, or directions written by earlier neurons, that are tried."""
+
+MAX_CANDIDATES = 16
 """Of those that neurons suggest, the most frequent ones are looked at."""
 
 
@@ -113,35 +116,52 @@ def _from_heads(model: Transformer, bos_row: Floats) -> Iterator[Floats]:
 
 
 def _from_neurons(model: Transformer, rows: Floats) -> Iterator[Floats]:
-    """The candidate that explains most of what neurons read."""
-    tokens, plain = rows[:-2], model.W_pos[1:].astype(np.float64)
-    candidates: list[Floats] = [np.zeros((1, rows.shape[1]))]
+    """The candidate that explains most of what neurons read; one from a staircase before others."""
+    tokens, plain = rows[:-2][:MAX_WRITTEN], model.W_pos[1:][:MAX_WRITTEN].astype(np.float64)
     reads: list[Floats] = []
+    stairs: list[Floats] = []
+    others: list[Floats] = []
     for layer in range(model.n_layers):
         read = model.W_in[layer].astype(np.float64).T  # [M, D]
         read = read[_lengths(read) > CLOSE][:MAX_NEURONS]
         if len(read) > 1:
-            candidates += _candidates(read, tokens, plain)
+            stairs.append(_from_stairs(read))
+            others += _from_values(read, tokens, plain)
         reads.append(read)
         written = model.W_out[layer].astype(np.float64)
         plain = np.concatenate([plain, written[_lengths(written) > SHORTEST]])
-        plain = np.unique(np.round(plain, 6), axis=0)[:MAX_WRITTEN]
-    stacked = np.concatenate(candidates)
-    if len(stacked) == 1:
-        return
-    _, which, counts = np.unique(
-        np.round(stacked, 4), axis=0, return_index=True, return_counts=True
-    )
-    often = which[np.argsort(-counts, kind="stable")[:MAX_CANDIDATES]]
+        plain = _distinct(plain, 6)[0][:MAX_WRITTEN]
     read = np.concatenate(reads)
-    none = _explained(read, stacked[0], tokens, plain)
-    best = max(stacked[often], key=lambda one: _explained(read, one, tokens - one, plain))
-    if _explained(read, best, tokens - best, plain) > none + 1:
-        yield best
+    none = _explained(read, np.zeros(rows.shape[1]), tokens, plain)
+    # Numbers are written in multiples, so that a few neurons are explained by chance.
+    for candidates, by_chance in ((stairs, 1), (others, 2)):
+        if not sum(map(len, candidates)):
+            continue
+        distinct, counts = _distinct(np.concatenate(candidates), 3)
+        often = distinct[np.argsort(-counts, kind="stable")[:MAX_CANDIDATES]]
+        scores = [_explained(read, one, tokens - one, plain) for one in often]
+        best = int(np.argmax(scores))
+        if scores[best] > none + by_chance:
+            yield often[best]
 
 
-def _candidates(read: Floats, tokens: Floats, plain: Floats) -> Iterator[Floats]:
-    """Constants [n, D] under which neighbouring neurons make sense.
+def _distinct(vectors: Floats, decimals: int) -> tuple[Floats, Ints]:
+    """Vectors that differ when rounded, in order of first appearance, and how often each comes."""
+    _, first, counts = np.unique(
+        np.round(vectors, decimals), axis=0, return_index=True, return_counts=True
+    )
+    order = np.argsort(first)
+    return vectors[first[order]], counts[order]
+
+
+def _from_stairs(read: Floats) -> Floats:
+    """The differences [n, D] of neighbours that another neuron, the one behind steps, reads alone."""
+    steps = read[:-1] - read[1:]
+    return np.asarray(steps[_nearest(steps, read)[1]])
+
+
+def _from_values(read: Floats, tokens: Floats, plain: Floats) -> Iterator[Floats]:
+    """Constants [n, D] under which neighbouring neurons read values next to each other.
 
     Args:
         read: what neurons read, [M, D].
@@ -149,8 +169,6 @@ def _candidates(read: Floats, tokens: Floats, plain: Floats) -> Iterator[Floats]
         plain: other directions, without it.
     """
     first, steps = read[:-1], read[:-1] - read[1:]
-    # The two neurons of a step, and the one behind the steps.
-    yield steps[_nearest(steps, read)[1]]
     # Two tokens looked up, or next to each other in a grid.
     pair, found = _nearest(steps, _differences(tokens))
     token = tokens[pair[found] // len(tokens)]
