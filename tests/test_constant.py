@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -83,3 +85,19 @@ def test_noise_is_told_from_the_embeddings(size: float) -> None:
         sizes.append(constant.noise)
     assert np.mean(sizes) == pytest.approx(size, rel=0.1)
     assert np.std(sizes) < size / 3
+
+
+def test_large_vocabularies_take_little_memory() -> None:
+    """Hundreds of tokens and positions are not paired with each other."""
+    rng = np.random.default_rng(0)
+    source = "out = SequenceMap(lambda x, y: x - y, indices, tokens)"
+    model = compile_program(parse(source), VOCAB, LENGTH).transformer
+    rows, places = (rng.standard_normal((n, model.d_model)) for n in (602, 601))
+    large = model.replace(W_E=rows.astype(np.float32), W_pos=places.astype(np.float32))
+    tracemalloc.start()
+    try:
+        find_constant(large)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 100e6
