@@ -91,7 +91,8 @@ class Component:
         direction: of a numerical output, oriented if it could be.
         orientation: how the sign of ``direction`` was found: 0 not at all, 1 by
             later readers, 2 by the axes of an unrotated model.
-        table: a head's selections, [keys, queries].
+        logits: what a head's columns of W_Q read of each query's value, [keys, queries].
+        table: its selections, likewise: which of them are large.
         bos_logit: a head's logit on BOS relative to its largest.
         is_disordered: a head reads its keys' values, but not in their order: they are others.
     """
@@ -108,6 +109,7 @@ class Component:
     spread: float = 0.0
     direction: Floats | None = None
     orientation: int = 0
+    logits: Floats | None = None
     table: Bools | None = None
     bos_logit: float = 0.0
     is_disordered: bool = False

@@ -155,7 +155,7 @@ def _distinct(vectors: Floats, decimals: int) -> tuple[Floats, Ints]:
 
 
 def _from_stairs(read: Floats) -> Floats:
-    """The differences [n, D] of neighbours that another neuron, the one behind steps, reads alone."""
+    """Differences [n, D] of neighbours that another neuron, the one behind steps, reads alone."""
     steps = read[:-1] - read[1:]
     return np.asarray(steps[_nearest(steps, read)[1]])
 

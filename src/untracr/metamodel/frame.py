@@ -42,7 +42,8 @@ PARALLEL = 1e-6
 """Two directions are parallel where the squared sine between them is below this."""
 
 DEPENDENT = 1e-3
-"""Directions depend on each other where an eigenvalue of their products is below this."""
+"""Directions depend on each other where an eigenvalue of their products is below this share of
+the largest."""
 
 MAX_SOLVED = 1_000
 """Values of a variable whose directions may depend on each other; those of a larger one, which
@@ -84,7 +85,8 @@ class Variable:
         """Whether what is read of each value can be told apart."""
         if not 0 < len(self.directions) <= MAX_SOLVED:
             return True
-        return bool(np.linalg.eigvalsh(_finite(self.products))[0] > DEPENDENT)
+        sizes = np.linalg.eigvalsh(_finite(self.products))
+        return bool(sizes[0] > DEPENDENT * sizes[-1])
 
     @cached_property
     def solver(self) -> Floats:

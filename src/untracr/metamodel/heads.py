@@ -72,7 +72,7 @@ def read_head(
         ProgramError: what is known takes too many values.
     """
     keys = _keys(weights.W_K, known, noise.keys)
-    query, table, bos_logit, selects = None, None, 0.0, False
+    query, logits, table, bos_logit, selects = None, np.zeros((0, 0)), None, 0.0, False
     if keys is not None:
         query, logits, selects = _queries(weights.W_Q, keys, known, noise.queries)
         if query is not None and len(keys.columns) * len(query.values) <= MAX_TABLE:
@@ -90,6 +90,7 @@ def read_head(
         size,
         head=head,
         outputs=outputs,
+        logits=None if table is None else logits,
         table=table,
         bos_logit=bos_logit,
         is_disordered=keys is not None and keys.is_disordered,

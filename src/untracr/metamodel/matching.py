@@ -83,7 +83,7 @@ def matches(component: Component) -> Matches:
         case "move" | "mean" | "width":
             key, query = component.reads[:2]
             if key is not None and query is not None and component.table is not None:
-                predicate = _predicate(component.table, key, query)
+                predicate = _predicate(component, component.table, key, query)
     return Matches(unary, binary, predicate)
 
 
@@ -113,12 +113,18 @@ def _up_to_a_factor(tables: Floats, numbers: Floats) -> Floats:
     return _share(np.abs(factor[:, None] * tables - numbers) < CLOSE * np.abs(factor)[:, None])
 
 
-def _predicate(table: Bools, key: Variable, query: Variable) -> Floats:
+def _predicate(component: Component, table: Bools, key: Variable, query: Variable) -> Floats:
     known = predicate_tables(key.values, query.values)
     share = _share((known == table).reshape(len(known), -1))
-    if not query.is_independent:
-        difference = known.astype(np.float64) - table
-        share[_unseen(difference, query).all(axis=1)] = 1.0
+    if not query.is_independent and component.logits is not None:
+        for n, wanted in enumerate(known.astype(np.float64)):
+            # Logits are multiples of the predicate, up to what the queries' directions hide.
+            shown = np.einsum("kq,kq->", wanted @ query.products, wanted)
+            along = np.einsum("kq,kq->", component.logits @ query.products, wanted)
+            if shown <= 0 or along <= 0:
+                continue
+            if _unseen(component.logits * (shown / along) - wanted, query).all():
+                share[n] = 1.0
     return share
 
 
