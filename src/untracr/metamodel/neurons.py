@@ -222,8 +222,13 @@ class _Parser:
                 continue
             neurons = np.arange(start, start + n)
             value, fits = (found[start : start + n] for found in self._nearest(variable))
-            if not fits.all() or len(set(value.tolist())) != n:
+            if not fits.all():
                 continue
+            if len(set(value.tolist())) != n:  # compression may have made values one
+                off = np.square(variable.directions[value] - variable.directions).sum(axis=1)
+                if not (off <= self.allowed[neurons]).all():
+                    continue
+                value = np.arange(n)
             position = np.empty(n, dtype=np.int64)
             position[value] = np.arange(n)
             return replace(
