@@ -6,6 +6,7 @@ import dataclasses
 import json
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from untracr.compile.lowering import lower_selectors
 from untracr.decompile.checking import check
 from untracr.decompile.decompiler import MAX_LAYERS, MAX_ROWS, Decompiler
 from untracr.decompile.greedy import decode_greedily
+from untracr.decompile.outputs import NOTHING_READ, outputs_agree, rows_that_agree
 from untracr.errors import InputError, ModelFileError, ProgramError, UntracrError
 from untracr.evaluate.evaluation import evaluate_folder
 from untracr.metamodel.checkpoint import save_checkpoint
@@ -27,7 +29,9 @@ from untracr.metamodel.numpy_network import NumpyNetwork
 from untracr.rasp.domain import Domain
 from untracr.rasp.equivalence import decide_equivalence
 from untracr.rasp.functions import Value, formula
+from untracr.rasp.interpreter import Batch
 from untracr.rasp.library import LIBRARY, NamedProgram, named_program
+from untracr.rasp.parsing import parse
 from untracr.rasp.program import (
     CATEGORICAL,
     INDICES,
@@ -216,7 +220,8 @@ def reads_out(model: Transformer, tokens: tuple[Value, ...], program: Program) -
     out = model.forward([ids]).output[0, 1:] @ model.W_U
     for row, wanted in zip(out, evaluate(program, tokens), strict=True):
         if model.output_values is not None:
-            if model.output_values[int(row.argmax())] != wanted:
+            read = model.output_values[int(row.argmax())] if row.max() > NOTHING_READ else None
+            if read != wanted:
                 return False
         elif not isinstance(wanted, (int, float)) or abs(row[0] - wanted) > 1e-2:
             return False
@@ -253,6 +258,25 @@ def test_equivalent_means_every_input() -> None:
         assert without.verdict == "unverified"
         assert without.inputs_checked == 0
     assert equivalent >= 5
+
+
+def test_nothing_selected_is_read_out_as_none() -> None:
+    """Where a program gives None nothing is read out, and a value in its place does not agree."""
+    source = "out = Aggregate(Select(indices, tokens, Comparison.{}), tokens)"
+    domain = Domain((0, 1, 2), 3)
+    program, other = (parse(source.format(name)) for name in ("EQ", "LT"))
+    model = compiled(program, domain).transformer
+    noisy = treatments.add_noise(model, np.random.default_rng(0), 0.001)
+    assert outputs_agree(model, program, domain).everywhere
+    assert check(noisy, program, domain).verdict == "equivalent"
+    assert check(noisy, other, domain).verdict == "unverified"
+    batch = Batch.of_domain(domain, 0, domain.size)
+    column = batch.evaluate(program)
+    assert None in column.values
+    assert model.output_values is not None
+    first = tuple(model.output_values[0] if v is None else v for v in column.values)
+    wrong = rows_that_agree(noisy, batch, replace(column, values=first))
+    assert wrong.sum() < rows_that_agree(noisy, batch, column).sum() == len(batch)
 
 
 def test_another_program_is_neither() -> None:

@@ -27,6 +27,10 @@ MAX_HELD = 2_000_000
 CLEAR = 0.5
 """A categorical read-out is 1 for the value and 0 for the others, or 0 for all of them."""
 
+NOTHING_READ = 0.05
+"""Up to this a read-out is 0 for all values. Compression and noise leave some values that are
+read out as weakly as 0.1: a program must give these, and None only where there is nothing."""
+
 OUTPUT_TOLERANCE = 1e-3
 """Numbers that a model computes in single precision may be off by this, relative to 1."""
 
@@ -101,7 +105,10 @@ def by_length(model: Transformer, batch: Batch) -> Iterator[tuple[Codes, Codes]]
 
 
 def rows_that_agree(model: Transformer, batch: Batch, column: Column) -> Mask:
-    """On which inputs a model's outputs equal a column's at every position, [batch]."""
+    """On which inputs a model's outputs equal a column's at every position, [batch].
+
+    A categorical value must be what is read out most; where nothing is read out, it is None.
+    """
     assert model.W_U is not None
     agrees = np.zeros(len(batch), dtype=np.bool_)
     for rows, ids in by_length(model, batch):
@@ -116,8 +123,10 @@ def rows_that_agree(model: Transformer, batch: Batch, column: Column) -> Mask:
             same = np.array(
                 [[same_value(v, o) for o in model.output_values] for v in column.values]
             )
-            clear = np.isfinite(out).all(axis=2)
-            agrees[rows] = (same[codes, out.argmax(axis=2)] & clear).all(axis=1)
+            none = np.array([v is None for v in column.values])
+            finite, some = np.isfinite(out).all(axis=2), out.max(axis=2) > NOTHING_READ
+            equal = np.where(some, same[codes, out.argmax(axis=2)], none[codes])
+            agrees[rows] = (equal & finite).all(axis=1)
     return agrees
 
 
