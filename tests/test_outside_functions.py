@@ -10,6 +10,7 @@ from random import Random
 from typing import cast
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from untracr.compile.canonical import canonicalise
@@ -70,7 +71,7 @@ from untracr.rasp.program import (
     SequenceMap,
 )
 from untracr.sample.sampler import sample_program
-from untracr.transformer.transformer import Array
+from untracr.transformer.transformer import Array, Trace, Transformer
 
 VOCAB, LENGTH = PAPER_DOMAIN.vocab, PAPER_DOMAIN.max_seq_len
 
@@ -498,6 +499,34 @@ def test_the_read_out_names_the_results() -> None:
         assert decide_equivalence(named, program, domain).equal
         renamed += named != found
     assert renamed >= 10
+
+
+def test_names_are_read_in_small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A model runs on as many inputs at a time as fit, and the names stay the same."""
+    program = one_map(Table(tuple(((v,), number_or(v, 0) % 3) for v in VOCAB), 1))
+    model = compiled_program(one_map(formula("(x % 3) + 5"))).transformer
+    named = named_by_read_out(model, program, PAPER_DOMAIN)
+    assert named != program
+    sizes = []
+    forward = Transformer.forward
+
+    def counted(self: Transformer, ids: npt.NDArray[np.int64]) -> Trace:
+        sizes.append(len(ids))
+        return forward(self, ids)
+
+    monkeypatch.setattr(Transformer, "forward", counted)
+    monkeypatch.setattr("untracr.decompile.outputs.MAX_HELD", 1)
+    assert named_by_read_out(model, program, PAPER_DOMAIN) == named
+    assert max(sizes) <= 16
+
+
+def test_a_read_out_without_columns_names_nothing() -> None:
+    """A W_U of no columns is no read-out: the program stays as it is."""
+    program = one_map(formula("x % 3"))
+    model = compiled_program(program).transformer
+    assert model.W_U is not None
+    empty = model.replace(W_U=model.W_U[:, :0], output_values=())
+    assert named_by_read_out(empty, program, PAPER_DOMAIN) == program
 
 
 def test_examples_of_programs_with_tables() -> None:

@@ -35,7 +35,7 @@ OUTPUT_TOLERANCE = 1e-3
 """Numbers that a model computes in single precision may be off by this, relative to 1."""
 
 
-def _no_values(model: Transformer) -> bool:
+def has_no_values(model: Transformer) -> bool:
     """Whether nothing says what the columns of the read-out mean."""
     columns = model.W_U.shape[1] if model.W_U is not None else 0
     return columns == 0 or (model.output_values is None and columns > 1)
@@ -45,7 +45,7 @@ def cannot_compare(model: Transformer, domain: Domain) -> str:
     """Why outputs cannot be compared; empty if they can."""
     if model.W_U is None:
         return "the model has no read-out to compare outputs"
-    if _no_values(model):
+    if has_no_values(model):
         return f"the read-out's {model.W_U.shape[1]} columns have no values to compare outputs"
     if domain.size > MAX_INPUTS:
         size = f"{domain.size:,}" if domain.size < 10**12 else "more than 10**12"
@@ -76,10 +76,7 @@ class Agreement:
 
 def outputs_agree(model: Transformer, program: Program, domain: Domain) -> Agreement:
     """Compares outputs on all inputs, shorter ones first, until some differ."""
-    held = (domain.max_seq_len + 1) * max(
-        model.d_mlp, model.d_model, model.n_heads * (domain.max_seq_len + 1 + model.d_head)
-    )
-    largest = min(CHUNK, max(16, MAX_HELD // held))
+    largest = largest_chunk(model, domain)
     agree, start, size = 0, 0, min(FIRST_CHUNK, largest)
     while start < domain.size:
         batch = Batch.of_domain(domain, start, start + size, causal=model.causal)
@@ -93,6 +90,14 @@ def outputs_agree(model: Transformer, program: Program, domain: Domain) -> Agree
             return Agreement(agree, start)
         size = largest
     return Agreement(agree, start, everywhere=True)
+
+
+def largest_chunk(model: Transformer, domain: Domain) -> int:
+    """Inputs that a model may run at a time."""
+    held = (domain.max_seq_len + 1) * max(
+        model.d_mlp, model.d_model, model.n_heads * (domain.max_seq_len + 1 + model.d_head)
+    )
+    return min(CHUNK, max(16, MAX_HELD // held))
 
 
 def by_length(model: Transformer, batch: Batch) -> Iterator[tuple[Codes, Codes]]:
@@ -136,7 +141,7 @@ def inputs_read_out_alike(model: Transformer, other: Transformer, domain: Domain
     The models have the same weights, so what is left open (a sign, the names of
     values) shows on nearly every input. Numbers that are all 0 show no sign.
     """
-    if model.W_U is None or other.W_U is None or _no_values(model):
+    if model.W_U is None or other.W_U is None or has_no_values(model):
         return 0
     batch = Batch.of_domain(domain, 0, min(domain.size, FIRST_CHUNK), causal=model.causal)
     some = False

@@ -11,7 +11,7 @@ import itertools
 from dataclasses import replace
 
 from untracr.compile.values import value_sets
-from untracr.decompile.outputs import CLEAR, by_length
+from untracr.decompile.outputs import CLEAR, by_length, has_no_values, largest_chunk
 from untracr.metamodel.answers import is_listed
 from untracr.metamodel.outside import function_of_results
 from untracr.metamodel.tables import call
@@ -43,7 +43,7 @@ def named_by_read_out(model: Transformer, program: Program, domain: Domain) -> P
     Raises:
         ProgramError: the program fails on some input, or takes too many values.
     """
-    if model.W_U is None or model.output_values is None or is_listed(program):
+    if has_no_values(model) or model.output_values is None or is_listed(program):
         return program
     source = _source(program)
     if source is None:
@@ -92,19 +92,21 @@ def _names(model: Transformer, program: Program, domain: Domain) -> dict[Value, 
     """What the model reads out where the program gives each value, if that is one value."""
     assert model.W_U is not None
     assert model.output_values is not None
-    batch = Batch.of_domain(domain, 0, min(domain.size, CHUNK), causal=model.causal)
-    column = batch.evaluate(program)
-    seen: set[tuple[int, int]] = set()
-    for rows, ids in by_length(model, batch):
-        out = model.forward(ids).output[:, 1:] @ model.W_U
-        codes = column.codes[rows, : ids.shape[1] - 1]
-        clear = out.max(axis=2) > CLEAR
-        seen |= set(zip(codes[clear].tolist(), out.argmax(axis=2)[clear].tolist(), strict=True))
     names: dict[Value, Value] = {}
-    for code, place in sorted(seen):
-        old, new = column.values[code], model.output_values[place]
-        if old is None or isinstance(old, Failure):
-            continue
-        if names.setdefault(old, new) != new:
-            return {}
+    stop, size = min(domain.size, CHUNK), largest_chunk(model, domain)
+    for start in range(0, stop, size):
+        batch = Batch.of_domain(domain, start, min(start + size, stop), causal=model.causal)
+        column = batch.evaluate(program)
+        seen: set[tuple[int, int]] = set()
+        for rows, ids in by_length(model, batch):
+            out = model.forward(ids).output[:, 1:] @ model.W_U
+            codes = column.codes[rows, : ids.shape[1] - 1]
+            clear = out.max(axis=2) > CLEAR
+            seen |= set(zip(codes[clear].tolist(), out.argmax(axis=2)[clear].tolist(), strict=True))
+        for code, place in sorted(seen):
+            old, new = column.values[code], model.output_values[place]
+            if old is None or isinstance(old, Failure):
+                continue
+            if names.setdefault(old, new) != new:
+                return {}
     return names if len(set(names.values())) == len(names) else {}
