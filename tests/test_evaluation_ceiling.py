@@ -82,6 +82,24 @@ def test_a_read_out_names_the_values() -> None:
         assert same_weight_programs(case, rotated=True) == frozenset({case.tokens})
 
 
+def test_tables_fail_on_other_values() -> None:
+    """A lookup table covers the reference's values only; others rule it out and nothing crashes."""
+    table = "lambda x: {1: 7, 2: 5, 3: 6, 4: 9, 5: 8}[x]"
+    case = case_of(PLUS + f"b = Map({table}, a, simplify=False)\n")
+    assert same_weight_programs(case, rotated=False) == frozenset({case.tokens})
+
+
+def test_what_does_not_compile_is_not_counted() -> None:
+    """Averages of numbers other than 0 and 1 have no value set; what is always 0 shows nothing."""
+    mean = (
+        "a = numerical(Map(lambda x: x + 1, tokens))\n"
+        "out = numerical(Aggregate(Select(tokens, tokens, Comparison.EQ), a))\n"
+    )
+    assert same_weight_programs(case_of(mean), rotated=False) is None
+    zero = "a = numerical(Map(lambda x: x > 9, tokens, simplify=False))\n"
+    assert same_weight_programs(case_of(zero, read_out=True), rotated=False) is None
+
+
 def choices(node: Node) -> list[Node]:
     """A node with every function, predicate and pair of factors of the closed lists."""
     match node:

@@ -19,7 +19,7 @@ class Ceiling:
 
     Attributes:
         programs: per model, how many programs have its very weights, itself
-            included (see `untracr.evaluate.ceiling`); None where not counted.
+            included (see `same_weight_programs`); None where not counted.
         exact: per model, whether the answer was token-exact.
     """
 

@@ -83,11 +83,15 @@ def same_weight_programs(case: Case, *, rotated: bool) -> frozenset[tuple[str, .
         rotated: whether the weights are known up to a rotation only.
 
     Returns:
-        None where there are more than `MAX_CANDIDATES` to be compiled, or the
-        reference cannot be compiled.
+        None where there are more than `MAX_CANDIDATES` to be compiled, where the
+        reference cannot be compiled, and where not even the reference is found:
+        no input shows what is read out if that is 0 on all that are tried.
     """
     for typed in (True, False):
-        found = _Search(case, rotated=rotated, typed=typed).run()
+        try:
+            found = _Search(case, rotated=rotated, typed=typed).run()
+        except ProgramError:
+            return None
         if found is None or tuple(paper_tokens(case.program)) in found:
             return found
     return None
@@ -98,6 +102,9 @@ class _Search:
 
     What is tried fits the reference's tables up to the names of values, which
     is necessary for equal weights; the finished program is then compiled.
+
+    Raises:
+        ProgramError: the reference's values cannot be found.
     """
 
     def __init__(self, case: Case, *, rotated: bool, typed: bool) -> None:

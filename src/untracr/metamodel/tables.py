@@ -14,9 +14,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from untracr.errors import ProgramError
 from untracr.metamodel.frame import Bools, Floats, Ints
 from untracr.metamodel.vocabulary import BINARY, PREDICATES, UNARY
-from untracr.rasp.functions import Value, number_or, types_of
+from untracr.rasp.functions import Formula, Value, number_or, types_of
 
 
 @dataclass(frozen=True)
@@ -87,13 +88,13 @@ MAX_TEXT = 1_000
 
 def call(function: Callable[..., Value], *args: Value) -> Value:
     """A function's result; None where it fails or would give an endless text."""
-    if any(isinstance(arg, str) for arg in args):
+    if isinstance(function, Formula) and any(isinstance(arg, str) for arg in args):
         sizes = [len(a) if isinstance(a, str) else abs(a or 0) for a in args]
         if math.prod(max(size, 2) for size in sizes) > MAX_TEXT:
             return None
     try:
         return function(*args)
-    except (ArithmeticError, TypeError, ValueError):
+    except (ArithmeticError, ProgramError, TypeError, ValueError):
         return None
 
 
