@@ -27,7 +27,7 @@ from untracr.metamodel.features import Features
 from untracr.metamodel.frame import Base, Variable
 from untracr.metamodel.numpy_network import NumpyNetwork, TokenPlace
 from untracr.metamodel.order import ranks_read
-from untracr.metamodel.outside import read_function, read_predicate
+from untracr.metamodel.outside import function_of_results, read_function, read_predicate
 from untracr.metamodel.reader import Reader
 from untracr.metamodel.scope import true_variables
 from untracr.metamodel.tables import call
@@ -561,3 +561,20 @@ def test_a_program_is_outside_if_one_function_is() -> None:
         else:
             continue
         assert not is_listed(replace(program, nodes=tuple(nodes)))
+
+
+def test_long_texts_are_compared() -> None:
+    """Only a formula may make a longer text, and is not tried where it might be endless."""
+    text = "a" * 40
+    assert call(Comparison.EQ, text, text) is True
+    assert call(Table((((text, text), 3),), 2), text, text) == 3
+    assert call(formula("x * y", 2), text, 10**9) is None
+    assert call(Table((((0,), 1),), 1), 7) is None
+
+
+@pytest.mark.parametrize("other", [None, "a"])
+def test_steps_are_for_numbers_only(other: Value) -> None:
+    """Between fractions and what is no number there are no steps: a table says it."""
+    values: tuple[Value, ...] = (0.5, 1.5, other)
+    function = function_of_results([values], [7, 3, 8])
+    assert [call(function, value) for value in values] == [7, 3, 8]

@@ -269,7 +269,8 @@ def _unary(values: tuple[Value, ...], results: Sequence[Value]) -> Function:
     """A table; for fractions steps between them, since averages of others may occur as well."""
     numbers = [number_or(value, 0.0) for value in values]
     places = [n for n in range(1, len(values)) if results[n] != results[n - 1]]
-    if any(n % 1 for n in numbers) and len(places) <= MAX_STEPS:
+    are_numbers = all(isinstance(value, (bool, int, float)) for value in values)
+    if are_numbers and any(n % 1 for n in numbers) and len(places) <= MAX_STEPS:
         text = repr(results[-1])
         for n in reversed(places):
             text = f"{results[n - 1]!r} if x < {(numbers[n - 1] + numbers[n]) / 2!r} else {text}"
