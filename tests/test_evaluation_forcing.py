@@ -83,6 +83,13 @@ def test_a_perfect_network_finds_every_token_and_a_blind_one_none() -> None:
     assert (ranks(blind, example) > 0).all()
 
 
+def test_logits_that_are_no_numbers_are_never_first() -> None:
+    """NaN is not as likely as anything: the target comes last."""
+    example = example_of(sampled_cases(5, 1).cases[0])
+    rows = np.full((len(example.targets), SIZE), np.nan, dtype=np.float32)
+    assert (ranks(Decided(rows), example) > 0).all()
+
+
 def test_tokens_of_other_classes_do_not_count() -> None:
     """A likelier token that the grammar rules out does not push the right one down."""
     example = example_of(sampled_cases(5, 1).cases[0])
@@ -142,11 +149,11 @@ def test_all_tokens_right_means_token_exact(name: str) -> None:
         assert found is not None
         agree += bool((found.ranks == 0).all()) == outcome.exact
     assert agree >= 29
-    assert 10 <= sum(outcome.exact for outcome in report.outcomes) < 30
+    assert sum(outcome.exact for outcome in report.outcomes) >= 10
 
 
 def test_what_no_example_can_be_made_of_is_left_out() -> None:
-    """Other weights than ours, or a program outside the language, give none."""
+    """Other weights than ours give none; functions outside the lists are tables, and do."""
     _, fast = network()
     case = sampled_cases(6, 1).cases[0]
     model = case.load()
@@ -155,7 +162,7 @@ def test_what_no_example_can_be_made_of_is_left_out() -> None:
     assert force(fast, replace(case, source="not RASP"), model, model, "compiled") is not None
     sort = next(case for case in library_cases().cases if case.name == "sort")
     assert not sort.in_language
-    assert force(fast, sort, sort.load(), sort.load(), "compiled") is None
+    assert force(fast, sort, sort.load(), sort.load(), "compiled") is not None
 
 
 def test_top_k_sums_up() -> None:

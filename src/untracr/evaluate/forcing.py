@@ -238,7 +238,7 @@ def ranks(network: NumpyNetwork, example: Example) -> npt.NDArray[np.int64]:
             at = TokenPlace(int(example.ordinal[place]), int(example.field[place]))
             logits = decoding.feed(int(example.inputs[place]), at)
             first, last = CLASS_RANGES[_class(target)]
-            found.append(int((logits[first:last] >= logits[target]).sum()) - 1)
+            found.append(int((~(logits[first:last] < logits[target])).sum()) - 1)  # NaN: last
     return np.array(found, dtype=np.int64)
 
 
