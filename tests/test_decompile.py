@@ -213,10 +213,15 @@ VERIFIED = dict.fromkeys(("none", "rotated", "axes", "heads", "no read-out"), 10
 """How many readings of 12 models must be verified, so that a test has something to judge."""
 
 
-def reads_out(model: Transformer, tokens: tuple[Value, ...], program: Program) -> bool:
-    """Whether a model of the tokens 0, 1, ... gives a program's output on one input."""
+def reads_out(
+    model: Transformer,
+    tokens: tuple[Value, ...],
+    program: Program,
+    ids: list[int] | None = None,
+) -> bool:
+    """Whether a model gives a program's output on one input, of the tokens 0, 1, ... if no ids."""
     assert model.W_U is not None
-    ids = [len(model.W_E) - 2, *(int(token) for token in tokens if token is not None)]
+    ids = ids or [len(model.W_E) - 2, *(int(token) for token in tokens if token is not None)]
     out = model.forward([ids]).output[0, 1:] @ model.W_U
     for row, wanted in zip(out, evaluate(program, tokens), strict=True):
         if model.output_values is not None:
@@ -351,9 +356,7 @@ def test_the_sign_of_rotated_outputs_is_open() -> None:
 
 
 @pytest.mark.parametrize("named", LIBRARY, ids=lambda named: named.name)
-def test_library_programs_get_an_honest_verdict(
-    decompiler: Decompiler, named: NamedProgram
-) -> None:
+def test_library_programs_get_an_honest_verdict(trained: Decompiler, named: NamedProgram) -> None:
     """Strings and functions outside the closed list end in a verdict, and in bounded time."""
     program = lower_selectors(named.program, named.vocab, named.max_seq_len)
     whole = compile_program(program, named.vocab, named.max_seq_len, causal=named.causal)
@@ -363,10 +366,13 @@ def test_library_programs_get_an_honest_verdict(
     order[-2:] = [whole.bos_id, next(n for n in order[-2:] if n != whole.bos_id)]
     model = whole.transformer.replace(W_E=whole.transformer.W_E[order])
     begun = time.perf_counter()
-    result = decompiler.decompile(model, vocab=named.vocab)
+    result = trained.decompile(model, vocab=named.vocab)
     assert time.perf_counter() - begun < SECONDS
     if result.verdict != "unverified":
         assert result.program is not None
+        for tokens in list(named.domain)[:200] if not result.alternatives else ():
+            ids = [len(model.W_E) - 2, *(named.vocab.index(token) for token in tokens)]
+            assert reads_out(model, tokens, result.program, ids)
     assert check(model, program, named.domain).verdict == "identical"
 
 
