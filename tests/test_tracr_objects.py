@@ -158,6 +158,8 @@ def test_other_functions_become_tables() -> None:
     """Any other callable becomes a table; the type of results counts."""
     program = from_tracr(rasp.Map(lambda x: x * x + 3, rasp.tokens), range(3), 5)
     assert program.nodes[2] == Map(Table((((0,), 3), ((1,), 4), ((2,), 7)), 1), TOKENS)
+    truths = Table((((0,), False), ((1,), True), ((2,), False)), 1)
+    assert truths(1) is True  # equal to the next one, which must not answer for it
     as_integers = from_tracr(rasp.Map(lambda x: int(x == 1), rasp.tokens), range(3), 5)
     node = as_integers.nodes[2]
     assert isinstance(node, Map)

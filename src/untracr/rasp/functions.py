@@ -24,7 +24,7 @@ import functools
 import math
 import operator
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from untracr.errors import ProgramError, did_you_mean
@@ -138,6 +138,11 @@ class Table:
 
     entries: tuple[tuple[tuple[Value, ...], Value], ...]
     arity: int
+    # Results by arguments. Each table keeps its own: those with True and with 1 are equal.
+    _results: dict[tuple[Value, ...], Value] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_results", dict(self.entries))
 
     @classmethod
     def from_mapping(cls, mapping: Mapping[tuple[Value, ...], Value], arity: int) -> Table:
@@ -146,7 +151,7 @@ class Table:
 
     def __call__(self, *args: Value) -> Value:
         try:
-            return _table_index(self)[args]
+            return self._results[args]
         except KeyError:
             raise ProgramError(
                 f"a lookup table must cover every value it meets; it has no entry for "
@@ -166,11 +171,6 @@ Function = Formula | Table
 
 Predicate = Comparison | Formula | Table
 """What Select takes; called as ``predicate(key, query)``."""
-
-
-@functools.lru_cache(maxsize=1024)
-def _table_index(table: Table) -> dict[tuple[Value, ...], Value]:
-    return dict(table.entries)
 
 
 def formula(source: str, arity: int = 1) -> Formula:
