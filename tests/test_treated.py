@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import json
 import math
 from collections import Counter
 
@@ -19,11 +20,11 @@ from untracr.metamodel.scope import true_variables
 from untracr.metamodel.task import metamodel_task
 from untracr.metamodel.treated import NOISE, TREATMENTS, Treated, TreatmentShares
 from untracr.metamodel.vocabulary import EOL, ID
-from untracr.rasp.domain import PAPER_DOMAIN
+from untracr.rasp.domain import PAPER_DOMAIN, Domain
 from untracr.rasp.interpreter import Batch, Column
 from untracr.rasp.program import Program
 from untracr.sample.acceptance import evaluate_all
-from untracr.sample.sampler import sample_program
+from untracr.sample.sampler import SamplerSettings, sample_program
 from untracr.transformer.transformer import Transformer
 from untracr.transformer.treatments import compress
 
@@ -179,8 +180,11 @@ def test_treated_examples_have_the_same_program(name: str) -> None:
 def test_a_run_knows_its_treatments() -> None:
     """Shares are among the settings that a checkpoint records."""
     task = metamodel_task(NetworkConfig(16, 1, 2), ExampleSettings(treatments=SHARES))
-    assert task.config["treatments"] == dict(SHARES.shares)
-    assert metamodel_task(NetworkConfig(16, 1, 2)).config["treatments"] == {}
+    assert task.config["treatments"] == [list(pair) for pair in SHARES.shares]
+    assert metamodel_task(NetworkConfig(16, 1, 2)).config["treatments"] == []
+    other = ExampleSettings(SamplerSettings(Domain((0, 1, 2), 4)))
+    assert other.as_dict() != ExampleSettings().as_dict()
+    assert json.loads(json.dumps(other.as_dict())) == other.as_dict()
 
 
 @pytest.mark.parametrize(

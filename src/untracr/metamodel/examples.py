@@ -7,7 +7,7 @@ of earlier half-layers, as if decoded rightly.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from random import Random
 from typing import Any
 
@@ -100,9 +100,13 @@ class ExampleSettings:
 
     def as_dict(self) -> dict[str, Any]:
         """What a checkpoint records: plain JSON values, different for other settings."""
+        sampler = asdict(self.sampler)
+        domain = self.sampler.domain
+        sampler["domain"] = {"vocab": list(domain.vocab), "max_seq_len": domain.max_seq_len}
         return {
+            "sampler": sampler,
             "other_domains": self.other_domains.as_dict(),
-            "treatments": self.treatments.as_dict(),
+            "treatments": self.treatments.as_pairs(),
             "outside_functions": self.outside_functions,
             "excluded": {"sets": list(self.excluded.sets), "digest": self.excluded.digest},
         }

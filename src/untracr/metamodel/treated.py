@@ -6,7 +6,7 @@ The names are those of `untracr eval --treatment`.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
 
@@ -132,9 +132,9 @@ class TreatmentShares:
             return Treated(model)
         return TREATMENTS[name](model, np.random.default_rng([seed, index]))
 
-    def as_dict(self) -> Mapping[str, float]:
-        """The settings as plain JSON values."""
-        return dict(self.shares)
+    def as_pairs(self) -> list[list[str | float]]:
+        """The settings as plain JSON values, in order: another order treats other examples."""
+        return [[name, share] for name, share in self.shares]
 
 
 AS_COMPILED = TreatmentShares()
