@@ -242,6 +242,8 @@ def main() -> None:
     parser.add_argument("--programs", type=int, default=80_000)
     parser.add_argument("--ablation-minutes", type=float, default=2.0)
     options = parser.parse_args()
+    if options.programs < 16 * BATCH_SIZE:
+        parser.error(f"--programs must be at least {16 * BATCH_SIZE}, not {options.programs}")
     settings = _settings()
     begun = time.monotonic()
     examples = make_examples(SEED, options.programs, settings)
