@@ -181,7 +181,7 @@ def force(
         treatment: a key of `MAKERS`.
 
     Returns:
-        None where no example can be made: the program is outside the language,
+        None where no example can be made: the program has an operation of another kind,
         or its weights are not those that we compile it to.
     """
     found = _as_compiled(case, model)

@@ -24,6 +24,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from untracr.compile.blocks import COLDNESS
 from untracr.transformer.transformer import Transformer
 
 Floats = npt.NDArray[np.float64]
@@ -33,7 +34,7 @@ Bools = npt.NDArray[np.bool_]
 EXACT, NOISY = 1e-3, 0.4
 """Products of the embeddings are off by less than this: in exact weights, and in noisy ones."""
 
-BOS_LOGITS = (50.0, 100.0)
+BOS_LOGITS = (COLDNESS / 2, COLDNESS)
 """What a compiled head reads of the constant for BOS."""
 
 CLOSE = 1e-3

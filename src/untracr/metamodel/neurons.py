@@ -34,7 +34,7 @@ from untracr.metamodel.frame import Bools, Directions, Floats, Ints, Variable, t
 from untracr.metamodel.tables import unary_tables
 from untracr.metamodel.vocabulary import UNARY
 from untracr.rasp.functions import number_or
-from untracr.sample.pools import MAP_POOL
+from untracr.sample.pools import FACTORS, MAP_POOL
 
 STEEP = 3.0
 """Readers of a number with a larger slope are steps of a staircase."""
@@ -42,7 +42,7 @@ STEEP = 3.0
 ROUND = 0.1
 """How far slopes of plus or minus one, and ones of a lookup, may be off."""
 
-LARGEST_FACTOR = 3
+LARGEST_FACTOR = max(FACTORS)
 """Of a LinearSequenceMap whose direction nothing else shows."""
 
 TRUTHS: tuple[int, ...] = tuple(

@@ -30,6 +30,7 @@ from untracr.rasp.functions import (
     Table,
     Value,
     formula,
+    formulas,
     number_or,
     types_of,
 )
@@ -57,7 +58,7 @@ _SMALL = range(10)
 
 
 def _formulas(arity: int, *sources: str) -> tuple[Formula, ...]:
-    return tuple(dict.fromkeys(formula(source, arity) for source in sources))
+    return tuple(dict.fromkeys(formulas(*sources, arity=arity)))
 
 
 MORE_UNARY: tuple[Formula, ...] = _formulas(

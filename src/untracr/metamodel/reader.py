@@ -7,6 +7,8 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from untracr.compile.blocks import COLDNESS
+from untracr.compile.compiler import MLP_EXACTNESS
 from untracr.metamodel.components import (
     MAX_COMPONENTS,
     NOTHING,
@@ -22,14 +24,8 @@ from untracr.transformer.transformer import Transformer
 DEAD_LIMIT = 3.0
 """Vectors up to this many times longer than noise is expected to be hold nothing else."""
 
-COLDNESS = 100.0
-"""Size of the entries of a compiled W_Q."""
-
 ALONG_AXIS = 0.97
 """Cosine of a direction with the axis it lies on; less than one for noise."""
-
-EXACTNESS = 100.0
-"""Slope of the steps by which a compiled MLP computes a function of a number."""
 
 
 class Reader:
@@ -217,7 +213,7 @@ class Reader:
         fits = (left <= allowed) & (np.abs(solved[0]) > smallest)
         steep = np.flatnonzero(fits & (np.abs(solved[0]) > STEEP))
         if len(steep):
-            return float(solved[0][steep[0]]) / EXACTNESS
+            return float(solved[0][steep[0]]) / MLP_EXACTNESS
         flat = np.flatnonzero(fits & (np.abs(solved[1]) < smallest))
         return -float(solved[0][flat[0]]) if len(flat) else 0.0
 

@@ -186,6 +186,15 @@ def formula(source: str, arity: int = 1) -> Formula:
     return formula_from_ast(tree, ARGUMENT_NAMES[:arity])
 
 
+def formulas(*sources: str, arity: int = 1) -> tuple[Formula, ...]:
+    """A `formula` of each source.
+
+    Raises:
+        ProgramError: as `formula`.
+    """
+    return tuple(formula(source, arity) for source in sources)
+
+
 def formula_from_ast(tree: ast.expr, parameters: tuple[str, ...]) -> Formula:
     """Makes a formula of an `ast` expression whose parameters have any names.
 

@@ -22,6 +22,7 @@ from untracr.rasp.functions import (
     Table,
     Value,
     formula,
+    formulas,
     number_or,
 )
 from untracr.rasp.program import (
@@ -47,12 +48,7 @@ TABLES = 0.5
 """Share of replacements that are random tables; the others are formulas."""
 
 
-def _formulas(arity: int, *sources: str) -> tuple[Formula, ...]:
-    return tuple(formula(source, arity) for source in sources)
-
-
-UNARY: tuple[Formula, ...] = _formulas(
-    1,
+UNARY: tuple[Formula, ...] = formulas(
     *(f"x % {k}" for k in (2, 3)),
     *(f"x // {k}" for k in (2, 3)),
     *(f"x {sign} {k}" for sign in ("==", "!=", ">", "<", ">=", "<=") for k in range(5)),
@@ -62,20 +58,20 @@ UNARY: tuple[Formula, ...] = _formulas(
 )
 """Formulas for a Map that its pools do not hold."""
 
-BINARY: tuple[Formula, ...] = _formulas(
-    2,
+BINARY: tuple[Formula, ...] = formulas(
     *("x + y", "y - x", "max(x, y)", "min(x, y)", "abs(x - y)"),
     *(f"x {sign} y" for sign in ("==", "!=", "<", "<=", ">", ">=")),
     *("(x + y) % 2", "(x + y) % 3", "(x - y) % 3", "x * y % 3", "x + 2 * y", "x == y + 1"),
     *("x * x + y", "x if y > 1 else y", "x if y == 2 else 0", "2 * x - y"),
+    arity=2,
 )
 """Formulas for a SequenceMap."""
 
-PREDICATES: tuple[Formula, ...] = _formulas(
-    2,
+PREDICATES: tuple[Formula, ...] = formulas(
     *("x == y + 1", "x == y - 1", "x + 1 < y", "x > y + 1", "x + y == 4", "x + y > 3"),
     *("x == 0", "x == 1", "x == 2", "y > 1", "x > 2", "y == 2", "x != 1"),
     *("x % 2 == y % 2", "x == 2 * y", "abs(x - y) == 1", "abs(x - y) < 2"),
+    arity=2,
 )
 """Formulas for a Select."""
 

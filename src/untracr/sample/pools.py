@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from untracr.rasp.functions import Comparison, Formula, formula
+from untracr.rasp.functions import Comparison, Formula, formulas
 
 Kind = Literal[
     "map",
@@ -31,32 +31,28 @@ KINDS: tuple[tuple[Kind, float], ...] = (
 """Operations with their weights."""
 
 
-def _formulas(*sources: str, arity: int = 1) -> tuple[Formula, ...]:
-    return tuple(formula(source, arity) for source in sources)
-
-
 _SCALE = ("x", "x + 0.5", "x + 1", "x * 2")
 
 MAP_POOL: dict[tuple[Type, Type], tuple[Formula, ...]] = {
-    ("categorical", "bool"): _formulas(
+    ("categorical", "bool"): formulas(
         *("x == 0", "x == 1", "x == 2", "x == 3", "x != 2", "x != 3"),
         *("x > 2", "x > 3", "x < 2", "x < 3"),
     ),
-    ("categorical", "float"): _formulas(*_SCALE),
-    ("categorical", "categorical"): _formulas("x + 1", "x - 1"),
-    ("float", "bool"): _formulas("x > 3.5", "x < 3.5", "x == 0"),
-    ("float", "float"): _formulas(*_SCALE),
-    ("float", "categorical"): _formulas("x", "int(x)"),
-    ("bool", "bool"): _formulas("x", "not x"),
-    ("bool", "float"): _formulas("x", "not x"),
-    ("bool", "categorical"): _formulas("x", "not x"),
-    ("freq", "bool"): _formulas("x > 0.5"),
-    ("freq", "float"): _formulas(*_SCALE),
-    ("freq", "categorical"): _formulas("x", "int(x)"),
+    ("categorical", "float"): formulas(*_SCALE),
+    ("categorical", "categorical"): formulas("x + 1", "x - 1"),
+    ("float", "bool"): formulas("x > 3.5", "x < 3.5", "x == 0"),
+    ("float", "float"): formulas(*_SCALE),
+    ("float", "categorical"): formulas("x", "int(x)"),
+    ("bool", "bool"): formulas("x", "not x"),
+    ("bool", "float"): formulas("x", "not x"),
+    ("bool", "categorical"): formulas("x", "not x"),
+    ("freq", "bool"): formulas("x > 0.5"),
+    ("freq", "float"): formulas(*_SCALE),
+    ("freq", "categorical"): formulas("x", "int(x)"),
 }
 """Functions of a Map, by (input type, output type)."""
 
-SEQUENCE_MAP_POOL: tuple[Formula, ...] = _formulas(
+SEQUENCE_MAP_POOL: tuple[Formula, ...] = formulas(
     "x * y", "x + y % 10", "x - y", "x or y", "x and y", arity=2
 )
 
