@@ -13,7 +13,7 @@ from untracr.decompile.alternatives import alternatives
 from untracr.decompile.outputs import cannot_compare, inputs_read_out_alike, outputs_agree
 from untracr.decompile.read_out_names import named_by_read_out
 from untracr.decompile.recompiling import recompile
-from untracr.decompile.result import Verdict
+from untracr.decompile.result import NOTHING_COMPARED, Evidence, Verdict
 from untracr.decompile.sameness import Sameness, same_weights
 from untracr.errors import ProgramError
 from untracr.rasp.domain import Domain
@@ -28,14 +28,21 @@ class Check:
     Attributes:
         program: the one the verdict is on: the candidate, or another one of the
             same weights if the model's read-out shows that it is that.
-        alternatives: see `Result`.
+        others: see `Result.other_programs`.
+        evidence: see `Result`.
     """
 
     verdict: Verdict
     inputs_checked: int
     detail: str
     program: Program | None = None
-    alternatives: int = 0
+    others: tuple[Program, ...] = ()
+    evidence: Evidence = NOTHING_COMPARED
+
+    @property
+    def alternatives(self) -> int:
+        """How many other programs have these very weights and other outputs."""
+        return len(self.others)
 
 
 def check(model: Transformer, program: Program, domain: Domain, *, settle: bool = True) -> Check:
@@ -96,7 +103,7 @@ def _same(
         return Check("unverified", 0, f"{same}, {open_}", program)
     count = f"{len(others)} other program{'s' if len(others) > 1 else ''}"
     open_ = f"as {'do' if len(others) > 1 else 'does'} {count} that give other values"
-    return Check("identical", 0, f"{same}, {open_}", program, len(others))
+    return Check("identical", 0, f"{same}, {open_}", program, tuple(others))
 
 
 def sign_is_open(program: Program) -> bool:

@@ -139,7 +139,8 @@ class Decompiler:
             vocab=domain.vocab,
             max_seq_len=domain.max_seq_len,
             log_probability=log_probability,
-            alternatives=verdict.alternatives,
+            other_programs=tuple(print_program(other) for other in verdict.others),
+            evidence=verdict.evidence,
         )
 
 

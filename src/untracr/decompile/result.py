@@ -3,13 +3,67 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Literal
 
 from untracr.rasp.functions import Value
 from untracr.rasp.program import Program
 
-Verdict = Literal["identical", "equivalent", "unverified"]
+Verdict = Literal["identical", "equivalent", "tested", "unverified"]
+
+PROVED: tuple[Verdict, ...] = ("identical", "equivalent")
+"""Verdicts that hold on every input of the domain."""
+
+WeightsFound = Literal["not compared", "reordered", "rotated", "projected", "noisy", "different"]
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What was compared, and how closely.
+
+    Attributes:
+        weights: how the model's weights are to those that the program compiles to: the same
+            with axes, heads and neurons ``reordered`` at most; the same but for a change of
+            basis (``rotated``); all of them projected on fewer dimensions (``projected``);
+            the same but for noise of one size everywhere (``noisy``).
+        weights_off: the largest difference of a weight, relative to the larger of 1 and
+            itself (of a vector and its length, where a basis was changed); the root mean
+            square of the noise for ``noisy``.
+        inputs_checked: inputs on which outputs were compared.
+        inputs_agree: on how many of them they agree.
+        output_tolerance: how far a numerical output may be off, relative to the larger
+            of 1 and itself; 0 where outputs are values, or were not compared.
+    """
+
+    weights: WeightsFound = "not compared"
+    weights_off: float = 0.0
+    inputs_checked: int = 0
+    inputs_agree: int = 0
+    output_tolerance: float = 0.0
+
+
+NOTHING_COMPARED = Evidence()
+
+
+@dataclass(frozen=True)
+class Search:
+    """What finding a program cost, and what it found first.
+
+    Attributes:
+        greedy_source: the program that the network writes without a search.
+        greedy_verdict: the verdict on it.
+        candidates: programs that were checked to the end.
+        half_layers: half-layers written and checked, in all of them.
+        repairs: candidates that were made from what refuted others.
+        seconds: of all this.
+    """
+
+    greedy_source: str = ""
+    greedy_verdict: Verdict = "unverified"
+    candidates: int = 1
+    half_layers: int = 0
+    repairs: int = 0
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -23,17 +77,21 @@ class Result:
         verdict: ``identical``: the program recompiles to these very weights, up
             to rotation of the residual stream and the order of axes, heads and
             neurons. ``equivalent``: the model's outputs equal the program's on
-            every input of the domain. ``unverified``: neither was shown.
+            every input of the domain. ``tested``: they are equal on the inputs that
+            were tried, of a domain too large to try all. ``unverified``: none of this
+            was shown.
         inputs_checked: inputs on which outputs were compared.
         detail: one sentence on the verdict.
         seconds: reading and checking this model.
         vocab: the tokens' values as assumed or given.
         max_seq_len: the model's longest input.
         log_probability: of the program under the meta-model.
-        alternatives: for ``identical``, how many other programs, each with one
-            function of the closed list replaced, have these very weights too
-            and yet other outputs (``x + 1`` and ``x - 1`` differ in the names
-            of their results alone). 0 where a read-out shows which one it is.
+        other_programs: for ``identical``, the other programs that were found to have
+            these very weights too and yet other outputs (``x + 1`` and ``x - 1``
+            differ in the names of their results alone; a rotation hides the sign of a
+            number that nothing reads). None where a read-out shows which one it is.
+        evidence: what was compared, and how closely.
+        search: what it cost; None where nothing was searched for.
     """
 
     name: str
@@ -46,7 +104,19 @@ class Result:
     vocab: tuple[Value, ...]
     max_seq_len: int
     log_probability: float
-    alternatives: int = 0
+    other_programs: tuple[str, ...] = ()
+    evidence: Evidence = NOTHING_COMPARED
+    search: Search | None = None
+
+    @property
+    def is_proved(self) -> bool:
+        """Whether the verdict holds on every input of the domain."""
+        return self.verdict in PROVED
+
+    @property
+    def alternatives(self) -> int:
+        """How many other programs have these very weights and other outputs."""
+        return len(self.other_programs)
 
     def as_dict(self) -> dict[str, object]:
         """The result as plain JSON values."""
@@ -61,6 +131,9 @@ class Result:
             "max_seq_len": self.max_seq_len,
             "log_probability": round(self.log_probability, 6),
             "alternatives": self.alternatives,
+            "other_programs": list(self.other_programs),
+            "evidence": asdict(self.evidence),
+            "search": None if self.search is None else asdict(self.search),
         }
 
     def to_json(self) -> str:
