@@ -8,13 +8,16 @@ from untracr.rasp.domain import Domain
 from untracr.rasp.program import CATEGORICAL, Map, Program, Ref, SequenceMap
 from untracr.transformer.transformer import Transformer
 
+WIDEST = 2
+"""A model that was compressed may have had this many times its dimensions."""
+
 
 def recompile(program: Program, domain: Domain, like: Transformer) -> Transformer | None:
     """Compiles a program with the token rows in the domain's order, then BOS and PAD.
 
     Returns:
-        None if it needs more dimensions or neurons than ``like`` has, which is
-        told before any memory is set aside for it.
+        None if it needs more neurons than ``like`` has, or more dimensions than ``like``
+        may have had before a compression, which is told before any memory is set aside.
 
     Raises:
         ProgramError: it cannot be compiled.
@@ -44,4 +47,4 @@ def _is_larger(program: Program, sets: dict[Ref, ValueSet], like: Transformer) -
             neurons = max(neurons, len(sets[node.fst].ordered) * len(sets[node.snd].ordered))
         if isinstance(node, Map) and program.encoding(node.inner) is not CATEGORICAL:
             neurons = max(neurons, len(sets[node.inner].ordered))
-    return width > like.d_model or neurons > like.d_mlp
+    return width > WIDEST * like.d_model or neurons > like.d_mlp
