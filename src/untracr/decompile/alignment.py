@@ -31,7 +31,11 @@ LARGEST_NOISE = 0.3
 """Noise, as a share of a matrix's root mean square, beyond which nothing is recognised."""
 
 FARTHEST = 6.5
-"""Standard deviations beyond which no entry lies: of ten million normal numbers none does."""
+"""Standard deviations beyond which no entry of noise lies, and no vector's length from the usual
+one: the length of a normal vector of any dimension has a deviation below one."""
+
+FEWEST = 5
+"""Vectors of a matrix among which one can stand out."""
 
 UNEVEN = (0.2, 2.5)
 """The noise of one matrix lies between these multiples of that of all: where it was added to
@@ -95,7 +99,7 @@ def _same(given: Transformer, recompiled: Transformer, same: Sameness) -> Alignm
 
 @dataclass(frozen=True)
 class _Matrix:
-    """The vectors of a matrix, ours and theirs, and the root mean square of our non-zero entries."""
+    """The vectors of a matrix, ours and theirs; the root mean square of our non-zero entries."""
 
     mine: Floats
     theirs: Floats
@@ -200,23 +204,32 @@ def _noise(matrices: list[_Matrix], change: Floats) -> tuple[float, str]:
     if not noise <= LARGEST_NOISE:
         return noise, f"what is left is {noise:.2g} of the weights' size, no noise"
     for m, rest in left:
-        own, largest = _without_largest(rest)
-        if largest <= ROTATED:
+        longest, largest = _share_of_longest(rest)
+        own = float(np.sqrt(np.square(rest).mean()))
+        if own * np.sqrt(rest.size) <= ROTATED:
             continue
         share = own / max(noise * m.size, ROTATED)
         if not UNEVEN[0] < share < UNEVEN[1] and rest.size > FEW:
             return noise, f"noise of {noise:.2g} is {share:.2g} times that in one matrix"
-        if largest > FARTHEST * own or share > 2 * UNEVEN[1]:
-            return noise, f"a weight is off by {largest:.2g}, too much for noise of {noise:.2g}"
+        if max(longest, largest) > FARTHEST or share > 2 * UNEVEN[1]:
+            return noise, f"one vector is farther off than noise of {noise:.2g} would be"
     return noise, ""
 
 
-def _without_largest(rest: Floats) -> tuple[float, float]:
-    """The root mean square of all entries but the largest, and the largest."""
-    squares = np.square(rest).ravel()
-    largest = float(squares.max(initial=0.0))
-    others = max(0.0, float(squares.sum()) - largest) / max(1, squares.size - 1)
-    return float(np.sqrt(others)), float(np.sqrt(largest))
+def _share_of_longest(rest: Floats) -> tuple[float, float]:
+    """By how many deviations the longest vector is longer than the others, and the largest entry.
+
+    The deviation is that of all other vectors' entries; 0 of fewer than `FEWEST` vectors.
+    """
+    if len(rest) < FEWEST:
+        return 0.0, 0.0
+    squares = np.square(rest).sum(axis=1)
+    worst = int(squares.argmax())
+    own = float(np.sqrt((squares.sum() - squares[worst]) / (rest.size - rest.shape[1])))
+    if own <= 0:
+        return np.inf, np.inf
+    longest = float(np.sqrt(squares[worst])) / own - float(np.sqrt(rest.shape[1]))
+    return longest, float(np.abs(rest).max()) / own
 
 
 def _living(model: Transformer) -> tuple[tuple[Ints, ...], tuple[Ints, ...]]:
