@@ -12,11 +12,12 @@ from untracr.decompile.recompiling import recompile
 from untracr.decompile.sameness import Sameness, same_weights
 from untracr.errors import ProgramError
 from untracr.metamodel.components import MAX_TABLE
-from untracr.metamodel.tables import Tables, binary_tables, unary_tables
+from untracr.metamodel.outside import function_of_results
+from untracr.metamodel.tables import Tables, binary_tables, call, unary_tables
 from untracr.metamodel.vocabulary import BINARY, UNARY
 from untracr.rasp.domain import Domain
 from untracr.rasp.equivalence import CHUNK, columns_differ
-from untracr.rasp.functions import Formula, Function
+from untracr.rasp.functions import Formula, Function, formula, number_or
 from untracr.rasp.interpreter import Batch, Column
 from untracr.rasp.program import (
     CATEGORICAL,
@@ -77,9 +78,36 @@ def _replaced(program: Program, sets: dict[Ref, ValueSet], found: Sameness) -> I
                 for function in _alike(binary_tables(fst, snd), BINARY, node.function):
                     yield _with(program, ref, replace(node, function=function))
     last = program.nodes[program.output]
-    if isinstance(last, LinearSequenceMap) and not found.axes_permuted:
-        negated = replace(last, fst_factor=-last.fst_factor, snd_factor=-last.snd_factor)
-        yield _with(program, program.output, negated)
+    if not found.axes_permuted and sign_is_open(program):
+        assert isinstance(last, (LinearSequenceMap, Map))
+        yield _with(program, program.output, _negated(last, sets))
+
+
+def sign_is_open(program: Program) -> bool:
+    """Whether rotated weights cannot tell the sign of the program's output.
+
+    A numerical output that no later part reads, written in both directions,
+    may as well be its negative: the rotation that flips its axis maps one
+    model to the other.
+    """
+    node = program.nodes[program.output]
+    if isinstance(node, LinearSequenceMap):
+        return True
+    return (
+        isinstance(node, Map)
+        and node.encoding is not CATEGORICAL
+        and program.encoding(node.inner) is not CATEGORICAL
+    )
+
+
+def _negated(node: LinearSequenceMap | Map, sets: dict[Ref, ValueSet]) -> Node:
+    if isinstance(node, LinearSequenceMap):
+        return replace(node, fst_factor=-node.fst_factor, snd_factor=-node.snd_factor)
+    if isinstance(node.function, Formula):
+        return replace(node, function=formula(f"-({node.function.source})", arity=1))
+    values = sets[node.inner].ordered
+    results = [-number_or(call(node.function, value), 0.0) for value in values]
+    return replace(node, function=function_of_results([values], results))
 
 
 def _alike(tables: Tables, pool: tuple[Formula, ...], function: Function) -> list[Formula]:

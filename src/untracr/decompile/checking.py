@@ -5,20 +5,34 @@ Only what was compared counts; the meta-model's confidence never does.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from untracr.decompile.alternatives import alternatives
-from untracr.decompile.outputs import cannot_compare, inputs_read_out_alike, outputs_agree
+from untracr.decompile.alignment import Alignment, align
+from untracr.decompile.alternatives import alternatives, sign_is_open
+from untracr.decompile.outputs import (
+    OUTPUT_TOLERANCE,
+    Agreement,
+    cannot_compare,
+    inputs_read_out_alike,
+    outputs_agree,
+    reading_of_changed,
+)
 from untracr.decompile.read_out_names import named_by_read_out
 from untracr.decompile.recompiling import recompile
 from untracr.decompile.result import NOTHING_COMPARED, Evidence, Verdict
-from untracr.decompile.sameness import Sameness, same_weights
-from untracr.errors import ProgramError
+from untracr.decompile.sameness import Sameness
+from untracr.errors import EvaluationError, ProgramError
 from untracr.rasp.domain import Domain
-from untracr.rasp.program import CATEGORICAL, LinearSequenceMap, Map, Program
+from untracr.rasp.program import Program
 from untracr.transformer.transformer import Transformer
+
+MAX_SETTLED = 6
+"""Places in which a program is replaced by another of the same weights."""
+
+SAME_UP_TO_ROTATION = Sameness(True)
+"""How the weights of programs are alike that compressed or noisy weights cannot tell apart."""
 
 
 @dataclass(frozen=True)
@@ -68,67 +82,143 @@ def _check(model: Transformer, program: Program, domain: Domain, settle: bool) -
     except ProgramError as error:
         return Check("unverified", 0, f"the program does not compile: {error}", program)
     if compiled is None:
-        reason = "recompiled weights differ: the program needs more dimensions or neurons"
-        return _compare_outputs(model, program, domain, reason)
-    found = same_weights(model, compiled)
-    if not found.same:
-        reason = f"recompiled weights differ: {found.reason}"
-        return _compare_outputs(model, program, domain, reason)
-    others = alternatives(program, compiled, domain, found)
-    return _same(model, program, domain, found, others, settle)
+        found = Alignment("different", reason="the program needs more dimensions or neurons")
+    else:
+        found = align(model, compiled)
+        if found.sameness.same:
+            others = alternatives(program, compiled, domain, found.sameness)
+            return _same(model, program, domain, found, others, settle)
+    if found.found == "different" or compiled is None:
+        return _compare_outputs(model, program, domain, found)
+    return _changed(model, program, compiled, domain, found, settle)
 
 
 def _same(
     model: Transformer,
     program: Program,
     domain: Domain,
-    found: Sameness,
+    found: Alignment,
     others: list[Program],
     settle: bool,
 ) -> Check:
     """The verdict on a program that has the model's weights, as do ``others``."""
-    how = "axes reordered at most" if found.axes_permuted else "up to a rotation"
+    how = "axes reordered at most" if found.found == "reordered" else "up to a rotation"
     same = f"the program recompiles to these weights, {how}"
-    sign_open = not found.axes_permuted and sign_is_open(program)
-    if not others and not sign_open:
-        return Check("identical", 0, same, program)
+    evidence = Evidence(found.found, found.off)
+    if not others and not (found.found == "rotated" and sign_is_open(program)):
+        return Check("identical", 0, same, program, (), evidence)
     for candidate in (program, *others) if settle else (program,):
         weights = recompile(candidate, domain, model)
-        tried = inputs_read_out_alike(model, weights, domain) if weights is not None else 0
+        if weights is None:
+            continue
+        tried = inputs_read_out_alike(model, weights, domain)
         if tried:
             detail = f"{same}, and gives its read-outs on {tried:,} inputs"
-            return Check("identical", tried, detail, candidate)
-    if sign_open:
+            seen = replace(evidence, inputs_checked=tried, inputs_agree=tried)
+            return Check("identical", tried, detail, candidate, (), seen)
+        if candidate is not program and found.found == "rotated":
+            found_too = align(model, weights)
+            if found_too.found == "reordered":  # the axes show the sign
+                still = alternatives(candidate, weights, domain, found_too.sameness)
+                return _same(model, candidate, domain, found_too, still, settle)
+    if not others:
         open_ = "but they leave open the sign of its numerical output"
-        return Check("unverified", 0, f"{same}, {open_}", program)
+        return Check("unverified", 0, f"{same}, {open_}", program, (), evidence)
     count = f"{len(others)} other program{'s' if len(others) > 1 else ''}"
     open_ = f"as {'do' if len(others) > 1 else 'does'} {count} that give other values"
-    return Check("identical", 0, f"{same}, {open_}", program, tuple(others))
+    return Check("identical", 0, f"{same}, {open_}", program, tuple(others), evidence)
 
 
-def sign_is_open(program: Program) -> bool:
-    """Whether rotated weights cannot tell the sign of the program's output.
-
-    A numerical output that no later part reads, written in both directions,
-    may as well be its negative: the rotation that flips its axis maps one
-    model to the other.
-    """
-    node = program.nodes[program.output]
-    if isinstance(node, LinearSequenceMap):
-        return True
-    return (
-        isinstance(node, Map)
-        and node.encoding is not CATEGORICAL
-        and program.encoding(node.inner) is not CATEGORICAL
-    )
-
-
-def _compare_outputs(model: Transformer, program: Program, domain: Domain, reason: str) -> Check:
-    problem = cannot_compare(model, domain)
+def _changed(
+    model: Transformer,
+    program: Program,
+    compiled: Transformer,
+    domain: Domain,
+    found: Alignment,
+    settle: bool,
+) -> Check:
+    """The verdict on a program whose weights were projected, or got noise, to be the model's."""
+    if found.found == "projected":
+        same = (
+            f"the weights are the program's, projected on {model.d_model} of "
+            f"{compiled.d_model} dimensions"
+        )
+    else:
+        same = f"the weights are the program's but for noise of {100 * found.off:.2g}%"
+    problem = cannot_compare(model)
     if problem:
-        return Check("unverified", 0, f"{reason}; {problem}", program)
-    found = outputs_agree(model, program, domain)
-    if found.everywhere:
-        detail = f"the same output on all {domain.size:,} inputs"
-        return Check("equivalent", domain.size, detail, program)
-    return Check("unverified", found.seen, f"{reason}; {found}", program)
+        evidence = Evidence(found.found, found.off)
+        return Check("unverified", 0, f"{same}; {problem}", program, (), evidence)
+    if settle:
+        program = _settled(model, program, compiled, domain)
+    agreement = _agreement_of_changed(model, program, domain)
+    return _by_outputs(program, domain, found, agreement, same)
+
+
+def _agreement_of_changed(
+    model: Transformer, program: Program, domain: Domain, *, to_the_end: bool = True
+) -> Agreement:
+    try:
+        reading = reading_of_changed(program, domain, causal=model.causal)
+    except EvaluationError as error:
+        return Agreement(0, 0, failure=str(error))
+    return outputs_agree(model, program, domain, reading, to_the_end=to_the_end)
+
+
+def _settled(
+    model: Transformer, program: Program, compiled: Transformer, domain: Domain
+) -> Program:
+    """Of all programs of the same weights the one that agrees best with the model's outputs.
+
+    Programs that differ from the best one so far in one place are tried on the
+    first inputs, until none is better.
+    """
+    best = _agreement_of_changed(model, program, domain, to_the_end=False)
+    for _ in range(MAX_SETTLED):
+        if best.everywhere:
+            break
+        others = alternatives(program, compiled, domain, SAME_UP_TO_ROTATION)
+        tried = [
+            (_agreement_of_changed(model, other, domain, to_the_end=False), other)
+            for other in others
+        ]
+        better = max(tried, key=lambda pair: pair[0].agree, default=None)
+        if better is None or better[0].agree <= best.agree:
+            break
+        best, program = better
+        again = recompile(program, domain, model)
+        if again is None:
+            break
+        compiled = again
+    return program
+
+
+def _by_outputs(
+    program: Program, domain: Domain, found: Alignment, agreement: Agreement, reason: str
+) -> Check:
+    evidence = Evidence(
+        found.found, found.off, agreement.seen, agreement.agree, agreement.tolerance
+    )
+    if not agreement.everywhere:
+        return Check("unverified", agreement.seen, f"{reason}; {agreement}", program, (), evidence)
+    if agreement.seen < domain.size:
+        detail = f"tested on {agreement.seen:,} inputs of more, with the same output on all of them"
+        return Check("tested", agreement.seen, detail, program, (), evidence)
+    detail = f"the same output on all {domain.size:,} inputs"
+    if found.found in ("projected", "noisy"):
+        detail += f"; {reason}"
+    if agreement.tolerance > OUTPUT_TOLERANCE:
+        detail += f", and numbers may be off by {agreement.tolerance:.2g}"
+    return Check("equivalent", domain.size, detail, program, (), evidence)
+
+
+def _compare_outputs(
+    model: Transformer, program: Program, domain: Domain, found: Alignment
+) -> Check:
+    """The verdict on a program that has other weights than the model."""
+    reason = f"recompiled weights differ: {found.reason}"
+    problem = cannot_compare(model)
+    if problem:
+        evidence = Evidence(found.found, found.off)
+        return Check("unverified", 0, f"{reason}; {problem}", program, (), evidence)
+    return _by_outputs(program, domain, found, outputs_agree(model, program, domain), reason)

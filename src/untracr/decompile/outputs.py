@@ -9,20 +9,29 @@ import numpy as np
 
 from untracr.errors import EvaluationError
 from untracr.rasp.domain import Domain
-from untracr.rasp.equivalence import CHUNK, same_value
-from untracr.rasp.functions import number_or
+from untracr.rasp.equivalence import CHUNK, TOLERANCE, same_value
+from untracr.rasp.functions import Value, number_or
 from untracr.rasp.interpreter import Batch, Codes, Column, Mask
 from untracr.rasp.program import Program
 from untracr.transformer.transformer import Transformer
 
-MAX_INPUTS = 50_000
-"""Inputs that are run one by one; larger domains are not compared."""
+MAX_INPUTS = 200_000
+"""Inputs that are run one by one; of larger domains `SAMPLED` are tried."""
+
+SAMPLED = 20_000
+"""Inputs tried of a domain that is too large."""
+
+SAMPLE_SEED = 0
+"""From which they are drawn, so that a check can be repeated."""
 
 FIRST_CHUNK = 256
 """Inputs run at first; most programs that differ do so there."""
 
 MAX_HELD = 2_000_000
 """Numbers held at a time to run a model."""
+
+MAX_DIFFERING = 64
+"""Inputs kept on which outputs differ."""
 
 CLEAR = 0.5
 """A categorical read-out is 1 for the value and 0 for the others, or 0 for all of them."""
@@ -34,6 +43,50 @@ read out as weakly as 0.1: a program must give these, and None only where there 
 OUTPUT_TOLERANCE = 1e-3
 """Numbers that a model computes in single precision may be off by this, relative to 1."""
 
+LOOSEST = 0.25
+"""Numbers of changed weights may be off by this, relative to 1, however far apart the program's
+outputs are."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """When a read-out counts as a value.
+
+    Attributes:
+        tolerance: how far a number may be off, relative to the larger of 1 and itself.
+        nothing: None is read where all columns are at most this.
+        something: a value is read only above this.
+    """
+
+    tolerance: float = OUTPUT_TOLERANCE
+    nothing: float = NOTHING_READ
+    something: float = NOTHING_READ
+
+
+EXACTLY = Reading()
+"""Of weights that nothing is known about: as compiled models are read."""
+
+
+def reading_of_changed(program: Program, domain: Domain, *, causal: bool) -> Reading:
+    """How to read weights that are a program's, but projected or noisy.
+
+    Their numbers are off. Each is taken for the nearest that the program puts out
+    on any input, so it may be off by less than half the distance of two such.
+
+    Raises:
+        EvaluationError: the program fails on some input.
+    """
+    numbers: set[float] = set()
+    for batch in batches(domain, CHUNK, causal=causal):
+        column = batch.evaluate(program)
+        for code in np.unique(column.codes[batch.valid]).tolist():
+            numbers.add(number_or(column.values[code], 0.0))
+    ordered = np.array(sorted(numbers))
+    gaps = np.diff(ordered) / np.maximum(1.0, np.maximum(np.abs(ordered[1:]), np.abs(ordered[:-1])))
+    apart = gaps[gaps > TOLERANCE]
+    half = float(apart.min()) / 2 if apart.size else LOOSEST
+    return Reading(max(OUTPUT_TOLERANCE, min(LOOSEST, 0.999 * half)), CLEAR / 2, NOTHING_READ)
+
 
 def has_no_values(model: Transformer) -> bool:
     """Whether nothing says what the columns of the read-out mean."""
@@ -41,16 +94,36 @@ def has_no_values(model: Transformer) -> bool:
     return columns == 0 or (model.output_values is None and columns > 1)
 
 
-def cannot_compare(model: Transformer, domain: Domain) -> str:
+def cannot_compare(model: Transformer) -> str:
     """Why outputs cannot be compared; empty if they can."""
     if model.W_U is None:
         return "the model has no read-out to compare outputs"
     if has_no_values(model):
         return f"the read-out's {model.W_U.shape[1]} columns have no values to compare outputs"
-    if domain.size > MAX_INPUTS:
-        size = f"{domain.size:,}" if domain.size < 10**12 else "more than 10**12"
-        return f"the domain's {size} inputs are more than the {MAX_INPUTS:,} that are run"
     return ""
+
+
+def batches(domain: Domain, largest: int, *, causal: bool, first: int = 0) -> Iterator[Batch]:
+    """All inputs of a domain, shorter ones first, or `SAMPLED` of a larger one.
+
+    Args:
+        domain: the inputs.
+        largest: inputs of a batch.
+        causal: as the model.
+        first: inputs of the first batch, if fewer.
+    """
+    size = min(first, largest) or largest
+    if domain.size <= MAX_INPUTS:
+        start = 0
+        while start < domain.size:
+            yield Batch.of_domain(domain, start, start + size, causal=causal)
+            start, size = start + size, largest
+        return
+    rng = np.random.default_rng(SAMPLE_SEED)
+    left = SAMPLED
+    while left > 0:
+        yield Batch.sampled(domain, min(size, left), rng, causal=causal)
+        left, size = left - size, largest
 
 
 @dataclass(frozen=True)
@@ -59,37 +132,60 @@ class Agreement:
 
     Attributes:
         agree, seen: how many agree, of how many that were run.
-        everywhere: whether the whole domain was run and agrees.
+        everywhere: whether the whole domain was run and agrees, or all that were
+            drawn from a larger one.
         failure: how the program fails on some input, else an empty string.
+        tolerance: see `Evidence.output_tolerance`.
+        differing: some inputs on which they do not agree.
     """
 
     agree: int
     seen: int
     everywhere: bool = False
     failure: str = ""
+    tolerance: float = 0.0
+    differing: tuple[tuple[Value, ...], ...] = ()
 
     def __str__(self) -> str:
         if self.failure:
             return f"the program fails on some input: {self.failure}"
-        return f"outputs agree on {self.agree:,} of the first {self.seen:,} inputs"
+        share = f"{100 * self.agree / max(1, self.seen):.1f}%"
+        return f"outputs agree on {self.agree:,} of {self.seen:,} inputs ({share})"
 
 
-def outputs_agree(model: Transformer, program: Program, domain: Domain) -> Agreement:
-    """Compares outputs on all inputs, shorter ones first, until some differ."""
+def outputs_agree(
+    model: Transformer,
+    program: Program,
+    domain: Domain,
+    reading: Reading = EXACTLY,
+    *,
+    to_the_end: bool = True,
+) -> Agreement:
+    """Compares outputs on all inputs, shorter ones first (see `batches`).
+
+    Args:
+        model: with a read-out that has values.
+        program: a candidate.
+        domain: the inputs.
+        reading: when a read-out counts as a value.
+        to_the_end: also where some differ; else no further than the batch that shows it.
+    """
+    agree = seen = 0
+    differing: list[tuple[Value, ...]] = []
+    tolerance = reading.tolerance if model.output_values is None else 0.0
     largest = largest_chunk(model, domain)
-    agree, start, size = 0, 0, min(FIRST_CHUNK, largest)
-    while start < domain.size:
-        batch = Batch.of_domain(domain, start, start + size, causal=model.causal)
+    for batch in batches(domain, largest, causal=model.causal, first=FIRST_CHUNK):
         try:
             column = batch.evaluate(program)
         except EvaluationError as error:
-            return Agreement(agree, start, failure=str(error))
-        agree += int(rows_that_agree(model, batch, column).sum())
-        start += len(batch)
-        if agree < start:
-            return Agreement(agree, start)
-        size = largest
-    return Agreement(agree, start, everywhere=True)
+            return Agreement(agree, seen, failure=str(error), tolerance=tolerance)
+        same = rows_that_agree(model, batch, column, reading)
+        agree, seen = agree + int(same.sum()), seen + len(batch)
+        for row in np.flatnonzero(~same)[: MAX_DIFFERING - len(differing)].tolist():
+            differing.append(tuple(batch.input(row)))
+        if agree < seen and not to_the_end:
+            break
+    return Agreement(agree, seen, agree == seen, "", tolerance, tuple(differing))
 
 
 def largest_chunk(model: Transformer, domain: Domain) -> int:
@@ -109,7 +205,9 @@ def by_length(model: Transformer, batch: Batch) -> Iterator[tuple[Codes, Codes]]
         yield rows, ids
 
 
-def rows_that_agree(model: Transformer, batch: Batch, column: Column) -> Mask:
+def rows_that_agree(
+    model: Transformer, batch: Batch, column: Column, reading: Reading = EXACTLY
+) -> Mask:
     """On which inputs a model's outputs equal a column's at every position, [batch].
 
     A categorical value must be what is read out most; where nothing is read out, it is None.
@@ -122,15 +220,16 @@ def rows_that_agree(model: Transformer, batch: Batch, column: Column) -> Mask:
         codes = column.codes[rows, :length]
         if model.output_values is None:
             wanted = np.array([number_or(v, np.nan) for v in column.values])[codes]
-            close = OUTPUT_TOLERANCE * np.maximum(1.0, np.abs(wanted))
+            close = reading.tolerance * np.maximum(1.0, np.abs(wanted))
             agrees[rows] = (np.abs(out[:, :, 0] - wanted) <= close).all(axis=1)
         else:
             same = np.array(
                 [[same_value(v, o) for o in model.output_values] for v in column.values]
             )
             none = np.array([v is None for v in column.values])
-            finite, some = np.isfinite(out).all(axis=2), out.max(axis=2) > NOTHING_READ
-            equal = np.where(some, same[codes, out.argmax(axis=2)], none[codes])
+            finite, clearest = np.isfinite(out).all(axis=2), out.max(axis=2)
+            equal = same[codes, out.argmax(axis=2)] & (clearest > reading.something)
+            equal |= none[codes] & (clearest <= reading.nothing)
             agrees[rows] = (equal & finite).all(axis=1)
     return agrees
 

@@ -32,7 +32,9 @@ class Evidence:
         inputs_checked: inputs on which outputs were compared.
         inputs_agree: on how many of them they agree.
         output_tolerance: how far a numerical output may be off, relative to the larger
-            of 1 and itself; 0 where outputs are values, or were not compared.
+            of 1 and itself; 0 where outputs are values, or were not compared. Where the
+            weights are the program's but projected or noisy, less than half the distance
+            between any two numbers that it puts out.
     """
 
     weights: WeightsFound = "not compared"

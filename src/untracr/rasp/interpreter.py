@@ -128,6 +128,18 @@ class Batch:
         batch._set(codes, tuple(domain.vocab), lengths, causal)
         return batch
 
+    @classmethod
+    def sampled(
+        cls, domain: Domain, count: int, rng: np.random.Generator, *, causal: bool = False
+    ) -> Batch:
+        """Inputs of a domain drawn at random: all lengths, then all tokens, equally likely."""
+        lengths = rng.integers(1, domain.max_seq_len + 1, size=count)
+        codes = rng.integers(len(domain.vocab), size=(count, domain.max_seq_len))
+        codes[np.arange(domain.max_seq_len) >= lengths[:, None]] = 0
+        batch = cls.__new__(cls)
+        batch._set(codes, tuple(domain.vocab), lengths, causal)
+        return batch
+
     def __len__(self) -> int:
         return len(self.lengths)
 
