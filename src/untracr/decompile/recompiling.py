@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from untracr.compile.compiler import BOS, PAD, compile_program
+from dataclasses import replace
+
+from untracr.compile.compiler import BOS, PAD, Compiled, compile_program
 from untracr.compile.values import ValueSet, value_sets
 from untracr.rasp.domain import Domain
 from untracr.rasp.program import CATEGORICAL, Map, Program, Ref, SequenceMap
@@ -22,6 +24,16 @@ def recompile(program: Program, domain: Domain, like: Transformer) -> Transforme
     Raises:
         ProgramError: it cannot be compiled.
     """
+    compiled = recompile_with_parts(program, domain, like)
+    return None if compiled is None else compiled.transformer
+
+
+def recompile_with_parts(program: Program, domain: Domain, like: Transformer) -> Compiled | None:
+    """As `recompile`, with where each operation lives.
+
+    Raises:
+        ProgramError: it cannot be compiled.
+    """
     sets = value_sets(program, domain.vocab, domain.max_seq_len)
     if _is_larger(program, sets, like):
         return None
@@ -31,8 +43,14 @@ def recompile(program: Program, domain: Domain, like: Transformer) -> Transforme
     compiled = compile_program(
         program, domain.vocab, domain.max_seq_len, causal=like.causal, bos=bos, pad=pad
     )
-    rows = [compiled.token_values.index(value) for value in (*domain.vocab, bos, pad)]
-    return compiled.transformer.replace(W_E=compiled.transformer.W_E[rows])
+    token_values = (*domain.vocab, bos, pad)
+    rows = [compiled.token_values.index(value) for value in token_values]
+    return replace(
+        compiled,
+        transformer=compiled.transformer.replace(W_E=compiled.transformer.W_E[rows]),
+        token_values=token_values,
+        bos_id=len(domain.vocab),
+    )
 
 
 def _is_larger(program: Program, sets: dict[Ref, ValueSet], like: Transformer) -> bool:
