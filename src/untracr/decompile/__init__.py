@@ -8,6 +8,7 @@ from untracr.decompile.bundled import (
     decompile_models,
     example_file,
 )
+from untracr.decompile.carriers import Carrier, carriers
 from untracr.decompile.checking import Check, check
 from untracr.decompile.decompiler import Decompiler
 from untracr.decompile.greedy import Decoded, decode_greedily
@@ -16,6 +17,7 @@ from untracr.decompile.sameness import Sameness, same_weights
 from untracr.decompile.token_rows import in_standard_order
 
 __all__ = [
+    "Carrier",
     "Check",
     "Decoded",
     "Decompiler",
@@ -23,6 +25,7 @@ __all__ = [
     "Sameness",
     "Verdict",
     "bundled_decompiler",
+    "carriers",
     "check",
     "decode_greedily",
     "decompile_model",
