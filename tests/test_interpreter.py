@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import time
 from collections.abc import Sequence
 from importlib import import_module
 from typing import Any
@@ -281,3 +282,22 @@ def parse_predicate(text: str) -> Any:
     node = parse(f"w = SelectorWidth(Select(tokens, tokens, lambda x, y: {text}))\n").nodes[2]
     assert isinstance(node, Select)
     return node.predicate
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "Map(lambda x: ((((x ** 64) ** 64) ** 64) ** 64) ** 64, tokens)",
+        "Map(lambda x: round(x, -1000000000), tokens)",
+        "Map(lambda x: '%1000000000d' % x, tokens)",
+        "Map(lambda x: 'ab' * 1000000000, tokens)",
+        "a = Map(lambda x: 'ab', tokens)\n" + "a = Map(lambda x: x + x, a, simplify=False)\n" * 40,
+        "a = Map(lambda x: 'ab', tokens)\nLinearSequenceMap(a, a, 1000000000, 1)",
+    ],
+)
+def test_what_grows_without_bounds_fails(source: str) -> None:
+    """No short program fills the memory with one number or text; it fails on its input."""
+    began = time.perf_counter()
+    with pytest.raises(EvaluationError):
+        run(parse(source), [[3, 1]])
+    assert time.perf_counter() - began < 5

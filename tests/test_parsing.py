@@ -414,6 +414,11 @@ def test_errors_name_the_file() -> None:
         "a = tokens\n" + "a = Map(lambda x: x + x, a)\n" * 60,
         "a = tokens\n" + "a = a + 1\n" * 3000,
         "1" * 5000,
+        "c = 0x" + "F" * 20000 + "\nMap(lambda x: x + c, tokens)",
+        "Map(lambda x: x + 0x" + "F" * 20000 + ", tokens)",
+        "Map(lambda x: {0: 0x" + "F" * 20000 + "}[x], tokens)",
+        "c = 'ab'\n" + "c = c + c\n" * 40 + "Map(lambda x: c, tokens)",
+        "s = Select(tokens, tokens, Comparison.EQ)\n" + "s = s & s\n" * 40 + "SelectorWidth(s)",
     ],
 )
 def test_pathological_sources_are_refused(source: str) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from untracr.errors import ProgramError
-from untracr.rasp.functions import Function, Value, types_of
+from untracr.rasp.functions import Function, Value, types_of, weighted_sum
 from untracr.rasp.program import (
     NUMERICAL,
     Aggregate,
@@ -184,8 +184,8 @@ def _linear_set(
     snd_types: Types,
 ) -> ValueSet:
     try:
-        return ValueSet.of({fst_factor * x + snd_factor * y for x in fst for y in snd})  # type: ignore[operator]
-    except TypeError as error:
+        return ValueSet.of({weighted_sum(x, y, fst_factor, snd_factor) for x in fst for y in snd})
+    except (TypeError, ValueError, ArithmeticError) as error:
         raise ProgramError(f"a LinearSequenceMap needs numbers: {error}") from None
 
 

@@ -269,35 +269,79 @@ Closure = Callable[[tuple[Value, ...]], Value]
 
 _MAX_POWER = 64
 
+MAX_TEXT = 10_000
+"""Characters of a text."""
 
-def _power(base: float, exponent: float) -> float:
-    if abs(exponent) > _MAX_POWER:
+MAX_BITS = 4_096
+"""Bits of a whole number. Sums may have a few more; only what grows fast is bounded."""
+
+
+def _power(base: Any, exponent: Any) -> Value:
+    if isinstance(exponent, (int, float)) and abs(exponent) > _MAX_POWER:
         raise ArithmeticError(f"an exponent may be at most {_MAX_POWER}, not {exponent}")
-    result: float = base**exponent
+    if isinstance(base, int) and isinstance(exponent, int):
+        _require_bits(base.bit_length() * abs(exponent))
+    result: Value = base**exponent
     return result
-
-
-_MAX_TEXT = 10_000
-_MAX_BITS = 4_096
 
 
 def _multiply(x: Any, y: Any) -> Value:
     for text, times in ((x, y), (y, x)):
-        if isinstance(text, str) and isinstance(times, int) and len(text) * times > _MAX_TEXT:
-            raise ValueError(f"a text may hold at most {_MAX_TEXT:,} characters")
-    if isinstance(x, int) and isinstance(y, int) and x.bit_length() + y.bit_length() > _MAX_BITS:
-        raise ArithmeticError(f"a whole number may have at most {_MAX_BITS:,} bits")
+        if isinstance(text, str) and isinstance(times, int):
+            _require_characters(len(text) * times)
+    if isinstance(x, int) and isinstance(y, int):
+        _require_bits(x.bit_length() + y.bit_length())
     product: Value = x * y
     return product
 
 
+def _add(x: Any, y: Any) -> Value:
+    if isinstance(x, str) and isinstance(y, str):
+        _require_characters(len(x) + len(y))
+    total: Value = x + y
+    return total
+
+
+def weighted_sum(x: Value, y: Value, x_factor: int | float, y_factor: int | float) -> Value:
+    """What a LinearSequenceMap gives.
+
+    Raises:
+        TypeError, ValueError, ArithmeticError: the values are no numbers, or too large.
+    """
+    return _add(_multiply(x_factor, x), _multiply(y_factor, y))
+
+
+def _modulo(x: Any, y: Any) -> Value:
+    if isinstance(x, str):  # which Python takes for a format, of any width
+        raise TypeError("% is of numbers, not of a text")
+    rest: Value = x % y
+    return rest
+
+
+def _round(number: Any, digits: Any = None) -> Value:
+    if isinstance(digits, int) and abs(digits) > MAX_BITS:
+        raise ArithmeticError(f"round takes at most {MAX_BITS:,} digits, not {digits}")
+    rounded: Value = round(number, digits)
+    return rounded
+
+
+def _require_characters(count: int) -> None:
+    if count > MAX_TEXT:
+        raise ValueError(f"a text may hold at most {MAX_TEXT:,} characters")
+
+
+def _require_bits(count: int) -> None:
+    if count > MAX_BITS:
+        raise ArithmeticError(f"a whole number may have at most {MAX_BITS:,} bits")
+
+
 _BINARY: dict[type[ast.operator], Callable[..., Value]] = {
-    ast.Add: operator.add,
+    ast.Add: _add,
     ast.Sub: operator.sub,
     ast.Mult: _multiply,
     ast.Div: operator.truediv,
     ast.FloorDiv: operator.floordiv,
-    ast.Mod: operator.mod,
+    ast.Mod: _modulo,
     ast.Pow: _power,
 }
 
@@ -397,5 +441,5 @@ def _build_call(name: str, arguments: list[Closure]) -> Closure:
             f"{did_you_mean(name, CALLABLES)} Add it with untracr.rasp.register_callable, or "
             "write a lookup table"
         )
-    called = CALLABLES[name]
+    called = _round if name == "round" else CALLABLES[name]
     return lambda args: called(*(argument(args) for argument in arguments))

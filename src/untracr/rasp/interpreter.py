@@ -20,7 +20,14 @@ import numpy.typing as npt
 
 from untracr.errors import EvaluationError, InputError, ProgramError
 from untracr.rasp.domain import Domain
-from untracr.rasp.functions import Comparison, Function, Predicate, Value, types_of
+from untracr.rasp.functions import (
+    Comparison,
+    Function,
+    Predicate,
+    Value,
+    types_of,
+    weighted_sum,
+)
 from untracr.rasp.program import (
     Aggregate,
     Indices,
@@ -339,7 +346,7 @@ class _Linear:
     snd_factor: int | float
 
     def __call__(self, x: Value, y: Value) -> Value:
-        return self.fst_factor * x + self.snd_factor * y  # type: ignore[operator]
+        return weighted_sum(x, y, self.fst_factor, self.snd_factor)
 
 
 EXACT = 2**53

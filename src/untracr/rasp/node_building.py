@@ -133,6 +133,12 @@ class NodeBuilder:
                 predicate = combine(a.predicate, b.predicate, word)
             except ProgramError as error:
                 raise self._place.error(at, str(error)) from None
+            if isinstance(predicate, Formula) and len(predicate.source) > MAX_FORMULA_LENGTH:
+                raise self._place.error(
+                    at,
+                    "joining these selectors makes too long a predicate; keep them apart with "
+                    "simplify=False",
+                )
             return self.add(Select(a.keys, a.queries, predicate))
         return self.add(SelectorAnd(fst, snd) if word == "and" else SelectorOr(fst, snd))
 

@@ -6,7 +6,7 @@ import ast
 import math
 from abc import ABC, abstractmethod
 
-from untracr.rasp.functions import Formula, Table, Value
+from untracr.rasp.functions import MAX_BITS, MAX_TEXT, Formula, Table, Value
 from untracr.rasp.node_building import Expression, NodeBuilder
 from untracr.rasp.program import Ref
 from untracr.rasp.reading_names import Constant, Meaning, Scope
@@ -95,6 +95,10 @@ class Reader(ABC):
             )
         if isinstance(value, float) and not math.isfinite(value):
             raise self.place.error(node, f"a constant must be finite, not {value!r}")
+        if isinstance(value, int) and value.bit_length() > MAX_BITS:
+            raise self.place.error(node, f"a whole number may have at most {MAX_BITS:,} bits")
+        if isinstance(value, str) and len(value) > MAX_TEXT:
+            raise self.place.error(node, f"a text may hold at most {MAX_TEXT:,} characters")
         return value
 
     def describe(self, meaning: Meaning | None) -> str:
