@@ -531,7 +531,7 @@ def test_decompile_proves(run: Run, model: Path, checkpoint: Path) -> None:
     assert (found.code, found.err) == (0, "")
     lines = found.out.splitlines()
     assert lines[0] == f"# {model}"
-    assert lines[2] == "sop_00 = rasp.SelectorWidth(select_2)"
+    assert lines[2].startswith("sop_00 = rasp.SelectorWidth(select_2) ")
     assert lines[3].startswith("# identical: ")
 
 

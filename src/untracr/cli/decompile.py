@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING
 
 from untracr.cli.command import FAILED, NO, OK, Command, Parser
 from untracr.cli.output import add_json_option, print_json, with_progress
+from untracr.cli.result_text import result_text
 from untracr.cli.values import parse_values
 from untracr.errors import UntracrError, UsageError
 
 if TYPE_CHECKING:
+    from untracr.decompile.carriers import Carrier
     from untracr.decompile.decompiler import Decompiler
     from untracr.decompile.result import Result
+    from untracr.transformer.files import LoadedModel
 
 PROVED = ("identical", "equivalent")
 
@@ -66,16 +69,18 @@ def _read(decompiler: Decompiler, file: str, args: argparse.Namespace) -> int:
     from untracr.transformer.files import load_model
 
     try:
+        loaded = load_model(file)
         result = decompiler.decompile_loaded(
-            load_model(file), name=file, vocab=args.vocab, greedy=args.greedy
+            loaded, name=file, vocab=args.vocab, greedy=args.greedy
         )
     except UntracrError as error:
         _report_error(file, error, args)
         return FAILED
+    lines = _lines(loaded, result)
     if args.json:
-        print_json(result.as_dict())
+        print_json({**result.as_dict(), "lines": [line.as_dict() for line in lines]})
     else:
-        _print_result(result)
+        print(result_text(result, lines), flush=True)
     return OK if result.verdict in PROVED else NO
 
 
@@ -87,10 +92,16 @@ def _report_error(file: str, error: UntracrError, args: argparse.Namespace) -> N
     print(f"untracr: error: {shown}", file=sys.stderr)
 
 
-def _print_result(result: Result) -> None:
-    print(f"# {result.name}")
-    print(result.source or "# no program could be read\n", end="")
-    print(f"# {result.verdict}: {result.detail} ({result.seconds:.3f} s)\n", flush=True)
+def _lines(loaded: LoadedModel, result: Result) -> tuple[Carrier, ...]:
+    """What carries each line of the program that was read; nothing without one."""
+    from untracr.decompile.carriers import carriers
+    from untracr.decompile.token_rows import in_standard_order
+    from untracr.rasp.domain import Domain
+
+    if result.program is None:
+        return ()
+    model, _ = in_standard_order(loaded, result.vocab)
+    return carriers(model, result.program, Domain(result.vocab, result.max_seq_len))
 
 
 COMMAND = Command(

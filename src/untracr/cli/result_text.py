@@ -1,0 +1,111 @@
+"""A decompiled program for people: its lines with what carries them, and what was checked."""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from untracr.decompile.carriers import Carrier
+    from untracr.decompile.result import Result
+
+WIDEST = 76
+"""Longer lines do not push the comments of the others to the right."""
+
+MOST_PROGRAMS = 4
+"""Other programs that are shown; the rest is counted."""
+
+MOST_LINES = 6
+"""Lines that are shown by which two programs differ."""
+
+
+def result_text(result: Result, lines: Sequence[Carrier]) -> str:
+    """The program as valid Python with trailing comments, then what was checked.
+
+    Args:
+        result: a model's.
+        lines: what carries each line; empty without a program.
+    """
+    shown = [f"# {result.name}"]
+    shown += program_text(result.source, lines) if result.source else ["# no program could be read"]
+    shown.append(f"# {result.verdict}: {result.detail} ({result.seconds:.3f} s)")
+    if result.source:
+        shown += [f"# {line}" for line in (*_evidence(result), *_search(result), *_others(result))]
+    return "\n".join(shown) + "\n"
+
+
+def program_text(source: str, lines: Sequence[Carrier]) -> list[str]:
+    """A program's lines, each with the place of its carrier as a comment."""
+    sources = source.splitlines()
+    column = max((len(line) for line in sources if len(line) <= WIDEST), default=0)
+    shown = [f"{line.text:<{column}}  # {line.place}" for line in lines]
+    return [*shown, *sources[len(lines) :]]
+
+
+def size_text(size: int) -> str:
+    """A number of inputs, written out if it is not too large."""
+    return f"{size:,}" if size < 10**12 else f"some 10^{int(math.log10(size))}"
+
+
+def _evidence(result: Result) -> list[str]:
+    from untracr.rasp.domain import Domain
+
+    found, domain = result.evidence, Domain(result.vocab, result.max_seq_len)
+    tokens = f"{len(domain.vocab)} token{'s'[: len(domain.vocab) != 1]}"
+    inputs = f"domain: {size_text(domain.size)} inputs, 1 to {domain.max_seq_len} of {tokens}"
+    weights = f"weights {found.weights}"
+    if found.weights == "noisy":
+        weights = f"weights the same but for noise of {found.weights_off:.2g}"
+    elif found.weights not in ("not compared", "different"):
+        weights += f", off by {found.weights_off:.1g} at most"
+    outputs = "outputs not compared"
+    if found.inputs_checked:
+        close = f"to {found.output_tolerance:.2g}" if found.output_tolerance else "value by value"
+        agree, checked = f"{found.inputs_agree:,}", f"{found.inputs_checked:,}"
+        outputs = f"outputs agree on {agree} of {checked} inputs {close}"
+    return [f"checked: {weights}; {outputs}; {inputs}"]
+
+
+def _search(result: Result) -> list[str]:
+    found = result.search
+    if found is None or found.greedy_source in ("", result.source):
+        return []
+    tried = f"{found.candidates} candidate{'s'[: found.candidates != 1]}"
+    title = f"searched: {tried}, {found.seconds:.1f} s; without it {found.greedy_verdict}:"
+    return [title, *_difference(result.source, found.greedy_source)]
+
+
+def _others(result: Result) -> list[str]:
+    others = result.other_programs
+    if not others:
+        return []
+    title = "1 other program has" if len(others) == 1 else f"{len(others)} other programs have"
+    shown = [f"{title} these very weights:"]
+    for number, other in enumerate(others[:MOST_PROGRAMS], start=1):
+        lines = _difference(result.source, other)
+        mark = f"{number}. " if len(others) > 1 else ""
+        shown += [
+            f"  {mark if place == 0 else ' ' * len(mark)}{line.strip()}"
+            for place, line in enumerate(lines)
+        ]
+    if len(others) > MOST_PROGRAMS:
+        shown.append(f"  and {len(others) - MOST_PROGRAMS} more (--json lists them)")
+    return shown
+
+
+def _difference(source: str, other: str) -> list[str]:
+    """The lines of another program that the first does not have."""
+    mine, theirs = source.splitlines(), other.splitlines()
+    matcher = difflib.SequenceMatcher(None, mine, theirs, autojunk=False)
+    new = [
+        line
+        for tag, _, _, start, stop in matcher.get_opcodes()
+        if tag in ("replace", "insert")
+        for line in theirs[start:stop]
+    ]
+    lines = [f"  {line}" for line in new[:MOST_LINES]]
+    if len(new) > MOST_LINES:
+        lines.append(f"  and {len(new) - MOST_LINES} more lines")
+    return lines or [f"  the same without {len(mine) - len(theirs)} of its lines"]
