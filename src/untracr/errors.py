@@ -7,6 +7,7 @@ UntracrError                 the base: one clear line, never a traceback on the 
 │   └── EvaluationError      a program that fails on one input (type error, mean of strings)
 ├── InputError               a value outside the vocabulary, a sequence too long
 ├── ModelFileError           a weights file that is damaged, unsafe or inconsistent
+├── CertificateError         a certificate that is damaged, or that there is nothing to write in
 └── UsageError               a wrong option or combination of options
 
 Messages state the rule, then the value, then the place, then what to do.
@@ -115,6 +116,10 @@ class InputError(UntracrError):
 
 class ModelFileError(UntracrError):
     """A weights file that is damaged, unsafe to load or inconsistent."""
+
+
+class CertificateError(UntracrError):
+    """A certificate that is damaged or of another kind, or a result that shows nothing."""
 
 
 class UsageError(UntracrError):

@@ -1,9 +1,10 @@
-"""``untracr check``: all that is wrong with a program, or whether two behave the same."""
+"""``untracr check``: what is wrong with a program, whether two behave the same, certificates."""
 
 from __future__ import annotations
 
 import argparse
 
+from untracr.cli.certificates import add_model_option, check_certificates, is_json
 from untracr.cli.command import NO, OK, Command, Parser
 from untracr.cli.output import add_json_option, print_json
 from untracr.cli.programs import (
@@ -19,20 +20,35 @@ from untracr.errors import UsageError
 
 def configure(parser: Parser) -> None:
     """Adds the arguments."""
-    parser.add_argument("program", metavar="PROGRAM", help=PROGRAM_HELP)
+    parser.add_argument(
+        "programs",
+        metavar="PROGRAM",
+        nargs="+",
+        help=f"{PROGRAM_HELP}; or certificates that untracr decompile wrote",
+    )
     parser.add_argument(
         "--against",
         metavar="OTHER",
         help="a second program: decide whether both give the same output on every input",
     )
+    add_model_option(parser)
     add_domain_options(parser)
     add_causal_option(parser)
     add_json_option(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Prints problems, or the outcome of the comparison."""
-    given = read_program(args.program)
+    """Prints problems, or the outcome of the comparison, or of replaying certificates."""
+    if any(is_json(file) for file in args.programs):
+        return check_certificates(args)
+    if len(args.programs) > 1:
+        raise UsageError(
+            f"one PROGRAM is checked at a time, not {len(args.programs)}; two are compared by "
+            "--against, and of certificates there may be several"
+        )
+    if args.model is not None:
+        raise UsageError("--model is the model of a certificate; there is no certificate here")
+    given = read_program(args.programs[0])
     if args.against is None:
         return _check(given, args)
     if args.causal is not None:
@@ -92,7 +108,7 @@ def _compare(fst: GivenProgram, snd: GivenProgram, args: argparse.Namespace) -> 
 
 COMMAND = Command(
     name="check",
-    summary="list all that is wrong with a program, or compare two",
+    summary="list all that is wrong with a program, compare two, or replay certificates",
     example="untracr check sort --against sort_unique",
     configure=configure,
     run=run,

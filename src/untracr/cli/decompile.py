@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from untracr.cli.certificates import add_certificate_option, write_certificate_into
 from untracr.cli.command import FAILED, NO, OK, Command, Parser
 from untracr.cli.output import add_json_option, print_json, with_progress
 from untracr.cli.result_text import result_text
@@ -45,6 +46,7 @@ def configure(parser: Parser) -> None:
         metavar="A,B,...",
         help="the values of the token rows (default: as the file says, else 0,1,2,...)",
     )
+    add_certificate_option(parser)
     parser.add_argument("--no-progress", action="store_true", help="no progress bar")
     add_json_option(parser)
 
@@ -81,6 +83,12 @@ def _read(decompiler: Decompiler, file: str, args: argparse.Namespace) -> int:
         print_json({**result.as_dict(), "lines": [line.as_dict() for line in lines]})
     else:
         print(result_text(result, lines), flush=True)
+    if args.certificate is not None:
+        try:
+            write_certificate_into(args.certificate, loaded, result)
+        except UntracrError as error:
+            print(f"untracr: error: {error}", file=sys.stderr)
+            return FAILED
     return OK if result.verdict in PROVED else NO
 
 

@@ -1,0 +1,120 @@
+"""Certificates on the command line: written by decompile, replayed by check."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from untracr.cli.command import FAILED, NO, OK
+from untracr.cli.output import print_json
+from untracr.errors import CertificateError, UntracrError, UsageError
+
+if TYPE_CHECKING:
+    from untracr.decompile.replaying import Replay
+    from untracr.decompile.result import Result
+    from untracr.transformer.files import LoadedModel
+
+
+def add_certificate_option(parser: argparse.ArgumentParser) -> None:
+    """Adds --certificate, for `write_certificate_into`."""
+    parser.add_argument(
+        "--certificate",
+        type=Path,
+        metavar="DIR",
+        help="write what was shown into this folder, a file a model, for untracr check",
+    )
+
+
+def write_certificate_into(folder: Path, loaded: LoadedModel, result: Result) -> Path | None:
+    """Writes the certificate of a result, named after the model's file.
+
+    Returns:
+        Where it is; None where nothing was shown, which is told on standard error.
+
+    Raises:
+        CertificateError: it cannot be written, or something else is in its place.
+    """
+    from untracr.decompile.certificate import SHOWN, certificate_of, write_certificate
+
+    if folder.exists() and not folder.is_dir():
+        raise CertificateError(f"--certificate needs a folder; {folder} is a file")
+    if result.verdict not in SHOWN:
+        print(f"untracr: no certificate of {loaded.path}: nothing was shown", file=sys.stderr)
+        return None
+    path = folder / f"{loaded.path.name}.json"
+    certificate = certificate_of(result, loaded, folder)
+    write_certificate(path, certificate)
+    if certificate.verdict != result.verdict:  # a check from the file alone shows another one
+        print(f"untracr: {path} claims {certificate.verdict} only", file=sys.stderr)
+    return path
+
+
+def add_model_option(parser: argparse.ArgumentParser) -> None:
+    """Adds --model, for `check_certificates`."""
+    parser.add_argument(
+        "--model",
+        type=Path,
+        metavar="FILE",
+        help="the model of a certificate, or the folder that it is in "
+        "(default: where the certificate says)",
+    )
+
+
+def is_json(argument: str) -> bool:
+    """Whether an argument is a file that begins as JSON does, and as no program."""
+    try:
+        with Path(argument).open("rb") as file:
+            return file.read(512).removeprefix(b"\xef\xbb\xbf").lstrip()[:1] in (b"{", b"[")
+    except (OSError, ValueError):
+        return False
+
+
+def check_certificates(args: argparse.Namespace) -> int:
+    """Replays certificates; of several, a bad one is told and does not stop the others.
+
+    Raises:
+        UsageError: the options are those for programs.
+        UntracrError: the only certificate, or its model, cannot be read.
+    """
+    for option in ("against", "max_seq_len", "causal"):
+        if getattr(args, option) is not None:
+            shown = option.replace("_", "-")
+            raise UsageError(f"--{shown} is for programs; a certificate says that itself")
+    if len(args.programs) > 1 and args.model is not None and not args.model.is_dir():
+        raise UsageError("--model must be a folder where there are several certificates")
+    codes = {_check(Path(file), args) for file in args.programs}
+    return next((code for code in (FAILED, NO) if code in codes), OK)
+
+
+def _check(path: Path, args: argparse.Namespace) -> int:
+    from untracr.decompile.replaying import replay_file
+
+    try:
+        found = replay_file(path, args.model, vocab=args.vocab)
+    except UntracrError as error:
+        if len(args.programs) == 1:
+            raise
+        if args.json:
+            print_json({"file": str(path), "error": str(error)})
+        else:
+            print(f"untracr: error: {error}", file=sys.stderr)
+        return FAILED
+    if args.json:
+        print_json({"file": str(path), **found.as_dict()})
+    else:
+        _print_replay(path, found, blank=len(args.programs) > 1)
+    return OK if found.is_proved else NO
+
+
+def _print_replay(path: Path, found: Replay, *, blank: bool) -> None:
+    lines = [f"# {path}: a certificate of {found.certificate.model_file}"]
+    lines += [f"{step.name}: {step.text}" for step in found.steps]
+    shown = [printable(line) for line in (*lines, found.conclusion)]
+    print("\n".join([*shown, ""] if blank else shown), flush=True)
+
+
+def printable(text: str) -> str:
+    """A stranger's text on one line, without what a terminal would obey."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
