@@ -74,6 +74,24 @@ def check(model: Transformer, program: Program, domain: Domain, *, settle: bool 
         return _check(model, program, domain, settle)
 
 
+def is_settled(found: Check) -> bool:
+    """Whether no other program can be a better answer.
+
+    So it is where something was shown, and where the weights are the program's but
+    projected or noisy: what was changed is the model, and no program has these weights.
+    """
+    return found.verdict != "unverified" or found.evidence.weights in ("projected", "noisy")
+
+
+def rank(found: Check) -> tuple[int, float]:
+    """How good an answer is: the verdict, then the share of inputs with the same output."""
+    order = ("unverified", "tested", "equivalent", "identical")
+    evidence = found.evidence
+    share = evidence.inputs_agree / max(1, evidence.inputs_checked)
+    known = 0.0 if found.program is None else 0.5
+    return order.index(found.verdict), known + share
+
+
 def _check(model: Transformer, program: Program, domain: Domain, settle: bool) -> Check:
     try:
         if settle:

@@ -1,15 +1,20 @@
-"""Decompiling models: greedy decoding, then the verdict."""
+"""Decompiling models: greedy decoding, a search where that fails, and the verdict."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
 
-from untracr.decompile.checking import Check, check
+import numpy as np
+
+from untracr.compile.canonical import canonicalise
+from untracr.decompile.checking import Check, check, is_settled, rank
 from untracr.decompile.greedy import decode_greedily
-from untracr.decompile.result import Result
+from untracr.decompile.result import NO_SEARCH, Result, Search
+from untracr.decompile.search import Deadline, ProgramSearch, Proposals
 from untracr.decompile.token_rows import in_standard_order, vocabulary
 from untracr.errors import ModelFileError, ProgramError
 from untracr.metamodel.numpy_network import NumpyNetwork
@@ -17,11 +22,13 @@ from untracr.metamodel.scope import MAX_NUMBER
 from untracr.rasp.domain import Domain
 from untracr.rasp.functions import Value
 from untracr.rasp.printing import print_program
-from untracr.rasp.program import Program
 from untracr.transformer.files import LoadedModel, load_model
 from untracr.transformer.transformer import Transformer
 
 BUNDLED = "checkpoints/metamodel.safetensors"
+
+BUDGET = 10.0
+"""Seconds that a search may take; few models need more than hundredths of one."""
 
 MAX_PARAMETERS = 50_000_000
 """Weights of a model that is read; this and the next two bound time and memory."""
@@ -54,6 +61,8 @@ class Decompiler:
         name: str = "",
         vocab: Sequence[Value] | None = None,
         greedy: bool = False,
+        budget: float = BUDGET,
+        proposals: Proposals = "network",
     ) -> Result:
         """Reads one model.
 
@@ -61,8 +70,12 @@ class Decompiler:
             model: the weights; the last two rows of W_E are BOS and PAD.
             name: carried into the result.
             vocab: the values of the other rows; 0, 1, 2, ... if not given.
-            greedy: keep the program as written, even where the model's read-out
-                shows that another one of the same weights is meant.
+            greedy: keep the program as first written: nothing is searched for, even
+                where the model's read-out shows that another one is meant.
+            budget: seconds after which the search for a better program ends; what is
+                being checked then is checked to the end.
+            proposals: what the search tries: the network's proposals first, or
+                ``uniform``: all operations in a fixed order, without the network.
 
         Raises:
             ModelFileError: the model is outside what can be read.
@@ -81,13 +94,12 @@ class Decompiler:
                 f"(BOS and PAD), not {len(values)}"
             )
         domain = Domain(values, len(model.W_pos) - 1)
-        try:
-            decoded = decode_greedily(self._network, model, values)
-        except ProgramError as error:
-            detail = f"no program could be read: {error}"
-            return self._result(name, None, Check("unverified", 0, detail), begun, domain, 0.0)
-        verdict = check(model, decoded.program, domain, settle=not greedy)
-        return self._result(name, verdict.program, verdict, begun, domain, decoded.log_probability)
+        task = _Task(model, values, domain, self._network, begun)
+        if greedy:
+            return task.result(name, task.greedily(settle=False))
+        if proposals == "network":
+            return task.result(name, task.searched(task.greedily(), budget, proposals))
+        return task.result(name, task.searched(None, budget, proposals))
 
     def decompile_files(self, paths: Iterable[Path]) -> Iterator[Result]:
         """Reads many files, one result each, in order.
@@ -104,43 +116,106 @@ class Decompiler:
         name: str = "",
         vocab: Sequence[Value] | None = None,
         greedy: bool = False,
+        budget: float = BUDGET,
+        proposals: Proposals = "network",
     ) -> Result:
         """Reads a model from a file that may name its token rows.
 
         Args:
             loaded: the file's contents.
             name: carried into the result; the file's path if not given.
-            vocab, greedy: as for `decompile`; ``vocab`` goes before what the file says.
+            vocab: as for `decompile`; it goes before what the file says.
+            greedy, budget, proposals: as for `decompile`.
 
         Raises:
             ModelFileError: the model is outside what can be read.
         """
         model, values = in_standard_order(loaded, vocab)
         name = name or str(loaded.path)
-        return self.decompile(model, name=name, vocab=values, greedy=greedy)
+        return self.decompile(
+            model, name=name, vocab=values, greedy=greedy, budget=budget, proposals=proposals
+        )
 
-    def _result(
-        self,
-        name: str,
-        program: Program | None,
-        verdict: Check,
-        begun: float,
-        domain: Domain,
-        log_probability: float,
-    ) -> Result:
+
+@dataclass(frozen=True)
+class _Answer:
+    """A program with the verdict on it, and what it cost.
+
+    Attributes:
+        log_probability: under the network, if that wrote it; else 0.
+    """
+
+    check: Check
+    log_probability: float = 0.0
+    search: Search = NO_SEARCH
+
+
+@dataclass(frozen=True)
+class _Task:
+    """One model to be read."""
+
+    model: Transformer
+    vocab: tuple[Value, ...]
+    domain: Domain
+    network: NumpyNetwork
+    begun: float
+
+    def greedily(self, *, settle: bool = True) -> _Answer:
+        """The program that the network writes, checked."""
+        try:
+            decoded = decode_greedily(self.network, self.model, self.vocab)
+        except ProgramError as error:
+            return _Answer(Check("unverified", 0, f"no program could be read: {error}"))
+        found = check(self.model, decoded.program, self.domain, settle=settle)
+        search = Search(print_program(decoded.program), found.verdict, candidates=1)
+        return _Answer(found, decoded.log_probability, search)
+
+    def searched(self, first: _Answer | None, budget: float, proposals: Proposals) -> _Answer:
+        """The best program found before the budget is spent."""
+        nothing = Check("unverified", 0, "no program was found whose operations the weights hold")
+        best = first or _Answer(nothing)
+        if is_settled(best.check):
+            return best
+        programs = ProgramSearch(self.model, self.vocab, self.network, proposals)
+        tried = {best.check.program}
+        candidates = best.search.candidates
+        with np.errstate(all="ignore"):
+            for written in programs.programs(Deadline(self.begun + budget)):
+                program = canonicalise(written)
+                if program in tried:
+                    continue
+                tried.add(program)
+                candidates += 1
+                found = check(self.model, program, self.domain)
+                if rank(found) > rank(best.check):
+                    best = replace(best, check=found, log_probability=0.0)
+                if is_settled(best.check):
+                    break
+        search = replace(
+            best.search,
+            candidates=candidates,
+            operations=programs.cost.operations,
+            seconds=time.perf_counter() - self.begun,
+        )
+        return replace(best, search=search)
+
+    def result(self, name: str, answer: _Answer) -> Result:
+        """The answer as it is given back."""
+        found = answer.check
         return Result(
             name=name,
-            program=program,
-            source=print_program(program) if program is not None else "",
-            verdict=verdict.verdict,
-            inputs_checked=verdict.inputs_checked,
-            detail=verdict.detail,
-            seconds=time.perf_counter() - begun,
-            vocab=domain.vocab,
-            max_seq_len=domain.max_seq_len,
-            log_probability=log_probability,
-            other_programs=tuple(print_program(other) for other in verdict.others),
-            evidence=verdict.evidence,
+            program=found.program,
+            source=print_program(found.program) if found.program is not None else "",
+            verdict=found.verdict,
+            inputs_checked=found.inputs_checked,
+            detail=found.detail,
+            seconds=time.perf_counter() - self.begun,
+            vocab=self.domain.vocab,
+            max_seq_len=self.domain.max_seq_len,
+            log_probability=answer.log_probability,
+            other_programs=tuple(print_program(other) for other in found.others),
+            evidence=found.evidence,
+            search=answer.search,
         )
 
 

@@ -130,7 +130,7 @@ class _Writer:
         while True:
             place = TokenPlace(len(here), 0)
             full = len(self.operations) + len(here) >= MAX_OPERATIONS
-            kind = self._choose(place, _allowed_kinds(half_layer, known, full))
+            kind = self._choose(place, allowed_kinds(half_layer, known, full))
             if kind == ID[EOL]:
                 break
             ordinal = len(here)
@@ -153,8 +153,8 @@ class _Writer:
         table: Predicate | None = None
         for field, class_name in enumerate(KINDS[kind], start=1):
             first = CLASS_RANGES[class_name][0]
-            allowed = _allowed(kind, class_name, field, known)
-            shown = component if component and _shows_table(component, kind, arguments) else None
+            allowed = allowed_arguments(kind, class_name, field, known)
+            shown = component if component and shows_table(component, kind, arguments) else None
             if class_name in TABLE and shown is None:
                 allowed.remove(first + TABLE[class_name])
             index = self._choose(TokenPlace(ordinal, field), allowed) - first
@@ -174,12 +174,19 @@ class _Writer:
         return self.last_token
 
 
-def _shows_table(component: Component, kind: str, slots: list[int]) -> bool:
+def shows_table(component: Component, kind: str, slots: list[int]) -> bool:
     """Whether a component shows a table over the variables written, for an operation of a kind."""
     return component.kind in TABLE_FORMS.get(kind, ()) and tuple(slots) == readable_slots(component)
 
 
-def _allowed_kinds(half_layer: int, known: list[Variable], full: bool) -> list[int]:
+def allowed_kinds(half_layer: int, known: list[Variable], full: bool) -> list[int]:
+    """The tokens that may begin an operation, the end of the half-layer first.
+
+    Args:
+        half_layer: even ones hold heads, odd ones neurons.
+        known: the variables that may be read.
+        full: whether the program has all the operations it may have.
+    """
     if full:
         return [ID[EOL]]
     has_number = any(not v.is_categorical and not v.is_auxiliary for v in known)
@@ -192,7 +199,15 @@ def _allowed_kinds(half_layer: int, known: list[Variable], full: bool) -> list[i
     return [ID[EOL], *(ID[name] for name in names)]
 
 
-def _allowed(kind: str, class_name: str, field: int, known: list[Variable]) -> list[int]:
+def allowed_arguments(kind: str, class_name: str, field: int, known: list[Variable]) -> list[int]:
+    """The tokens that may be an operation's argument.
+
+    Args:
+        kind: of the operation.
+        class_name: of the argument.
+        field: its number; the kind has number 0.
+        known: the variables that may be read.
+    """
     first, last = CLASS_RANGES[class_name]
     if class_name != "variable":
         return list(range(first, last))

@@ -55,17 +55,20 @@ class Search:
         greedy_source: the program that the network writes without a search.
         greedy_verdict: the verdict on it.
         candidates: programs that were checked to the end.
-        half_layers: half-layers written and checked, in all of them.
-        repairs: candidates that were made from what refuted others.
+        operations: operations that were compared with the weights on the way.
+        repairs: candidates that were made from inputs on which others were wrong.
         seconds: of all this.
     """
 
     greedy_source: str = ""
     greedy_verdict: Verdict = "unverified"
     candidates: int = 1
-    half_layers: int = 0
+    operations: int = 0
     repairs: int = 0
     seconds: float = 0.0
+
+
+NO_SEARCH = Search(candidates=0)
 
 
 @dataclass(frozen=True)

@@ -141,6 +141,15 @@ class Decoding:
         self._current = empty
         self._reads = np.zeros((0, 3), dtype=np.int64)
 
+    def branch(self) -> Decoding:
+        """A copy that goes on from here; what was fed is shared, since arrays are never changed."""
+        copy = Decoding(self._network)
+        copy._keys, copy._values = list(self._keys), list(self._values)
+        copy._component_keys = list(self._component_keys)
+        copy._component_values = list(self._component_values)
+        copy._current, copy._reads = self._current, self._reads
+        return copy
+
     def see(self, features: Features) -> None:
         """Shows the components of the next step."""
         network = self._network

@@ -1,0 +1,499 @@
+"""Whether given weights hold an operation: the check at every step of a search.
+
+An operation's block says which rows of the frame each head or neuron reads, and
+which directions it writes (`untracr.compile.blocks`). What it reads is compared
+with the weights; the directions that it writes are found from them by least
+squares, and what these do not explain is compared too. For noisy weights the
+comparison is statistical: squared distances against what noise gives.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from untracr.compile import blocks
+from untracr.compile.compiler import MLP_EXACTNESS
+from untracr.compile.values import ValueSet
+from untracr.errors import ProgramError
+from untracr.metamodel.components import Component
+from untracr.metamodel.frame import Base, Floats, Ints, Variable
+from untracr.metamodel.scope import result_variable
+from untracr.metamodel.tables import call
+from untracr.metamodel.vocabulary import Operation
+from untracr.rasp.functions import Predicate, Value, formula, types_of
+from untracr.sample.pools import FACTORS
+from untracr.transformer.transformer import Transformer
+
+EXACT = 2e-3
+"""Exact vectors are off by less than this share of their length, or of 1."""
+
+FARTHEST = 7.0
+"""Standard deviations by which noise may exceed what is expected, for one vector and for all."""
+
+LONGEST = 0.03
+"""How far the squared length of a direction may be from 1."""
+
+WIDTH = formula("round(1 / x - 1)")
+"""From the mean of BOS over what is selected back to how much that is."""
+
+ONE, BOS = 0, 1
+"""The first two rows of a frame."""
+
+
+@dataclass(frozen=True)
+class Entries:
+    """Vectors as combinations of rows.
+
+    Attributes:
+        rows, columns, values: row r has the coefficient v in vector c.
+        count: how many vectors.
+    """
+
+    rows: Ints
+    columns: Ints
+    values: Floats
+    count: int
+
+    def matrix(self, rows: int) -> Floats:
+        """The coefficients, [vectors, rows]."""
+        dense = np.zeros((self.count, rows))
+        np.add.at(dense, (self.columns, self.rows), self.values)
+        return dense
+
+
+@dataclass(frozen=True)
+class Frame:
+    """What a half-layer may read.
+
+    Attributes:
+        half_layer: which one.
+        variables: those known before it.
+        rows: [n, D]: the constant, BOS, then the directions of each variable.
+        starts: of each variable, by slot, its first row; auxiliary ones have -1 - slot.
+        pad: [n], the part of PAD's direction in a row that stands for another.
+        variances: [n], of the noise in each entry of a row.
+        seen: what was compared before, so that it is compared once.
+    """
+
+    half_layer: int
+    variables: tuple[Variable, ...]
+    rows: Floats
+    starts: dict[int, int]
+    pad: Floats
+    variances: Floats
+    seen: dict[tuple[object, ...], bool] = field(default_factory=dict, compare=False)
+
+    @functools.cached_property
+    def by_slot(self) -> dict[int, Variable]:
+        """The variables but auxiliary ones."""
+        return {v.slot: v for v in self.variables if not v.is_auxiliary}
+
+    def dims(self, variable: Variable) -> Ints:
+        """The rows of a variable."""
+        start = self.starts[-1 - variable.slot if variable.is_auxiliary else variable.slot]
+        return start + np.arange(len(variable.directions))
+
+
+@dataclass(frozen=True)
+class Fit:
+    """An operation that the weights hold.
+
+    Attributes:
+        variable: its result.
+        variance: of the noise in each entry of its directions.
+        size: how many neurons it takes, or 1 head.
+    """
+
+    variable: Variable
+    variance: float
+    size: int
+
+
+class Fitter:
+    """Compares operations with one model's weights.
+
+    Args:
+        model: the weights.
+        base: its embedding frame.
+    """
+
+    def __init__(self, model: Transformer, base: Base) -> None:
+        self.model, self.base = model, base
+        self.max_seq_len = len(model.W_pos) - 1
+        self.noise = {
+            name: [_noise(matrix) if base.noise else 0.0 for matrix in getattr(model, name)]
+            for name in ("W_Q", "W_K", "W_V", "W_O", "W_in", "W_out")
+        }
+
+    def frame(
+        self, half_layer: int, variables: Sequence[Variable], variances: dict[int, float]
+    ) -> Frame:
+        """The frame of a half-layer.
+
+        Args:
+            half_layer: which one.
+            variables: those known; later ones are left out.
+            variances: of the noise in their directions, by slot.
+        """
+        base = self.base
+        known = tuple(v for v in variables if v.available_from <= half_layer)
+        rows, starts, pad, noise = [base.one[None], base.bos[None]], {}, [[1.0], [-1.0]], []
+        embedding = base.noise**2
+        noise = [[embedding], [2 * embedding]]
+        at = 2
+        for v in known:
+            size = len(v.directions)
+            starts[-1 - v.slot if v.is_auxiliary else v.slot] = at
+            rows.append(v.directions)
+            pad.append([-1.0 if v.slot == base.tokens.slot else 0.0] * size)
+            own = 2 * embedding if v.slot == base.tokens.slot else embedding
+            noise.append([variances.get(v.slot, own)] * size)
+            at += size
+        pads = np.concatenate(pad) if base.is_orthonormal else np.zeros(at)
+        return Frame(half_layer, known, np.concatenate(rows), starts, pads, np.concatenate(noise))
+
+    # Neurons
+
+    def is_dead(self, frame: Frame, start: int) -> bool:
+        """Whether no head or neuron from this one on holds anything."""
+        layer = frame.half_layer // 2
+        if frame.half_layer % 2:
+            reads, writes = self.model.W_in[layer][:, start:].T, self.model.W_out[layer][start:]
+            return self._is_nothing("W_in", layer, reads) and self._is_nothing(
+                "W_out", layer, writes
+            )
+        return all(
+            self._is_nothing(name, layer, _columns(getattr(self.model, name)[layer, head], name))
+            for head in range(start, self.model.n_heads)
+            for name in ("W_O", "W_Q")
+        )
+
+    def _is_nothing(self, name: str, layer: int, vectors: npt.NDArray[np.float32]) -> bool:
+        squares = np.square(vectors.astype(np.float64)).sum(axis=1)
+        return self._small(squares, self.noise[name][layer] ** 2, vectors.shape[1], squares)
+
+    def _small(
+        self,
+        squares: Floats,
+        variance: Floats | float,
+        count: int,
+        sizes: Floats,
+        pad: Floats | float = 0.0,
+        shared: Floats | float = 0.0,
+    ) -> bool:
+        """Whether squared lengths [n] are those of nothing but noise.
+
+        Args:
+            squares: what is left.
+            variance: of each of ``count`` entries.
+            count: entries of a vector.
+            sizes: squared lengths of the vectors themselves.
+            pad: the squared length that PAD's direction adds.
+            shared: variance besides, of errors that the vectors may have in common.
+        """
+        if not squares.size:
+            return True
+        if not np.isfinite(squares).all():
+            return False
+        limit = EXACT**2 * np.maximum(1.0, sizes)
+        own = np.broadcast_to(np.asarray(variance, dtype=np.float64), squares.shape)
+        noise = own + shared
+        spread = 2 * count * noise**2 + 4 * pad * noise
+        excess = squares - pad - count * noise
+        if (excess > limit + FARTHEST * np.sqrt(spread) + 30 * noise).any():
+            return False
+        together = float(np.sqrt(spread - 2 * count * own**2).sum())
+        total = float(np.sqrt((2 * count * own**2).sum())) + together
+        allowed = float(limit.sum()) + FARTHEST * total + 30 * float(noise.max())
+        return bool(float(excess.sum()) <= allowed)
+
+    def _reads(
+        self, frame: Frame, name: str, vectors: npt.NDArray[np.float32], read: Entries
+    ) -> bool:
+        """Whether vectors [n, D] read what they should."""
+        layer = frame.half_layer // 2
+        used = np.unique(read.rows)
+        wanted = np.zeros((read.count, len(used)))
+        np.add.at(wanted, (read.columns, np.searchsorted(used, read.rows)), read.values)
+        exact = vectors.astype(np.float64)
+        squares = np.square(exact - wanted @ frame.rows[used]).sum(axis=1)
+        variance, shared = self.noise[name][layer] ** 2, np.square(wanted) @ frame.variances[used]
+        pad = np.square(wanted @ frame.pad[used])
+        sizes = np.square(exact).sum(axis=1)
+        return self._small(squares, variance, exact.shape[1], sizes, pad, shared)
+
+    def _written(
+        self, frame: Frame, name: str, vectors: npt.NDArray[np.float32], write: Floats
+    ) -> tuple[Floats, float] | None:
+        """The directions of which vectors [n, D] are these combinations [n, k], if they are."""
+        exact = vectors.astype(np.float64)
+        noise = self.noise[name][frame.half_layer // 2]
+        gram = write.T @ write
+        inverse = np.linalg.pinv(gram, rcond=1e-9, hermitian=True)
+        directions = inverse @ (write.T @ exact)
+        left = exact - write @ directions
+        sizes = np.square(exact).sum(axis=1)
+        free = len(exact) - int(np.linalg.matrix_rank(gram, hermitian=True))
+        squares = np.square(left).sum(axis=1)
+        if not np.isfinite(squares).all():
+            return None
+        if noise:
+            share = free / max(1, len(exact))
+            if not self._small(squares, noise**2 * share, exact.shape[1], 0 * sizes):
+                return None
+        elif not self._small(squares, 0.0, exact.shape[1], sizes):
+            return None
+        variance = noise**2 * float(np.diagonal(inverse).max(initial=0.0))
+        written = np.diagonal(gram) > 0
+        lengths = np.square(directions[written]).sum(axis=1)
+        allowed = LONGEST + FARTHEST * np.sqrt(4 * variance) + 2 * exact.shape[1] * variance
+        if (lengths > 1 + allowed).any():
+            return None
+        if self.base.is_orthonormal and (lengths < 1 - allowed).any():
+            return None
+        return directions, variance
+
+    def neurons(self, frame: Frame, start: int, operation: Operation, slot: int) -> Fit | None:
+        """Fits an operation to the neurons from ``start`` on; None if they are not its own.
+
+        Raises:
+            ProgramError: the operation fails on a value of its arguments.
+        """
+        if not self._may_read(frame, start, operation):
+            return None
+        variable = result_variable(
+            operation, _unseen(frame.half_layer), slot, frame.by_slot, self.max_seq_len
+        )
+        return self._runs(frame, start, _block(frame, operation, variable), variable)
+
+    def _may_read(self, frame: Frame, start: int, operation: Operation) -> bool:
+        """Whether the first neuron may be the operation's, whatever its function is."""
+        a, kind = operation.arguments, operation.kind
+        fst = frame.by_slot[a[0]]
+        if kind in ("sequence map", "linear"):
+            snd = frame.by_slot[a[1]]
+            if kind == "sequence map" and fst is not snd:
+                rows = np.array([frame.dims(fst)[0], frame.dims(snd)[0], ONE])
+                read = Entries(rows, np.zeros(3, dtype=np.int64), np.array([1.0, 1.0, -1.0]), 1)
+            elif kind == "linear":
+                one = np.zeros(1, dtype=np.int64)
+                read = Entries(frame.dims(fst)[:1], one, np.array([-1.0]), 1)
+            else:
+                return True
+            key = (kind, start, fst.slot, snd.slot if kind == "sequence map" else -1)
+            if key not in frame.seen:
+                vectors = self.model.W_in[frame.half_layer // 2][:, start : start + 1].T
+                frame.seen[key] = len(vectors) == 1 and self._reads(frame, "W_in", vectors, read)
+            return frame.seen[key]
+        return True
+
+    def _runs(
+        self, frame: Frame, start: int, runs: list[blocks.Neurons], variable: Variable
+    ) -> Fit | None:
+        layer = frame.half_layer // 2
+        read, write, size = _joined(runs, len(variable.directions))
+        if start + size > self.model.d_mlp:
+            return None
+        vectors = self.model.W_in[layer][:, start : start + size].T
+        if not self._reads(frame, "W_in", vectors, read):
+            return None
+        found = self._written(frame, "W_out", self.model.W_out[layer][start : start + size], write)
+        if found is None:
+            return None
+        return Fit(replace(variable, directions=found[0]), found[1], size)
+
+    def width_stair(self, frame: Frame, start: int, auxiliary: Variable) -> Fit | None:
+        """Fits the second half of a SelectorWidth."""
+        widths = tuple(range(self.max_seq_len + 1))
+        points = ValueSet.of({1 / (width + 1) for width in widths})
+        runs = blocks.staircase(
+            WIDTH,
+            "",
+            points,
+            int(frame.dims(auxiliary)[0]),
+            ONE,
+            exactness=MLP_EXACTNESS,
+            out_dims={width: width for width in widths},
+        )
+        empty = np.zeros((len(widths), self.model.d_model))
+        variable = Variable(auxiliary.slot, True, widths, empty, frame.half_layer + 1)
+        return self._runs(frame, start, runs, variable)
+
+    def cleans(self, frame: Frame, start: int, widths: int) -> bool:
+        """Whether a neuron takes back what so many SelectorWidths wrote at BOS."""
+        vectors = self.model.W_in[frame.half_layer // 2][:, start : start + 1].T
+        zero = np.zeros(1, dtype=np.int64)
+        read = Entries(zero + BOS, zero, np.array([float(widths)]), 1)
+        return len(vectors) == 1 and self._reads(frame, "W_in", vectors, read)
+
+    # Heads
+
+    def head(self, frame: Frame, head: int, operation: Operation, slot: int) -> Fit | None:
+        """Fits an Aggregate or the first half of a SelectorWidth to a head.
+
+        Raises:
+            ProgramError: the predicate is a table that was not read.
+        """
+        a = operation.arguments
+        keys, queries = frame.by_slot[a[0]], frame.by_slot[a[1]]
+        value = frame.by_slot[a[3]] if len(a) > 3 else None
+        bos = self._bos_column(frame, head, keys)
+        if bos is None or not self._moves(frame, head, value):
+            return None
+        logit = blocks.COLDNESS * (1.0 if value is None else 0.5)
+        if not self._selects(frame, head, keys, queries, operation.predicate, bos, logit):
+            return None
+        layer = frame.half_layer // 2
+        count = 1 if value is None else len(value.directions)
+        W_O = self.model.W_O[layer, head]
+        found = self._written(frame, "W_O", W_O[:count], np.eye(count))
+        if found is None:
+            return None
+        variable = result_variable(
+            operation, _unseen(frame.half_layer), slot, frame.by_slot, self.max_seq_len
+        )
+        return Fit(replace(variable, directions=found[0]), found[1], 1)
+
+    def _bos_column(self, frame: Frame, head: int, keys: Variable) -> int | None:
+        """The column of W_K that reads BOS, if the others read the keys in order."""
+        count = len(keys.directions)
+        layer = frame.half_layer // 2
+        vectors = self.model.W_K[layer, head].T
+        if count + 1 > len(vectors):
+            return None
+        to_bos = np.square(vectors[: count + 1] - frame.rows[BOS]).sum(axis=1)
+        bos = int(to_bos.argmin())
+        key = ("keys", head, keys.slot)
+        if key not in frame.seen:
+            rows = np.insert(frame.dims(keys), bos, BOS)
+            read = Entries(rows, np.arange(count + 1), np.ones(count + 1), len(vectors))
+            frame.seen[key] = self._reads(frame, "W_K", vectors, read)
+        return bos if frame.seen[key] else None
+
+    def _moves(self, frame: Frame, head: int, value: Variable | None) -> bool:
+        key = ("value", head, None if value is None else value.slot)
+        if key not in frame.seen:
+            vectors = self.model.W_V[frame.half_layer // 2, head].T
+            rows = np.array([BOS]) if value is None else frame.dims(value)
+            fits = len(rows) <= len(vectors)
+            read = Entries(rows, np.arange(len(rows)), np.ones(len(rows)), len(vectors))
+            frame.seen[key] = fits and self._reads(frame, "W_V", vectors, read)
+        return frame.seen[key]
+
+    def _selects(
+        self,
+        frame: Frame,
+        head: int,
+        keys: Variable,
+        queries: Variable,
+        predicate: Predicate,
+        bos: int,
+        logit: float,
+    ) -> bool:
+        key = ("selects", head, keys.slot, queries.slot, predicate, logit)
+        if key not in frame.seen:
+            vectors = self.model.W_Q[frame.half_layer // 2, head].T
+            k, q = _selected(
+                predicate,
+                keys.values,
+                queries.values,
+                types_of(keys.values),
+                types_of(queries.values),
+            )
+            rows = np.append(frame.dims(queries)[q], ONE)
+            columns = np.append(k + (k >= bos), bos)
+            values = np.append(np.full(len(k), blocks.COLDNESS), logit)
+            read = Entries(rows, columns, values, len(vectors))
+            frame.seen[key] = self._reads(frame, "W_Q", vectors, read)
+        return frame.seen[key]
+
+
+def _noise(matrix: npt.NDArray[np.float32]) -> float:
+    """Standard deviation of the noise in a matrix most of whose entries hold nothing else."""
+    return float(np.median(np.abs(matrix))) / 0.6745
+
+
+def _columns(matrix: npt.NDArray[np.float32], name: str) -> npt.NDArray[np.float32]:
+    return matrix if name == "W_O" else matrix.T
+
+
+def _unseen(half_layer: int) -> Component:
+    """A component of which nothing was observed: the result's directions are found otherwise."""
+    return Component(half_layer, "unknown", (), 0)
+
+
+@functools.lru_cache(maxsize=4096)
+def _selected(
+    predicate: Predicate,
+    keys: tuple[Value, ...],
+    queries: tuple[Value, ...],
+    key_types: tuple[type, ...],
+    query_types: tuple[type, ...],
+) -> tuple[Ints, Ints]:
+    table = [[bool(call(predicate, key, query)) for query in queries] for key in keys]
+    k, q = np.nonzero(np.array(table, dtype=np.bool_).reshape(len(keys), len(queries)))
+    return k, q
+
+
+def _block(frame: Frame, operation: Operation, result: Variable) -> list[blocks.Neurons]:
+    """The neurons of an operation; it writes to dimensions 0, 1, ..."""
+    a, kind = operation.arguments, operation.kind
+    fst = frame.by_slot[a[0]]
+    fst_set, fst_dims = _values(fst), frame.dims(fst)
+    out = {value: n for n, value in enumerate(result.values)}
+    if kind == "linear":
+        snd_dims = frame.dims(frame.by_slot[a[1]])
+        p, q = FACTORS[a[2]], FACTORS[a[3]]
+        return blocks.linear("", int(fst_dims[0]), int(snd_dims[0]), p, q, 0)
+    if kind == "sequence map" and a[0] != a[1]:
+        snd = frame.by_slot[a[1]]
+        return [
+            blocks.pairwise_and(
+                operation.function,
+                "",
+                fst_set,
+                fst_dims,
+                _values(snd),
+                frame.dims(snd),
+                ONE,
+                out,
+            )
+        ]
+    if not fst.is_categorical:
+        target: blocks.StaircaseTarget = {"exactness": MLP_EXACTNESS, "out_dim": 0}
+        if result.is_categorical:
+            target = {"exactness": MLP_EXACTNESS, "out_dims": out}
+        return blocks.staircase(operation.function, "", fst_set, int(fst_dims[0]), ONE, **target)
+    if result.is_categorical:
+        return [
+            blocks.lookup(
+                operation.function, "", fst_set, fst_dims, _values(result), np.arange(len(out))
+            )
+        ]
+    return [blocks.weighted_sum(operation.function, "", fst_set, fst_dims, 0)]
+
+
+def _values(variable: Variable) -> ValueSet:
+    return ValueSet(variable.values, variable.values, types_of(variable.values))
+
+
+def _joined(runs: list[blocks.Neurons], width: int) -> tuple[Entries, Floats, int]:
+    """Runs of neurons in the order of their names, as one."""
+    rows, columns, values, start = [], [], [], 0
+    size = sum(run.count for run in runs)
+    write = np.zeros((size, width))
+    for run in sorted(runs, key=lambda run: run.name):
+        rows.append(run.read[0])
+        columns.append(run.read[1] + start)
+        values.append(run.read[2])
+        np.add.at(write, (run.write[0] + start, run.write[1]), run.write[2])
+        start += run.count
+    if not runs:
+        raise ProgramError("an operation without neurons")
+    read = Entries(np.concatenate(rows), np.concatenate(columns), np.concatenate(values), size)
+    return read, write, size

@@ -1,0 +1,222 @@
+"""Which operation may come next: the network's proposals, or all there are.
+
+The network's are lazily given in the order of their probability. Uniform ones
+are all operations of the grammar in a fixed order: what a search without a
+meta-model has, and what is left when the network's are used up.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from untracr.decompile.greedy import (
+    ATTENTION_KINDS,
+    allowed_arguments,
+    allowed_kinds,
+    shows_table,
+)
+from untracr.metamodel.components import Component
+from untracr.metamodel.features import features
+from untracr.metamodel.frame import Variable
+from untracr.metamodel.numpy_network import Decoding, NumpyNetwork, TokenPlace
+from untracr.metamodel.outside import read_off
+from untracr.metamodel.reader import Reader
+from untracr.metamodel.vocabulary import (
+    CLASS_RANGES,
+    EOL,
+    FIRST_KIND,
+    ID,
+    KIND_NAMES,
+    KINDS,
+    START,
+    TABLE,
+    Operation,
+)
+from untracr.rasp.functions import Predicate
+
+MAX_EXPANDED = 400
+"""Tokens fed for the proposals of one operation; beyond, the network has said what it knows."""
+
+UNLIKELY = -25.0
+"""Log-probability below which it proposes nothing."""
+
+
+@dataclass(frozen=True)
+class Writing:
+    """What the network has written, and what it sees.
+
+    Attributes:
+        decoding: its keys and values; never changed, only branched.
+        last: the token that it has not yet been fed.
+        components: of the present half-layer; none if it was shown none.
+    """
+
+    decoding: Decoding
+    last: int
+    components: tuple[Component, ...] = ()
+
+    @classmethod
+    def start(cls, network: NumpyNetwork) -> Writing:
+        """Nothing written."""
+        return cls(network.start(), ID[START])
+
+    def enter(
+        self, reader: Reader, components: Sequence[Component], known: list[Variable]
+    ) -> Writing:
+        """Shows it the components of the next half-layer."""
+        last = ID[EOL] if self.components else self.last
+        if not components:
+            return Writing(self.decoding, last)
+        decoding = self.decoding.branch()
+        decoding.see(features(reader, components, known))
+        return Writing(decoding, last, tuple(components))
+
+    def after(self, operation: Operation, place: int) -> Writing:
+        """Writes an operation that it may not have proposed."""
+        if not self.components:
+            return self
+        decoding, last = self.decoding.branch(), self.last
+        for number, token in enumerate(operation.ids()):
+            decoding.feed(last, TokenPlace(place, number))
+            last = token
+        return Writing(decoding, last, self.components)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where an operation is to be written.
+
+    Attributes:
+        half_layer: in which half-layer.
+        known: the variables it may read.
+        ordinal: its number in the half-layer, as the network counts.
+        component: what stands there in the weights, if that was told.
+    """
+
+    half_layer: int
+    known: list[Variable]
+    ordinal: int
+    component: Component | None
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """An operation that may come next.
+
+    Attributes:
+        operation: the operation.
+        log_probability: under the network; the same for all uniform ones.
+        writing: the network's state behind it; None if it has to be fed first.
+    """
+
+    operation: Operation
+    log_probability: float
+    writing: Writing | None = None
+
+
+def network_proposals(reader: Reader, writing: Writing, place: Place) -> Iterator[Proposal]:
+    """The network's proposals, most probable first."""
+    if not writing.components:
+        return
+    numbers = itertools.count()
+    queue: list[tuple[float, int, _Partial]] = [
+        (0.0, next(numbers), _Partial((), writing.decoding, writing.last, None))
+    ]
+    for _ in range(MAX_EXPANDED):
+        if not queue:
+            return
+        cost, _, partial = heapq.heappop(queue)
+        if cost > -UNLIKELY:
+            return
+        if partial.is_whole:
+            after = Writing(partial.decoding, partial.last, writing.components)
+            yield Proposal(partial.operation(), -cost, after)
+            continue
+        for loss, longer in partial.longer(reader, place):
+            heapq.heappush(queue, (cost + loss, next(numbers), longer))
+
+
+@dataclass(frozen=True)
+class _Partial:
+    """The first tokens of an operation: its kind and arguments, as indices in their classes."""
+
+    tokens: tuple[int, ...]
+    decoding: Decoding
+    last: int
+    table: Predicate | None
+
+    @property
+    def kind(self) -> str:
+        return KIND_NAMES[self.tokens[0]]
+
+    @property
+    def is_whole(self) -> bool:
+        return bool(self.tokens) and len(self.tokens) == 1 + len(KINDS[self.kind])
+
+    def operation(self) -> Operation:
+        return Operation(self.kind, self.tokens[1:], self.table)
+
+    def longer(self, reader: Reader, place: Place) -> Iterator[tuple[float, _Partial]]:
+        """With each token that may come next, and what it costs."""
+        field = len(self.tokens)
+        shown, class_name = None, ""
+        if not field:
+            first = FIRST_KIND
+            allowed = allowed_kinds(place.half_layer, place.known, full=False)[1:]
+        else:
+            class_name = KINDS[self.kind][field - 1]
+            first = CLASS_RANGES[class_name][0]
+            allowed = allowed_arguments(self.kind, class_name, field, place.known)
+            if class_name in TABLE:
+                component = place.component
+                if component and shows_table(component, self.kind, list(self.tokens[1:])):
+                    shown = component
+                else:
+                    allowed.remove(first + TABLE[class_name])
+        if not allowed:
+            return
+        decoding = self.decoding.branch()
+        logits = decoding.feed(self.last, TokenPlace(place.ordinal, field))[allowed]
+        shifted = logits - logits.max()
+        losses = np.log(np.exp(shifted).sum()) - shifted
+        for token, loss in zip(allowed, losses.tolist(), strict=True):
+            index = token - first
+            table = self.table
+            if shown is not None and index == TABLE.get(class_name):
+                table = read_off(reader, shown)
+                if table is None:
+                    continue
+            yield loss, _Partial((*self.tokens, index), decoding, token, table)
+
+
+def uniform_proposals(reader: Reader, place: Place) -> Iterator[Proposal]:
+    """All operations of the grammar, and the table that the component shows if it shows one."""
+    for kind in KIND_NAMES:
+        if (kind in ATTENTION_KINDS) != (place.half_layer % 2 == 0):
+            continue
+        classes = KINDS[kind]
+        choices = []
+        for field, class_name in enumerate(classes, start=1):
+            first = CLASS_RANGES[class_name][0]
+            allowed = allowed_arguments(kind, class_name, field, place.known)
+            choices.append([token - first for token in allowed])
+        for arguments in itertools.product(*choices):
+            table = None
+            if any(TABLE.get(c) == a for c, a in zip(classes, arguments, strict=True)):
+                slots = [
+                    argument
+                    for argument, class_name in zip(arguments, classes, strict=True)
+                    if class_name == "variable"
+                ][: 1 if kind.startswith("map") else 2]
+                component = place.component
+                if component is None or not shows_table(component, kind, slots):
+                    continue
+                table = read_off(reader, component)
+                if table is None:
+                    continue
+            yield Proposal(Operation(kind, arguments, table), 0.0)

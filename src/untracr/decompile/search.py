@@ -1,0 +1,285 @@
+"""Searching for the program of given weights: proposals, checked one operation at a time.
+
+A state is a program half written: every operation so far is one that the
+weights hold (`fitting`). The next operations come from the network's proposals,
+and after them from all that the grammar allows. Best first: a state costs what
+its operations are less probable than the best ones that fit in their places, so
+the search first writes what greedy decoding would, had it skipped what the
+weights refute, and then goes back to where the network was least sure.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from untracr.decompile.fitting import Fit, Fitter, Frame
+from untracr.decompile.proposals import (
+    Place,
+    Proposal,
+    Writing,
+    network_proposals,
+    uniform_proposals,
+)
+from untracr.errors import ProgramError
+from untracr.metamodel.components import Component
+from untracr.metamodel.frame import Base, Variable
+from untracr.metamodel.numpy_network import NumpyNetwork
+from untracr.metamodel.reader import Reader
+from untracr.metamodel.vocabulary import MAX_OPERATIONS, Operation, build_program
+from untracr.rasp.functions import Value
+from untracr.rasp.program import Program
+from untracr.transformer.transformer import Transformer
+
+Proposals = Literal["network", "uniform"]
+
+UNIFORM_COST = 30.0
+"""What an operation costs that the network did not propose."""
+
+
+@dataclass(frozen=True)
+class Deadline:
+    """When a search has to end.
+
+    Attributes:
+        at: by `time.perf_counter`.
+    """
+
+    at: float
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it has passed."""
+        return time.perf_counter() >= self.at
+
+
+@dataclass
+class Cost:
+    """What a search has done so far."""
+
+    operations: int = 0
+
+
+@dataclass(frozen=True)
+class _State:
+    """A program half written.
+
+    Attributes:
+        frame: what the present half-layer may read.
+        start: the head or neuron from which on nothing is explained.
+        operations: those written.
+        variables: inputs and results.
+        variances: of the noise in the results' directions, by slot.
+        pending: first halves of SelectorWidths whose second half is still to come.
+        to_clean: how many SelectorWidths wrote at BOS, until that is taken back.
+        ordinal: operations written in this half-layer.
+        writing: the network's side of it; None without a network.
+        components: what the reader finds in this half-layer.
+    """
+
+    frame: Frame
+    start: int
+    operations: tuple[Operation, ...]
+    variables: tuple[Variable, ...]
+    variances: tuple[tuple[int, float], ...]
+    pending: tuple[Variable, ...] = ()
+    to_clean: int = 0
+    ordinal: int = 0
+    writing: Writing | None = None
+    components: tuple[Component, ...] = ()
+
+    @property
+    def half_layer(self) -> int:
+        return self.frame.half_layer
+
+
+@dataclass
+class _Node:
+    """A state with the proposals for its next operation that were not yet tried."""
+
+    state: _State
+    cost: float
+    proposals: Iterator[Proposal]
+    best: float | None = None
+
+
+class ProgramSearch:
+    """Searches the programs of one model.
+
+    Args:
+        model: the weights; the last two token rows are BOS and PAD.
+        vocab: the value of each other token row.
+        network: the meta-model.
+        proposals: ``network``, then all others; or ``uniform``: all from the start.
+    """
+
+    def __init__(
+        self,
+        model: Transformer,
+        vocab: tuple[Value, ...],
+        network: NumpyNetwork,
+        proposals: Proposals = "network",
+    ) -> None:
+        self.base = Base.of(model, vocab)
+        self.reader = Reader(model, self.base, read_out=True)
+        self.fitter = Fitter(model, self.base)
+        self.network = network if proposals == "network" else None
+        self.n_half_layers = 2 * model.n_layers
+        self.max_seq_len = len(model.W_pos) - 1
+        self.cost = Cost()
+
+    def programs(self, deadline: Deadline) -> Iterator[Program]:
+        """Programs all of whose operations the weights hold, the most probable ones first."""
+        numbers = itertools.count()
+        queue: list[tuple[float, int, int, _Node]] = []
+
+        def put(node: _Node, cost: float) -> None:
+            heapq.heappush(queue, (cost, -len(node.state.operations), next(numbers), node))
+
+        first = self._settled(self._start())
+        if first is None or first.half_layer == self.n_half_layers:
+            return
+        put(self._node(first, 0.0), 0.0)
+        while queue and not deadline.is_over:
+            _, _, _, node = heapq.heappop(queue)
+            found = self._next(node, deadline)
+            if found is None:
+                continue
+            state, loss = found
+            put(node, node.cost + loss)
+            settled = self._settled(state)
+            if settled is None:
+                continue
+            if settled.half_layer == self.n_half_layers:
+                yield build_program(settled.operations)
+            elif len(settled.operations) < MAX_OPERATIONS:
+                put(self._node(settled, node.cost + loss), node.cost + loss)
+
+    def _start(self) -> _State:
+        variables = (self.base.tokens, self.base.indices)
+        frame = self.fitter.frame(0, variables, {})
+        writing = Writing.start(self.network) if self.network is not None else None
+        return self._entered(_State(frame, 0, (), variables, (), writing=writing))
+
+    def _node(self, state: _State, cost: float) -> _Node:
+        return _Node(state, cost, self._proposals(state))
+
+    def _proposals(self, state: _State) -> Iterator[Proposal]:
+        place = self._place(state)
+        seen = set()
+        if state.writing is not None:
+            for proposal in network_proposals(self.reader, state.writing, place):
+                seen.add((proposal.operation.kind, proposal.operation.arguments))
+                yield proposal
+        for proposal in uniform_proposals(self.reader, place):
+            if (proposal.operation.kind, proposal.operation.arguments) not in seen:
+                loss = -UNIFORM_COST if state.writing is not None else 0.0
+                yield replace(proposal, log_probability=loss)
+
+    def _place(self, state: _State) -> Place:
+        known = list(state.frame.variables)
+        for number, component in enumerate(state.components):
+            first = component.head if component.head >= 0 else int(component.neurons[0])
+            if first == state.start:
+                return Place(state.half_layer, known, number, component)
+        return Place(state.half_layer, known, state.ordinal, None)
+
+    def _next(self, node: _Node, deadline: Deadline) -> tuple[_State, float] | None:
+        """The next state that the weights do not refute, and what it costs more."""
+        for proposal in node.proposals:
+            self.cost.operations += 1
+            fit = self._fit(node.state, proposal.operation)
+            if fit is not None:
+                if node.best is None:
+                    node.best = proposal.log_probability
+                loss = max(0.0, node.best - proposal.log_probability)
+                return self._written(node.state, proposal, fit), loss
+            if deadline.is_over:
+                return None
+        return None
+
+    def _fit(self, state: _State, operation: Operation) -> Fit | None:
+        slot = 2 + len(state.operations)
+        try:
+            if state.half_layer % 2:
+                return self.fitter.neurons(state.frame, state.start, operation, slot)
+            return self.fitter.head(state.frame, state.start, operation, slot)
+        except ProgramError:  # it fails on a value, or its result takes too many
+            return None
+
+    def _written(self, state: _State, proposal: Proposal, fit: Fit) -> _State:
+        operation, writing = proposal.operation, proposal.writing
+        if writing is None and state.writing is not None:
+            writing = state.writing.after(operation, self._place(state).ordinal)
+        is_width = operation.kind == "width"
+        return replace(
+            state,
+            start=state.start + fit.size,
+            operations=(*state.operations, operation),
+            variables=(*state.variables, fit.variable),
+            variances=(*state.variances, (fit.variable.slot, fit.variance)),
+            pending=(*state.pending, fit.variable) if is_width else state.pending,
+            to_clean=state.to_clean + is_width,
+            ordinal=state.ordinal + 1,
+            writing=writing,
+        )
+
+    def _settled(self, state: _State) -> _State | None:
+        """Takes all that is no operation, up to the next one or the end; None if it cannot."""
+        while state.half_layer < self.n_half_layers:
+            if self.fitter.is_dead(state.frame, state.start):
+                if state.half_layer % 2 and state.pending:
+                    return None
+                state = self._entered(
+                    replace(
+                        state,
+                        frame=self._frame(state, state.half_layer + 1),
+                        start=0,
+                        ordinal=0,
+                        to_clean=0 if state.half_layer % 2 else state.to_clean,
+                    )
+                )
+                continue
+            taken = self._without_operation(state) if state.half_layer % 2 else None
+            if taken is None:
+                return state
+            state = taken
+        return state if state.operations else None
+
+    def _without_operation(self, state: _State) -> _State | None:
+        """Behind the second half of a SelectorWidth, or what takes back its writing at BOS."""
+        for auxiliary in state.pending:
+            fit = self.fitter.width_stair(state.frame, state.start, auxiliary)
+            if fit is not None:
+                return replace(
+                    state,
+                    start=state.start + fit.size,
+                    variables=(*state.variables, fit.variable),
+                    variances=(*state.variances, (fit.variable.slot, fit.variance)),
+                    pending=tuple(v for v in state.pending if v is not auxiliary),
+                )
+        if state.to_clean and self.fitter.cleans(state.frame, state.start, state.to_clean):
+            return replace(state, start=state.start + 1, to_clean=0)
+        return None
+
+    def _frame(self, state: _State, half_layer: int) -> Frame:
+        return self.fitter.frame(half_layer, state.variables, dict(state.variances))
+
+    def _entered(self, state: _State) -> _State:
+        """Reads the components of a half-layer and shows them to the network."""
+        if state.half_layer == self.n_half_layers:
+            return state
+        known = list(state.frame.variables)
+        try:
+            found = self.reader.components(state.half_layer, known)
+        except ProgramError:  # too many values to be told apart by a reader
+            found = []
+        components = tuple(c for c in found if c.is_operation)
+        writing = state.writing
+        if writing is not None:
+            writing = writing.enter(self.reader, components[: 2 * MAX_OPERATIONS], known)
+        return replace(state, components=components, writing=writing)
