@@ -1,0 +1,131 @@
+"""``untracr explain``: a model and its program side by side on some inputs."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from untracr.cli.command import NO, OK, Command, Parser
+from untracr.cli.output import add_json_option, print_json
+from untracr.cli.programs import PROGRAM_HELP, read_program
+from untracr.cli.values import parse_values
+from untracr.errors import UntracrError, UsageError
+
+if TYPE_CHECKING:
+    from untracr.explain.explanation import Explanation
+    from untracr.rasp.domain import Domain
+    from untracr.rasp.program import Program
+    from untracr.transformer.files import LoadedModel
+
+PICTURES = (".svg", ".html")
+
+
+def configure(parser: Parser) -> None:
+    """Adds the arguments."""
+    parser.add_argument("model", metavar="MODEL", help="weights, .safetensors or .npz")
+    parser.add_argument(
+        "inputs",
+        metavar="INPUT",
+        nargs="+",
+        type=parse_values,
+        help="tokens such as 3,1,4 or a,b; put -- before inputs that begin with a minus sign",
+    )
+    parser.add_argument(
+        "--program",
+        metavar="PROGRAM",
+        help=f"explain by this program instead of the one that is read off: {PROGRAM_HELP}",
+    )
+    parser.add_argument(
+        "--picture",
+        type=Path,
+        metavar="FILE",
+        help="also draw it; .svg or .html decides the format",
+    )
+    parser.add_argument(
+        "--checkpoint",
+        type=Path,
+        metavar="FILE",
+        help="another meta-model than the package's own",
+    )
+    parser.add_argument(
+        "--vocab",
+        type=parse_values,
+        metavar="A,B,...",
+        help="the values of the token rows (default: as the file says, else 0,1,2,...)",
+    )
+    add_json_option(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Prints one explanation an input."""
+    from untracr.atomic_write import write_atomically
+    from untracr.decompile.token_rows import in_standard_order
+    from untracr.explain.page import page
+    from untracr.explain.picture import picture
+    from untracr.explain.side_by_side import explain
+    from untracr.explain.text import explanation_text
+    from untracr.transformer.files import load_model
+
+    if args.picture is not None and args.picture.suffix.lower() not in PICTURES:
+        raise UsageError(f"--picture must end in .svg or .html, not {args.picture.name!r}")
+    loaded = load_model(args.model)
+    program, domain, told = _program(args, loaded)
+    model, _ = in_standard_order(loaded, domain.vocab)
+    found: list[Explanation] = []
+    if not args.json:
+        print(f"# {args.model}, {told}\n")
+    for explained in explain(model, program, domain, args.inputs):
+        found.append(explained)
+        if args.json:
+            print_json({"file": args.model, "program": told, **explained.as_dict()})
+        else:
+            print(explanation_text(explained), flush=True)
+    if args.picture is not None:
+        draw = picture if args.picture.suffix.lower() == ".svg" else page
+        title = f"{Path(args.model).name}, {told}"
+        write_atomically(args.picture, draw(found, title).encode("utf-8"))
+        if not args.json:
+            print(f"wrote {args.picture}")
+    return OK if all(explained.agrees for explained in found) else NO
+
+
+def _program(args: argparse.Namespace, loaded: LoadedModel) -> tuple[Program, Domain, str]:
+    """The program, its inputs, and in words where it is from.
+
+    Raises:
+        UntracrError: none can be read off the model, or the one given cannot be used.
+    """
+    from untracr.compile.lowering import lower_selectors
+    from untracr.decompile.decompiler import Decompiler, require_readable
+    from untracr.decompile.token_rows import in_standard_order, vocabulary
+    from untracr.rasp.domain import Domain
+
+    if args.program is None:
+        result = Decompiler(args.checkpoint).decompile_loaded(loaded, vocab=args.vocab)
+        if result.program is None:
+            raise UntracrError(f"{args.model}: {result.detail}; give one with --program")
+        domain = Domain(result.vocab, result.max_seq_len)
+        return result.program, domain, f"program read off: {result.verdict}"
+    if args.checkpoint is not None:
+        raise UsageError("--checkpoint reads a program off the model; --program gives one")
+    model, values = in_standard_order(loaded, args.vocab)
+    require_readable(model)
+    values = values if values is not None else vocabulary(model)
+    if len(values) != len(model.W_E) - 2:
+        raise UsageError(
+            f"a vocabulary must name all but the last two of {len(model.W_E)} token rows "
+            f"(BOS and PAD), not {len(values)}"
+        )
+    domain = Domain(values, len(model.W_pos) - 1)
+    program = lower_selectors(read_program(args.program).program, values, domain.max_seq_len)
+    return program, domain, f"program {args.program}"
+
+
+COMMAND = Command(
+    name="explain",
+    summary="run a model and its program side by side, line by line",
+    example="untracr explain model.safetensors 3,1,4 --picture model.svg",
+    configure=configure,
+    run=run,
+)

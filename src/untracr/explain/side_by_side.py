@@ -1,0 +1,262 @@
+"""Runs a model and a program on an input, and reads each line's value off the residual stream."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from untracr.compile.values import ValueSet
+from untracr.decompile.carriers import Carrier, carriers_of, unknown_carriers
+from untracr.decompile.correspondence import Floats
+from untracr.decompile.outputs import (
+    CLEAR,
+    LOOSEST,
+    NOTHING_READ,
+    OUTPUT_TOLERANCE,
+    has_no_values,
+)
+from untracr.errors import ModelFileError
+from untracr.explain.beside import Beside, lay_beside
+from untracr.explain.explanation import Explanation, Held, Line, Mask, Output, Pattern
+from untracr.rasp.domain import Domain
+from untracr.rasp.equivalence import TOLERANCE, same_value
+from untracr.rasp.functions import Value
+from untracr.rasp.interpreter import Batch, Column
+from untracr.rasp.program import (
+    CATEGORICAL,
+    INDICES,
+    TOKENS,
+    Aggregate,
+    Program,
+    Ref,
+    Select,
+    SelectorWidth,
+)
+from untracr.transformer.transformer import Trace, Transformer
+
+NOTHING_HELD = CLEAR / 2
+"""Where no value's coefficient is above this, the stream holds no value."""
+
+ATTENTION_OFF = 0.1
+"""Attention that differs by more than this from a selector's is another one."""
+
+ATTENTION_OFF_WHERE_CHANGED = 0.25
+"""The same where all weights are a little off."""
+
+AS_COMPILED = 0.05
+"""Coefficients, numbers (relative to 1) and attention that are no farther apart are the same."""
+
+
+def explain(
+    model: Transformer, program: Program, domain: Domain, inputs: Sequence[Sequence[Value]]
+) -> Iterator[Explanation]:
+    """Explains a model by a program, input by input.
+
+    Args:
+        model: the weights; the last two rows of W_E are BOS and PAD.
+        program: without composite selectors (`untracr.compile.lowering`).
+        domain: values of the token rows, and the longest input.
+        inputs: token sequences without BOS.
+
+    Raises:
+        InputError: an input is not in the domain.
+        EvaluationError: the program fails on an input.
+        ModelFileError: the weights are so large that the stream overflows.
+    """
+    for tokens in inputs:
+        domain.require(tokens)
+    found = lay_beside(model, program, domain)
+    beside = None if isinstance(found, str) else found
+    if beside is None:
+        lines = unknown_carriers(program)
+    else:
+        lines = carriers_of(program, beside.compiled, beside.found)
+    inner = tuple(Carrier(ref, program.labels[ref]) for ref in (TOKENS, INDICES))
+    unknown = found if isinstance(found, str) else ""
+    for tokens in inputs:
+        run = _Run(model, program, domain, beside, (*inner, *lines), tokens)
+        yield run.explanation(unknown)
+
+
+class _Run:
+    """A model and a program on one input."""
+
+    def __init__(
+        self,
+        model: Transformer,
+        program: Program,
+        domain: Domain,
+        beside: Beside | None,
+        carriers: tuple[Carrier, ...],
+        tokens: Sequence[Value],
+    ) -> None:
+        self.model, self.program, self.tokens = model, program, tuple(tokens)
+        self.beside, self.carriers = beside, carriers
+        self.batch = Batch([self.tokens], causal=model.causal)
+        self.states: dict[Ref, Column | Mask] = {}
+        for ref in sorted(program.reachable):
+            self.states[ref] = self.batch.step(program.nodes[ref], self.states)
+        ids = [[len(domain.vocab), *(domain.vocab.index(token) for token in self.tokens)]]
+        with np.errstate(over="ignore", invalid="ignore"):
+            self.trace = model.forward(ids)
+        if not np.isfinite(self.trace.output).all():
+            raise ModelFileError(
+                "the residual stream must hold finite numbers; the weights are so large that "
+                f"it overflows float32 on {list(self.tokens)}"
+            )
+        self.own = None if beside is None else beside.compiled.transformer.forward(ids)
+
+    def explanation(self, unknown: str) -> Explanation:
+        """All lines, and the output; and why nothing is known of the stream."""
+        return Explanation(
+            self.tokens,
+            tuple(self._line(c) for c in self.carriers if c.ref in self.states),
+            self._output(),
+            unknown,
+            self.beside.changed if self.beside is not None else (),
+        )
+
+    def values(self, ref: Ref) -> tuple[Value, ...]:
+        """The program's value of a SOp at each position."""
+        column = self.states[ref]
+        assert isinstance(column, Column)
+        return tuple(self.batch.row(column, 0))
+
+    def _line(self, carrier: Carrier) -> Line:
+        ref, state = carrier.ref, self.states[carrier.ref]
+        name = carrier.text.split(" = ")[0]
+        if not isinstance(state, Column):
+            node = self.program.nodes[ref]
+            assert isinstance(node, Select)
+            patterns, same = self._patterns(carrier, state[0])
+            return Line(
+                carrier,
+                name,
+                matrix=state[0],
+                patterns=patterns,
+                as_compiled=same,
+                keys=self.values(node.keys),
+                queries=self.values(node.queries),
+            )
+        values = self.values(ref)
+        if self.beside is None or self.own is None:
+            return Line(carrier, name, values)
+        parts, sets = self.beside.compiled.node_map[ref], self.beside.compiled.value_sets[ref]
+        found = self._coefficients(self.trace, ref, self.beside.back[:, list(parts.dims)])
+        axes = np.eye(self.beside.compiled.transformer.d_model)[:, list(parts.dims)]
+        own = self._coefficients(self.own, ref, axes)
+        same = bool((np.abs(found - own) <= AS_COMPILED * np.maximum(1.0, np.abs(own))).all())
+        if self.program.encoding(ref) is CATEGORICAL:
+            rows = zip(found, values, strict=True)
+            held = tuple(_held(row, parts.values, value) for row, value in rows)
+            return Line(carrier, name, values, None, held, parts.values, found, (), same)
+        held = tuple(
+            Held(number, 1.0, _same_number(number, value, self._tolerance(sets, value)))
+            for number, value in zip(found[:, 0].tolist(), values, strict=True)
+        )
+        return Line(carrier, name, values, None, held, (), found, (), same)
+
+    def _coefficients(self, trace: Trace, ref: Ref, directions: Floats) -> Floats:
+        """[T, values]: how much of each direction [D, values] the stream holds behind BOS.
+
+        It is looked at when the half-layer that computes the variable has written.
+        """
+        assert self.beside is not None
+        stream, half_layer = trace.input_embeddings, self.beside.compiled.node_map[ref].half_layer
+        if half_layer is not None:
+            is_width = isinstance(self.program.nodes[ref], SelectorWidth)
+            stream = trace.residuals[half_layer + is_width]
+        return np.asarray(stream[0, 1:].astype(np.float64) @ directions)
+
+    @property
+    def _is_changed(self) -> bool:
+        """Whether all of the model's weights are a little off the program's."""
+        return self.beside is not None and self.beside.loose
+
+    def _tolerance(self, values: ValueSet, wanted: Value) -> float:
+        """How far a number may be off: little, or less than half as far as the next one is."""
+        if not self._is_changed or not isinstance(wanted, (bool, int, float)):
+            return OUTPUT_TOLERANCE
+        others = [v for v in values.unordered if isinstance(v, (bool, int, float))]
+        size = max(1.0, abs(wanted))
+        apart = [abs(v - wanted) / size for v in others if abs(v - wanted) > TOLERANCE * size]
+        return max(OUTPUT_TOLERANCE, 0.999 * min(LOOSEST, min(apart, default=1.0) / 2))
+
+    def _patterns(self, carrier: Carrier, matrix: Mask) -> tuple[tuple[Pattern, ...], bool]:
+        """What the heads attend to that implement a selector; whether as in the own weights."""
+        if self.beside is None or self.own is None:
+            return (), False
+        found, same = [], True
+        limit = ATTENTION_OFF_WHERE_CHANGED if self._is_changed else ATTENTION_OFF
+        heads = {c.ref: c.heads for c in self.carriers}
+        for ref in sorted(self.program.reachable):
+            node = self.program.nodes[ref]
+            if not isinstance(node, (Aggregate, SelectorWidth)) or node.selector != carrier.ref:
+                continue
+            wanted = _wanted(matrix, always_bos=isinstance(node, SelectorWidth))
+            mine = self.beside.compiled.node_map[ref].heads
+            for (layer, head), (own_layer, own_head) in zip(heads[ref], mine, strict=False):
+                attention = _softmax(self.trace.attn_logits[layer][0, head].astype(np.float64))
+                own = _softmax(self.own.attn_logits[own_layer][0, own_head].astype(np.float64))
+                same = same and float(np.abs(attention[1:] - own[1:]).max()) <= AS_COMPILED
+                agrees = np.abs(attention[1:] - wanted).max(axis=1) <= limit
+                found.append(Pattern(layer, head, attention, wanted, agrees))
+        return tuple(found), same
+
+    def _output(self) -> Output | None:
+        model = self.model
+        if model.W_U is None or has_no_values(model):
+            return None
+        program = self.values(self.program.output)
+        out = (self.trace.output[0, 1:] @ model.W_U).astype(np.float64)
+        if model.output_values is None:
+            numbers: list[float] = out[:, 0].tolist()
+            wrong = [
+                place
+                for place, (number, value) in enumerate(zip(numbers, program, strict=True))
+                if not _same_number(number, value, self._output_tolerance(value))
+            ]
+            return Output(program, tuple(numbers), tuple(wrong))
+        read = tuple(
+            model.output_values[int(row.argmax())] if row.max() > NOTHING_READ else None
+            for row in out
+        )
+        pairs_read = enumerate(zip(read, program, strict=True))
+        return Output(program, read, tuple(i for i, (a, b) in pairs_read if not same_value(a, b)))
+
+    def _output_tolerance(self, wanted: Value) -> float:
+        if self.beside is None:
+            return OUTPUT_TOLERANCE
+        return self._tolerance(self.beside.compiled.value_sets[self.program.output], wanted)
+
+
+def _held(row: Floats, values: tuple[Value, ...], wanted: Value) -> Held:
+    """The value that a position's stream holds, of a variable's coefficients [values]."""
+    ordered = np.sort(row)[::-1]
+    clear = float(ordered[0] - (ordered[1] if len(ordered) > 1 else 0.0))
+    value = values[int(row.argmax())] if ordered[0] > NOTHING_HELD else None
+    if value is None:
+        clear = 1.0 - max(0.0, float(ordered[0]))
+    return Held(value, clear, same_value(value, wanted))
+
+
+def _same_number(number: float, wanted: Value, tolerance: float) -> bool:
+    """Whether the stream's number is the program's; where that is None, nothing is written."""
+    if wanted is None:
+        return abs(number) <= tolerance
+    if not isinstance(wanted, (bool, int, float)):
+        return False
+    return abs(number - wanted) <= tolerance * max(1.0, abs(wanted))
+
+
+def _wanted(matrix: Mask, *, always_bos: bool) -> Floats:
+    """[T, T + 1]: attention to BOS and the positions, of a selector's matrix [T, T]."""
+    selected = np.concatenate([np.zeros((len(matrix), 1)), matrix], axis=1)
+    selected[:, 0] = 1.0 if always_bos else ~matrix.any(axis=1)
+    return np.asarray(selected / selected.sum(axis=1, keepdims=True))
+
+
+def _softmax(logits: Floats) -> Floats:
+    weights = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    return np.asarray(weights / weights.sum(axis=-1, keepdims=True))
