@@ -36,15 +36,16 @@ def write_certificate_into(folder: Path, loaded: LoadedModel, result: Result) ->
     Raises:
         CertificateError: it cannot be written, or something else is in its place.
     """
-    from untracr.decompile.certificate import SHOWN, certificate_of, write_certificate
+    from untracr.decompile.certificate import NothingShown, certificate_of, write_certificate
 
     if folder.exists() and not folder.is_dir():
         raise CertificateError(f"--certificate needs a folder; {folder} is a file")
-    if result.verdict not in SHOWN:
-        print(f"untracr: no certificate of {loaded.path}: nothing was shown", file=sys.stderr)
-        return None
     path = folder / f"{loaded.path.name}.json"
-    certificate = certificate_of(result, loaded, folder)
+    try:
+        certificate = certificate_of(result, loaded, folder)
+    except NothingShown as error:
+        print(f"untracr: {error}", file=sys.stderr)
+        return None
     write_certificate(path, certificate)
     if certificate.verdict != result.verdict:  # a check from the file alone shows another one
         print(f"untracr: {path} claims {certificate.verdict} only", file=sys.stderr)

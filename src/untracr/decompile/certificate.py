@@ -23,6 +23,7 @@ from typing import Any, NoReturn, cast, get_args
 import untracr
 from untracr.atomic_write import write_atomically
 from untracr.decompile.checking import check
+from untracr.decompile.contradiction import read_out_contradicts
 from untracr.decompile.outputs import cannot_compare
 from untracr.decompile.program_cost import MAX_SOURCE, TooCostly, require_affordable
 from untracr.decompile.result import Evidence, Result, Verdict, WeightsFound
@@ -39,7 +40,7 @@ from untracr.transformer.files import LoadedModel
 FORMAT = "untracr certificate"
 FORMAT_VERSION = 1
 
-MAX_BYTES = 16 * 2**20
+MAX_BYTES = 8 * 2**20
 """The largest certificate that is read, in bytes."""
 
 MAX_TOKENS = 1_000
@@ -142,6 +143,10 @@ def plain_evidence(evidence: Evidence) -> dict[str, object]:
     }
 
 
+class NothingShown(CertificateError):
+    """A result that there is no certificate of."""
+
+
 def certificate_of(result: Result, loaded: LoadedModel, folder: Path) -> Certificate:
     """Certifies a result by checking its program, as printed, once more.
 
@@ -154,21 +159,25 @@ def certificate_of(result: Result, loaded: LoadedModel, folder: Path) -> Certifi
         folder: where the certificate will lie; the model is named from there.
 
     Raises:
-        CertificateError: there is no program, or nothing is shown about it.
+        NothingShown: there is no program, or nothing about it that can be certified.
         ModelFileError: the file names other token rows than it has.
     """
     if result.program is None:
-        raise CertificateError(f"{result.name}: no certificate, no program could be read")
+        raise NothingShown(f"{result.name}: no certificate, no program could be read")
     model, _ = in_standard_order(loaded, result.vocab)
     domain = Domain(result.vocab, result.max_seq_len)
     program = parse(result.source)
     try:
         require_affordable(program, domain, causal=model.causal, outputs=not cannot_compare(model))
     except TooCostly as error:
-        raise CertificateError(f"{result.name}: no certificate, {error}") from None
+        raise NothingShown(f"{result.name}: no certificate, {error}") from None
     found = check(model, program, domain, settle=False)
     if found.verdict not in SHOWN:
-        raise CertificateError(f"{result.name}: no certificate, nothing is shown: {found.detail}")
+        raise NothingShown(f"{result.name}: no certificate, nothing is shown: {found.detail}")
+    if read_out_contradicts(model, program, domain, found):
+        raise NothingShown(
+            f"{result.name}: no certificate, the read-out gives other outputs than the program"
+        )
     return Certificate(
         model_file=name_from(folder, loaded.path),
         sha256=weights_digest(model),

@@ -19,6 +19,7 @@ from untracr.rasp.domain import Domain
 from untracr.rasp.equivalence import CHUNK
 from untracr.rasp.functions import Formula, Function, Predicate
 from untracr.rasp.interpreter import Column, Mask
+from untracr.rasp.node_building import MAX_FORMULA_LENGTH
 from untracr.rasp.program import (
     SELECTOR_TYPES,
     Aggregate,
@@ -33,7 +34,7 @@ from untracr.rasp.program import (
     SequenceMap,
 )
 
-MAX_SOURCE = 2_000_000
+MAX_SOURCE = 1_000_000
 """Characters of a program's text."""
 
 MAX_NODES = 4 * MAX_OPERATIONS
@@ -78,6 +79,11 @@ class Spent:
             TooCostly: they are too many.
         """
         length = len(function.source) if isinstance(function, Formula) else 0
+        if length > MAX_FORMULA_LENGTH:
+            raise TooCostly(
+                f"{label}: a function may have at most {MAX_FORMULA_LENGTH:,} characters to be "
+                f"checked, not {length:,}"
+            )
         calls = times * (1 + length // SHORT)
         self.calls += calls
         if calls > MAX_CALLS or self.calls > MAX_ALL_CALLS:
