@@ -20,6 +20,7 @@ PACKAGES = (
     "sample",
     "metamodel",
     "decompile",
+    "explain",
     "evaluate",
     "bench",
 )

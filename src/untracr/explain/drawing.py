@@ -103,7 +103,7 @@ class Drawing:
         mono: bool = False,
         title: str = "",
     ) -> None:
-        """A line of text whose baseline is at ``y``; spaces are kept."""
+        """A line of text whose baseline is at ``y``."""
         self.add(
             "text",
             xml_text(text),
@@ -115,7 +115,6 @@ class Drawing:
             text_anchor=anchor,
             font_weight=weight,
             font_family=MONO if mono else SANS,
-            style="white-space: pre",
         )
         ahead = {"start": 1.0, "middle": 0.5}.get(anchor, 0.0)
         self.width = max(self.width, x + ahead * MONO_WIDTH * size * len(text))

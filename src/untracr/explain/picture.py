@@ -26,8 +26,8 @@ from untracr.explain.text import summary, value_text
 from untracr.rasp.functions import Value
 
 LEFT = 28.0
-CODE, CODE_COLUMNS, CODE_LINES = 12.0, 54, 5
-"""Size of the program's letters, and how many of them in how many lines."""
+CODE, CODE_COLUMNS, CODE_LINES, INDENT = 12.0, 56, 5, 4
+"""Size of the program's letters, how many of them in how many lines, and before continued ones."""
 
 GRID, CHIP, BAND = 19.0, 24.0, 17.0
 """Heights of a cell of a matrix, of a value and of a coefficient."""
@@ -69,26 +69,31 @@ def picture(found: Sequence[Explanation], title: str) -> str:
 def _panel(drawing: Drawing, found: Explanation, y: float) -> float:
     """One input; returns where it ends."""
     program = LEFT + MONO_WIDTH * CODE * CODE_COLUMNS + 40
-    chip = _chip_width(found)
-    grid = _label_width(found) + GRID * (len(found.tokens) + 1)
-    model = program + max(chip * len(found.tokens), grid) + GAP
+    chip, labels = _chip_width(found), _label_width(found)
+    grid = GRID * (len(found.tokens) + 1)
+    model = program + labels + max(chip * len(found.tokens), grid) + GAP
     heads = max((len(line.patterns) for line in found.lines), default=1)
-    right = model + max(_values_width(found) + chip * len(found.tokens), heads * (grid + GAP / 2))
+    step = labels + grid + GAP / 2
+    right = model + max(labels + chip * len(found.tokens), heads * step)
     tokens = ", ".join(map(value_text, found.tokens))
     drawing.words(LEFT, y + 16, f"input {tokens}", 14, weight="bold")
     for row, text in enumerate(summary(found)):
         drawing.words(LEFT, y + 36 + 16 * row, text, 12, fill=FAINT)
     y += 46 + 16 * len(summary(found))
-    for x, text in ((LEFT, "line"), (program, "the program"), (model, "the model")):
+    for x, text in (
+        (LEFT, "line"),
+        (program + labels, "the program"),
+        (model + labels, "the model"),
+    ):
         drawing.words(x, y, text, 11, fill=FAINT, weight="bold")
     y += 8
     for line in found.lines:
         end = max(_code(drawing, line, y), y)
         if line.matrix is not None:
-            end = max(end, _matrices(drawing, line, program, model, grid, y + SPACE))
+            end = max(end, _matrices(drawing, line, program, model, labels, step, y + SPACE))
         else:
-            end = max(end, _chips(drawing, line.program, (), program, y + SPACE, chip))
-            end = max(end, _stream(drawing, line, model, _values_width(found), chip, y + SPACE))
+            end = max(end, _chips(drawing, line.program, (), program + labels, y + SPACE, chip))
+            end = max(end, _stream(drawing, line, model + labels, chip, y + SPACE))
         end += SPACE
         colour = NEUTRAL if not line.is_known else WRONG if line.differing else RIGHT
         drawing.box(LEFT - 12, y + 6, 4, end - y - 12, colour, radius=2)
@@ -97,9 +102,9 @@ def _panel(drawing: Drawing, found: Explanation, y: float) -> float:
     drawing.box(LEFT - 12, y, right - LEFT + 12, 1, RULE)
     if found.output is not None:
         drawing.words(LEFT, y + SPACE + 16, "read-out", CODE, mono=True, weight="bold")
-        _chips(drawing, found.output.program, (), program, y + SPACE, chip)
-        x = model + _values_width(found)
-        end = _chips(drawing, found.output.model, found.output.differing, x, y + SPACE, chip)
+        output, top = found.output, y + SPACE
+        _chips(drawing, output.program, (), program + labels, top, chip)
+        end = _chips(drawing, output.model, output.differing, model + labels, top, chip)
         end += SPACE
         colour = WRONG if found.output.differing else RIGHT
         drawing.box(LEFT - 12, y + 6, 4, end - y - 12, colour, radius=2)
@@ -109,12 +114,13 @@ def _panel(drawing: Drawing, found: Explanation, y: float) -> float:
 
 def _code(drawing: Drawing, line: Line, y: float) -> float:
     """The line's text, and below it what carries it."""
-    lines = textwrap.wrap(line.carrier.text, CODE_COLUMNS, subsequent_indent="    ") or [""]
+    lines = textwrap.wrap(line.carrier.text, CODE_COLUMNS - INDENT) or [""]
     if len(lines) > CODE_LINES:
-        lines = [*lines[: CODE_LINES - 1], "    …"]
+        lines = [*lines[: CODE_LINES - 1], "…"]
     y += SPACE + 16
-    for text in lines:
-        drawing.words(LEFT, y, text, CODE, mono=True, title=line.carrier.text)
+    for number, text in enumerate(lines):
+        x = LEFT + (MONO_WIDTH * CODE * INDENT if number else 0.0)
+        drawing.words(x, y, text, CODE, mono=True, title=line.carrier.text)
         y += 16
     place = "input" if line.carrier.ref < 2 else line.carrier.place
     for text in textwrap.wrap(place, CODE_COLUMNS + 6):
@@ -152,9 +158,8 @@ def _chips(
     return y + CHIP
 
 
-def _stream(drawing: Drawing, line: Line, x: float, labels: float, width: float, y: float) -> float:
+def _stream(drawing: Drawing, line: Line, left: float, width: float, y: float) -> float:
     """What the residual stream holds: a number, or a coefficient for each value."""
-    left = x + labels
     if not line.is_known or line.coefficients is None:
         drawing.words(left, y + 16, "unknown", 12, fill=FAINT)
         return y + CHIP
@@ -244,17 +249,17 @@ def _hides(line: Line, rows: Sequence[int]) -> bool:
 
 
 def _matrices(
-    drawing: Drawing, line: Line, program: float, model: float, width: float, y: float
+    drawing: Drawing, line: Line, program: float, model: float, labels: float, step: float, y: float
 ) -> float:
     """The selector's matrix, and beside it the attention of each head that implements it."""
     assert line.matrix is not None
     padded = np.zeros((len(line.matrix) + 1,) * 2)
     padded[1:, 1:] = line.matrix
-    end = _grid(drawing, line, padded, program, y + 14, "", hatched=True)
+    end = _grid(drawing, line, padded, program + labels, y + 14, "", hatched=True)
     if not line.patterns:
-        drawing.words(model, y + 30, "unknown", 12, fill=FAINT)
+        drawing.words(model + labels, y + 30, "unknown", 12, fill=FAINT)
     for number, pattern in enumerate(line.patterns):
-        x = model + number * (width + GAP / 2)
+        x = model + labels + number * step
         title = f"layer {pattern.layer} head {pattern.head}"
         end = max(end, _grid(drawing, line, pattern.attention, x, y + 14, title, pattern=pattern))
     return end
@@ -264,7 +269,7 @@ def _grid(
     drawing: Drawing,
     line: Line,
     shares: np.ndarray,
-    x: float,
+    left: float,
     y: float,
     title: str,
     *,
@@ -272,12 +277,11 @@ def _grid(
     pattern: Pattern | None = None,
 ) -> float:
     """A matrix of queries (rows) and keys (columns), BOS first; its labels are the values read."""
-    keys = [BOS, *map(_short, line.keys)]
+    keys = [BOS, *(str(k)[0] if isinstance(k, bool) else _short(k) for k in line.keys)]
     queries = [BOS, *map(_short, line.queries)]
-    left = x + _longest([queries])
     top = y + 12
     if title:
-        drawing.words(left, y - 7, title, 10.5, fill=FAINT)
+        drawing.words(left, y - 5, title, 10.5, fill=FAINT)
     for place, key in enumerate(keys):
         centre = left + (place + 0.5) * GRID
         if len(key) <= 3:
@@ -330,28 +334,24 @@ def _grid(
 
 def _legend(drawing: Drawing, y: float) -> None:
     """What the colours mean."""
-    x = LEFT
     for step in range(6):
-        drawing.box(x + step * 14, y, 14, 12, shade(step / 5), stroke=RULE, stroke_width=0.5)
-    drawing.words(x + 92, y + 10, "attention, or share of a value in the stream, 0 to 1", 11)
-    x += 420
+        drawing.box(LEFT + step * 14, y, 14, 12, shade(step / 5), stroke=RULE, stroke_width=0.5)
+    text = "0 to 1 (brown: below 0): attention of a query (row) to a key, or how much of a value is held"
+    drawing.words(LEFT + 92, y + 10, text, 11)
+    x, y = LEFT, y + 24
     drawing.box(x, y, 22, 12, "none", stroke=INK, stroke_width=1.5, radius=2)
     drawing.words(x + 30, y + 10, "the program's value", 11)
     x += 180
     drawing.box(x, y, 22, 12, PAPER, stroke=WRONG, stroke_width=2.0, radius=3)
-    drawing.words(x + 30, y + 10, "they differ", 11)
-    x += 130
+    drawing.words(x + 30, y + 10, "model and program differ", 11)
+    x += 210
     drawing.box(x, y, 22, 12, HATCH, stroke=RULE)
-    drawing.words(x + 30, y + 10, "not in the program; rows are queries, columns keys", 11)
+    drawing.words(x + 30, y + 10, "BOS, which programs do not see", 11)
 
 
 def _short(value: Value) -> str:
     text = value_text(value)
     return text if len(text) <= LONGEST_VALUE else f"{text[: LONGEST_VALUE - 1]}…"
-
-
-def _longest(texts: Sequence[Sequence[str]]) -> float:
-    return 12 + MONO_WIDTH * 9 * max(len(text) for group in texts for text in group)
 
 
 def _chip_width(found: Explanation) -> float:
@@ -361,17 +361,10 @@ def _chip_width(found: Explanation) -> float:
 
 
 def _label_width(found: Explanation) -> float:
-    """Of the labels of matrices' rows."""
-    groups = [[_short(v) for v in line.queries] for line in found.lines if line.matrix is not None]
-    return _longest([[BOS], *groups])
-
-
-def _values_width(found: Explanation) -> float:
-    """Of the labels of values in the stream."""
-    shown = [
-        _short(line.values[n])
-        for line in found.lines
-        if line.values and line.is_known
-        for n in _shown_values(line)
-    ]
-    return 16 + MONO_WIDTH * 11 * max((len(text) for text in shown), default=0)
+    """Of the labels of rows: queries of matrices, and values in the stream."""
+    shown = [BOS]
+    for line in found.lines:
+        shown += [_short(value) for value in line.queries]
+        if line.values and line.is_known:
+            shown += [_short(line.values[number]) for number in _shown_values(line)]
+    return 14 + MONO_WIDTH * 11 * max(map(len, shown))
