@@ -336,7 +336,7 @@ def _legend(drawing: Drawing, y: float) -> None:
     """What the colours mean."""
     for step in range(6):
         drawing.box(LEFT + step * 14, y, 14, 12, shade(step / 5), stroke=RULE, stroke_width=0.5)
-    text = "0 to 1 (brown: below 0): attention of a query (row) to a key, or how much of a value is held"
+    text = "0 to 1 (below 0: brown): attention of a query (row) to a key, or share of a value held"
     drawing.words(LEFT + 92, y + 10, text, 11)
     x, y = LEFT, y + 24
     drawing.box(x, y, 22, 12, "none", stroke=INK, stroke_width=1.5, radius=2)
