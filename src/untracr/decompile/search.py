@@ -208,7 +208,8 @@ class ProgramSearch:
             if state.half_layer % 2:
                 return self.fitter.neurons(state.frame, state.start, operation, slot)
             return self.fitter.head(state.frame, state.start, operation, slot)
-        except ProgramError:  # it fails on a value, or its result takes too many
+        except (ProgramError, KeyError):
+            # It fails on a value, has a result too large to be written, or too many.
             return None
 
     def _written(self, state: _State, proposal: Proposal, fit: Fit) -> _State:
