@@ -270,6 +270,11 @@ def test_the_text_is_the_program() -> None:
     assert all("  # " in line for line in text.splitlines()[:-1])
 
 
+def test_unknown_carriers_are_no_comments() -> None:
+    """Nothing is written beside the lines where nothing is known."""
+    assert program_text(RESULT.source, LINES) == RESULT.source.splitlines()
+
+
 def test_sizes() -> None:
     """Numbers too long to read are powers of ten."""
     assert size_text(3905) == "3,905"

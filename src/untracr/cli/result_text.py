@@ -37,8 +37,10 @@ def result_text(result: Result, lines: Sequence[Carrier]) -> str:
 
 
 def program_text(source: str, lines: Sequence[Carrier]) -> list[str]:
-    """A program's lines, each with the place of its carrier as a comment."""
+    """A program's lines, each with the place of its carrier as a comment, if any is known."""
     sources = source.splitlines()
+    if not any(line.known for line in lines):
+        return sources
     column = max((len(line) for line in sources if len(line) <= WIDEST), default=0)
     shown = [f"{line.text:<{column}}  # {line.place}" for line in lines]
     return [*shown, *sources[len(lines) :]]

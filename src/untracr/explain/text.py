@@ -29,7 +29,8 @@ def explanation_text(found: Explanation) -> str:
     column = max((len(text) for text in texts if len(text) <= WIDEST), default=0)
     for line in found.lines:
         place = "input" if line.carrier.ref < 2 else line.carrier.place
-        shown.append(f"{line.carrier.text:<{column}}  # {place}")
+        text = f"{line.carrier.text:<{column}}  # {place}"
+        shown.append(line.carrier.text if found.unknown else text)
         shown += _selector(line) if line.matrix is not None else _values(line)
     if found.output is not None:
         shown.append("read-out")
