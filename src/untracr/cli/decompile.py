@@ -11,7 +11,7 @@ from untracr.cli.certificates import add_certificate_option, write_certificate_i
 from untracr.cli.command import FAILED, NO, OK, Command, Parser
 from untracr.cli.output import add_json_option, print_json, with_progress
 from untracr.cli.result_text import result_text
-from untracr.cli.values import parse_values
+from untracr.cli.values import parse_values, positive_number
 from untracr.errors import UntracrError, UsageError
 
 if TYPE_CHECKING:
@@ -32,7 +32,21 @@ def configure(parser: Parser) -> None:
     parser.add_argument(
         "--greedy",
         action="store_true",
-        help="print the program as first written",
+        help="print the program as first written, without a search",
+    )
+    parser.add_argument(
+        "--budget",
+        type=positive_number,
+        metavar="SECONDS",
+        default=10.0,
+        help="how long to search where the first program is not the model's (default: 10)",
+    )
+    parser.add_argument(
+        "--proposals",
+        choices=("network", "uniform"),
+        default="network",
+        help="what the search tries first: what the meta-model proposes, or, without it, "
+        "all operations in a fixed order (default: network)",
     )
     parser.add_argument(
         "--checkpoint",
@@ -59,6 +73,10 @@ def run(args: argparse.Namespace) -> int:
     files = [*([str(example_file())] if args.example else []), *args.files]
     if not files:
         raise UsageError("give at least one FILE, or --example")
+    if args.greedy and args.proposals == "uniform":
+        raise UsageError(
+            "--greedy is what the meta-model writes: --proposals uniform leaves that out"
+        )
     decompiler = Decompiler(args.checkpoint)
     codes = {
         _read(decompiler, file, args)
@@ -73,7 +91,12 @@ def _read(decompiler: Decompiler, file: str, args: argparse.Namespace) -> int:
     try:
         loaded = load_model(file)
         result = decompiler.decompile_loaded(
-            loaded, name=file, vocab=args.vocab, greedy=args.greedy
+            loaded,
+            name=file,
+            vocab=args.vocab,
+            greedy=args.greedy,
+            budget=args.budget,
+            proposals=args.proposals,
         )
     except UntracrError as error:
         _report_error(file, error, args)
