@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import os
+import random
 import sys
 import time
 from collections.abc import Callable
@@ -14,8 +15,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
 
 from real_models import REAL
+from strategies import RELAXED, programs
 from untracr.cli import main
 from untracr.compile.model import compile_rasp_to_model
 from untracr.decompile import bundled_decompiler
@@ -542,6 +545,81 @@ def test_what_people_write_is_affordable() -> None:
         require_affordable(sample_program(172, index), PAPER_DOMAIN, causal=False)
     with pytest.raises(TooCostly):
         require_affordable(parse(MEANS), PAPER_DOMAIN, causal=False)
+
+
+@pytest.fixture(scope="module")
+def strange_models(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> list[tuple[Certificate, LoadedModel]]:
+    """Models of several kinds with what a forger would write about them."""
+    folder, rng = tmp_path_factory.mktemp("models"), np.random.default_rng(3)
+    number = "numerical(Map(lambda x: x * 2, numerical(Map(lambda x: x, tokens))))"
+    found: list[tuple[Certificate, LoadedModel]] = []
+    for source, vocab, length in ((HIST, (0, 1, 2), 3), (HIST, ("a", "b"), 4), (number, (0, 1), 3)):
+        loaded = compiled(folder / f"{len(found)}.npz", source, vocab, length)
+        model = loaded.transformer
+        for changed in (
+            model,
+            treatments.add_noise(model, rng, 1e-4),
+            treatments.rotate(model, rng),
+        ):
+            one = replace(loaded, transformer=changed)
+            in_order, names = in_standard_order(one)
+            assert names is not None
+            claim = Certificate(
+                model_file="a.npz",
+                sha256=weights_digest(in_order),
+                vocab=names,
+                max_seq_len=length,
+                causal=False,
+                program="",
+                verdict="tested",
+                inputs_checked=0,
+                detail="",
+                evidence=Evidence(),
+            )
+            found.append((claim, one))
+    return found
+
+
+@settings(RELAXED, max_examples=60)
+@given(program=programs())
+def test_any_program_is_confirmed_or_not(
+    program: Program, strange_models: list[tuple[Certificate, LoadedModel]]
+) -> None:
+    """No program makes a replay fail in another way, not even one that the compiler refuses."""
+    for claim, loaded in strange_models:
+        failing(replay(replace(claim, program=print_program(program)), loaded))
+
+
+def test_any_edit_is_refused_or_harmless(hist: LoadedModel, certificate: Certificate) -> None:
+    """Of 1,500 files with bytes changed, those that are confirmed say what is true."""
+    rng = random.Random(1)
+    pieces = (b'"', b"0", b"1e999", b"-", b"\\u0000", b"[", b"{", b"null", b"9" * 30, b"\\ud800")
+    refused = confirmed = 0
+    for _ in range(1500):
+        data = bytearray(certificate.to_json().encode())
+        for _ in range(rng.randint(1, 3)):
+            place, how = rng.randrange(len(data)), rng.random()
+            if how < 0.4:
+                data[place] = rng.randrange(256)
+            elif how < 0.7:
+                del data[place : place + rng.randint(1, 9)]
+            else:
+                data[place:place] = rng.choice(pieces)
+        try:
+            read = parse_certificate(bytes(data))
+        except CertificateError:
+            refused += 1
+            continue
+        found = replay(read, hist)
+        if found.is_confirmed:
+            confirmed += 1
+            checked = check(hist.transformer, parse(read.program), certificate.domain)
+            assert checked.verdict == "identical"
+            assert read.domain == certificate.domain
+    assert refused > 1000
+    assert confirmed > 10
 
 
 # Files

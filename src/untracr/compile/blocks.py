@@ -206,10 +206,12 @@ def lookup(
 def weighted_sum(
     function: Function, label: str, inner: ValueSet, inner_dims: Dims, out_dim: int
 ) -> Neurons:
-    """Categorical to numerical Map: one neuron that sums ``f(value)``."""
-    factors = np.array(
-        [_number(_call(function, label, value), function, label) for value in inner.ordered]
-    )
+    """Categorical to numerical Map: one neuron that sums ``f(value)``.
+
+    A SequenceMap of a variable with itself is such a Map, of ``f(x, x)``.
+    """
+    results = [_call(function, label, *(value,) * function.arity) for value in inner.ordered]
+    factors = np.array([_number(result, function, label) for result in results])
     zero = np.zeros(len(inner_dims), dtype=np.int64)
     return Neurons(
         label,
@@ -363,7 +365,10 @@ def _number(value: Value, function: object, label: str) -> float:
             f"{label}: a numerical SOp holds numbers, but {function} gives {value!r}; make it "
             "categorical"
         )
-    return float(value)
+    try:
+        return float(value)
+    except OverflowError:
+        raise ProgramError(f"{label}: {function} gives a number too large for weights") from None
 
 
 def _sorted_numbers(values: ValueSet, label: str) -> list[float]:

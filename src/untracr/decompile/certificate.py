@@ -25,11 +25,11 @@ from untracr.atomic_write import write_atomically
 from untracr.decompile.checking import check
 from untracr.decompile.contradiction import read_out_contradicts
 from untracr.decompile.outputs import cannot_compare
-from untracr.decompile.program_cost import MAX_SOURCE, TooCostly, require_affordable
+from untracr.decompile.program_cost import MAX_SOURCE, require_affordable
 from untracr.decompile.result import Evidence, Result, Verdict, WeightsFound
 from untracr.decompile.token_rows import in_standard_order
 from untracr.decompile.weights_digest import weights_digest
-from untracr.errors import CertificateError, InputError
+from untracr.errors import CertificateError, InputError, ProgramError
 from untracr.metamodel.scope import MAX_NUMBER
 from untracr.rasp.domain import Domain
 from untracr.rasp.functions import Value
@@ -169,7 +169,7 @@ def certificate_of(result: Result, loaded: LoadedModel, folder: Path) -> Certifi
     program = parse(result.source)
     try:
         require_affordable(program, domain, causal=model.causal, outputs=not cannot_compare(model))
-    except TooCostly as error:
+    except ProgramError as error:
         raise NothingShown(f"{result.name}: no certificate, {error}") from None
     found = check(model, program, domain, settle=False)
     if found.verdict not in SHOWN:

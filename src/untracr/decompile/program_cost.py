@@ -1,4 +1,4 @@
-"""What a stranger's program may cost: its time and memory are bounded before it is checked.
+"""Which of strangers' programs are checked: time and memory are bounded before they are spent.
 
 A program in a file may be of any size, and a short one may take any number of
 values. So each variable's values are counted one by one before the compiler
@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from untracr.compile.checks import static_problems
+from untracr.compile.compiler import BOS, PAD
 from untracr.compile.values import ValueSet, node_values
 from untracr.decompile.outputs import FIRST_CHUNK, batches
 from untracr.errors import EvaluationError, ProgramError
@@ -119,7 +121,8 @@ def require_affordable(
         outputs: whether it will be run on all inputs; else on the first only.
 
     Raises:
-        TooCostly: it is not. A program that fails in another way is fine here.
+        TooCostly: it is not.
+        ProgramError: there are no weights for the program at all.
     """
     if len(program.nodes) > MAX_NODES:
         raise TooCostly(
@@ -128,6 +131,7 @@ def require_affordable(
         )
     spent = Spent()
     _count_values(program, domain, spent)
+    _require_compilable(program, domain)
     _count_run(program, domain, spent, causal=causal, outputs=outputs)
 
 
@@ -146,6 +150,14 @@ def _count_values(program: Program, domain: Domain, spent: Spent) -> None:
             sets[ref] = node_values(program, ref, sets, set(domain.vocab), domain.max_seq_len)
         except ProgramError:  # the compiler will say so
             return
+
+
+def _require_compilable(program: Program, domain: Domain) -> None:
+    """Checks the rules of single operations; what tokens are called is the model's affair."""
+    tokens = tuple(token for token in domain.vocab if token not in (None, BOS, PAD)) or (0,)
+    for problem in static_problems(program, tokens, domain.max_seq_len):
+        if problem.ref is not None and problem.severity == "error":
+            raise ProgramError(f"{problem.expression}: {problem.rule}")
 
 
 @dataclass(frozen=True)
