@@ -552,9 +552,17 @@ def test_decompile_does_not_prove(run: Run, model: Path, tmp_path: Path, checkpo
 
 def test_decompile_with_any_network(run: Run, checkpoint: Path) -> None:
     """A network that knows nothing still writes a program, and nothing is claimed of it."""
-    found = run("decompile", "--example", "--no-progress", "--checkpoint", checkpoint)
+    arguments = ("decompile", "--example", "--no-progress", "--checkpoint", checkpoint)
+    found = run(*arguments, "--greedy")
     assert (found.code, found.err) == (3, "")
     assert "# unverified: " in found.out
+
+
+def test_a_search_needs_no_network(run: Run, checkpoint: Path) -> None:
+    """What a network that knows nothing gets wrong is found by comparing with the weights."""
+    found = run("decompile", "--example", "--no-progress", "--checkpoint", checkpoint)
+    assert (found.code, found.err) == (0, "")
+    assert "# identical: " in found.out
 
 
 @pytest.mark.usefixtures("writes_hist")

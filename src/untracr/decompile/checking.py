@@ -31,6 +31,9 @@ from untracr.transformer.transformer import Transformer
 MAX_SETTLED = 6
 """Places in which a program is replaced by another of the same weights."""
 
+AS_NOISY = (0.6, 1.6)
+"""The noise found in all weights is that of the embeddings between these multiples."""
+
 SAME_UP_TO_ROTATION = Sameness(True)
 """How the weights of programs are alike that compressed or noisy weights cannot tell apart."""
 
@@ -74,22 +77,44 @@ def check(model: Transformer, program: Program, domain: Domain, *, settle: bool 
         return _check(model, program, domain, settle)
 
 
-def is_settled(found: Check) -> bool:
+def is_settled(found: Check, noise: float) -> bool:
     """Whether no other program can be a better answer.
 
     So it is where something was shown, and where the weights are the program's but
-    projected or noisy: what was changed is the model, and no program has these weights.
+    projected, or with the noise that the embeddings have: what was changed is the
+    model, and no program has these weights. (Wrong programs look like other noise.)
+
+    Args:
+        found: the verdict.
+        noise: of the embeddings (`find_constant`).
     """
-    return found.verdict != "unverified" or found.evidence.weights in ("projected", "noisy")
+    evidence = found.evidence
+    return (
+        found.verdict != "unverified"
+        or evidence.weights == "projected"
+        or (
+            evidence.weights == "noisy"
+            and AS_NOISY[0] * noise < evidence.weights_off < AS_NOISY[1] * noise
+        )
+    )
 
 
-def rank(found: Check) -> tuple[int, float]:
-    """How good an answer is: the verdict, then the share of inputs with the same output."""
-    order = ("unverified", "tested", "equivalent", "identical")
+def rank(found: Check) -> tuple[int, float, int, float]:
+    """How good an answer is.
+
+    The verdict comes first, then the share of inputs with the same output, then how the
+    weights compare.
+    """
+    verdicts = ("unverified", "tested", "equivalent", "identical")
+    weights = ("not compared", "different", "noisy", "projected", "rotated", "reordered")
     evidence = found.evidence
     share = evidence.inputs_agree / max(1, evidence.inputs_checked)
-    known = 0.0 if found.program is None else 0.5
-    return order.index(found.verdict), known + share
+    return (
+        verdicts.index(found.verdict),
+        share,
+        weights.index(evidence.weights),
+        -evidence.weights_off,
+    )
 
 
 def _check(model: Transformer, program: Program, domain: Domain, settle: bool) -> Check:

@@ -17,6 +17,7 @@ from untracr.decompile.result import NO_SEARCH, Result, Search
 from untracr.decompile.search import Deadline, ProgramSearch, Proposals
 from untracr.decompile.token_rows import in_standard_order, vocabulary
 from untracr.errors import ModelFileError, ProgramError
+from untracr.metamodel.constant import find_constant
 from untracr.metamodel.numpy_network import NumpyNetwork
 from untracr.metamodel.scope import MAX_NUMBER
 from untracr.rasp.domain import Domain
@@ -174,7 +175,8 @@ class _Task:
         """The best program found before the budget is spent."""
         nothing = Check("unverified", 0, "no program was found whose operations the weights hold")
         best = first or _Answer(nothing)
-        if is_settled(best.check):
+        noise = find_constant(self.model).noise
+        if is_settled(best.check, noise):
             return best
         programs = ProgramSearch(self.model, self.vocab, self.network, proposals)
         tried = {best.check.program}
@@ -189,7 +191,7 @@ class _Task:
                 found = check(self.model, program, self.domain)
                 if rank(found) > rank(best.check):
                     best = replace(best, check=found, log_probability=0.0)
-                if is_settled(best.check):
+                if is_settled(best.check, noise):
                     break
         search = replace(
             best.search,

@@ -56,6 +56,11 @@ class Deadline:
         """Whether it has passed."""
         return time.perf_counter() >= self.at
 
+    def share(self, part: float) -> Deadline:
+        """One with this part of the time that is left."""
+        now = time.perf_counter()
+        return Deadline(now + part * (self.at - now))
+
 
 @dataclass
 class Cost:
@@ -124,16 +129,32 @@ class ProgramSearch:
         network: NumpyNetwork,
         proposals: Proposals = "network",
     ) -> None:
-        self.base = Base.of(model, vocab)
-        self.reader = Reader(model, self.base, read_out=True)
-        self.fitter = Fitter(model, self.base)
+        self.model, self.vocab = model, vocab
         self.network = network if proposals == "network" else None
-        self.n_half_layers = 2 * model.n_layers
-        self.max_seq_len = len(model.W_pos) - 1
         self.cost = Cost()
 
     def programs(self, deadline: Deadline) -> Iterator[Program]:
         """Programs all of whose operations the weights hold, the most probable ones first."""
+        bases = [Base.of(self.model, self.vocab), *Base.others_of(self.model, self.vocab)]
+        for number, base in enumerate(bases):
+            own = deadline.share(1 / 2 if number + 1 < len(bases) else 1.0)
+            yield from _InOneFrame(self.model, base, self.network, self.cost).programs(own)
+
+
+class _InOneFrame:
+    """Searches with one reading of the embeddings."""
+
+    def __init__(
+        self, model: Transformer, base: Base, network: NumpyNetwork | None, cost: Cost
+    ) -> None:
+        self.base = base
+        self.reader = Reader(model, self.base, read_out=True)
+        self.fitter = Fitter(model, self.base)
+        self.network, self.cost = network, cost
+        self.n_half_layers = 2 * model.n_layers
+
+    def programs(self, deadline: Deadline) -> Iterator[Program]:
+        """See `ProgramSearch`."""
         numbers = itertools.count()
         queue: list[tuple[float, int, int, _Node]] = []
 

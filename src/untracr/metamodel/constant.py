@@ -87,6 +87,33 @@ def find_constant(model: Transformer) -> Constant:
     return Constant(np.zeros(rows.shape[1]), False)
 
 
+def other_constants(model: Transformer, found: Constant) -> Iterator[Constant]:
+    """What else may stand for the constant in exact weights, most likely first.
+
+    A few neurons of a small compressed model may leave several open, and the
+    embeddings of one may look like noisy ones.
+
+    Args:
+        model: the weights.
+        found: by `find_constant`.
+    """
+    rows = model.W_E.astype(np.float64)
+    if found.is_orthonormal and not found.noise:
+        return
+    with np.errstate(all="ignore"):
+        reads = [
+            read[_lengths(read) > CLOSE][:MAX_NEURONS]
+            for read in model.W_in.astype(np.float64).transpose(0, 2, 1)
+        ]
+        stairs = [_from_stairs(read) for read in reads if len(read) > 1]
+        candidates = [*_from_heads(model, rows[-2]), *(one for some in stairs for one in some)]
+        candidates.append(np.zeros(rows.shape[1]))
+        distinct = _distinct(np.stack(candidates), 4)[0][:MAX_CANDIDATES]
+        for one in distinct:
+            if not np.allclose(one, found.direction, atol=CLOSE) or found.is_orthonormal:
+                yield Constant(one, False)
+
+
 def _off_orthonormal(rows: Floats, places: Floats) -> Floats:
     """Products of the embeddings less those of one direction each and a shared one."""
     both = np.concatenate([rows, places])

@@ -20,7 +20,7 @@ the constant direction (`constant`).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -28,7 +28,7 @@ import numpy as np
 import numpy.typing as npt
 
 from untracr.errors import ProgramError
-from untracr.metamodel.constant import find_constant
+from untracr.metamodel.constant import Constant, find_constant, other_constants
 from untracr.rasp.functions import Value
 from untracr.transformer.transformer import Transformer
 
@@ -124,9 +124,21 @@ class Base:
             model: the last two rows of W_E are BOS and PAD.
             vocab: the value of each other row.
         """
+        return cls.with_constant(model, vocab, find_constant(model))
+
+    @classmethod
+    def others_of(cls, model: Transformer, vocab: tuple[Value, ...]) -> Iterator[Base]:
+        """Reads the embeddings in the other ways that they allow, most likely first."""
+        for constant in other_constants(model, find_constant(model)):
+            yield cls.with_constant(model, vocab, constant)
+
+    @classmethod
+    def with_constant(
+        cls, model: Transformer, vocab: tuple[Value, ...], constant: Constant
+    ) -> Base:
+        """Reads the embeddings with a given constant; arguments as for `of`."""
         rows = model.W_E.astype(np.float64)
         places = model.W_pos[1:].astype(np.float64)
-        constant = find_constant(model)
         one = constant.direction
         tokens = Variable(TOKENS_SLOT, True, vocab, rows[:-2] - one, 0)
         indices = Variable(INDICES_SLOT, True, tuple(range(len(places))), places, 0)
