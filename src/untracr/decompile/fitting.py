@@ -271,6 +271,19 @@ class Fitter:
         )
         return self._runs(frame, start, _block(frame, operation, variable), variable)
 
+    def summed(self, frame: Frame, start: int, variable: Variable) -> tuple[Floats, float]:
+        """What one neuron would sum for each value of a categorical variable.
+
+        Returns:
+            The numbers [values], and the standard deviation of the noise in them.
+        """
+        layer = frame.half_layer // 2
+        read = self.model.W_in[layer][:, start].astype(np.float64)
+        rows = variable.directions
+        if self.base.is_orthonormal:
+            return rows @ read, self.noise["W_in"][layer] * 2
+        return np.linalg.lstsq(rows.T, read, rcond=1e-6)[0], 0.0
+
     def _may_read(self, frame: Frame, start: int, operation: Operation) -> bool:
         """Whether the first neuron may be the operation's, whatever its function is."""
         a, kind = operation.arguments, operation.kind

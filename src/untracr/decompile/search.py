@@ -17,6 +17,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Literal
 
+import numpy as np
+
 from untracr.decompile.fitting import Fit, Fitter, Frame
 from untracr.decompile.proposals import (
     Place,
@@ -29,8 +31,9 @@ from untracr.errors import ProgramError
 from untracr.metamodel.components import Component
 from untracr.metamodel.frame import Base, Variable
 from untracr.metamodel.numpy_network import NumpyNetwork
+from untracr.metamodel.outside import unary_of_numbers
 from untracr.metamodel.reader import Reader
-from untracr.metamodel.vocabulary import MAX_OPERATIONS, Operation, build_program
+from untracr.metamodel.vocabulary import MAX_OPERATIONS, TABLE, Operation, build_program
 from untracr.rasp.functions import Value
 from untracr.rasp.program import Program
 from untracr.transformer.transformer import Transformer
@@ -196,10 +199,25 @@ class _InOneFrame:
             for proposal in network_proposals(self.reader, state.writing, place):
                 seen.add((proposal.operation.kind, proposal.operation.arguments))
                 yield proposal
-        for proposal in uniform_proposals(self.reader, place):
+        for proposal in (*self._sums(state), *uniform_proposals(self.reader, place)):
             if (proposal.operation.kind, proposal.operation.arguments) not in seen:
                 loss = -UNIFORM_COST if state.writing is not None else 0.0
                 yield replace(proposal, log_probability=loss)
+
+    def _sums(self, state: _State) -> Iterator[Proposal]:
+        """Sums whose function is not listed: what the next neuron reads of each value.
+
+        The reader may have taken the neuron for a part of something else.
+        """
+        if state.half_layer % 2 == 0 or state.start >= self.fitter.model.d_mlp:
+            return
+        for variable in state.frame.by_slot.values():
+            if variable.is_categorical:
+                numbers, noise = self.fitter.summed(state.frame, state.start, variable)
+                if np.isfinite(numbers).all():
+                    function = unary_of_numbers("sum", variable.values, numbers, 3 * noise)
+                    arguments = (variable.slot, TABLE["unary"])
+                    yield Proposal(Operation("map numerical", arguments, function), 0.0)
 
     def _place(self, state: _State) -> Place:
         known = list(state.frame.variables)
