@@ -592,6 +592,24 @@ def test_any_program_is_confirmed_or_not(
         failing(replay(replace(claim, program=print_program(program)), loaded))
 
 
+@pytest.mark.parametrize(
+    "source",
+    [
+        "a = numerical(Map(lambda x: x, tokens))\nSequenceMap(lambda x, y: x * y, a, a)",
+        "numerical(SequenceMap(lambda x, y: x * y, tokens, tokens))",
+        "a = numerical(Map(lambda x: x, tokens))\nSelectorWidth(Select(a, a, Comparison.EQ))",
+        "tokens",
+    ],
+)
+def test_what_has_no_weights_is_not_compiled(
+    source: str, hist: LoadedModel, certificate: Certificate
+) -> None:
+    """A program that breaks the compiler's rules is told by the rule."""
+    found = replay(replace(certificate, program=source), hist)
+    assert failing(found) == ["program"]
+    assert "must be categorical" in found.conclusion or "at least one" in found.conclusion
+
+
 def test_any_edit_is_refused_or_harmless(hist: LoadedModel, certificate: Certificate) -> None:
     """Of 1,500 files with bytes changed, those that are confirmed say what is true."""
     rng = random.Random(1)
