@@ -37,7 +37,7 @@ one: the length of a normal vector of any dimension has a deviation below one.""
 FEWEST = 5
 """Vectors of a matrix among which one can stand out."""
 
-UNEVEN = (0.2, 2.5)
+UNEVEN = (0.1, 4.0)
 """The noise of one matrix lies between these multiples of that of all: where it was added to
 rotated weights its size depends on how full a matrix is."""
 

@@ -1,0 +1,264 @@
+"""The search: operations compared with the weights one by one, proposals, budgets, verdicts."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from untracr.compile.canonical import canonicalise
+from untracr.compile.compiler import BOS, PAD, Compiled, compile_program, half_layer_order
+from untracr.decompile import search
+from untracr.decompile.alignment import align
+from untracr.decompile.bundled import bundled_decompiler
+from untracr.decompile.checking import check
+from untracr.decompile.decompiler import Decompiler
+from untracr.decompile.outputs import SAMPLED
+from untracr.decompile.proposals import Proposal
+from untracr.decompile.recompiling import recompile
+from untracr.decompile.search import Deadline, ProgramSearch
+from untracr.metamodel.checkpoint import save_checkpoint
+from untracr.metamodel.network import Network, NetworkConfig
+from untracr.metamodel.numpy_network import NumpyNetwork
+from untracr.metamodel.vocabulary import BINARY, Operation, operation_of
+from untracr.rasp.domain import PAPER_DOMAIN, Domain
+from untracr.rasp.equivalence import decide_equivalence
+from untracr.rasp.functions import formula
+from untracr.rasp.library import named_program
+from untracr.rasp.program import (
+    CATEGORICAL,
+    INDICES,
+    TOKENS,
+    Builder,
+    Map,
+    Program,
+    SequenceMap,
+)
+from untracr.sample.sampler import sample_program
+from untracr.transformer import treatments
+from untracr.transformer.transformer import Transformer
+
+VOCAB = PAPER_DOMAIN.vocab
+MINUS = BINARY.index(formula("x - y", 2))
+
+Treat = Callable[[Transformer, np.random.Generator], Transformer]
+
+TREATMENTS: dict[str, Treat] = {
+    "none": lambda m, rng: m,
+    "rotated": treatments.rotate,
+    "compressed": lambda m, rng: treatments.rotate_and_compress(m, rng, include_bos=True).model,
+    "noise": lambda m, rng: treatments.add_noise(m, rng, 0.03),
+}
+
+
+@pytest.fixture(scope="module")
+def network(tmp_path_factory: pytest.TempPathFactory) -> NumpyNetwork:
+    """A network that was never trained."""
+    torch.manual_seed(3)
+    config = NetworkConfig(width=32, layers=1, heads=2)
+    path = tmp_path_factory.mktemp("network") / "random.safetensors"
+    save_checkpoint(path, Network(config), None, {"config": config.as_dict()})
+    return NumpyNetwork.load(path)
+
+
+def compiled(program: Program, domain: Domain = PAPER_DOMAIN) -> tuple[Compiled, Transformer]:
+    """A program compiled, and its weights with token rows in order and the read-out."""
+    found = compile_program(program, domain.vocab, domain.max_seq_len)
+    rows = [found.token_values.index(value) for value in (*domain.vocab, BOS, PAD)]
+    return found, found.transformer.replace(W_E=found.transformer.W_E[rows])
+
+
+def bare(model: Transformer) -> Transformer:
+    return model.replace(W_U=None, output_values=None)
+
+
+def true_operations(found: Compiled, program: Program) -> list[Operation]:
+    """What is to be written for a program, in the order of its heads and neurons."""
+    order = half_layer_order(found)
+    slots = {TOKENS: 0, INDICES: 1, **{ref: 2 + n for n, ref in enumerate(order)}}
+    return [operation_of(program, ref, slots) for ref in order]
+
+
+def soon(seconds: float = 30.0) -> Deadline:
+    return Deadline(time.perf_counter() + seconds)
+
+
+def propose(monkeypatch: pytest.MonkeyPatch, operations: list[Operation]) -> None:
+    """Lets a search propose nothing but these operations, one after the other."""
+
+    def proposals(self: Any, state: Any) -> Iterator[Proposal]:
+        number = len(state.operations)
+        if number < len(operations):
+            yield Proposal(operations[number], 0.0)
+
+    monkeypatch.setattr(search._InOneFrame, "_proposals", proposals)
+
+
+@pytest.mark.parametrize("name", TREATMENTS)
+def test_true_operations_are_held_by_the_weights(
+    monkeypatch: pytest.MonkeyPatch, network: NumpyNetwork, name: str
+) -> None:
+    """Each operation of a program is accepted in its place, and all together leave nothing over."""
+    rng = np.random.default_rng(1)
+    for index in range(20):
+        program = sample_program(601, index)
+        found, model = compiled(program)
+        propose(monkeypatch, true_operations(found, program))
+        treated = TREATMENTS[name](bare(model), rng)
+        written = next(ProgramSearch(treated, VOCAB, network, "uniform").programs(soon()), None)
+        if written is None and name == "compressed":
+            continue  # too little is left of the smallest models
+        assert written is not None, index
+        assert decide_equivalence(written, program, PAPER_DOMAIN).equal
+
+
+@pytest.mark.parametrize("name", TREATMENTS)
+def test_wrong_operations_are_refuted(
+    monkeypatch: pytest.MonkeyPatch, network: NumpyNetwork, name: str
+) -> None:
+    """A function with another table, other arguments or kind, an operation too few, another order."""
+    rng = np.random.default_rng(2)
+    builder = Builder()
+    one = builder.add(Map(formula("x + 1"), TOKENS, CATEGORICAL), "sop_00")
+    program = builder.build(
+        builder.add(SequenceMap(formula("x * y", 2), one, INDICES, CATEGORICAL), "sop_01")
+    )
+    found, model = compiled(program)
+    treated = TREATMENTS[name](bare(model), rng)
+    first, second = true_operations(found, program)
+    wrong: dict[str, list[Operation]] = {
+        "table": [first, Operation(second.kind, (*second.arguments[:2], MINUS))],
+        "arguments": [first, Operation(second.kind, (1, 2, second.arguments[2]))],
+        "kind": [Operation("map numerical", first.arguments), second],
+        "too few": [first],
+        "order": [second, first],
+    }
+    for what, operations in wrong.items():
+        propose(monkeypatch, operations)
+        task = ProgramSearch(treated, VOCAB, network, "uniform")
+        assert not list(task.programs(soon())), what
+    propose(monkeypatch, [first, second])
+    assert list(ProgramSearch(treated, VOCAB, network, "uniform").programs(soon()))
+
+
+@pytest.mark.parametrize("proposals", ["network", "uniform"])
+def test_the_search_needs_no_trained_network(
+    network: NumpyNetwork, proposals: search.Proposals
+) -> None:
+    """Whatever is proposed first, the programs found compile to the model's weights."""
+    rng = np.random.default_rng(3)
+    for index in range(6):
+        program = sample_program(602, index)
+        model = treatments.rotate(bare(compiled(program)[1]), rng)
+        written = next(ProgramSearch(model, VOCAB, network, proposals).programs(soon()))
+        again = recompile(canonicalise(written), PAPER_DOMAIN, model)
+        assert again is not None
+        assert align(model, again).found == "rotated"
+
+
+def test_greedy_mistakes_are_mended(tmp_path: Path) -> None:
+    """With a network that knows nothing the greedy answer is wrong, and the result is right."""
+    torch.manual_seed(4)
+    config = NetworkConfig(width=32, layers=1, heads=2)
+    path = tmp_path / "random.safetensors"
+    save_checkpoint(path, Network(config), None, {"config": config.as_dict()})
+    decompiler = Decompiler(path)
+    mended = 0
+    for index in range(8):
+        program = sample_program(603, index)
+        model = bare(compiled(program)[1])
+        greedy = decompiler.decompile(model, greedy=True)
+        result = decompiler.decompile(model, budget=20)
+        assert result.verdict == "identical"
+        assert result.search is not None
+        mended += greedy.verdict != "identical"
+        if greedy.verdict != "identical":
+            assert result.search.operations > 0
+            assert result.search.candidates >= 1
+            assert result.search.greedy_source != result.source
+    assert mended >= 6
+
+
+def test_other_programs_of_the_same_weights_hold_the_truth() -> None:
+    """What is shown as identical is the program that was compiled, or that is listed beside it."""
+    rng = np.random.default_rng(5)
+    decompiler, listed = bundled_decompiler(), 0
+    for index in range(60):
+        program = sample_program(604, index)
+        model = treatments.rotate(bare(compiled(program)[1]), rng)
+        result = decompiler.decompile(model)
+        assert result.verdict == "identical"
+        assert result.program is not None
+        others = check(model, result.program, PAPER_DOMAIN, settle=False).others
+        same = [
+            decide_equivalence(p, program, PAPER_DOMAIN).equal for p in (result.program, *others)
+        ]
+        assert any(same)
+        listed += not same[0]
+    assert listed > 0  # else this test shows nothing
+
+
+def test_compressed_models_are_settled_by_their_read_out() -> None:
+    """x - 1 is told from x + 1, and the sign of an output from the other one."""
+    rng = np.random.default_rng(6)
+    decompiler, equivalent = bundled_decompiler(), 0
+    for index in range(30):
+        program = sample_program(605, index)
+        model = treatments.rotate_and_compress(compiled(program)[1], rng, include_bos=True).model
+        result = decompiler.decompile(model)
+        if result.verdict == "equivalent":
+            equivalent += 1
+            assert result.program is not None
+            assert result.inputs_checked == PAPER_DOMAIN.size
+            assert decide_equivalence(result.program, program, PAPER_DOMAIN).equal
+    assert equivalent >= 20
+
+
+def test_a_changed_function_is_told_with_its_share_of_inputs() -> None:
+    """Compression without BOS leaves the weights recognisable and the outputs wrong."""
+    program = named_program("sort").program
+    _, raw = compiled(program)
+    model = treatments.compress(raw, np.random.default_rng(7)).model
+    found = check(model, program, PAPER_DOMAIN)
+    assert found.verdict == "unverified"
+    assert found.evidence.weights == "projected"
+    assert found.evidence.inputs_checked == PAPER_DOMAIN.size
+    assert 0 <= found.evidence.inputs_agree < PAPER_DOMAIN.size
+    share = 100 * found.evidence.inputs_agree / PAPER_DOMAIN.size
+    assert f"({share:.1f}%)" in found.detail
+
+
+def test_large_domains_are_tested_not_proved() -> None:
+    """Of more inputs than can be run some are drawn, and the verdict says so."""
+    builder = Builder()
+    domain = Domain(tuple(range(10)), 8)
+    one = builder.add(Map(formula("x % 3"), TOKENS, CATEGORICAL), "sop_00")
+    program = builder.build(
+        builder.add(SequenceMap(formula("x + y", 2), one, INDICES, CATEGORICAL), "sop_01")
+    )
+    _, raw = compiled(program, domain)
+    model = treatments.rotate_and_compress(raw, np.random.default_rng(8), include_bos=True).model
+    found = check(model, program, domain)
+    assert found.verdict == "tested"
+    assert found.inputs_checked == SAMPLED < domain.size
+    assert f"tested on {SAMPLED:,} inputs" in found.detail
+    result = bundled_decompiler().decompile(model)
+    assert (result.verdict, result.is_proved) == ("tested", False)
+
+
+def test_a_budget_bounds_the_search(network: NumpyNetwork) -> None:
+    """Weights that hold a program of another kind than is written: the search ends."""
+    rng = np.random.default_rng(9)
+    _, model = compiled(named_program("sort").program)
+    weights = model.W_out + rng.normal(0, 0.2, model.W_out.shape).astype(np.float32)
+    changed = bare(model.replace(W_out=weights))
+    begun = time.perf_counter()
+    result = bundled_decompiler().decompile(changed, budget=0.5)
+    assert result.verdict == "unverified"
+    assert time.perf_counter() - begun < 15
+    assert not list(ProgramSearch(changed, VOCAB, network, "uniform").programs(soon(-1)))
