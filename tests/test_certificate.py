@@ -400,7 +400,7 @@ def test_the_order_of_tokens_counts(tmp_path: Path) -> None:
     unnamed = replace(loaded, metadata={}, transformer=in_standard_order(loaded)[0])
     assert failing(replay(certificate, unnamed)) == []
     swapped = replace(certificate, vocab=("b", "a"))
-    assert failing(replay(swapped, unnamed)) == ["read-out"]
+    assert "verdict" in failing(replay(swapped, unnamed))
     numbers = compiled(tmp_path / "b.npz", HIST, (0, 1))
     honest = certificate_of(result_of(numbers, parse(HIST)), numbers, tmp_path)
     for others in ((False, True), (0.0, 1.0)):
@@ -421,7 +421,7 @@ def test_weights_under_another_read_out_are_not_confirmed(tmp_path: Path) -> Non
         evidence=found.evidence,
         other_programs=tuple(map(print_program, found.others)),
     )
-    assert failing(replay(forged, loaded)) == ["read-out"]
+    assert failing(replay(forged, loaded)) == ["verdict"]
     alone = without_read_out(loaded)
     model, _ = in_standard_order(alone)
     assert failing(replay(replace(forged, sha256=weights_digest(model)), alone)) == []

@@ -23,7 +23,6 @@ from typing import Any, NoReturn, cast, get_args
 import untracr
 from untracr.atomic_write import write_atomically
 from untracr.decompile.checking import check
-from untracr.decompile.contradiction import read_out_contradicts
 from untracr.decompile.outputs import cannot_compare
 from untracr.decompile.program_cost import MAX_SOURCE, require_affordable
 from untracr.decompile.result import Evidence, Result, Verdict, WeightsFound
@@ -174,10 +173,6 @@ def certificate_of(result: Result, loaded: LoadedModel, folder: Path) -> Certifi
     found = check(model, program, domain, settle=False)
     if found.verdict not in SHOWN:
         raise NothingShown(f"{result.name}: no certificate, nothing is shown: {found.detail}")
-    if read_out_contradicts(model, program, domain, found):
-        raise NothingShown(
-            f"{result.name}: no certificate, the read-out gives other outputs than the program"
-        )
     return Certificate(
         model_file=name_from(folder, loaded.path),
         sha256=weights_digest(model),

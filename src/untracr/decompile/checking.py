@@ -130,7 +130,8 @@ def _check(model: Transformer, program: Program, domain: Domain, settle: bool) -
         found = align(model, compiled)
         if found.sameness.same:
             others = alternatives(program, compiled, domain, found.sameness)
-            return _same(model, program, domain, found, others, settle)
+            same = _same(model, program, domain, found, others, settle)
+            return _beside_read_out(model, same, domain)
     if found.found == "different" or compiled is None:
         return _compare_outputs(model, program, domain, found)
     return _changed(model, program, compiled, domain, found, settle)
@@ -170,6 +171,37 @@ def _same(
     count = f"{len(others)} other program{'s' if len(others) > 1 else ''}"
     open_ = f"as {'do' if len(others) > 1 else 'does'} {count} that give other values"
     return Check("identical", 0, f"{same}, {open_}", program, tuple(others), evidence)
+
+
+def _beside_read_out(model: Transformer, found: Check, domain: Domain) -> Check:
+    """The verdict once the read-out was asked too, if there is one and it was not.
+
+    Weights do not hold the names of results: a program may have a model's very weights
+    and yet give other values than the model's read-out says.
+    """
+    program = found.program
+    if found.verdict != "identical" or found.inputs_checked or program is None:
+        return found
+    if cannot_compare(model):
+        return found
+    weights = recompile(program, domain, model)
+    tried = 0 if weights is None else inputs_read_out_alike(model, weights, domain)
+    if tried:
+        evidence = replace(found.evidence, inputs_checked=tried, inputs_agree=tried)
+        detail = f"{found.detail}, and gives its read-outs on {tried:,} inputs"
+        return replace(found, inputs_checked=tried, detail=detail, evidence=evidence)
+    # What is None, or 0, everywhere shows nothing to the comparison above.
+    seen = outputs_agree(model, program, domain)
+    evidence = replace(
+        found.evidence,
+        inputs_checked=seen.seen,
+        inputs_agree=seen.agree,
+        output_tolerance=seen.tolerance,
+    )
+    if seen.everywhere:
+        return replace(found, inputs_checked=seen.seen, evidence=evidence)
+    detail = f"{found.detail}; but the model's read-out gives other outputs: {seen}"
+    return Check("unverified", seen.seen, detail, program, (), evidence)
 
 
 def _changed(

@@ -77,7 +77,7 @@ def reading_of_changed(program: Program, domain: Domain, *, causal: bool) -> Rea
         EvaluationError: the program fails on some input.
     """
     numbers: set[float] = set()
-    for batch in batches(domain, CHUNK, causal=causal):
+    for batch in batches(domain, affordable_chunk(domain), causal=causal):
         column = batch.evaluate(program)
         for code in np.unique(column.codes[batch.valid]).tolist():
             numbers.add(number_or(column.values[code], 0.0))
@@ -186,6 +186,11 @@ def outputs_agree(
         if agree < seen and not to_the_end:
             break
     return Agreement(agree, seen, agree == seen, "", tolerance, tuple(differing))
+
+
+def affordable_chunk(domain: Domain) -> int:
+    """Inputs on which a program may be run at a time: selections take the square of a length."""
+    return min(CHUNK, max(16, 4 * MAX_HELD // domain.max_seq_len**2))
 
 
 def largest_chunk(model: Transformer, domain: Domain) -> int:
