@@ -421,7 +421,7 @@ def test_weights_under_another_read_out_are_not_confirmed(tmp_path: Path) -> Non
         evidence=found.evidence,
         other_programs=tuple(map(print_program, found.others)),
     )
-    assert failing(replay(forged, loaded)) == ["verdict"]
+    assert "verdict" in failing(replay(forged, loaded))
     alone = without_read_out(loaded)
     model, _ = in_standard_order(alone)
     assert failing(replay(replace(forged, sha256=weights_digest(model)), alone)) == []
