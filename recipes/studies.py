@@ -26,8 +26,9 @@ from untracr.metamodel.batching import as_batch, collate_arrays
 from untracr.metamodel.checkpoint import load_checkpoint
 from untracr.metamodel.examples import Example, ExampleSettings, training_example
 from untracr.metamodel.network import Network, NetworkConfig, loss_and_hits
+from untracr.metamodel.score import Score
 from untracr.metamodel.stream import Arrays
-from untracr.metamodel.training import Task, TrainingSettings, shares_right, train
+from untracr.metamodel.training import Task, TrainingSettings, train
 from untracr.metamodel.treated import TreatmentShares
 from untracr.metamodel.vocabulary import BINARY, N_SLOTS, PREDICATES, UNARY
 from untracr.sample.exclusion import Exclusion
@@ -161,17 +162,17 @@ def run(variant: Variant, examples: list[Example], test: list[Example]) -> dict[
         places = [(start + n) % len(examples) for n in range(count)]
         return variant.hide(collate_arrays([examples[place] for place in places]))
 
-    def loss(network: torch.nn.Module, arrays: Arrays, device: torch.device):  # type: ignore[no-untyped-def]
+    def loss(network: torch.nn.Module, arrays: Arrays, device: torch.device) -> Score:
         assert isinstance(network, Network)
-        value, hits, counts = loss_and_hits(network, as_batch(arrays).to(device))
-        return value, *shares_right(hits, counts)
+        return Score.of(*loss_and_hits(network, as_batch(arrays).to(device)))
 
     def measured(network: torch.nn.Module, device: torch.device) -> dict[str, float]:
         found = []
         with torch.no_grad():
             for start in range(0, len(test), 250):
                 arrays = variant.hide(collate_arrays(test[start : start + 250]))
-                found.append([float(v) for v in loss(network, arrays, device)])
+                score = loss(network, arrays, device)
+                found.append([score.loss.item(), score.exact, score.tokens])
         means = np.mean(found, axis=0)
         return {"test_loss": means[0], "test_exact": means[1], "test_tokens": means[2]}
 

@@ -73,7 +73,7 @@ def test_it_learns() -> None:
     arrays = make_flat_batch(0, 0, 8, chunk=32)
     losses = []
     for _ in range(30):
-        loss, _, _ = task.loss(network, arrays, torch.device("cpu"))
+        loss = task.loss(network, arrays, torch.device("cpu")).loss
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()

@@ -41,7 +41,7 @@ def starts(place: StreamPlace, workers: int, count: int) -> list[int]:
 @pytest.mark.parametrize("workers", [0, 1, 2])
 def test_any_number_of_workers_gives_the_same_batches(workers: int) -> None:
     """Batches come in order and are the same with 0, 1 or 2 workers."""
-    place = StreamPlace(seed=3, batch_size=4, first=0, stride=1)
+    place = StreamPlace(seed=3, start=0, count=4, stride=4)
     with BatchStream(make_batch, place, workers) as batches:
         for number, arrays in enumerate(itertools.islice(batches, 5)):
             wanted = make_batch(3, 4 * number, 4)
@@ -52,17 +52,17 @@ def test_any_number_of_workers_gives_the_same_batches(workers: int) -> None:
 
 @pytest.mark.parametrize("workers", [0, 2])
 def test_the_stream_can_be_entered_anywhere(workers: int) -> None:
-    """Entering at batch k with a stride gives batches k, k + stride, ..."""
-    place = StreamPlace(seed=0, batch_size=10, first=5, stride=2)
+    """Entering at example k with a stride gives the batches at k, k + stride, ..."""
+    place = StreamPlace(seed=0, start=50, count=10, stride=20)
     assert starts(place, workers, 5) == [50, 70, 90, 110, 130]
-    plain = StreamPlace(seed=0, batch_size=10, first=3, stride=1)
-    assert starts(plain, workers, 3) == starts(StreamPlace(0, 10, 0, 1), workers, 6)[3:]
+    plain = StreamPlace(seed=0, start=30, count=10, stride=10)
+    assert starts(plain, workers, 3) == starts(StreamPlace(0, 0, 10, 10), workers, 6)[3:]
 
 
 def test_a_dead_worker_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     """When a worker dies the reader says which one and how, and does not wait for ever."""
     monkeypatch.setattr(stream, "POLL_SECONDS", 0.5)
-    place = StreamPlace(seed=0, batch_size=1, first=0, stride=1)
+    place = StreamPlace(seed=0, start=0, count=1, stride=1)
     with (
         BatchStream(dying, place, 1) as batches,
         pytest.raises(RuntimeError, match="data worker 0 died with exit code 7"),
@@ -73,7 +73,7 @@ def test_a_dead_worker_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_failing_worker_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     """An exception in a worker ends it, and the reader with it."""
     monkeypatch.setattr(stream, "POLL_SECONDS", 0.5)
-    place = StreamPlace(seed=0, batch_size=1, first=0, stride=1)
+    place = StreamPlace(seed=0, start=0, count=1, stride=1)
     with (
         BatchStream(failing, place, 1) as batches,
         pytest.raises(RuntimeError, match="data worker 0 died with exit code 1"),
@@ -83,7 +83,7 @@ def test_a_failing_worker_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_leaving_the_stream_ends_its_workers() -> None:
     """No worker outlives the context manager, also when batches were left unread."""
-    place = StreamPlace(seed=0, batch_size=1, first=0, stride=1)
+    place = StreamPlace(seed=0, start=0, count=1, stride=1)
     with BatchStream(numbered, place, 2) as batches:
         next(iter(batches))
         processes = list(batches._processes)

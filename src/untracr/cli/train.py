@@ -39,14 +39,14 @@ def configure(parser: Parser) -> None:
     parser.add_argument("--hours", type=positive_number, metavar="H", help="wall-clock length; or")
     parser.add_argument("--steps", type=positive, metavar="N", help="length in steps")
     _number(parser, "--seed", not_negative, 0, "of the programs and the initial weights")
-    _number(parser, "--batch-size", positive, 256, "examples a step")
+    _number(parser, "--batch-size", positive, 256, "examples a step, of all processes together")
     _number(parser, "--learning-rate", positive_number, 2e-3, "at its highest")
-    _number(parser, "--workers", not_negative, 1, "processes that make data")
-    _number(parser, "--threads", positive, 1, "threads of the trainer")
+    _number(parser, "--workers", not_negative, 1, "processes that make data, for each trainer")
+    _number(parser, "--threads", positive, 1, "threads of each trainer")
     parser.add_argument(
         "--device",
         default="auto",
-        help="cpu, cuda, ... (default: auto, the GPU where there is one)",
+        help="cpu, cuda, ... (default: auto, the GPU where there is one, another for each process)",
     )
     for name, what in (("width", "of its vectors"), ("layers", "of it"), ("heads", "a layer")):
         parser.add_argument(
@@ -117,6 +117,7 @@ def run(args: argparse.Namespace) -> int:
         from untracr.metamodel.baseline import BaselineConfig, baseline_task
         from untracr.metamodel.examples import ExampleSettings
         from untracr.metamodel.network import NetworkConfig
+        from untracr.metamodel.processes import Processes
         from untracr.metamodel.task import metamodel_task
         from untracr.metamodel.training import TrainingSettings, train
     from untracr.sample.domains import OtherDomains
@@ -152,6 +153,8 @@ def run(args: argparse.Namespace) -> int:
         )
         task = metamodel_task(config, examples)
     checkpoint = train(task, settings)
+    if not Processes.of_environment().is_first:
+        return OK
     if args.json:
         print_json({"checkpoint": str(checkpoint)})
     else:

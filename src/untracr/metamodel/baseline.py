@@ -23,9 +23,10 @@ from torch.nn import functional as F
 
 from untracr.compile.canonical import INDICES_NAME, TOKENS_NAME, paper_tokens
 from untracr.compile.compiler import compile_program
+from untracr.metamodel.score import Score
 from untracr.metamodel.stream import Arrays
 from untracr.metamodel.task import VALIDATION_SEED
-from untracr.metamodel.training import Task, shares_right
+from untracr.metamodel.training import Task
 from untracr.metamodel.vocabulary import BINARY, PREDICATES, UNARY
 from untracr.rasp.program import Program
 from untracr.sample.pools import FACTORS
@@ -164,7 +165,7 @@ class FlatNetwork(nn.Module):
         return out
 
 
-def _loss(network: nn.Module, arrays: Arrays, device: torch.device) -> tuple[Tensor, float, float]:
+def _loss(network: nn.Module, arrays: Arrays, device: torch.device) -> Score:
     chunks = torch.from_numpy(arrays["chunks"]).to(device)
     tokens = torch.from_numpy(arrays["tokens"]).to(device)
     targets = tokens[:, 1:]
@@ -172,7 +173,7 @@ def _loss(network: nn.Module, arrays: Arrays, device: torch.device) -> tuple[Ten
     loss = F.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=-1)
     counts = targets >= 0
     hits = (logits.argmax(dim=-1) == targets) | ~counts
-    return loss, *shares_right(hits, counts)
+    return Score.of(loss, hits, counts)
 
 
 @functools.lru_cache(maxsize=2)
@@ -184,7 +185,7 @@ def _evaluate(network: nn.Module, device: torch.device, chunk: int) -> dict[str,
     with torch.no_grad():
         found = [_loss(network, batch, device) for batch in _validation(chunk)]
     return {
-        "validation_loss": sum(loss.item() for loss, _, _ in found) / len(found),
-        "validation_exact": sum(exact for _, exact, _ in found) / len(found),
-        "validation_tokens": sum(tokens for _, _, tokens in found) / len(found),
+        "validation_loss": sum(score.loss.item() for score in found) / len(found),
+        "validation_exact": sum(score.exact for score in found) / len(found),
+        "validation_tokens": sum(score.tokens for score in found) / len(found),
     }

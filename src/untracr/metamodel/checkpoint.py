@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
+from safetensors.torch import load as from_bytes
 from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
 
@@ -70,24 +71,53 @@ def load_checkpoint(path: Path) -> Checkpoint:
     Raises:
         ModelFileError: the file is missing or is no checkpoint of ours.
     """
+    return checkpoint_of(read_checkpoint(path), path)
+
+
+def read_checkpoint(path: Path) -> bytes:
+    """What is in the file.
+
+    Raises:
+        ModelFileError: the file cannot be read.
+    """
     try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            if "untracr" not in metadata:
-                raise ModelFileError(
-                    f"{path} is not an untracr checkpoint: its metadata does not say so"
-                )
-            state = json.loads(metadata["untracr"])
-            if not isinstance(state, dict) or "task" not in state:
-                raise ModelFileError(f"{path} is not a checkpoint: it holds a model to be read")
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (OSError, SafetensorError) as error:
+        return path.read_bytes()
+    except OSError as error:
         raise ModelFileError(f"{path} cannot be read as a checkpoint: {error}") from None
+
+
+def checkpoint_of(data: bytes, path: Path) -> Checkpoint:
+    """The checkpoint that a file holds.
+
+    Args:
+        data: the file's contents.
+        path: for errors.
+
+    Raises:
+        ModelFileError: it is no checkpoint of ours.
+    """
+    try:
+        tensors = from_bytes(data)
+    except SafetensorError as error:
+        raise ModelFileError(f"{path} cannot be read as a checkpoint: {error}") from None
+    metadata = _metadata(data)
+    if "untracr" not in metadata:
+        raise ModelFileError(f"{path} is not an untracr checkpoint: its metadata does not say so")
+    state = json.loads(metadata["untracr"])
+    if not isinstance(state, dict) or "task" not in state:
+        raise ModelFileError(f"{path} is not a checkpoint: it holds a model to be read")
     return Checkpoint(
         {k.removeprefix("model."): t for k, t in tensors.items() if k.startswith("model.")},
         {k.removeprefix("optimizer."): t for k, t in tensors.items() if k.startswith("optimizer.")},
         state,
     )
+
+
+def _metadata(data: bytes) -> dict[str, str]:
+    """Of a sound safetensors file: its header's length, the header, the tensors."""
+    size = int.from_bytes(data[:8], "little")
+    metadata: dict[str, str] = json.loads(data[8 : 8 + size]).get("__metadata__", {})
+    return metadata
 
 
 def restore_optimizer(

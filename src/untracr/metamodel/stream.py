@@ -1,13 +1,13 @@
 """An endless stream of fresh training batches, made by worker processes.
 
-Batch b is a pure function of (seed, b): examples ``b * size`` to
-``(b + 1) * size``. Workers make batches in turn and the reader takes them in
-order, so any number of workers gives the same stream, and it can be entered
-anywhere.
+A batch is a pure function of the seed and of the numbers of its examples. Workers
+make batches in turn and the reader takes them in order, so any number of workers
+gives the same stream, and it can be entered anywhere.
 """
 
 from __future__ import annotations
 
+import itertools
 import multiprocessing
 import os
 import queue
@@ -19,6 +19,8 @@ from types import TracebackType
 import numpy as np
 import numpy.typing as npt
 
+from untracr.metamodel.stop_request import ignore_stop_signals
+
 Arrays = dict[str, npt.NDArray[np.generic]]
 
 QUEUE_LENGTH = 8
@@ -27,11 +29,19 @@ POLL_SECONDS = 5.0
 
 @dataclass(frozen=True)
 class StreamPlace:
-    """Which batches one reader takes: ``first``, ``first + stride``, ..."""
+    """Which batches one reader takes.
+
+    Attributes:
+        seed: of the stream.
+        start: the number of the first example.
+        count: examples a batch.
+        stride: from the start of a batch to that of the next; more than ``count`` where
+            others take what lies between.
+    """
 
     seed: int
-    batch_size: int
-    first: int
+    start: int
+    count: int
     stride: int
 
 
@@ -86,7 +96,7 @@ class BatchStream:
         trace: TracebackType | None,
     ) -> None:
         for process in self._processes:
-            process.terminate()
+            process.kill()
         for process in self._processes:
             process.join()
         for box in self._queues:
@@ -95,14 +105,12 @@ class BatchStream:
 
     def __iter__(self) -> Iterator[Arrays]:
         place = self._place
-        number = place.first
-        while True:
+        for number in itertools.count():
             if self._queues:
-                worker = (number - place.first) // place.stride % self._n_workers
-                yield self._take(worker)
+                yield self._take(number % self._n_workers)
             else:
-                yield self._make(place.seed, number * place.batch_size, place.batch_size)
-            number += place.stride
+                start = place.start + number * place.stride
+                yield self._make(place.seed, start, place.count)
 
     def _take(self, worker: int) -> Arrays:
         while True:
@@ -123,10 +131,10 @@ def _work(
     workers: int,
     box: multiprocessing.Queue[Arrays],
 ) -> None:
-    number = place.first + worker * place.stride
+    ignore_stop_signals()  # they may be sent to the whole group; the trainer ends its workers
     parent = multiprocessing.parent_process()
-    while True:
-        arrays = make(place.seed, number * place.batch_size, place.batch_size)
+    for number in itertools.count(worker, workers):
+        arrays = make(place.seed, place.start + number * place.stride, place.count)
         while True:
             try:
                 box.put(arrays, timeout=POLL_SECONDS)
@@ -134,4 +142,3 @@ def _work(
             except queue.Full:  # a trainer that was killed must not leave workers behind
                 if parent is None or not parent.is_alive():
                     return
-        number += workers * place.stride

@@ -5,13 +5,14 @@ from __future__ import annotations
 import functools
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from untracr.metamodel.batching import as_batch, collate_arrays
 from untracr.metamodel.examples import DEFAULT, ExampleSettings, training_example
 from untracr.metamodel.network import Network, NetworkConfig, loss_and_hits
+from untracr.metamodel.score import Score
 from untracr.metamodel.stream import Arrays
-from untracr.metamodel.training import Task, shares_right
+from untracr.metamodel.training import Task
 
 VALIDATION_SEED = 1_000_000_007
 """A stream of its own, so that no training seed in use meets it."""
@@ -41,10 +42,9 @@ def make_batch(seed: int, start: int, count: int, settings: ExampleSettings = DE
     return collate_arrays([training_example(seed, start + i, settings) for i in range(count)])
 
 
-def _loss(network: nn.Module, arrays: Arrays, device: torch.device) -> tuple[Tensor, float, float]:
+def _loss(network: nn.Module, arrays: Arrays, device: torch.device) -> Score:
     assert isinstance(network, Network)
-    loss, hits, counts = loss_and_hits(network, as_batch(arrays).to(device))
-    return loss, *shares_right(hits, counts)
+    return Score.of(*loss_and_hits(network, as_batch(arrays).to(device)))
 
 
 @functools.lru_cache(maxsize=1)
@@ -56,9 +56,9 @@ def _evaluate(
     settings: ExampleSettings, network: nn.Module, device: torch.device
 ) -> dict[str, float]:
     with torch.no_grad():
-        loss, exact, tokens = _loss(network, _validation(settings), device)
+        score = _loss(network, _validation(settings), device)
     return {
-        "validation_loss": loss.item(),
-        "validation_exact": exact,
-        "validation_tokens": tokens,
+        "validation_loss": score.loss.item(),
+        "validation_exact": score.exact,
+        "validation_tokens": score.tokens,
     }
