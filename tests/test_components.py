@@ -19,12 +19,12 @@ from untracr.metamodel.frame import MAX_SOLVED, Base, Directions, Variable
 from untracr.metamodel.matching import matches
 from untracr.metamodel.reader import Reader
 from untracr.metamodel.scope import true_variables
-from untracr.metamodel.treated import Treated, TreatmentShares
 from untracr.metamodel.vocabulary import KINDS, Operation, operation_of
 from untracr.rasp.parsing import parse
 from untracr.rasp.program import INDICES, TOKENS, Program, Ref
 from untracr.sample.pools import FACTORS
 from untracr.sample.sampler import PAPER, sample_program
+from untracr.sample.treated import Treated, TreatmentShares
 from untracr.transformer import treatments
 from untracr.transformer.transformer import Transformer
 

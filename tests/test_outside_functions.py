@@ -31,7 +31,6 @@ from untracr.metamodel.outside import function_of_results, read_function, read_p
 from untracr.metamodel.reader import Reader
 from untracr.metamodel.scope import true_variables
 from untracr.metamodel.tables import call
-from untracr.metamodel.treated import TREATMENTS, Treated
 from untracr.metamodel.vocabulary import (
     CLASS_RANGES,
     EOL,
@@ -71,6 +70,7 @@ from untracr.rasp.program import (
     SequenceMap,
 )
 from untracr.sample.sampler import sample_program
+from untracr.sample.treated import TREATMENTS, Treated
 from untracr.transformer.transformer import Array, Trace, Transformer
 
 VOCAB, LENGTH = PAPER_DOMAIN.vocab, PAPER_DOMAIN.max_seq_len

@@ -8,6 +8,7 @@ UntracrError                 the base: one clear line, never a traceback on the 
 ├── InputError               a value outside the vocabulary, a sequence too long
 ├── ModelFileError           a weights file that is damaged, unsafe or inconsistent
 ├── CertificateError         a certificate that is damaged, or that there is nothing to write in
+├── DatasetError             a data set that is damaged, in use, or begun with other settings
 └── UsageError               a wrong option or combination of options
 
 Messages state the rule, then the value, then the place, then what to do.
@@ -120,6 +121,10 @@ class ModelFileError(UntracrError):
 
 class CertificateError(UntracrError):
     """A certificate that is damaged or of another kind, or a result that shows nothing."""
+
+
+class DatasetError(UntracrError):
+    """A data set's folder that is damaged, in use, full, or begun with other settings."""
 
 
 class UsageError(UntracrError):

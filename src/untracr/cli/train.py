@@ -14,8 +14,8 @@ from untracr.cli.values import not_negative, positive, positive_number
 from untracr.errors import ModelFileError, ProgramError, UsageError
 
 if TYPE_CHECKING:
-    from untracr.metamodel.treated import TreatmentShares
     from untracr.sample.exclusion import Exclusion
+    from untracr.sample.treated import TreatmentShares
 
 
 NOT_FOR_BASELINE = (
@@ -216,7 +216,7 @@ def shares_of(shares: tuple[tuple[str, float], ...]) -> TreatmentShares:
     Raises:
         UsageError: there is no such treatment, or the shares make no sense.
     """
-    from untracr.metamodel.treated import TreatmentShares
+    from untracr.sample.treated import TreatmentShares
 
     try:
         return TreatmentShares(shares)

@@ -27,7 +27,6 @@ from untracr.metamodel.features import (
 from untracr.metamodel.frame import Base
 from untracr.metamodel.reader import Reader
 from untracr.metamodel.scope import true_variables
-from untracr.metamodel.treated import AS_COMPILED, Treated, TreatmentShares
 from untracr.metamodel.vocabulary import (
     EOL,
     FIRST_SLOT,
@@ -43,6 +42,7 @@ from untracr.sample.domains import NO_OTHERS, OtherDomains
 from untracr.sample.exclusion import NOTHING, Exclusion, sample_outside
 from untracr.sample.outside import with_outside_functions
 from untracr.sample.sampler import PAPER, SamplerSettings
+from untracr.sample.treated import AS_COMPILED, Treated, TreatmentShares
 
 AXIS_SIGNS_SHARE = 0.7
 """Share of training examples that may take a sign from the axes, as raw weights show it."""

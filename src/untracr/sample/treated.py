@@ -1,4 +1,4 @@
-"""Treated weights for training: rotated, compressed, noisy, each for a share of the examples.
+"""Treated weights: rotated, compressed, noisy, each for a share of the items of a stream.
 
 The names are those of `untracr eval --treatment`.
 """
@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from random import Random
 
 import numpy as np
+import numpy.typing as npt
 
-from untracr.metamodel.frame import Floats
 from untracr.transformer.transformer import Transformer
 from untracr.transformer.treatments import (
     add_noise,
@@ -20,6 +20,8 @@ from untracr.transformer.treatments import (
     compression_basis,
     random_orthogonal,
 )
+
+Floats = npt.NDArray[np.float64]
 
 COMPRESSION_RATIO = 0.9
 """The share of the width that is kept, as in the paper."""
@@ -37,10 +39,13 @@ class Treated:
         basis: [D, R], orthonormal columns: its residual stream is ``x @ basis``
             where that of the compiled model, of width D, is x; None where the
             streams are the same.
+        size: the share of the width that a compression kept, or how strong the
+            noise is; None where there is no such number.
     """
 
     model: Transformer
     basis: Floats | None = None
+    size: float | None = None
 
 
 def _rotated(model: Transformer, rng: np.random.Generator) -> Treated:
@@ -48,30 +53,32 @@ def _rotated(model: Transformer, rng: np.random.Generator) -> Treated:
 
 
 def _compressed(model: Transformer, rng: np.random.Generator) -> Treated:
-    return _changed(model, compression_basis(model, rng, COMPRESSION_RATIO))
+    return _changed(model, compression_basis(model, rng, COMPRESSION_RATIO), COMPRESSION_RATIO)
 
 
 def _rotated_compressed(model: Transformer, rng: np.random.Generator) -> Treated:
     basis = compression_basis(model, rng, COMPRESSION_RATIO)
-    return _changed(model, basis @ random_orthogonal(basis.shape[1], rng))
+    return _changed(model, basis @ random_orthogonal(basis.shape[1], rng), COMPRESSION_RATIO)
 
 
 def _compressed_bos(model: Transformer, rng: np.random.Generator) -> Treated:
-    return _changed(model, compression_basis(model, rng, COMPRESSION_RATIO, include_bos=True))
+    basis = compression_basis(model, rng, COMPRESSION_RATIO, include_bos=True)
+    return _changed(model, basis, COMPRESSION_RATIO)
 
 
 def _rotated_compressed_bos(model: Transformer, rng: np.random.Generator) -> Treated:
     basis = compression_basis(model, rng, COMPRESSION_RATIO, include_bos=True)
-    return _changed(model, basis @ random_orthogonal(basis.shape[1], rng))
+    return _changed(model, basis @ random_orthogonal(basis.shape[1], rng), COMPRESSION_RATIO)
 
 
 def _noisy(model: Transformer, rng: np.random.Generator) -> Treated:
     least, most = map(math.log, NOISE)
-    return Treated(add_noise(model, rng, math.exp(rng.uniform(least, most))))
+    scale = math.exp(rng.uniform(least, most))
+    return Treated(add_noise(model, rng, scale), size=scale)
 
 
-def _changed(model: Transformer, basis: Floats) -> Treated:
-    return Treated(change_basis(model, basis), basis)
+def _changed(model: Transformer, basis: Floats, size: float | None = None) -> Treated:
+    return Treated(change_basis(model, basis), basis, size)
 
 
 TREATMENTS: dict[str, Callable[[Transformer, np.random.Generator], Treated]] = {
