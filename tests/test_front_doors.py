@@ -22,6 +22,7 @@ PACKAGES = (
     "decompile",
     "explain",
     "evaluate",
+    "audit",
     "bench",
 )
 ROOT = Path(__file__).parents[1]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from outsiders import OUTSIDERS
 
+from outsiders import OUTSIDERS
 from untracr.compile.checks import check
 from untracr.rasp.interpreter import run
 from untracr.rasp.library import NamedProgram

@@ -10,7 +10,19 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from untracr import __version__
-from untracr.cli import bench, check, compile, decompile, eval, explain, export, run, sample, train
+from untracr.cli import (
+    audit,
+    bench,
+    check,
+    compile,
+    decompile,
+    eval,
+    explain,
+    export,
+    run,
+    sample,
+    train,
+)
 from untracr.cli.command import (
     FAILED,
     INTERRUPTED,
@@ -24,7 +36,19 @@ from untracr.errors import UntracrError, UsageError
 
 COMMANDS: dict[str, Command] = {
     module.COMMAND.name: module.COMMAND
-    for module in (sample, compile, run, check, decompile, explain, train, export, eval, bench)
+    for module in (
+        sample,
+        compile,
+        run,
+        check,
+        decompile,
+        explain,
+        train,
+        export,
+        eval,
+        audit,
+        bench,
+    )
 }
 
 

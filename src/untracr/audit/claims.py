@@ -1,0 +1,152 @@
+"""Whether what one answer claims is true.
+
+The program is judged as it is printed, read again. Nothing is asked of the code
+that gave the verdict: weights are compared by Gram matrices (`weights`),
+outputs by a second forward pass (`plain_run`), behaviours by the interpreter.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from untracr.audit.plain_run import outputs_differ, read_out_differs
+from untracr.audit.subject import Subject
+from untracr.audit.weights import EXACT, ROTATED, rounded_alike, weights_differ
+from untracr.compile.compiler import BOS, PAD, compile_program
+from untracr.decompile.outputs import (
+    OUTPUT_TOLERANCE,
+    cannot_compare,
+    outputs_agree,
+    reading_of_changed,
+)
+from untracr.decompile.result import Result
+from untracr.errors import EvaluationError, ProgramError
+from untracr.rasp.domain import Domain
+from untracr.rasp.parsing import parse
+from untracr.rasp.program import Program
+from untracr.transformer.transformer import Transformer
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One answer's claim, judged.
+
+    Attributes:
+        false: what is wrong with the claim; empty if it is true, or nothing is claimed.
+        still_computes: whether the model's read-out is the reference's output on every
+            input; None where there is no reference or no read-out, or it was not asked.
+        behaves: whether the program behaves like the reference on every input (of a
+            sample, if the domain is large); None without a reference or a program.
+        listed: it does not, but one of the other programs of the same weights does.
+        contradicted: an input on which the read-out of a model that is ``identical`` is
+            not the program's output, though that of the program's own weights is; empty
+            if there is none.
+    """
+
+    false: str = ""
+    still_computes: bool | None = None
+    behaves: bool | None = None
+    listed: bool = False
+    contradicted: str = ""
+
+
+def judge_claim(subject: Subject, result: Result) -> Claim:
+    """Judges an answer.
+
+    Args:
+        subject: the model, and what is known about it.
+        result: the answer.
+    """
+    still = still_computes(subject) if subject.before is None else None
+    try:
+        program = parse(result.source) if result.source else None
+        others = [parse(source) for source in result.other_programs]
+    except ProgramError as error:
+        return Claim(f"the answer cannot be read: {error}", still)
+    if program is None:
+        return Claim("there is no program" if result.is_proved else "", still)
+    behaves = _behaves(subject, program)
+    listed = not behaves and any(_behaves(subject, other) for other in others)
+    false = contradicted = ""
+    if result.verdict == "identical":
+        contradicted = _contradicted(subject, program)
+        false = _false_identity(subject, program, others, listed or behaves is not False)
+    elif result.verdict == "equivalent":
+        tolerance = result.evidence.output_tolerance
+        false = read_out_differs(subject.model, program, subject.domain, tolerance)
+        if not false and behaves is False:
+            still = still_computes(subject) if still is None else still
+            if still:
+                false = "the model computes the reference, and the program does not"
+    return Claim(false, still, behaves, listed, contradicted)
+
+
+def still_computes(subject: Subject) -> bool | None:
+    """Whether a model's read-out is its reference's output, numbers rounded to the nearest.
+
+    None without a reference or a read-out.
+    """
+    model, program = subject.read_out, subject.reference
+    if model is None or program is None or cannot_compare(model):
+        return None
+    try:
+        reading = reading_of_changed(program, subject.domain, causal=model.causal)
+    except EvaluationError:
+        return False
+    return outputs_agree(model, program, subject.domain, reading, to_the_end=False).everywhere
+
+
+def compiled_rows(program: Program, domain: Domain, *, causal: bool) -> Transformer:
+    """A program's weights with the rows of W_E in the domain's order, then BOS and PAD.
+
+    Raises:
+        ProgramError: it cannot be compiled.
+    """
+    compiled = compile_program(program, domain.vocab, domain.max_seq_len, causal=causal)
+    rows = [compiled.token_values.index(value) for value in (*domain.vocab, BOS, PAD)]
+    return compiled.transformer.replace(W_E=compiled.transformer.W_E[rows])
+
+
+def _behaves(subject: Subject, program: Program) -> bool | None:
+    if subject.reference is None:
+        return None
+    causal = subject.model.causal
+    return not outputs_differ(program, subject.reference, subject.domain, causal=causal)
+
+
+def _contradicted(subject: Subject, program: Program) -> str:
+    model, domain = subject.model, subject.domain
+    if cannot_compare(model):
+        return ""
+    reason = read_out_differs(model, program, domain, OUTPUT_TOLERANCE)
+    if not reason:
+        return ""
+    try:
+        mine = compiled_rows(program, domain, causal=model.causal)
+    except ProgramError:
+        return reason
+    departs = read_out_differs(mine, program, domain, OUTPUT_TOLERANCE)
+    return "" if departs else reason
+
+
+def _false_identity(
+    subject: Subject, program: Program, others: list[Program], behaves: bool
+) -> str:
+    for number, candidate in enumerate((program, *others)):
+        who = f"other program {number} has other weights: " if number else ""
+        try:
+            mine = compiled_rows(candidate, subject.domain, causal=subject.model.causal)
+        except ProgramError as error:
+            return f"{who}it does not compile: {error}"
+        reason = weights_differ(subject.model, mine, ROTATED)
+        if not reason and subject.before is not None:
+            reason = weights_differ(subject.before, mine, EXACT)
+            if reason and rounded_alike(subject.before, mine):
+                reason = ""
+        if reason:
+            return who + reason
+    if subject.before is None:
+        return "weights that were projected or got noise are no program's"
+    if behaves:
+        return ""
+    return "neither the program nor any other that is listed behaves like the reference"

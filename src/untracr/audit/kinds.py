@@ -1,0 +1,196 @@
+"""The kinds of models that answers are judged on.
+
+Item ``index`` of a kind is a pure function of (seed, index). Sampled programs
+and their treatments are those of ``untracr eval`` with the same seed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from random import Random
+
+import numpy as np
+
+from untracr.audit.claims import compiled_rows
+from untracr.audit.foreign import (
+    changed,
+    changed_rotated,
+    random_weights,
+    spliced,
+    without_read_out,
+)
+from untracr.audit.subject import Subject
+from untracr.compile.canonical import canonicalise
+from untracr.compile.lowering import lower_selectors
+from untracr.errors import UsageError, did_you_mean
+from untracr.evaluate.treatments import Treatment, parse_treatments
+from untracr.rasp.domain import Domain
+from untracr.rasp.hand_written import HAND_WRITTEN
+from untracr.rasp.library import LIBRARY, NamedProgram
+from untracr.rasp.program import Program
+from untracr.sample.domains import OtherDomains
+from untracr.sample.outside import with_outside_functions
+from untracr.sample.sampler import PAPER, SamplerSettings, sample_program
+
+Draw = Callable[[int, int], tuple[Program, Domain, bool]]
+"""From (seed, index) a program, its domain, and whether attention is causal."""
+
+KEEPS_WEIGHTS = ("compiled", "rotated")
+"""Treatments that leave weights that a program compiles to, up to a rotation."""
+
+LONG = SamplerSettings(min_length=9, max_length=12)
+OTHERS = OtherDomains(share=1.0, vocab_sizes=(3, 8), max_seq_lens=(3, 7))
+NAMED = (*LIBRARY, *HAND_WRITTEN)
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of models.
+
+    Attributes:
+        what: it is, in a few words.
+        make: item ``index`` from (seed, index).
+        largest: how many different items there are, None if there is no end.
+        needs_torch: whether its items can be made only where PyTorch is installed.
+    """
+
+    what: str
+    make: Callable[[int, int], Subject]
+    largest: int | None = None
+    needs_torch: bool = False
+
+
+def treated_subject(
+    draw: Draw, treatment: Treatment, seed: int, index: int, *, read_out: bool
+) -> Subject:
+    """A program compiled, treated, and given with or without its read-out."""
+    program, domain, causal = draw(seed, index)
+    compiled = compiled_rows(program, domain, causal=causal)
+    model = treatment.apply(compiled, np.random.default_rng([seed, index]))
+    return Subject(
+        name=f"{seed}/{index} {treatment.label}{', read-out' if read_out else ''}",
+        model=model if read_out else without_read_out(model),
+        domain=domain,
+        reference=program,
+        before=without_read_out(compiled) if treatment.name in KEEPS_WEIGHTS else None,
+        read_out=model,
+    )
+
+
+def sampled(settings: SamplerSettings, seed: int, index: int) -> tuple[Program, Domain, bool]:
+    """A program of our sampler."""
+    return sample_program(seed, index, settings), settings.domain, False
+
+
+def of_other_domain(seed: int, index: int) -> tuple[Program, Domain, bool]:
+    """A program of our sampler, for other tokens and lengths."""
+    domain = OTHERS.draw(seed, index) or PAPER.domain
+    return sample_program(seed, index, replace(PAPER, domain=domain)), domain, False
+
+
+def with_other_functions(seed: int, index: int) -> tuple[Program, Domain, bool]:
+    """A program of our sampler with functions that the sampler never draws."""
+    program = sample_program(seed, index)
+    other = with_outside_functions(program, Random(f"audit/{seed}/{index}"))
+    return canonicalise(other) if other is not None else program, PAPER.domain, False
+
+
+def of_names(
+    named: tuple[NamedProgram, ...], seed: int, index: int
+) -> tuple[Program, Domain, bool]:
+    """One of several named programs, again and again."""
+    found = named[index % len(named)]
+    domain = found.domain
+    program = canonicalise(lower_selectors(found.program, domain.vocab, domain.max_seq_len))
+    return program, domain, found.causal
+
+
+def treated_kind(
+    what: str, draw: Draw, treatment: str, *, read_out: bool, largest: int | None = None
+) -> Kind:
+    """A kind of treated models of known programs."""
+    (found,) = parse_treatments(treatment)
+    make = partial(treated_subject, draw, found, read_out=read_out)
+    return Kind(what, make, largest)
+
+
+def _trained(seed: int, index: int) -> Subject:
+    from untracr.audit.trained import trained
+
+    return trained(seed, index)
+
+
+_PAPER = partial(sampled, PAPER)
+_LONG = partial(sampled, LONG)
+_NAMED = partial(of_names, NAMED)
+_COMPRESSED = "rotated-compressed-bos"
+
+KINDS: dict[str, Kind] = {
+    "compiled": treated_kind("as compiled", _PAPER, "compiled", read_out=False),
+    "compiled-read-out": treated_kind(
+        "as compiled, with read-out", _PAPER, "compiled", read_out=True
+    ),
+    "rotated": treated_kind("rotated", _PAPER, "rotated", read_out=False),
+    "rotated-read-out": treated_kind("rotated, with read-out", _PAPER, "rotated", read_out=True),
+    "compressed": treated_kind(
+        "rotated and compressed, with read-out", _PAPER, _COMPRESSED, read_out=True
+    ),
+    "compressed-bare": treated_kind(
+        "rotated and compressed, no read-out", _PAPER, _COMPRESSED, read_out=False
+    ),
+    "noisy": treated_kind("noise of 1%, with read-out", _PAPER, "noisy:0.01", read_out=True),
+    "noisy-bare": treated_kind("noise of 1%, no read-out", _PAPER, "noisy:0.01", read_out=False),
+    "long": treated_kind("lengths 9 to 12, as compiled", _LONG, "compiled", read_out=False),
+    "long-rotated": treated_kind("lengths 9 to 12, rotated", _LONG, "rotated", read_out=False),
+    "domains": treated_kind(
+        "other tokens and lengths, as compiled", of_other_domain, "compiled", read_out=False
+    ),
+    "domains-rotated": treated_kind(
+        "other tokens and lengths, rotated, with read-out",
+        of_other_domain,
+        "rotated",
+        read_out=True,
+    ),
+    "outside": treated_kind(
+        "functions never sampled, as compiled", with_other_functions, "compiled", read_out=False
+    ),
+    "outside-rotated": treated_kind(
+        "functions never sampled, rotated, with read-out",
+        with_other_functions,
+        "rotated",
+        read_out=True,
+    ),
+    "named": treated_kind(
+        "library and hand-written", _NAMED, "compiled", read_out=True, largest=len(NAMED)
+    ),
+    "named-rotated": treated_kind(
+        "library and hand-written, rotated", _NAMED, "rotated", read_out=True
+    ),
+    "random": Kind("random weights", random_weights),
+    "trained": Kind("trained weights", _trained, needs_torch=True),
+    "spliced": Kind("parts of two models", spliced),
+    "changed": Kind("one weight changed", changed),
+    "changed-rotated": Kind("one weight changed, then rotated", changed_rotated),
+}
+
+
+def parse_kinds(text: str) -> tuple[str, ...]:
+    """Reads a list of kinds, or ``all`` of them.
+
+    Raises:
+        UsageError: there is none of that name, or one comes twice.
+    """
+    if text == "all":
+        return tuple(KINDS)
+    names = tuple(name.strip() for name in text.split(","))
+    for number, name in enumerate(names):
+        if name not in KINDS:
+            raise UsageError(
+                f"a kind is one of {', '.join(KINDS)}, or all, not {name!r}"
+                f"{did_you_mean(name, KINDS)}"
+            )
+        if name in names[:number]:
+            raise UsageError(f"a kind may be asked for once, {name} comes twice")
+    return names

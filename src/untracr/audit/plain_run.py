@@ -1,0 +1,167 @@
+"""A second forward pass and a second comparison of outputs, written down plainly.
+
+They share nothing with what the decompiler compares outputs by
+(`untracr.decompile.outputs`): double precision, head by head, every position
+decoded to a value, which is then compared with the interpreter's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+
+from untracr.errors import EvaluationError
+from untracr.rasp.domain import Domain
+from untracr.rasp.equivalence import columns_differ, same_value
+from untracr.rasp.functions import Value, number_or
+from untracr.rasp.interpreter import Batch
+from untracr.rasp.program import Program
+from untracr.transformer.transformer import Transformer
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+ALL = 200_000
+"""Inputs of the largest domain that is run as a whole."""
+
+SOME = 20_000
+"""Inputs that are drawn of a larger one."""
+
+SEED = 20_240_229
+"""From which they are drawn: not those that the decompiler tries."""
+
+CHUNK = 4_096
+
+NOTHING = 0.05
+"""Where no column of the read-out is above this, the value is None."""
+
+ROUNDING = 1e-5
+"""Single and double precision may differ by this share of a number, or of 1."""
+
+
+def inputs(domain: Domain, *, causal: bool) -> Iterator[Batch]:
+    """All inputs of a domain, or `SOME` of one that has more than `ALL`."""
+    if domain.size <= ALL:
+        for start in range(0, domain.size, CHUNK):
+            yield Batch.of_domain(domain, start, start + CHUNK, causal=causal)
+        return
+    rng = np.random.default_rng(SEED)
+    for start in range(0, SOME, CHUNK):
+        yield Batch.sampled(domain, min(CHUNK, SOME - start), rng, causal=causal)
+
+
+def outputs_differ(fst: Program, snd: Program, domain: Domain, *, causal: bool) -> str:
+    """An input on which two programs differ, or how one fails; empty if there is none."""
+    try:
+        for batch in inputs(domain, causal=causal):
+            left, right = batch.evaluate(fst), batch.evaluate(snd)
+            rows = np.flatnonzero((columns_differ(left, right) & batch.valid).any(axis=1))
+            if len(rows):
+                row = int(rows[0])
+                return (
+                    f"{batch.input(row)} gives {batch.row(left, row)}, not {batch.row(right, row)}"
+                )
+    except EvaluationError as error:
+        return f"a program fails on some input: {error}"
+    return ""
+
+
+def read_out_differs(model: Transformer, program: Program, domain: Domain, tolerance: float) -> str:
+    """An input on which a model's read-out is not a program's output; empty if there is none.
+
+    Args:
+        model: with a read-out.
+        program: what it is said to compute.
+        domain: the inputs.
+        tolerance: how far a number may be off, relative to the larger of 1 and itself.
+    """
+    if model.W_U is None:
+        return "the model has no read-out"
+    layers = _layers(model)
+    try:
+        for batch in inputs(domain, causal=model.causal):
+            column = batch.evaluate(program)
+            for length in np.unique(batch.lengths).tolist():
+                rows = np.flatnonzero(batch.lengths == length)
+                ids = batch.tokens.codes[rows, :length]
+                read = _forward(model, layers, ids) @ model.W_U.astype(np.float64)
+                codes = column.codes[rows, :length]
+                wrong = _wrong(read, codes, column.values, model.output_values, tolerance)
+                if wrong.any():
+                    row, place = (int(n) for n in np.argwhere(wrong)[0])
+                    return (
+                        f"{batch.input(int(rows[row]))} gives "
+                        f"{column.values[codes[row, place]]!r} at position {place}, where "
+                        f"{np.round(read[row, place], 4).tolist()} is read out"
+                    )
+    except EvaluationError as error:
+        return f"the program fails on some input: {error}"
+    return ""
+
+
+def _wrong(
+    read: Floats,
+    codes: Ints,
+    wanted: tuple[object, ...],
+    columns: tuple[Value, ...] | None,
+    tolerance: float,
+) -> npt.NDArray[np.bool_]:
+    """Where a read-out [inputs, positions, columns] is not the wanted value."""
+    if columns is None:
+        numbers = np.array([number_or(value, np.nan) for value in wanted])[codes]
+        allowed = (tolerance + ROUNDING) * np.maximum(1.0, np.abs(numbers))
+        return np.asarray(~(np.abs(read[:, :, 0] - numbers) <= allowed))
+    found = np.where(read.max(axis=2) > NOTHING, read.argmax(axis=2), len(columns))
+    values = (*columns, None)
+    fits = np.array([[same_value(value, other) for other in values] for value in wanted])  # type: ignore[arg-type]
+    return np.asarray(~fits[codes, found] | ~np.isfinite(read).all(axis=2))
+
+
+_Head = tuple[Floats, Floats, Floats, Floats, Floats, Floats, Floats]
+_Layer = tuple[list[_Head], Floats, Floats, Floats, Floats, Floats]
+
+
+def _layers(model: Transformer) -> list[_Layer]:
+    """The weights in double precision, without the heads and neurons that write nothing."""
+    layers: list[_Layer] = []
+    for n in range(model.n_layers):
+        heads = []
+        for h in range(model.n_heads):
+            if np.any(model.W_O[n, h]):
+                arrays = (model.W_Q, model.b_Q, model.W_K, model.b_K, model.W_V, model.b_V)
+                q, bq, k, bk, v, bv = (a[n, h].astype(np.float64) for a in arrays)
+                heads.append((q, bq, k, bk, v, bv, model.W_O[n, h].astype(np.float64)))
+        writes = model.W_out[n].any(axis=1)
+        layers.append(
+            (
+                heads,
+                model.b_O[n].astype(np.float64),
+                model.W_in[n][:, writes].astype(np.float64),
+                model.b_in[n][writes].astype(np.float64),
+                model.W_out[n][writes].astype(np.float64),
+                model.b_out[n].astype(np.float64),
+            )
+        )
+    return layers
+
+
+def _forward(model: Transformer, layers: list[_Layer], tokens: Ints) -> Floats:
+    """The final stream behind BOS, [inputs, positions, D], of token ids [inputs, positions]."""
+    bos = np.full((len(tokens), 1), len(model.W_E) - 2, dtype=np.int64)
+    ids = np.concatenate([bos, tokens], axis=1)
+    length = ids.shape[1]
+    stream = model.W_E.astype(np.float64)[ids] + model.W_pos[:length].astype(np.float64)
+    for heads, b_o, w_in, b_in, w_out, b_out in layers:
+        before = stream
+        stream = stream + b_o
+        for q, bq, k, bk, v, bv, o in heads:
+            scores = (before @ q + bq) @ (before @ k + bk).swapaxes(1, 2) / np.sqrt(q.shape[1])
+            if model.causal:
+                scores = np.where(np.tri(length, dtype=np.bool_), scores, -np.inf)
+            scores = np.exp(scores - scores.max(axis=2, keepdims=True))
+            attention = scores / scores.sum(axis=2, keepdims=True)
+            stream = stream + attention @ (before @ v + bv) @ o
+        stream = stream + np.maximum(stream @ w_in + b_in, 0.0) @ w_out + b_out
+    return np.asarray(stream[:, 1:])

@@ -1,0 +1,249 @@
+"""Runs an audit: models are made, decompiled and judged one by one, a line of JSON each.
+
+A file of lines may be stopped at any time and gone on with: models that are in
+it are not done again. Its first line tells what was asked for; lines of
+different runs do not mix.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import multiprocessing
+import traceback
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from untracr import __version__
+from untracr.audit.claims import Claim, judge_claim
+from untracr.audit.kinds import KINDS
+from untracr.decompile.decompiler import BUDGET, Decompiler
+from untracr.decompile.result import PROVED, Result
+from untracr.errors import UntracrError, UsageError
+
+FORMAT = "untracr audit"
+VERSION = 1
+
+CHUNK = 8
+"""Models that a process takes at a time: those of one training run."""
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What an audit's every line depends on.
+
+    Attributes:
+        seed: of all models.
+        budget: seconds that a search may take.
+        checkpoint: the meta-model's file; None for the package's own.
+    """
+
+    seed: int = 0
+    budget: float = BUDGET
+    checkpoint: Path | None = None
+
+    def head(self) -> dict[str, object]:
+        """The first line of its file."""
+        data = Decompiler(self.checkpoint).checkpoint.read_bytes()
+        return {
+            "format": FORMAT,
+            "version": VERSION,
+            "untracr": __version__,
+            "seed": self.seed,
+            "budget": self.budget,
+            "checkpoint": hashlib.sha256(data).hexdigest(),
+        }
+
+
+@dataclass(frozen=True)
+class Record:
+    """One model's line.
+
+    Attributes:
+        kind, index, name: which model.
+        verdict: of the answer; ``failed`` where there was none, but an error.
+        greedy_verdict: on the first answer, without a search.
+        seconds: reading and checking.
+        candidates, operations, repairs: see `Search`.
+        false, still_computes, behaves, listed, contradicted: see `Claim`.
+        others: how many other programs of the same weights were listed.
+        source: the answer.
+    """
+
+    kind: str
+    index: int
+    name: str
+    verdict: str
+    greedy_verdict: str = "unverified"
+    seconds: float = 0.0
+    candidates: int = 0
+    operations: int = 0
+    repairs: int = 0
+    false: str = ""
+    still_computes: bool | None = None
+    behaves: bool | None = None
+    listed: bool = False
+    contradicted: str = ""
+    others: int = 0
+    source: str = ""
+
+    @property
+    def is_proved(self) -> bool:
+        """Whether the verdict is one that holds on every input."""
+        return self.verdict in PROVED
+
+    @property
+    def is_proved_greedily(self) -> bool:
+        """Whether the first answer had such a verdict."""
+        return self.is_proved and self.greedy_verdict in PROVED
+
+    @property
+    def is_unlisted(self) -> bool:
+        """Whether it is proved, behaves unlike the reference, and nothing tells of that."""
+        return self.is_proved and self.behaves is False and not self.listed
+
+
+def run_audit(
+    audit: Audit,
+    kinds: Sequence[str],
+    count: int,
+    *,
+    file: Path | None = None,
+    processes: int = 1,
+) -> Iterator[Record]:
+    """Audits ``count`` models of each kind, fewer where there are no more.
+
+    Args:
+        audit: what all lines depend on.
+        kinds: names in `KINDS`.
+        count: items 0 to ``count - 1`` of each.
+        file: of JSON lines, begun or gone on with; those in it are given back first.
+        processes: that share the work.
+
+    Yields:
+        A record a model, once it is written.
+
+    Raises:
+        UsageError: the file is of another audit, or is none.
+        OSError: it cannot be read or written.
+    """
+    wanted = [(kind, index) for kind in kinds for index in range(_size(kind, count))]
+    head = audit.head()
+    done = _prepared(file, head) if file is not None else []
+    there = {(record.kind, record.index) for record in done}
+    yield from (record for record in done if (record.kind, record.index) in set(wanted))
+    missing = [item for item in wanted if item not in there]
+    with ExitStack() as stack:
+        lines = stack.enter_context(file.open("a", encoding="utf-8")) if file is not None else None
+        found = _audited(audit, missing, processes, stack)
+        for record in tqdm(found, total=len(missing), unit="model", disable=None):
+            if lines is not None:
+                lines.write(json.dumps(asdict(record)) + "\n")
+                lines.flush()
+            yield record
+
+
+def _size(kind: str, count: int) -> int:
+    largest = KINDS[kind].largest
+    return count if largest is None else min(count, largest)
+
+
+def _audited(
+    audit: Audit, items: list[tuple[str, int]], processes: int, stack: ExitStack
+) -> Iterable[Record]:
+    work = functools.partial(audit_one, audit)
+    if processes == 1 or len(items) < 2:
+        return map(work, items)
+    context = multiprocessing.get_context("spawn")
+    pool = stack.enter_context(context.Pool(processes))
+    return pool.imap_unordered(work, items, chunksize=CHUNK)
+
+
+@functools.lru_cache(maxsize=1)
+def _decompiler(checkpoint: Path | None) -> Decompiler:
+    return Decompiler(checkpoint)
+
+
+def audit_one(audit: Audit, item: tuple[str, int]) -> Record:
+    """Makes, decompiles and judges one model; an error of the decompiler's is told, not raised.
+
+    Args:
+        audit: the seed and the budget.
+        item: kind and index.
+    """
+    kind, index = item
+    subject = KINDS[kind].make(audit.seed, index)
+    failed = Record(kind, index, subject.name, "failed")
+    try:
+        result = _decompiler(audit.checkpoint).decompile(
+            subject.model, name=subject.name, vocab=subject.domain.vocab, budget=audit.budget
+        )
+    except UntracrError as error:
+        return replace(failed, false=f"{type(error).__name__}: {error}")
+    except Exception:  # a defect of the decompiler's: found here, and no reason to stop
+        return replace(failed, false=traceback.format_exc(limit=-2))
+    return record_of(kind, index, result, judge_claim(subject, result))
+
+
+def record_of(kind: str, index: int, result: Result, claim: Claim) -> Record:
+    """The line of one answer and its claim."""
+    search = result.search
+    return Record(
+        kind=kind,
+        index=index,
+        name=result.name,
+        verdict=result.verdict,
+        greedy_verdict=search.greedy_verdict if search is not None else result.verdict,
+        seconds=round(result.seconds, 4),
+        candidates=search.candidates if search is not None else 0,
+        operations=search.operations if search is not None else 0,
+        repairs=search.repairs if search is not None else 0,
+        false=claim.false,
+        still_computes=claim.still_computes,
+        behaves=claim.behaves,
+        listed=claim.listed,
+        contradicted=claim.contradicted,
+        others=result.alternatives,
+        source=result.source,
+    )
+
+
+def _prepared(file: Path, head: dict[str, object]) -> list[Record]:
+    """The records of a file that was begun, without a last line that was cut off; or a new file."""
+    lines = file.read_bytes().split(b"\n") if file.exists() else [b""]
+    whole, rest = lines[:-1], lines[-1]
+    if not whole:
+        if rest and not json.dumps(head).encode().startswith(rest):
+            raise UsageError(f"{file} is not the file of an audit, and is left alone")
+        file.write_text(json.dumps(head) + "\n", encoding="utf-8")
+        return []
+    begun = _read_line(file, whole[0])
+    if begun.get("format") != FORMAT:
+        raise UsageError(f"{file} is not the file of an audit, and is left alone")
+    for name, value in head.items():
+        if begun.get(name) != value:
+            raise UsageError(
+                f"{file} was begun with the {name} {begun.get(name)}, not {value}; "
+                "go on with that, or choose another file"
+            )
+    records = [Record(**_read_line(file, line)) for line in whole[1:]]
+    if rest:
+        with file.open("r+b") as opened:
+            opened.truncate(sum(len(line) + 1 for line in whole))
+    return records
+
+
+def _read_line(file: Path, line: bytes) -> dict[str, Any]:
+    try:
+        found = json.loads(line)
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        raise UsageError(f"{file} is not the file of an audit, and is left alone")
+    return found

@@ -1,0 +1,33 @@
+"""A model to be decompiled, with all that is known about it besides."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from untracr.rasp.domain import Domain
+from untracr.rasp.program import Program
+from untracr.transformer.transformer import Transformer
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A model to be decompiled.
+
+    Attributes:
+        name: what it is, in a few words; unique within its kind.
+        model: what the decompiler gets.
+        domain: its tokens and longest input.
+        reference: the program it was compiled from; None where it computes no known one.
+        before: the same weights before they were rotated, bit for bit those that a
+            program must compile to; None where nothing has such weights any more
+            (they were projected, or got noise).
+        read_out: ``model`` with its read-out, also where the decompiler gets none;
+            None where there is none.
+    """
+
+    name: str
+    model: Transformer
+    domain: Domain
+    reference: Program | None = None
+    before: Transformer | None = None
+    read_out: Transformer | None = None

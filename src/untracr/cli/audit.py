@@ -1,0 +1,96 @@
+"""``untracr audit``: whether answers shown as checked are true."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+
+from untracr.cli.command import NO, OK, Command, Parser
+from untracr.cli.output import add_json_option, print_json
+from untracr.cli.training_extra import training_extra
+from untracr.cli.values import not_negative, positive, positive_number
+
+MODELS = 50
+
+
+def configure(parser: Parser) -> None:
+    """Adds the arguments."""
+    parser.add_argument(
+        "--kinds",
+        default="compiled,rotated,spliced,changed",
+        metavar="NAME,...",
+        help="kinds of models, or all: compiled, rotated, compressed, noisy (with -bare: without "
+        "read-out; compiled and rotated with -read-out), long, domains, outside (also -rotated), "
+        "named, named-rotated, random, trained (needs PyTorch), spliced, changed, "
+        "changed-rotated (default: %(default)s)",
+    )
+    parser.add_argument(
+        "-n",
+        "--models",
+        type=positive,
+        default=MODELS,
+        metavar="N",
+        help="of each kind (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--seed", type=not_negative, default=0, help="of all models (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--budget",
+        type=positive_number,
+        metavar="SECONDS",
+        help="that a search may take a model (default: as for untracr decompile)",
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        metavar="FILE",
+        help="a line of JSON a model; if the file is there already, the audit goes on with it",
+    )
+    parser.add_argument(
+        "--processes",
+        type=positive,
+        default=1,
+        metavar="N",
+        help="that share the work (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--checkpoint",
+        type=Path,
+        metavar="FILE",
+        help="another meta-model than the package's own",
+    )
+    add_json_option(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Prints a table; the code is 3 where a claim is false."""
+    from untracr.audit.kinds import KINDS, parse_kinds
+    from untracr.audit.running import Audit, run_audit
+    from untracr.audit.summary import summaries, summary_table
+
+    kinds = parse_kinds(args.kinds)
+    if any(KINDS[name].needs_torch for name in kinds):
+        with training_extra():
+            import untracr.audit.trained  # noqa: F401
+    audit = Audit(args.seed, checkpoint=args.checkpoint)
+    if args.budget is not None:
+        audit = replace(audit, budget=args.budget)
+    records = run_audit(audit, kinds, args.models, file=args.out, processes=args.processes)
+    found = summaries(replace(record, source="") for record in records)
+    if args.json:
+        for summary in found:
+            print_json(summary.as_dict())
+    else:
+        print(summary_table(found))
+    return NO if any(s.false or any(r.is_unlisted for r in s.records) for s in found) else OK
+
+
+COMMAND = Command(
+    name="audit",
+    summary="measure whether answers shown as checked are true",
+    example="untracr audit --kinds compiled,changed -n 100 --seed 1",
+    configure=configure,
+    run=run,
+)
