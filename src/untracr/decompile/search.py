@@ -199,10 +199,13 @@ class _InOneFrame:
             for proposal in network_proposals(self.reader, state.writing, place):
                 seen.add((proposal.operation.kind, proposal.operation.arguments))
                 yield proposal
-        for proposal in (*self._sums(state), *uniform_proposals(self.reader, place)):
+        others = uniform_proposals(self.reader, place)
+        if state.writing is None:
+            yield from itertools.chain(others, self._sums(state))
+            return
+        for proposal in itertools.chain(self._sums(state), others):
             if (proposal.operation.kind, proposal.operation.arguments) not in seen:
-                loss = -UNIFORM_COST if state.writing is not None else 0.0
-                yield replace(proposal, log_probability=loss)
+                yield replace(proposal, log_probability=-UNIFORM_COST)
 
     def _sums(self, state: _State) -> Iterator[Proposal]:
         """Sums whose function is not listed: what the next neuron reads of each value.
