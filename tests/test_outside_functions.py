@@ -444,7 +444,8 @@ def test_programs_of_tables_behave_as_the_weights(share: float) -> None:
         program, domain = training_program(82, index, settings)
         found = decode_as_tables(program).program
         assert parse(print_program(found)) == found
-        model = compiled_program(program).transformer
+        # Without the read-out: the results' names are made up.
+        model = compiled_program(program).transformer.replace(W_U=None, output_values=None)
         assert check(model, found, domain, settle=False).verdict == "identical"
         assert same_but_for_names(found, program), print_program(found)
 

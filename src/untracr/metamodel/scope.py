@@ -24,7 +24,7 @@ from untracr.rasp.functions import Value
 from untracr.rasp.program import CATEGORICAL, Program, Ref, SelectorWidth
 from untracr.sample.pools import FACTORS
 
-MAX_VALUES = 20_000
+MAX_VALUES = 200_000
 """Values a decoded variable may take; beyond, reading stops with an error."""
 
 MAX_NUMBER = 1e12
