@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from untracr.audit.plain_run import outputs_differ, read_out_differs
+from untracr.audit.plain_run import outputs_differ, read_out_differs, renamed
 from untracr.audit.subject import Subject
 from untracr.audit.weights import EXACT, ROTATED, rounded_alike, weights_differ
 from untracr.compile.compiler import BOS, PAD, compile_program
@@ -38,6 +38,8 @@ class Claim:
         behaves: whether the program behaves like the reference on every input (of a
             sample, if the domain is large); None without a reference or a program.
         listed: it does not, but one of the other programs of the same weights does.
+        renamed: it does not, but it does with other names of the values that it puts out:
+            what a file without a read-out does not hold where a table was read off.
         contradicted: an input on which the read-out of a model that is ``identical`` is
             not the program's output, though that of the program's own weights is; empty
             if there is none.
@@ -47,6 +49,7 @@ class Claim:
     still_computes: bool | None = None
     behaves: bool | None = None
     listed: bool = False
+    renamed: bool = False
     contradicted: str = ""
 
 
@@ -67,10 +70,12 @@ def judge_claim(subject: Subject, result: Result) -> Claim:
         return Claim("there is no program" if result.is_proved else "", still)
     behaves = _behaves(subject, program)
     listed = not behaves and any(_behaves(subject, other) for other in others)
+    is_renamed = behaves is False and not listed and _is_renamed(subject, program)
     false = contradicted = ""
     if result.verdict == "identical":
         contradicted = _contradicted(subject, program)
-        false = _false_identity(subject, program, others, listed or behaves is not False)
+        as_reference = behaves is not False or listed or is_renamed
+        false = _false_identity(subject, program, others, as_reference)
     elif result.verdict == "equivalent":
         tolerance = result.evidence.output_tolerance
         false = read_out_differs(subject.model, program, subject.domain, tolerance)
@@ -78,7 +83,7 @@ def judge_claim(subject: Subject, result: Result) -> Claim:
             still = still_computes(subject) if still is None else still
             if still:
                 false = "the model computes the reference, and the program does not"
-    return Claim(false, still, behaves, listed, contradicted)
+    return Claim(false, still, behaves, listed, is_renamed, contradicted)
 
 
 def still_computes(subject: Subject) -> bool | None:
@@ -112,6 +117,13 @@ def _behaves(subject: Subject, program: Program) -> bool | None:
         return None
     causal = subject.model.causal
     return not outputs_differ(program, subject.reference, subject.domain, causal=causal)
+
+
+def _is_renamed(subject: Subject, program: Program) -> bool:
+    reference, model = subject.reference, subject.model
+    if reference is None or not cannot_compare(model):  # a read-out holds the names
+        return False
+    return renamed(program, reference, subject.domain, causal=model.causal)
 
 
 def _contradicted(subject: Subject, program: Program) -> str:

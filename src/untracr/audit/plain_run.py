@@ -17,7 +17,7 @@ from untracr.rasp.domain import Domain
 from untracr.rasp.equivalence import columns_differ, same_value
 from untracr.rasp.functions import Value, number_or
 from untracr.rasp.interpreter import Batch
-from untracr.rasp.program import Program
+from untracr.rasp.program import CATEGORICAL, Program
 from untracr.transformer.transformer import Transformer
 
 Floats = npt.NDArray[np.float64]
@@ -66,6 +66,31 @@ def outputs_differ(fst: Program, snd: Program, domain: Domain, *, causal: bool) 
     except EvaluationError as error:
         return f"a program fails on some input: {error}"
     return ""
+
+
+def renamed(fst: Program, snd: Program, domain: Domain, *, causal: bool) -> bool:
+    """Whether outputs are the same but for other names of the values, one for each.
+
+    Only where both are categorical: numbers mean something.
+    """
+    if any(program.encoding(program.output) is not CATEGORICAL for program in (fst, snd)):
+        return False
+    pairs: set[tuple[str, str]] = set()
+    try:
+        for batch in inputs(domain, causal=causal):
+            left, right = batch.evaluate(fst), batch.evaluate(snd)
+            codes = left.codes * len(right.values) + right.codes
+            for code in np.unique(codes[batch.valid]).tolist():
+                a, b = divmod(code, len(right.values))
+                pairs.add((_name(left.values[a]), _name(right.values[b])))
+    except EvaluationError:
+        return False
+    return len({a for a, _ in pairs}) == len(pairs) == len({b for _, b in pairs})
+
+
+def _name(value: object) -> str:
+    """The same for values that count as equal: 1, True and 1.0."""
+    return f"{float(value):.9g}" if isinstance(value, (bool, int, float)) else repr(value)
 
 
 def read_out_differs(model: Transformer, program: Program, domain: Domain, tolerance: float) -> str:

@@ -71,7 +71,7 @@ class Record:
         greedy_verdict: on the first answer, without a search.
         seconds: reading and checking.
         candidates, operations, repairs: see `Search`.
-        false, still_computes, behaves, listed, contradicted: see `Claim`.
+        false, still_computes, behaves, listed, renamed, contradicted: see `Claim`.
         others: how many other programs of the same weights were listed.
         source: the answer.
     """
@@ -89,6 +89,7 @@ class Record:
     still_computes: bool | None = None
     behaves: bool | None = None
     listed: bool = False
+    renamed: bool = False
     contradicted: str = ""
     others: int = 0
     source: str = ""
@@ -105,8 +106,9 @@ class Record:
 
     @property
     def is_unlisted(self) -> bool:
-        """Whether it is proved, behaves unlike the reference, and nothing tells of that."""
-        return self.is_proved and self.behaves is False and not self.listed
+        """Whether it is proved and behaves unlike the reference, nothing tells of that, and not
+        only names are others."""
+        return self.is_proved and self.behaves is False and not (self.listed or self.renamed)
 
 
 def run_audit(
@@ -133,11 +135,14 @@ def run_audit(
         UsageError: the file is of another audit, or is none.
         OSError: it cannot be read or written.
     """
-    wanted = [(kind, index) for kind in kinds for index in range(_size(kind, count))]
+    wanted = {(kind, index): None for kind in kinds for index in range(_size(kind, count))}
     head = audit.head()
-    done = _prepared(file, head) if file is not None else []
-    there = {(record.kind, record.index) for record in done}
-    yield from (record for record in done if (record.kind, record.index) in set(wanted))
+    there = set()
+    if file is not None:
+        for record in _records(file, head):
+            there.add((record.kind, record.index))
+            if (record.kind, record.index) in wanted:
+                yield record
     missing = [item for item in wanted if item not in there]
     with ExitStack() as stack:
         lines = stack.enter_context(file.open("a", encoding="utf-8")) if file is not None else None
@@ -188,7 +193,7 @@ def audit_one(audit: Audit, item: tuple[str, int]) -> Record:
         return replace(failed, false=f"{type(error).__name__}: {error}")
     except Exception:  # a defect of the decompiler's: found here, and no reason to stop
         return replace(failed, false=traceback.format_exc(limit=-2))
-    return record_of(kind, index, result, judge_claim(subject, result))
+    return record_of(kind, index, replace(result, name=subject.name), judge_claim(subject, result))
 
 
 def record_of(kind: str, index: int, result: Result, claim: Claim) -> Record:
@@ -208,22 +213,38 @@ def record_of(kind: str, index: int, result: Result, claim: Claim) -> Record:
         still_computes=claim.still_computes,
         behaves=claim.behaves,
         listed=claim.listed,
+        renamed=claim.renamed,
         contradicted=claim.contradicted,
         others=result.alternatives,
         source=result.source,
     )
 
 
-def _prepared(file: Path, head: dict[str, object]) -> list[Record]:
-    """The records of a file that was begun, without a last line that was cut off; or a new file."""
-    lines = file.read_bytes().split(b"\n") if file.exists() else [b""]
-    whole, rest = lines[:-1], lines[-1]
-    if not whole:
-        if rest and not json.dumps(head).encode().startswith(rest):
+def _records(file: Path, head: dict[str, object]) -> Iterator[Record]:
+    """The records of a file that was begun; a new one is begun, a line that was cut off removed."""
+    first = (json.dumps(head) + "\n").encode()
+    if not file.exists():
+        file.write_bytes(first)
+    whole = 0
+    with file.open("rb") as lines:
+        for number, line in enumerate(lines):
+            if not line.endswith(b"\n"):
+                break
+            if number:
+                yield Record(**_read_line(file, line))
+            else:
+                _require_same(file, _read_line(file, line), head)
+            whole += len(line)
+    if not whole:  # stopped before the first line was written
+        if not first.startswith(file.read_bytes()):
             raise UsageError(f"{file} is not the file of an audit, and is left alone")
-        file.write_text(json.dumps(head) + "\n", encoding="utf-8")
-        return []
-    begun = _read_line(file, whole[0])
+        file.write_bytes(first)
+    elif whole < file.stat().st_size:
+        with file.open("r+b") as opened:
+            opened.truncate(whole)
+
+
+def _require_same(file: Path, begun: dict[str, Any], head: dict[str, object]) -> None:
     if begun.get("format") != FORMAT:
         raise UsageError(f"{file} is not the file of an audit, and is left alone")
     for name, value in head.items():
@@ -232,11 +253,6 @@ def _prepared(file: Path, head: dict[str, object]) -> list[Record]:
                 f"{file} was begun with the {name} {begun.get(name)}, not {value}; "
                 "go on with that, or choose another file"
             )
-    records = [Record(**_read_line(file, line)) for line in whole[1:]]
-    if rest:
-        with file.open("r+b") as opened:
-            opened.truncate(sum(len(line) + 1 for line in whole))
-    return records
 
 
 def _read_line(file: Path, line: bytes) -> dict[str, Any]:

@@ -25,6 +25,7 @@ HEAD = (
     "proved of those that compute",
     "false",
     "other behaviour, listed",
+    "other names, not listed",
     "other behaviour, not listed",
     "read-out says otherwise",
     "seconds, median and 95%",
@@ -37,7 +38,8 @@ Proved: the verdict is identical or equivalent. At once: by the first answer, gr
 Still compute: the treated model's read-out is its program's output on every input; -: nothing
 was done that changes it, or there is no program. False: claims refuted by other means.
 Other behaviour: proved answers that behave unlike the program the model was compiled from;
-listed: the answer names another program of the same weights that behaves like it.
+listed: the answer names another program of the same weights that behaves like it; names: only
+the values' names are others, which the weights of a table do not hold without a read-out.
 Read-out says otherwise: identical, but the model's read-out gives another output somewhere.
 Searched: models for which more was tried than the first answer; candidates and operations are
 medians of those. In brackets: Wilson's 95% interval."""
@@ -110,6 +112,7 @@ class Summary:
                 for r in self.false
             ],
             "other_behaviour_listed": sum(r.is_proved and r.listed for r in self.records),
+            "other_names_unlisted": sum(r.is_proved and r.renamed for r in self.records),
             "other_behaviour_unlisted": [r.name for r in self.records if r.is_unlisted],
             "read_out_says_otherwise": [
                 {"index": r.index, "name": r.name, "why": r.contradicted}
@@ -145,6 +148,7 @@ class Summary:
             self.proved if self.has_programs else NOT_MEASURED,
             len(self.false),
             sum(record.is_proved and record.listed for record in self.records),
+            sum(record.is_proved and record.renamed for record in self.records),
             sum(record.is_unlisted for record in self.records),
             sum(bool(record.contradicted) for record in self.records),
             f"{median:.3f}, {late:.3f}",
@@ -176,7 +180,7 @@ def summary_table(found: Sequence[Summary]) -> str:
         ("False claims", [(r, r.false) for s in found for r in s.false]),
         (
             "Proved, other behaviour than the reference's, and not told",
-            [(r, r.source) for s in found for r in s.records if r.is_unlisted],
+            [(r, "nothing tells of it") for s in found for r in s.records if r.is_unlisted],
         ),
         (
             "Identical, and the read-out says otherwise",
