@@ -43,6 +43,7 @@ def configure(parser: Parser) -> None:
     _number(parser, "--learning-rate", positive_number, 2e-3, "at its highest")
     _number(parser, "--workers", not_negative, 1, "processes that make data, for each trainer")
     _number(parser, "--threads", positive, 1, "threads of each trainer")
+    _number(parser, "--log-every", positive, 20, "steps between lines of the log")
     parser.add_argument(
         "--device",
         default="auto",
@@ -132,6 +133,7 @@ def run(args: argparse.Namespace) -> int:
         workers=args.workers,
         threads=args.threads,
         device=args.device,
+        log_every=args.log_every,
     )
     names = ("width", "layers", "heads")
     sizes = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
