@@ -31,6 +31,32 @@ from untracr.rasp.program import (
 )
 from untracr.transformer.transformer import Transformer
 
+MAX_LISTED = 24
+"""Programs of the same weights that are looked for."""
+
+
+def all_alternatives(
+    program: Program, compiled: Transformer, domain: Domain, found: Sameness
+) -> list[Program]:
+    """Programs with the same weights and other outputs, whose functions differ in any places.
+
+    Found step by step, one place at a time; at most `MAX_LISTED`.
+
+    Args:
+        program, compiled, domain, found: as for `alternatives`.
+    """
+    listed = alternatives(program, compiled, domain, found)
+    known = {program, *listed}
+    for other in listed:  # which grows
+        weights = recompile(other, domain, compiled) if len(listed) < MAX_LISTED else None
+        if weights is None:
+            continue
+        for another in alternatives(other, weights, domain, found):
+            if another not in known and len(listed) < MAX_LISTED:
+                known.add(another)
+                listed.append(another)
+    return listed
+
 
 def alternatives(
     program: Program, compiled: Transformer, domain: Domain, found: Sameness

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from untracr.decompile.alignment import Alignment, align
-from untracr.decompile.alternatives import alternatives, sign_is_open
+from untracr.decompile.alternatives import all_alternatives, sign_is_open
 from untracr.decompile.outputs import (
     OUTPUT_TOLERANCE,
     Agreement,
@@ -21,21 +21,15 @@ from untracr.decompile.outputs import (
 )
 from untracr.decompile.read_out_names import named_by_read_out
 from untracr.decompile.recompiling import recompile
+from untracr.decompile.repair import repair
 from untracr.decompile.result import NOTHING_COMPARED, Evidence, Verdict
-from untracr.decompile.sameness import Sameness
 from untracr.errors import EvaluationError, ProgramError
 from untracr.rasp.domain import Domain
 from untracr.rasp.program import Program
 from untracr.transformer.transformer import Transformer
 
-MAX_SETTLED = 6
-"""Places in which a program is replaced by another of the same weights."""
-
 AS_NOISY = (0.6, 1.6)
 """The noise found in all weights is that of the embeddings between these multiples."""
-
-SAME_UP_TO_ROTATION = Sameness(True)
-"""How the weights of programs are alike that compressed or noisy weights cannot tell apart."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +41,7 @@ class Check:
             same weights if the model's read-out shows that it is that.
         others: see `Result.other_programs`.
         evidence: see `Result`.
+        repairs: other programs tried where the outputs of one were wrong.
     """
 
     verdict: Verdict
@@ -55,6 +50,7 @@ class Check:
     program: Program | None = None
     others: tuple[Program, ...] = ()
     evidence: Evidence = NOTHING_COMPARED
+    repairs: int = 0
 
     @property
     def alternatives(self) -> int:
@@ -129,7 +125,7 @@ def _check(model: Transformer, program: Program, domain: Domain, settle: bool) -
     else:
         found = align(model, compiled)
         if found.sameness.same:
-            others = alternatives(program, compiled, domain, found.sameness)
+            others = all_alternatives(program, compiled, domain, found.sameness)
             same = _same(model, program, domain, found, others, settle)
             return _beside_read_out(model, same, domain)
     if found.found == "different" or compiled is None:
@@ -163,7 +159,7 @@ def _same(
         if candidate is not program and found.found == "rotated":
             found_too = align(model, weights)
             if found_too.found == "reordered":  # the axes show the sign
-                still = alternatives(candidate, weights, domain, found_too.sameness)
+                still = all_alternatives(candidate, weights, domain, found_too.sameness)
                 return _same(model, candidate, domain, found_too, still, settle)
     if not others:
         open_ = "but they leave open the sign of its numerical output"
@@ -224,48 +220,17 @@ def _changed(
     if problem:
         evidence = Evidence(found.found, found.off)
         return Check("unverified", 0, f"{same}; {problem}", program, (), evidence)
+    repairs = 0
     if settle:
-        program = _settled(model, program, compiled, domain)
-    agreement = _agreement_of_changed(model, program, domain)
-    return _by_outputs(program, domain, found, agreement, same)
-
-
-def _agreement_of_changed(
-    model: Transformer, program: Program, domain: Domain, *, to_the_end: bool = True
-) -> Agreement:
+        repaired = repair(model, program, domain)
+        program, repairs = repaired.program, repaired.tried
     try:
         reading = reading_of_changed(program, domain, causal=model.causal)
     except EvaluationError as error:
-        return Agreement(0, 0, failure=str(error))
-    return outputs_agree(model, program, domain, reading, to_the_end=to_the_end)
-
-
-def _settled(
-    model: Transformer, program: Program, compiled: Transformer, domain: Domain
-) -> Program:
-    """Of all programs of the same weights the one that agrees best with the model's outputs.
-
-    Programs that differ from the best one so far in one place are tried on the
-    first inputs, until none is better.
-    """
-    best = _agreement_of_changed(model, program, domain, to_the_end=False)
-    for _ in range(MAX_SETTLED):
-        if best.everywhere:
-            break
-        others = alternatives(program, compiled, domain, SAME_UP_TO_ROTATION)
-        tried = [
-            (_agreement_of_changed(model, other, domain, to_the_end=False), other)
-            for other in others
-        ]
-        better = max(tried, key=lambda pair: pair[0].agree, default=None)
-        if better is None or better[0].agree <= best.agree:
-            break
-        best, program = better
-        again = recompile(program, domain, model)
-        if again is None:
-            break
-        compiled = again
-    return program
+        agreement = Agreement(0, 0, failure=str(error))
+    else:
+        agreement = outputs_agree(model, program, domain, reading)
+    return replace(_by_outputs(program, domain, found, agreement, same), repairs=repairs)
 
 
 def _by_outputs(

@@ -168,7 +168,9 @@ class _Task:
         except ProgramError as error:
             return _Answer(Check("unverified", 0, f"no program could be read: {error}"))
         found = check(self.model, decoded.program, self.domain, settle=settle)
-        search = Search(print_program(decoded.program), found.verdict, candidates=1)
+        search = Search(
+            print_program(decoded.program), found.verdict, candidates=1, repairs=found.repairs
+        )
         return _Answer(found, decoded.log_probability, search)
 
     def searched(self, first: _Answer | None, budget: float, proposals: Proposals) -> _Answer:
@@ -180,7 +182,7 @@ class _Task:
             return best
         programs = ProgramSearch(self.model, self.vocab, self.network, proposals)
         tried = {best.check.program}
-        candidates = best.search.candidates
+        candidates, repairs = best.search.candidates, best.search.repairs
         with np.errstate(all="ignore"):
             for written in programs.programs(Deadline(self.begun + budget)):
                 program = canonicalise(written)
@@ -189,6 +191,7 @@ class _Task:
                 tried.add(program)
                 candidates += 1
                 found = check(self.model, program, self.domain)
+                repairs += found.repairs
                 if rank(found) > rank(best.check):
                     best = replace(best, check=found, log_probability=0.0)
                 if is_settled(best.check, noise):
@@ -197,6 +200,7 @@ class _Task:
             best.search,
             candidates=candidates,
             operations=programs.cost.operations,
+            repairs=repairs,
             seconds=time.perf_counter() - self.begun,
         )
         return replace(best, search=search)

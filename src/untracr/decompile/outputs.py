@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from untracr.errors import EvaluationError
 from untracr.rasp.domain import Domain
@@ -210,32 +211,72 @@ def by_length(model: Transformer, batch: Batch) -> Iterator[tuple[Codes, Codes]]
         yield rows, ids
 
 
+@dataclass(frozen=True)
+class ReadOuts:
+    """A model's read-outs on the inputs of one length.
+
+    Attributes:
+        rows: [n], these inputs' rows in their batch.
+        out: [n, length, columns].
+    """
+
+    rows: Codes
+    out: npt.NDArray[np.float32]
+
+
+def read_outs(model: Transformer, batch: Batch) -> tuple[ReadOuts, ...]:
+    """A model's read-outs on a batch, length by length."""
+    assert model.W_U is not None
+    return tuple(
+        ReadOuts(rows, model.forward(ids).output[:, 1:] @ model.W_U)
+        for rows, ids in by_length(model, batch)
+    )
+
+
 def rows_that_agree(
     model: Transformer, batch: Batch, column: Column, reading: Reading = EXACTLY
 ) -> Mask:
-    """On which inputs a model's outputs equal a column's at every position, [batch].
+    """On which inputs a model's outputs equal a column's at every position, [batch]."""
+    agrees = positions_that_agree(model, batch, column, reading, read_outs(model, batch))
+    return np.asarray((agrees | ~batch.valid).all(axis=1))
+
+
+def positions_that_agree(
+    model: Transformer,
+    batch: Batch,
+    column: Column,
+    reading: Reading,
+    seen: Sequence[ReadOuts],
+) -> Mask:
+    """At which positions a model's outputs equal a column's, [batch, position].
 
     A categorical value must be what is read out most; where nothing is read out, it is None.
+
+    Args:
+        model: with a read-out that has values.
+        batch: the inputs.
+        column: the values on them.
+        reading: when a read-out counts as a value.
+        seen: the model's `read_outs` on the batch.
     """
-    assert model.W_U is not None
-    agrees = np.zeros(len(batch), dtype=np.bool_)
-    for rows, ids in by_length(model, batch):
-        length = ids.shape[1] - 1
-        out = model.forward(ids).output[:, 1:] @ model.W_U
+    agrees = np.zeros(batch.valid.shape, dtype=np.bool_)
+    numbers = np.array([number_or(v, np.nan) for v in column.values])
+    none = np.array([v is None for v in column.values])
+    named = model.output_values or ()
+    same = np.array([[same_value(v, o) for o in named] for v in column.values], dtype=np.bool_)
+    for part in seen:
+        rows, out, length = part.rows, part.out, part.out.shape[1]
         codes = column.codes[rows, :length]
         if model.output_values is None:
-            wanted = np.array([number_or(v, np.nan) for v in column.values])[codes]
+            wanted = numbers[codes]
             close = reading.tolerance * np.maximum(1.0, np.abs(wanted))
-            agrees[rows] = (np.abs(out[:, :, 0] - wanted) <= close).all(axis=1)
+            equal = np.abs(out[:, :, 0] - wanted) <= close
         else:
-            same = np.array(
-                [[same_value(v, o) for o in model.output_values] for v in column.values]
-            )
-            none = np.array([v is None for v in column.values])
-            finite, clearest = np.isfinite(out).all(axis=2), out.max(axis=2)
+            clearest = out.max(axis=2)
             equal = same[codes, out.argmax(axis=2)] & (clearest > reading.something)
             equal |= none[codes] & (clearest <= reading.nothing)
-            agrees[rows] = (equal & finite).all(axis=1)
+            equal &= np.isfinite(out).all(axis=2)
+        agrees[rows, :length] = equal
     return agrees
 
 
