@@ -18,6 +18,7 @@ PACKAGES = (
     "transformer",
     "compile",
     "sample",
+    "dataset",
     "metamodel",
     "decompile",
     "explain",

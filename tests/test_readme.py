@@ -69,8 +69,9 @@ def test_commands_of_the_table_exist() -> None:
     assert {line.split()[0] for line in lines} == set(COMMANDS)
     for line in lines:
         command, *arguments = shlex.split(line)
+        subcommand = [word for word in arguments[:1] if word in COMMANDS[command].subcommands]
         with contextlib.redirect_stdout(io.StringIO()) as printed:
-            assert main([command, "--help"]) == 0
+            assert main([command, *subcommand, "--help"]) == 0
         for option in (a for a in arguments if a.startswith("-")):
             assert f"{option} " in printed.getvalue()
 

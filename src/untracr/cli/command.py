@@ -30,6 +30,12 @@ class Parser(argparse.ArgumentParser):
             UsageError: an argument looks like an option and is none, or is a list of
                 values that argparse takes for one.
         """
+        for action in self._actions:
+            if isinstance(action, argparse._SubParsersAction) and arguments:
+                its_parser = action.choices.get(arguments[0])
+                if isinstance(its_parser, Parser):
+                    its_parser.require_known_options(arguments[1:])
+                    return
         known = set(re.findall(r"--[a-z][a-z-]*", self.format_help()))
         for argument in arguments:
             if argument == "--":

@@ -15,6 +15,7 @@ from untracr.cli import (
     bench,
     check,
     compile,
+    dataset,
     decompile,
     eval,
     explain,
@@ -38,6 +39,7 @@ COMMANDS: dict[str, Command] = {
     module.COMMAND.name: module.COMMAND
     for module in (
         sample,
+        dataset,
         compile,
         run,
         check,

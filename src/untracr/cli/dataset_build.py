@@ -1,0 +1,226 @@
+"""``untracr dataset build``: builds a data set, or goes on building it."""
+
+from __future__ import annotations
+
+import argparse
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from untracr.cli.command import OK, Command, Parser
+from untracr.cli.dataset_extra import Bars, dataset_extra, processors
+from untracr.cli.dataset_info import print_info
+from untracr.cli.output import add_json_option
+from untracr.cli.sample import LONGEST
+from untracr.cli.train import exclusion_of, seed_and_count, share, treatment_shares
+from untracr.cli.values import not_negative, positive
+from untracr.errors import UsageError
+
+if TYPE_CHECKING:
+    from untracr.dataset.engine import Engine
+    from untracr.dataset.excluded import Excluded
+    from untracr.dataset.settings import DatasetSettings
+
+ENGINES = ("local", "ray")
+
+
+def configure(parser: Parser) -> None:
+    """Adds the arguments."""
+    parser.add_argument(
+        "out", type=Path, metavar="OUT", help="its folder; a build found there is gone on with"
+    )
+    parser.add_argument(
+        "--programs", type=positive, required=True, metavar="N", help="how many, all different"
+    )
+    parser.add_argument(
+        "--seed", type=not_negative, default=0, help="of the stream of programs (default: 0)"
+    )
+    parser.add_argument(
+        "--treat",
+        type=treatments,
+        default=(),
+        metavar="NAME,...",
+        help="treatments of the weights, each for as many programs as any other "
+        "(compiled,rotated,noisy), or for a share of them (rotated=0.2,noisy=0.1; the rest is as "
+        "compiled); rotated, compressed, rotated-compressed, compressed-bos, "
+        "rotated-compressed-bos, noisy (default: compiled)",
+    )
+    parser.add_argument(
+        "--exclude",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="DIR",
+        help="a data set, or a folder of models with programs.jsonl: none of its programs, nor "
+        "others of the same behaviour, are in this one",
+    )
+    parser.add_argument(
+        "--exclude-sampled",
+        type=seed_and_count,
+        action="append",
+        default=[],
+        metavar="SEED:N",
+        help="likewise for the N programs of `untracr eval --programs N --seed SEED`",
+    )
+    parser.add_argument(
+        "--splits",
+        type=split_shares,
+        default=(0.9, 0.05, 0.05),
+        metavar="A,B,C",
+        help="shares of train, validation and test; the same behaviour is always in the same "
+        "(default: 0.9,0.05,0.05)",
+    )
+    parser.add_argument(
+        "--other-domains",
+        type=share,
+        default=0.0,
+        metavar="SHARE",
+        help="share of the programs that are for other inputs than the paper's: 3 to 10 tokens "
+        "and up to 3 to 8 positions, at random (default: 0)",
+    )
+    parser.add_argument(
+        "--min-length", type=positive, default=4, metavar="N", help="SOps at least (default: 4)"
+    )
+    parser.add_argument(
+        "--max-length", type=positive, default=8, metavar="N", help="SOps at most (default: 8)"
+    )
+    parser.add_argument(
+        "--shard-size",
+        type=positive,
+        default=1000,
+        metavar="N",
+        help="programs a file, and what is done anew after an interruption (default: 1000)",
+    )
+    parser.add_argument(
+        "--workers",
+        type=positive,
+        metavar="N",
+        help="processes; any number gives the same files (default: 1 for each processor)",
+    )
+    parser.add_argument(
+        "--engine",
+        choices=ENGINES,
+        default="local",
+        help="who does the work; ray: a Ray cluster (default: local)",
+    )
+    parser.add_argument(
+        "--address", metavar="HOST:PORT", help="of a running Ray cluster, or auto (default: none)"
+    )
+    add_json_option(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Builds, and says what there is."""
+    with dataset_extra():
+        from untracr.dataset.building import build_dataset
+
+    if args.address is not None and args.engine != "ray":
+        raise UsageError("--address goes with --engine ray")
+    settings = settings_of(args)
+    with closing(Bars()) as progress:
+        manifest = build_dataset(
+            args.out,
+            settings,
+            engine_of(args),
+            excluded_of(args.exclude, args.exclude_sampled),
+            progress,
+        )
+    print_info(args.out, manifest, as_json=args.json)
+    return OK
+
+
+def settings_of(args: argparse.Namespace) -> DatasetSettings:
+    """What the options ask for.
+
+    Raises:
+        UsageError: they make no sense.
+    """
+    from untracr.dataset.settings import DatasetSettings
+    from untracr.sample.domains import OtherDomains
+    from untracr.sample.sampler import SamplerSettings
+    from untracr.sample.treated import TreatmentShares
+
+    if not 2 <= args.min_length <= args.max_length <= LONGEST:
+        raise UsageError(
+            f"lengths must be 2 <= --min-length <= --max-length <= {LONGEST}, "
+            f"not {args.min_length} and {args.max_length}"
+        )
+    try:
+        return DatasetSettings(
+            programs=args.programs,
+            seed=args.seed,
+            sampler=SamplerSettings(min_length=args.min_length, max_length=args.max_length),
+            other_domains=OtherDomains(args.other_domains),
+            treatments=TreatmentShares(args.treat),
+            shares=args.splits,
+            shard_size=args.shard_size,
+        )
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+
+
+def engine_of(args: argparse.Namespace) -> Engine:
+    """Who does the work."""
+    from untracr.dataset.local_engine import LocalEngine
+    from untracr.dataset.ray_engine import RayEngine
+
+    workers = args.workers or processors()
+    return RayEngine(workers, args.address) if args.engine == "ray" else LocalEngine(workers)
+
+
+def excluded_of(folders: list[Path], sampled: list[tuple[int, int]]) -> Excluded:
+    """What is left out.
+
+    Raises:
+        DatasetError: a data set among the folders is unfinished or damaged.
+        ModelFileError: another folder has no list of programs, an empty or a damaged one.
+    """
+    from untracr.dataset.excluded import Excluded
+    from untracr.dataset.folder import DatasetFolder
+    from untracr.dataset.other_sets import excluding
+
+    datasets: list[Path] = []
+    others: list[Path] = []
+    for path in folders:
+        folder = DatasetFolder(path)
+        is_dataset = folder.manifest.exists() or folder.settings.exists()
+        (datasets if is_dataset else others).append(path)
+    excluded = Excluded.of(exclusion_of(others, sampled))
+    for path in datasets:
+        excluded |= excluding(path)
+    return excluded
+
+
+def treatments(text: str) -> tuple[tuple[str, float], ...]:
+    """Reads ``rotated=0.2,noisy=0.1``, or ``compiled,rotated`` of equal shares.
+
+    Raises:
+        ArgumentTypeError: it is a mixture of both, or a share is no number from 0 to 1.
+    """
+    if "=" in text:
+        return treatment_shares(text)
+    names = [name.strip() for name in text.split(",")]
+    return tuple((name, 1 / len(names)) for name in names if name != "compiled")
+
+
+def split_shares(text: str) -> tuple[float, float, float]:
+    """Reads ``0.9,0.05,0.05``.
+
+    Raises:
+        ArgumentTypeError: it is not three numbers from 0 to 1.
+    """
+    shares = tuple(share(word) for word in text.split(","))
+    if len(shares) != 3:
+        raise argparse.ArgumentTypeError(
+            f"must be three shares, of train, validation and test, not {text!r}"
+        )
+    return shares
+
+
+COMMAND = Command(
+    name="build",
+    summary="build a data set, or go on building it",
+    example="untracr dataset build programs --programs 10000 --treat compiled,rotated",
+    configure=configure,
+    run=run,
+)

@@ -1,0 +1,74 @@
+"""``untracr dataset info``: what a data set holds."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from untracr.cli.command import OK, Command, Parser
+from untracr.cli.dataset_extra import dataset_extra
+from untracr.cli.output import add_json_option, print_json
+
+if TYPE_CHECKING:
+    from untracr.dataset.manifest import Manifest
+
+
+def configure(parser: Parser) -> None:
+    """Adds the arguments."""
+    parser.add_argument("out", type=Path, metavar="OUT", help="its folder")
+    add_json_option(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Prints counts."""
+    with dataset_extra():
+        from untracr.dataset.manifest import read_manifest
+
+    print_info(args.out, read_manifest(args.out), as_json=args.json)
+    return OK
+
+
+def print_info(root: Path, manifest: Manifest, *, as_json: bool) -> None:
+    """Prints what a manifest says, but for the single shards."""
+    from untracr.dataset.card import in_order
+    from untracr.dataset.settings import SPLITS
+
+    if as_json:
+        content = manifest.as_dict()
+        shards = content.pop("shards")
+        print_json({"folder": str(root), **content, "files": len(shards), "bytes": manifest.bytes})
+        return
+    plan = manifest.plan
+    print(f"{root}: {sum(plan.rows.values()):,} programs, {_size(manifest.bytes)}")
+    for split in SPLITS:
+        found = manifest.of_split(split)
+        size = _size(sum(shard.bytes for shard in found))
+        print(f"  {split:<11} {plan.rows[split]:>12,} programs {len(found):>7,} files {size:>10}")
+    for name in ("lengths", "layers", "treatments", "domains", "parameters"):
+        counts = in_order(manifest.statistics[name])
+        print(f"  {name}: {', '.join(f'{value} {count:,}' for value, count in counts.items())}")
+    print(
+        f"  drawn: {plan.drawn:,} of seed {manifest.settings.seed}, {plan.repeated:,} repeated "
+        f"({plan.repeated / plan.drawn:.1%}), {plan.excluded:,} excluded"
+    )
+    if manifest.excluded["sets"]:
+        print(f"  apart from: {', '.join(manifest.excluded['sets'])}")
+    print(f"  made with: {', '.join(f'{n} {v}' for n, v in manifest.versions.items())}")
+
+
+def _size(count: float) -> str:
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.3g} {unit}" if unit != "B" else f"{count} B"
+        count /= 1000
+    return f"{count:,.1f} TB"
+
+
+COMMAND = Command(
+    name="info",
+    summary="say what a data set holds",
+    example="untracr dataset info programs",
+    configure=configure,
+    run=run,
+)

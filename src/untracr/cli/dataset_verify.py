@@ -1,0 +1,66 @@
+"""``untracr dataset verify``: whether a data set is what its manifest says."""
+
+from __future__ import annotations
+
+import argparse
+from contextlib import closing
+from dataclasses import asdict
+from pathlib import Path
+
+from untracr.cli.command import NO, OK, Command, Parser
+from untracr.cli.dataset_extra import Bars, dataset_extra, processors
+from untracr.cli.output import add_json_option, print_json
+from untracr.cli.values import not_negative, positive
+
+
+def configure(parser: Parser) -> None:
+    """Adds the arguments."""
+    parser.add_argument("out", type=Path, metavar="OUT", help="its folder")
+    parser.add_argument(
+        "--sample",
+        type=not_negative,
+        default=100,
+        metavar="N",
+        help="rows that are made again and compared to the last bit (default: 100)",
+    )
+    parser.add_argument(
+        "--seed", type=not_negative, default=0, help="chooses these rows (default: 0)"
+    )
+    parser.add_argument(
+        "--workers",
+        type=positive,
+        metavar="N",
+        help="processes that make them (default: 1 for each processor)",
+    )
+    add_json_option(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Compares, and names each fault."""
+    with dataset_extra():
+        from untracr.dataset.local_engine import LocalEngine
+        from untracr.dataset.verifying import verify_dataset
+
+    engine = LocalEngine(args.workers or processors())
+    with closing(Bars()) as progress:
+        found = verify_dataset(args.out, engine, args.sample, args.seed, progress)
+    if args.json:
+        print_json(asdict(found))
+    else:
+        for fault in found.faults:
+            print(fault)
+        word = "faults" if len(found.faults) != 1 else "fault"
+        print(
+            f"{args.out}: {found.shards:,} files hashed, {found.rows:,} rows made again, "
+            f"{len(found.faults) or 'no'} {word}"
+        )
+    return NO if found.faults else OK
+
+
+COMMAND = Command(
+    name="verify",
+    summary="compare a data set with its digests, and a sample of its rows with fresh ones",
+    example="untracr dataset verify programs --sample 1000",
+    configure=configure,
+    run=run,
+)

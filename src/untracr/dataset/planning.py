@@ -1,0 +1,193 @@
+"""The second stage of a build: which drawn programs the data set holds.
+
+They are the first distinct programs of the stream, by index. That depends on
+nothing but the stream: neither on how many were drawn in advance nor on who
+drew them.
+"""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow.parquet as pq
+
+from untracr.dataset.distinct import Records, mark_first_of_each, records
+from untracr.dataset.folder import DatasetFolder, json_bytes, not_written, read_json, write_file
+from untracr.dataset.settings import SPLITS, DatasetSettings
+from untracr.errors import DatasetError
+
+ADVANCE = 1.1
+"""How many more are drawn than seem to be needed."""
+
+EXHAUSTED = 0.001
+"""A stream in which fewer of the latest programs are new has run dry."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Which of the drawn programs are kept.
+
+    Attributes:
+        rows: programs a split.
+        drawn: indices up to that of the last kept program.
+        repeated: programs drawn among them that an earlier one is written like.
+        excluded: programs drawn among them that are left out for what they do.
+    """
+
+    rows: dict[str, int]
+    drawn: int
+    repeated: int
+    excluded: int
+
+    def as_dict(self) -> dict[str, object]:
+        """The plan as plain JSON values."""
+        return {
+            "rows": self.rows,
+            "drawn": self.drawn,
+            "repeated": self.repeated,
+            "excluded": self.excluded,
+        }
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One file of the data set.
+
+    Attributes:
+        split: whose programs it holds.
+        number: among the split's shards.
+        name: its path in the data set's folder.
+        start, stop: which of the split's programs it holds.
+    """
+
+    split: str
+    number: int
+    name: str
+    start: int
+    stop: int
+
+
+def shards(plan: Plan, shard_size: int) -> list[Shard]:
+    """All files of a data set, in order."""
+    found = []
+    for split in SPLITS:
+        rows = plan.rows[split]
+        count = -(-rows // shard_size)
+        for number in range(count):
+            start = number * shard_size
+            name = f"data/{split}-{number:05}-of-{count:05}.parquet"
+            found.append(Shard(split, number, name, start, min(rows, start + shard_size)))
+    return found
+
+
+def read_plan(folder: DatasetFolder) -> Plan | None:
+    """The plan of a build; None before there is one."""
+    if not folder.plan.exists():
+        return None
+    found = read_json(folder.plan)
+    return Plan(found["rows"], found["drawn"], found["repeated"], found["excluded"])
+
+
+def planned_indices(folder: DatasetFolder, shard: Shard) -> list[int]:
+    """Where a shard's programs were drawn."""
+    indices = np.fromfile(
+        folder.planned(shard.split),
+        dtype="<i8",
+        count=shard.stop - shard.start,
+        offset=8 * shard.start,
+    )
+    found: list[int] = indices.tolist()
+    return found
+
+
+def make_plan(folder: DatasetFolder, settings: DatasetSettings, blocks: int) -> int:
+    """Finds the first distinct programs among the drawn blocks, and writes the plan.
+
+    Args:
+        folder: holds the blocks.
+        settings: of the data set.
+        blocks: how many were drawn.
+
+    Returns:
+        ``blocks`` if they are enough; else nothing is written, and it is how many
+        should be drawn.
+
+    Raises:
+        DatasetError: there are not so many different programs, or the disk is full.
+    """
+    scratch = folder.work / "distinct"
+    shutil.rmtree(scratch, ignore_errors=True)
+    try:
+        (scratch / "keys").mkdir(parents=True)
+        found = _make_plan(folder, settings, blocks)
+    except OSError as error:
+        raise not_written(scratch, error) from error
+    shutil.rmtree(scratch, ignore_errors=True)
+    return found
+
+
+def _make_plan(folder: DatasetFolder, settings: DatasetSettings, blocks: int) -> int:
+    scratch = folder.work / "distinct"
+    drawn = blocks * settings.shard_size
+    marks = np.memmap(scratch / "marks", dtype=np.uint8, mode="w+", shape=(drawn,))
+    batches = (_block_records(folder, block) for block in range(blocks))
+    mark_first_of_each(batches, drawn, scratch / "keys", marks)
+    kept = int(np.count_nonzero(marks))
+    if kept < settings.programs:
+        return blocks + _more_blocks(settings, marks, kept)
+    write_file(folder.plan, json_bytes(_choose(folder, settings, marks).as_dict()))
+    return blocks
+
+
+def _block_records(folder: DatasetFolder, block: int) -> Records:
+    table = pq.read_table(folder.block(block), columns=["index", "key"], use_threads=False)
+    return records(b"".join(table["key"].to_pylist()), table["index"].to_numpy())
+
+
+def _more_blocks(settings: DatasetSettings, marks: npt.NDArray[np.uint8], kept: int) -> int:
+    """How many more to draw, if new programs come as they came last."""
+    latest = marks[-max(settings.shard_size, len(marks) // 10) :]
+    new = float(np.mean(latest))
+    if new < EXHAUSTED:
+        raise DatasetError(
+            f"the sampler has run dry: {len(marks):,} draws gave {kept:,} different programs that "
+            f"are not excluded, and {settings.programs:,} are wanted; ask for fewer or for longer "
+            "ones"
+        )
+    missing = settings.programs - kept
+    return 1 + int(ADVANCE * missing / (new * settings.shard_size))
+
+
+def _choose(folder: DatasetFolder, settings: DatasetSettings, marks: npt.NDArray[np.uint8]) -> Plan:
+    """Writes the indices of each split's programs."""
+    rows = dict.fromkeys(SPLITS, 0)
+    missing, repeated, excluded, drawn = settings.programs, 0, 0, 0
+    files = {split: open(folder.planned(split), "wb") for split in SPLITS}  # noqa: SIM115
+    try:
+        for block in range(len(marks) // settings.shard_size):
+            columns = ["index", "split"]
+            table = pq.read_table(folder.block(block), columns=columns, use_threads=False)
+            index, split = table["index"].to_numpy(), table["split"].to_numpy()
+            is_kept = marks[index] == 1
+            end = (block + 1) * settings.shard_size
+            if np.count_nonzero(is_kept) >= missing:
+                last = np.flatnonzero(is_kept)[missing - 1]
+                end = int(index[last]) + 1
+                index, split, is_kept = index[: last + 1], split[: last + 1], is_kept[: last + 1]
+            for number, name in enumerate(SPLITS):
+                chosen = index[is_kept & (split == number)]
+                files[name].write(chosen.astype("<i8").tobytes())
+                rows[name] += len(chosen)
+            repeated += int(np.count_nonzero(~is_kept))
+            excluded += end - drawn - len(index)
+            missing -= int(np.count_nonzero(is_kept))
+            drawn = end
+            if not missing:
+                break
+    finally:
+        for file in files.values():
+            file.close()
+    return Plan(rows, drawn, repeated, excluded)

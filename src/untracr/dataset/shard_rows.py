@@ -1,0 +1,99 @@
+"""Reading a shard back: rows by number, weights as arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from untracr.dataset.rows import Row
+from untracr.errors import DatasetError
+
+WEIGHTS = "weights"
+
+
+class ShardRows:
+    """Rows of a shard that are in memory; each is made a dictionary when it is asked for.
+
+    Args:
+        table: as read.
+        name: how errors call the file.
+
+    Raises:
+        DatasetError: the weights are no lists of float32.
+    """
+
+    def __init__(self, table: pa.Table, name: str) -> None:
+        self._columns = {c: table[c] for c in table.column_names if c != WEIGHTS}
+        self._count = int(table.num_rows)
+        self._flat = self._starts = None
+        if WEIGHTS in table.column_names:
+            if table.schema.field(WEIGHTS).type != pa.large_list(pa.float32()):
+                raise DatasetError(f"{name}: weights must be lists of float32")
+            together = table[WEIGHTS].combine_chunks()
+            self._flat, self._starts = together.values.to_numpy(), together.offsets.to_numpy()
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, number: int) -> Row:
+        if not 0 <= number < self._count:
+            raise IndexError(number)
+        row = {name: column[number].as_py() for name, column in self._columns.items()}
+        if self._flat is not None and self._starts is not None:
+            start, stop = self._starts[number : number + 2]
+            row[WEIGHTS] = self._flat[start:stop]
+        return row
+
+    def __iter__(self) -> Iterator[Row]:
+        return (self[number] for number in range(self._count))
+
+
+def read_shard(path: Path, columns: Sequence[str] | None = None, *, name: str = "") -> ShardRows:
+    """All rows of a shard.
+
+    Args:
+        path: the file.
+        columns: which to read; all by default.
+        name: how errors call the file; its path by default.
+
+    Raises:
+        DatasetError: the file is missing or damaged.
+    """
+    shown = name or str(path)
+    try:
+        with pq.ParquetFile(path) as file:
+            wanted = None if columns is None else list(columns)
+            return ShardRows(file.read(columns=wanted, use_threads=False), shown)
+    except (OSError, pa.ArrowException, ValueError) as error:
+        raise DatasetError(f"{shown} cannot be read: {error}") from None
+
+
+def row_groups(path: Path, *, name: str = "") -> list[int]:
+    """How many rows each group of rows of a shard has.
+
+    Raises:
+        DatasetError: the file is missing or damaged.
+    """
+    try:
+        with pq.ParquetFile(path) as file:
+            groups = range(file.num_row_groups)
+            return [int(file.metadata.row_group(group).num_rows) for group in groups]
+    except (OSError, pa.ArrowException, ValueError) as error:
+        raise DatasetError(f"{name or path} cannot be read: {error}") from None
+
+
+def read_group(path: Path, group: int, *, name: str = "") -> ShardRows:
+    """One group of rows of a shard.
+
+    Raises:
+        DatasetError: the file is missing or damaged there.
+    """
+    shown = name or str(path)
+    try:
+        with pq.ParquetFile(path) as file:
+            return ShardRows(file.read_row_group(group, use_threads=False), shown)
+    except (OSError, pa.ArrowException, ValueError, IndexError) as error:
+        raise DatasetError(f"{shown}, group of rows {group}, cannot be read: {error}") from None
