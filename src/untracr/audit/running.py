@@ -33,6 +33,9 @@ VERSION = 1
 CHUNK = 8
 """Models that a process takes at a time: those of one training run."""
 
+CHUNKS = 100
+"""Times that it does so before another takes its place, so that no memory grows for hours."""
+
 
 @dataclass(frozen=True)
 class Audit:
@@ -166,7 +169,7 @@ def _audited(
     if processes == 1 or len(items) < 2:
         return map(work, items)
     context = multiprocessing.get_context("spawn")
-    pool = stack.enter_context(context.Pool(processes))
+    pool = stack.enter_context(context.Pool(processes, maxtasksperchild=CHUNKS))
     return pool.imap_unordered(work, items, chunksize=CHUNK)
 
 
