@@ -168,8 +168,11 @@ class _Task:
         except ProgramError as error:
             return _Answer(Check("unverified", 0, f"no program could be read: {error}"))
         found = check(self.model, decoded.program, self.domain, settle=settle)
+        as_written = found
+        if found.program != decoded.program:  # the read-out shows that another one is meant
+            as_written = check(self.model, decoded.program, self.domain, settle=False)
         search = Search(
-            print_program(decoded.program), found.verdict, candidates=1, repairs=found.repairs
+            print_program(decoded.program), as_written.verdict, candidates=1, repairs=found.repairs
         )
         return _Answer(found, decoded.log_probability, search)
 
