@@ -75,6 +75,10 @@ def _search(result: Result) -> list[str]:
     if found is None or found.greedy_source in ("", result.source):
         return []
     tried = f"{found.candidates} candidate{'s'[: found.candidates != 1]}"
+    if found.operations:
+        tried += f", {found.operations:,} operations compared with the weights"
+    if found.repairs:
+        tried += f", {found.repairs} repairs"
     title = f"searched: {tried}, {found.seconds:.1f} s; without it {found.greedy_verdict}:"
     return [title, *_difference(result.source, found.greedy_source)]
 
