@@ -19,7 +19,7 @@ from untracr.decompile.outputs import (
     outputs_agree,
     reading_of_changed,
 )
-from untracr.decompile.read_out_names import named_by_read_out
+from untracr.decompile.read_out_names import named_by_read_out, names_are_made_up
 from untracr.decompile.recompiling import recompile
 from untracr.decompile.repair import repair
 from untracr.decompile.result import NOTHING_COMPARED, Evidence, Verdict
@@ -27,6 +27,8 @@ from untracr.errors import EvaluationError, ProgramError
 from untracr.rasp.domain import Domain
 from untracr.rasp.program import Program
 from untracr.transformer.transformer import Transformer
+
+MADE_UP = "what its results are called is not in the weights, and made up"
 
 AS_NOISY = (0.6, 1.6)
 """The noise found in all weights is that of the embeddings between these multiples."""
@@ -42,6 +44,7 @@ class Check:
         others: see `Result.other_programs`.
         evidence: see `Result`.
         repairs: other programs tried where the outputs of one were wrong.
+        names_are_open: see `Result`.
     """
 
     verdict: Verdict
@@ -51,6 +54,7 @@ class Check:
     others: tuple[Program, ...] = ()
     evidence: Evidence = NOTHING_COMPARED
     repairs: int = 0
+    names_are_open: bool = False
 
     @property
     def alternatives(self) -> int:
@@ -179,6 +183,8 @@ def _beside_read_out(model: Transformer, found: Check, domain: Domain) -> Check:
     if found.verdict != "identical" or found.inputs_checked or program is None:
         return found
     if cannot_compare(model):
+        if names_are_made_up(program):
+            return replace(found, detail=f"{found.detail}; {MADE_UP}", names_are_open=True)
         return found
     weights = recompile(program, domain, model)
     tried = 0 if weights is None else inputs_read_out_alike(model, weights, domain)

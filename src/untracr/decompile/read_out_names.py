@@ -15,6 +15,7 @@ from untracr.decompile.outputs import CLEAR, by_length, has_no_values, largest_c
 from untracr.metamodel.answers import is_listed
 from untracr.metamodel.outside import function_of_results
 from untracr.metamodel.tables import call
+from untracr.metamodel.vocabulary import BINARY, UNARY
 from untracr.rasp.domain import Domain
 from untracr.rasp.equivalence import CHUNK
 from untracr.rasp.functions import Value
@@ -67,6 +68,16 @@ def named_by_read_out(model: Transformer, program: Program, domain: Domain) -> P
     function = function_of_results(values, [None if r is None else names[r] for r in results])
     nodes[source] = replace(node, function=function)
     return replace(program, nodes=tuple(nodes))
+
+
+def names_are_made_up(program: Program) -> bool:
+    """Whether the output's values come from a table: weights hold no names of results."""
+    source = _source(program)
+    if source is None:
+        return False
+    node = program.nodes[source]
+    assert isinstance(node, (Map, SequenceMap))
+    return node.function not in (UNARY if isinstance(node, Map) else BINARY)
 
 
 def _source(program: Program) -> Ref | None:

@@ -95,6 +95,9 @@ class Result:
             these very weights too and yet other outputs (``x + 1`` and ``x - 1``
             differ in the names of their results alone; a rotation hides the sign of a
             number that nothing reads). None where a read-out shows which one it is.
+        names_are_open: for ``identical``, whether the output's values come from a table that
+            was read off the weights and no read-out names them: they are called as a
+            common function would, or 0, 1, 2, ..., and the true ones may be others.
         evidence: what was compared, and how closely.
         search: what it cost; None where nothing was searched for.
     """
@@ -110,6 +113,7 @@ class Result:
     max_seq_len: int
     log_probability: float
     other_programs: tuple[str, ...] = ()
+    names_are_open: bool = False
     evidence: Evidence = NOTHING_COMPARED
     search: Search | None = None
 
@@ -137,6 +141,7 @@ class Result:
             "log_probability": round(self.log_probability, 6),
             "alternatives": self.alternatives,
             "other_programs": list(self.other_programs),
+            "names_are_open": self.names_are_open,
             "evidence": asdict(self.evidence),
             "search": None if self.search is None else asdict(self.search),
         }
