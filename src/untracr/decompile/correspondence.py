@@ -86,9 +86,9 @@ def in_order_of(mine: Parts, theirs: Parts) -> Parts | str:
     """Our parts in the order of theirs; if some do not correspond, in which layer.
 
     What a part reads is described by its products with all that earlier parts
-    write, what a neuron writes by those with all later readers, whose order is
-    not yet known, in ascending order. Parts with equal descriptions are taken in
-    order.
+    write, what it writes by those with all later readers, whose order is not yet
+    known, in ascending order. Of parts with equal descriptions the first is taken
+    whose writing has the products with that of the parts before it that it should.
     """
     for layer in range(len(theirs.heads)):
         order = _match(mine, theirs, layer)
@@ -105,32 +105,63 @@ def _match(mine: Parts, theirs: Parts, layer: int) -> tuple[Ints, Ints] | None:
     if len(mine.neurons[layer]) != len(theirs.neurons[layer]):
         return None
     my_frame, their_frame = _writes(mine, layer), _writes(theirs, layer)
+    my_readers, their_readers = _reads(mine, layer), _reads(theirs, layer)
+    if len(my_readers) != len(their_readers):
+        return None
+    my_neurons, their_neurons = mine.neurons[layer], theirs.neurons[layer]
     heads = _assign(
-        [(my_frame @ h.T).ravel() for h in mine.heads[layer]],
-        [(their_frame @ h.T).ravel() for h in theirs.heads[layer]],
+        [
+            _describe_head(h, my_frame, _with_neurons(my_readers, my_neurons))
+            for h in mine.heads[layer]
+        ],
+        [
+            _describe_head(h, their_frame, _with_neurons(their_readers, their_neurons))
+            for h in theirs.heads[layer]
+        ],
+        _gram([_outputs(h).ravel() for h in mine.heads[layer]]),
+        _gram([_outputs(h).ravel() for h in theirs.heads[layer]]),
     )
     if heads is None:
         return None
     ordered = [mine.heads[layer][i] for i in heads]
-    my_frame = np.concatenate([my_frame, *(h[3 * len(h) // 4 :] for h in ordered)])
-    their_frame = np.concatenate(
-        [their_frame, *(h[3 * len(h) // 4 :] for h in theirs.heads[layer])]
-    )
-    my_readers, their_readers = _reads(mine, layer), _reads(theirs, layer)
-    if len(my_readers) != len(their_readers):
-        return None
+    my_frame = np.concatenate([my_frame, *map(_outputs, ordered)])
+    their_frame = np.concatenate([their_frame, *map(_outputs, theirs.heads[layer])])
     neurons = _assign(
-        _describe(mine.neurons[layer], my_frame, my_readers),
-        _describe(theirs.neurons[layer], their_frame, their_readers),
+        _describe(my_neurons, my_frame, my_readers),
+        _describe(their_neurons, their_frame, their_readers),
+        _gram(list(my_neurons[:, 1])),
+        _gram(list(their_neurons[:, 1])),
     )
     return None if neurons is None else (heads, neurons)
+
+
+def _outputs(head: Floats) -> Floats:
+    """The rows of W_O, [K, D]."""
+    return head[3 * len(head) // 4 :]
+
+
+def _gram(vectors: list[Floats]) -> Floats:
+    stacked = np.stack(vectors) if vectors else np.zeros((0, 1))
+    return np.asarray(stacked @ stacked.T)
+
+
+def _with_neurons(readers: Floats, neurons: Floats) -> Floats:
+    """Later readers with those of the same layer's neurons, scaled to length 1 at most."""
+    reads = neurons[:, 0]
+    sizes: Floats = np.linalg.norm(reads, axis=1)
+    return np.concatenate([readers, reads / np.maximum(1.0, sizes)[:, None]])
+
+
+def _describe_head(head: Floats, writes: Floats, readers: Floats) -> Floats:
+    is_read = np.sort(_outputs(head) @ readers.T, axis=1)
+    return np.concatenate([(writes @ head.T).ravel(), is_read.ravel()])
 
 
 def _writes(parts: Parts, layer: int) -> Floats:
     """All that is written before a layer, [vectors, D]."""
     rows = [parts.embeddings]
     for earlier in range(layer):
-        rows += [head[3 * len(head) // 4 :] for head in parts.heads[earlier]]
+        rows += map(_outputs, parts.heads[earlier])
         rows.append(parts.neurons[earlier][:, 1])
     return np.concatenate(rows)
 
@@ -152,8 +183,16 @@ def _describe(neurons: Floats, writes: Floats, readers: Floats) -> list[Floats]:
     return list(np.concatenate([read, is_read], axis=1))
 
 
-def _assign(mine: list[Floats], theirs: list[Floats]) -> Ints | None:
-    """A one-to-one assignment of equal descriptions, in order where several are equal."""
+def _assign(
+    mine: list[Floats], theirs: list[Floats], my_gram: Floats, their_gram: Floats
+) -> Ints | None:
+    """A one-to-one assignment of equal descriptions, in order where several are equal.
+
+    Args:
+        mine, theirs: the descriptions.
+        my_gram, their_gram: products of what the parts write with each other; they must
+            agree too.
+    """
     if not mine:
         return np.zeros(0, dtype=np.int64)
     ours = np.stack(mine)
@@ -161,18 +200,23 @@ def _assign(mine: list[Floats], theirs: list[Floats]) -> Ints | None:
     weights = np.linspace(0.5, 1.0, ours.shape[1])
     sums = ours @ weights
     free = np.ones(len(mine), dtype=np.bool_)
-    chosen = []
-    for wanted in theirs:
+    chosen: list[int] = []
+    for number, wanted in enumerate(theirs):
         scale = CLOSE * max(1.0, float(np.abs(wanted).max(initial=0.0)))
         near = free & (np.abs(sums - wanted @ weights) <= scale * len(weights))
+        products = their_gram[number, [*range(number), number]]
+        allowed = CLOSE * max(1.0, float(np.abs(products).max()))
         fits = (
-            i for i in np.flatnonzero(near) if np.abs(ours[i] - wanted).max(initial=0.0) <= scale
+            i
+            for i in np.flatnonzero(near).tolist()
+            if np.abs(ours[i] - wanted).max(initial=0.0) <= scale
+            and np.abs(my_gram[i, [*chosen, i]] - products).max() <= allowed
         )
         found = next(fits, None)
         if found is None:
             return None
         free[found] = False
-        chosen.append(int(found))
+        chosen.append(found)
     return np.array(chosen, dtype=np.int64)
 
 
