@@ -20,7 +20,7 @@ from untracr.compile.lowering import lower_selectors
 from untracr.decompile.checking import check
 from untracr.decompile.decompiler import MAX_LAYERS, MAX_ROWS, Decompiler
 from untracr.decompile.greedy import decode_greedily
-from untracr.decompile.outputs import CLEAR, NOTHING_READ, outputs_agree, rows_that_agree
+from untracr.decompile.outputs import NOTHING_READ, outputs_agree, rows_that_agree
 from untracr.errors import InputError, ModelFileError, ProgramError, UntracrError
 from untracr.evaluate.evaluation import evaluate_folder
 from untracr.metamodel.checkpoint import save_checkpoint
@@ -233,7 +233,7 @@ def reads_out(
     for row, wanted in zip(out, evaluate(program, tokens), strict=True):
         if model.output_values is not None:
             read = model.output_values[int(row.argmax())] if row.max() > NOTHING_READ else None
-            if read != wanted and not (wanted is None and row.max() <= CLEAR / 2):
+            if read != wanted:
                 return False
         elif not isinstance(wanted, (int, float)) or abs(row[0] - wanted) > tolerance * max(
             1, abs(wanted)

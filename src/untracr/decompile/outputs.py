@@ -55,13 +55,9 @@ class Reading:
 
     Attributes:
         tolerance: how far a number may be off, relative to the larger of 1 and itself.
-        nothing: None is read where all columns are at most this.
-        something: a value is read only above this.
     """
 
     tolerance: float = OUTPUT_TOLERANCE
-    nothing: float = NOTHING_READ
-    something: float = NOTHING_READ
 
 
 EXACTLY = Reading()
@@ -86,7 +82,7 @@ def reading_of_changed(program: Program, domain: Domain, *, causal: bool) -> Rea
     gaps = np.diff(ordered) / np.maximum(1.0, np.maximum(np.abs(ordered[1:]), np.abs(ordered[:-1])))
     apart = gaps[gaps > TOLERANCE]
     half = float(apart.min()) / 2 if apart.size else LOOSEST
-    return Reading(max(OUTPUT_TOLERANCE, min(LOOSEST, 0.999 * half)), CLEAR / 2, NOTHING_READ)
+    return Reading(max(OUTPUT_TOLERANCE, min(LOOSEST, 0.999 * half)))
 
 
 def has_no_values(model: Transformer) -> bool:
@@ -273,8 +269,7 @@ def positions_that_agree(
             equal = np.abs(out[:, :, 0] - wanted) <= close
         else:
             clearest = out.max(axis=2)
-            equal = same[codes, out.argmax(axis=2)] & (clearest > reading.something)
-            equal |= none[codes] & (clearest <= reading.nothing)
+            equal = np.where(clearest > NOTHING_READ, same[codes, out.argmax(axis=2)], none[codes])
             equal &= np.isfinite(out).all(axis=2)
         agrees[rows, :length] = equal
     return agrees
