@@ -93,7 +93,7 @@ class _Build:
             write_file(self.folder.root / name, data)
         write_file(self.folder.manifest, json_bytes(manifest.as_dict()))
         self.folder.remove_work()
-        return manifest
+        return read_manifest(self.folder.root)
 
     def _begin(self, begun: dict[str, object]) -> None:
         folder = self.folder

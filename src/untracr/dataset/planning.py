@@ -22,8 +22,11 @@ from untracr.errors import DatasetError
 ADVANCE = 1.1
 """How many more are drawn than seem to be needed."""
 
-EXHAUSTED = 0.001
-"""A stream in which fewer of the latest programs are new has run dry."""
+LATEST, EXHAUSTED = 5000, 0.001
+"""A stream has run dry where fewer than that share of so many draws, the latest, are new."""
+
+
+_ZEROS = 2**20
 
 
 @dataclass(frozen=True)
@@ -132,7 +135,10 @@ def make_plan(folder: DatasetFolder, settings: DatasetSettings, blocks: int) -> 
 def _make_plan(folder: DatasetFolder, settings: DatasetSettings, blocks: int) -> int:
     scratch = folder.work / "distinct"
     drawn = blocks * settings.shard_size
-    marks = np.memmap(scratch / "marks", dtype=np.uint8, mode="w+", shape=(drawn,))
+    with open(scratch / "marks", "wb") as file:  # written, so that a full disk is noticed here
+        for start in range(0, drawn, _ZEROS):
+            file.write(bytes(min(_ZEROS, drawn - start)))
+    marks = np.memmap(scratch / "marks", dtype=np.uint8, mode="r+", shape=(drawn,))
     batches = (_block_records(folder, block) for block in range(blocks))
     mark_first_of_each(batches, drawn, scratch / "keys", marks)
     kept = int(np.count_nonzero(marks))
@@ -149,16 +155,16 @@ def _block_records(folder: DatasetFolder, block: int) -> Records:
 
 def _more_blocks(settings: DatasetSettings, marks: npt.NDArray[np.uint8], kept: int) -> int:
     """How many more to draw, if new programs come as they came last."""
-    latest = marks[-max(settings.shard_size, len(marks) // 10) :]
-    new = float(np.mean(latest))
-    if new < EXHAUSTED:
+    new = float(np.mean(marks[-max(LATEST, len(marks) // 10) :]))
+    if new < EXHAUSTED and len(marks) >= LATEST:
         raise DatasetError(
             f"the sampler has run dry: {len(marks):,} draws gave {kept:,} different programs that "
-            f"are not excluded, and {settings.programs:,} are wanted; ask for fewer or for longer "
-            "ones"
+            f"are not excluded, and {settings.programs:,} are wanted; ask for fewer, for longer "
+            "ones, or for another seed than that of a set that is excluded"
         )
-    missing = settings.programs - kept
-    return 1 + int(ADVANCE * missing / (new * settings.shard_size))
+    have = len(marks) // settings.shard_size
+    wanted = ADVANCE * (settings.programs - kept) / (max(new, EXHAUSTED) * settings.shard_size)
+    return 1 + int(min(wanted, 3 * have))
 
 
 def _choose(folder: DatasetFolder, settings: DatasetSettings, marks: npt.NDArray[np.uint8]) -> Plan:

@@ -1,0 +1,634 @@
+"""Data sets: what they hold, that nothing decides on it but the settings, and every way to fail."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+import untracr.dataset.folder
+import untracr.dataset.planning
+from untracr.atomic_write import write_atomically
+from untracr.cli import main
+from untracr.compile.compiler import compile_program
+from untracr.dataset import (
+    DatasetSettings,
+    Excluded,
+    LocalEngine,
+    Manifest,
+    build_dataset,
+    cut_weights,
+    domain_of,
+    excluding,
+    program_of,
+    read_manifest,
+    transformer_of,
+    verify_dataset,
+)
+from untracr.dataset.distinct import mark_first_of_each, records
+from untracr.dataset.drawing import DrawContext, draw_block, read_drawn
+from untracr.dataset.engine import TRIES
+from untracr.dataset.rows import Row
+from untracr.dataset.settings import SPLITS
+from untracr.dataset.shard_rows import read_shard
+from untracr.errors import DatasetError, ModelFileError
+from untracr.rasp.domain import PAPER_DOMAIN
+from untracr.rasp.equivalence import behaviour_key
+from untracr.rasp.parsing import parse
+from untracr.sample.deduplication import program_key
+from untracr.sample.domains import OtherDomains
+from untracr.sample.exclusion import Exclusion
+from untracr.sample.sampler import SamplerSettings, sample_program
+from untracr.sample.treated import TREATMENTS, TreatmentShares
+from untracr.transformer.files import load_model
+
+ALL_TREATED = TreatmentShares(tuple((name, 0.125) for name in TREATMENTS))
+SETTINGS = DatasetSettings(
+    programs=240, seed=11, treatments=ALL_TREATED, shares=(0.7, 0.1, 0.2), shard_size=40
+)
+TINY = DatasetSettings(programs=12, seed=3, shard_size=4)
+HERE = LocalEngine(0)
+
+
+def contents(root: Path) -> dict[str, bytes]:
+    """Every file below a folder."""
+    return {
+        str(path.relative_to(root)): path.read_bytes()
+        for path in sorted(root.rglob("*"))
+        if path.is_file()
+    }
+
+
+def rows_of(root: Path) -> list[Row]:
+    """All rows of a data set, in order."""
+    shards = read_manifest(root).shards
+    return [row for shard in shards for row in read_shard(root / shard.name)]
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data set of all treatments, by one worker process."""
+    root = tmp_path_factory.mktemp("built") / "set"
+    build_dataset(root, SETTINGS, LocalEngine(1))
+    return root
+
+
+@pytest.fixture
+def copied(built: Path, tmp_path: Path) -> Path:
+    """A copy that may be damaged."""
+    return Path(shutil.copytree(built, tmp_path / "copied"))
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """The files of the smallest data set."""
+    root = tmp_path_factory.mktemp("tiny")
+    build_dataset(root, TINY, HERE)
+    return contents(root)
+
+
+def test_the_number_of_workers_changes_no_byte(built: Path, tmp_path: Path) -> None:
+    """One worker and three give the same files, treated weights too."""
+    build_dataset(tmp_path, SETTINGS, LocalEngine(3))
+    assert contents(tmp_path) == contents(built)
+
+
+def test_programs_are_the_first_different_ones_of_the_stream(built: Path) -> None:
+    """As many as asked for; each program of the stream up to the last is there, once."""
+    rows = rows_of(built)
+    plan = read_manifest(built).plan
+    assert len(rows) == SETTINGS.programs == sum(plan.rows.values())
+    first: dict[bytes, int] = {}
+    for index in range(plan.drawn):
+        first.setdefault(program_key(sample_program(SETTINGS.seed, index)), index)
+    assert sorted(row["index"] for row in rows) == sorted(first.values())
+    assert plan.repeated == plan.drawn - SETTINGS.programs > 0
+    assert plan.excluded == 0
+
+
+def test_splits_share_no_program_and_no_behaviour(built: Path) -> None:
+    """By canonical form, by the column, and by what programs really do on all inputs."""
+    of_key: dict[str, set[str]] = {}
+    of_column: dict[str, set[str]] = {}
+    of_behaviour: dict[bytes, set[str]] = {}
+    for row in rows_of(built):
+        split = row["split"]
+        of_key.setdefault(row["key"], set()).add(split)
+        of_column.setdefault(row["behaviour"], set()).add(split)
+        key = behaviour_key(program_of(row["tokens"]), PAPER_DOMAIN)
+        of_behaviour.setdefault(key, set()).add(split)
+    assert len(of_key) == SETTINGS.programs
+    assert len(of_behaviour) < SETTINGS.programs  # else this test would show nothing
+    for found in (of_key, of_column, of_behaviour):
+        assert all(len(splits) == 1 for splits in found.values())
+
+
+def test_behaviours_are_in_the_same_split_at_every_seed(built: Path, tmp_path: Path) -> None:
+    """A behaviour decides on its split alone, so sets of several seeds stay apart, too."""
+    other = replace(SETTINGS, seed=12, treatments=TreatmentShares())
+    build_dataset(tmp_path, other, HERE)
+    split = {row["behaviour"]: row["split"] for row in rows_of(built)}
+    common = [row for row in rows_of(tmp_path) if row["behaviour"] in split]
+    assert len(common) > 10
+    assert all(row["split"] == split[row["behaviour"]] for row in common)
+
+
+def test_splits_have_about_their_shares(built: Path) -> None:
+    """A fixed seed, so that this cannot fail by chance."""
+    rows = read_manifest(built).plan.rows
+    shares = [rows[split] / SETTINGS.programs for split in SPLITS]
+    assert np.allclose(shares, SETTINGS.shares, atol=0.08)
+
+
+def test_other_domains_share_no_behaviour_where_both_are_defined(tmp_path: Path) -> None:
+    """Programs for different inputs are apart by what they do on those they have in common."""
+    settings = DatasetSettings(
+        80, 5, other_domains=OtherDomains(0.7), shares=(0.5, 0.25, 0.25), shard_size=40
+    )
+    build_dataset(tmp_path, settings, HERE)
+    found: dict[bytes, set[str]] = {}
+    domains = set()
+    for row in rows_of(tmp_path):
+        domains.add((len(row["vocab"]), row["max_seq_len"]))
+        key = behaviour_key(program_of(row["tokens"]), settings.behaviour_domain)
+        found.setdefault(key, set()).add(row["split"])
+        assert transformer_of(row).W_E.shape[0] == len(row["vocab"]) + 2
+    assert len(domains) > 10
+    assert all(len(splits) == 1 for splits in found.values())
+    assert verify_dataset(tmp_path, HERE, 10).faults == ()
+
+
+def test_weights_are_the_compiler_s(built: Path) -> None:
+    """Rows without a treatment hold what the compiler gives, to the last bit, read-out too."""
+    compared = 0
+    for row in rows_of(built):
+        if row["treatment"] != "compiled":
+            continue
+        program, domain = program_of(row["tokens"]), domain_of(row)
+        assert program == parse(row["program"]) == sample_program(row["seed"], row["index"])
+        wanted = compile_program(program, domain.vocab, domain.max_seq_len).transformer
+        found = transformer_of(row)
+        for name, array in wanted.arrays().items():
+            assert np.array_equal(array, getattr(found, name))
+        assert wanted.W_U is not None
+        assert found.W_U is not None
+        assert np.array_equal(wanted.W_U, found.W_U)
+        assert repr(wanted.output_values) == repr(found.output_values)
+        assert (row["length"], row["n_parameters"]) == (program.length, wanted.n_parameters)
+        compared += 1
+    assert compared > 40
+
+
+def test_every_treatment_occurs_and_changes_the_weights(built: Path) -> None:
+    """As many as asked for, with their sizes."""
+    rows = rows_of(built)
+    counts = Counter(row["treatment"] for row in rows)
+    assert set(counts) == {"compiled", *TREATMENTS}
+    assert min(counts.values()) > 10
+    for row in rows:
+        name, size = row["treatment"], row["treatment_size"]
+        domain = domain_of(row)
+        compiled = compile_program(program_of(row["tokens"]), domain.vocab, domain.max_seq_len)
+        width = compiled.transformer.d_model
+        model = transformer_of(row)
+        assert model.d_model == (int(0.9 * width) if "compressed" in name else width)
+        if name in ("compiled", "rotated"):
+            assert size is None
+        else:
+            assert size == 0.9 if "compressed" in name else 0.001 <= size <= 0.03
+        is_same = np.array_equal(model.W_E, compiled.transformer.W_E)
+        assert is_same == (name == "compiled")
+
+
+def test_weights_that_do_not_fit_the_layout_are_refused() -> None:
+    """Nothing is cut off, nothing is filled up."""
+    layout = [{"name": "a", "shape": [2, 3]}, {"name": "b", "shape": [1]}]
+    found = cut_weights(np.arange(7, dtype=np.float32), layout)
+    assert found["a"].tolist() == [[0, 1, 2], [3, 4, 5]]
+    assert found["b"].tolist() == [6]
+    with pytest.raises(DatasetError, match="tells 7 weights, and there are 8"):
+        cut_weights(np.arange(8, dtype=np.float32), layout)
+
+
+def test_excluded_sets_are_left_out(built: Path, tmp_path: Path) -> None:
+    """Nothing that is in another data set, or behaves like it; nor the programs of a test set."""
+    sampled = Exclusion.of_sampled(77, 50)
+    excluded = excluding(built) | Excluded.of(sampled)
+    settings = replace(SETTINGS, treatments=TreatmentShares(), programs=60)
+    manifest = build_dataset(tmp_path / "apart", settings, HERE, excluded)
+    assert manifest.plan.excluded >= SETTINGS.programs  # the same seed: all of these, at least
+    assert manifest.excluded["sets"] == ["set", "sampled 77:50"]
+    forbidden = {behaviour_key(program_of(r["tokens"]), PAPER_DOMAIN) for r in rows_of(built)}
+    forbidden |= {behaviour_key(sample_program(77, i), PAPER_DOMAIN) for i in range(50)}
+    rows = rows_of(tmp_path / "apart")
+    assert len(rows) == 60
+    assert not forbidden & {behaviour_key(program_of(r["tokens"]), PAPER_DOMAIN) for r in rows}
+
+
+def test_the_first_of_many_keys_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a dictionary finds them, over many files, whatever the order of the batches."""
+    monkeypatch.setattr(untracr.dataset.distinct, "SORTED_AT_ONCE", 50)
+    rng = np.random.default_rng(1)
+    numbers = rng.integers(0, 700, size=2000)
+    keys = [int(n).to_bytes(8, "big") * 2 for n in numbers * 2**40]
+    batches = [
+        records(b"".join(keys[start : start + 100]), np.arange(start, start + 100))
+        for start in rng.permutation(np.arange(0, 2000, 100)).tolist()
+    ]
+    marks = np.zeros(2000, dtype=np.uint8)
+    mark_first_of_each(batches, 2000, tmp_path, marks)
+    first: dict[bytes, int] = {}
+    for place, key in enumerate(keys):
+        first.setdefault(key, place)
+    assert np.flatnonzero(marks).tolist() == sorted(first.values())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_stream_that_has_run_dry_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """There are few programs of two operations; more cannot be had, and asking for them ends."""
+    monkeypatch.setattr(untracr.dataset.planning, "LATEST", 500)
+    settings = DatasetSettings(
+        600, 1, sampler=SamplerSettings(min_length=2, max_length=2), shard_size=500
+    )
+    with pytest.raises(DatasetError, match=r"has run dry: .* different programs"):
+        build_dataset(tmp_path, settings, HERE)
+
+
+def test_a_finished_set_is_not_built_again(built: Path) -> None:
+    """The same command again changes nothing, and does nothing."""
+    before = {path: path.stat().st_mtime_ns for path in built.rglob("*")}
+    manifest = build_dataset(built, SETTINGS, LocalEngine(5))
+    assert manifest == read_manifest(built)
+    assert {path: path.stat().st_mtime_ns for path in built.rglob("*")} == before
+
+
+@pytest.mark.parametrize("finished", [True, False])
+def test_other_settings_are_refused(tmp_path: Path, finished: bool) -> None:
+    """A folder that was begun with another seed is left as it is."""
+    build_dataset(tmp_path, TINY, HERE)
+    if not finished:
+        (tmp_path / "manifest.json").unlink()
+        untracr.dataset.folder.write_file(
+            _made(tmp_path / ".build") / "settings.json", _beginning(TINY)
+        )
+    before = contents(tmp_path)
+    with pytest.raises(DatasetError, match=r"begun otherwise \(seed: 3 there, 4 now\)"):
+        build_dataset(tmp_path, replace(TINY, seed=4), HERE)
+    assert contents(tmp_path) == before
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir()
+    return folder
+
+
+def _beginning(settings: DatasetSettings) -> bytes:
+    found = untracr.dataset.manifest.beginning(settings, Excluded())
+    return untracr.dataset.folder.json_bytes(found)
+
+
+def test_folders_of_something_else_are_refused(tmp_path: Path) -> None:
+    """Nothing is written into a folder that holds other things."""
+    (tmp_path / "thesis.txt").write_text("years of work")
+    with pytest.raises(DatasetError, match=r"holds something else \(thesis.txt\)"):
+        build_dataset(tmp_path, TINY, HERE)
+    assert list(contents(tmp_path)) == ["thesis.txt"]
+
+
+def test_a_second_builder_is_refused(tmp_path: Path, tiny: dict[str, bytes]) -> None:
+    """While one builds, another one is told so at once; afterwards it may."""
+    handle = os.open(tmp_path, os.O_RDONLY)
+    fcntl.flock(handle, fcntl.LOCK_EX)
+    with pytest.raises(DatasetError, match="another process is building"):
+        build_dataset(tmp_path, TINY, HERE)
+    assert contents(tmp_path) == {}
+    os.close(handle)
+    build_dataset(tmp_path, TINY, HERE)
+    assert contents(tmp_path) == tiny
+
+
+def test_a_full_disk_loses_nothing(
+    tmp_path: Path, tiny: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whichever file it is that does not fit: one clear error, and the rest is done later.
+
+    What was finished is not written again: each attempt gets one file further.
+    """
+    allowed = 0
+
+    def fails_later(path: Path, data: bytes) -> None:
+        nonlocal allowed
+        if allowed == 0:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        allowed -= 1
+        write_atomically(path, data)
+
+    monkeypatch.setattr(untracr.dataset.folder, "write_atomically", fails_later)
+    failures = 0
+    while not (tmp_path / "manifest.json").exists():
+        with pytest.raises(DatasetError, match=r"no space is left. Nothing that was finished is"):
+            build_dataset(tmp_path, TINY, HERE)
+        failures += 1
+        allowed = 2  # a shard and its note
+        if (tmp_path / "README.md").exists():  # what comes last is written anew each time
+            allowed = 20
+            build_dataset(tmp_path, TINY, HERE)
+    assert failures > 5
+    assert contents(tmp_path) == tiny
+
+
+def test_a_full_disk_is_told_while_planning(
+    tmp_path: Path, tiny: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also what is only needed on the way may not fit."""
+
+    def full(*arguments: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(untracr.dataset.planning, "mark_first_of_each", full)
+        with pytest.raises(DatasetError, match="no space is left"):
+            build_dataset(tmp_path, TINY, HERE)
+    build_dataset(tmp_path, TINY, HERE)
+    assert contents(tmp_path) == tiny
+
+
+def test_shards_that_vanish_are_made_again(tmp_path: Path, tiny: dict[str, bytes]) -> None:
+    """A rerun makes what is missing or of another size, and touches nothing else."""
+    build_dataset(tmp_path, TINY, HERE)
+    begun = contents(tmp_path)
+    (tmp_path / "manifest.json").unlink()
+    _made(tmp_path / ".build")
+    untracr.dataset.folder.write_file(tmp_path / ".build" / "settings.json", _beginning(TINY))
+    assert sorted(p.name for p in tmp_path.iterdir() if p.name.startswith("manifest")) == []
+    build_dataset(tmp_path, TINY, HERE)
+    assert contents(tmp_path) == begun == tiny
+
+
+def die_once(folder: Path, task: int) -> int:
+    """A task whose first worker is killed."""
+    mark = folder / str(task)
+    if task % 2 and not mark.exists():
+        mark.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return task * task
+
+
+def die(shared: int, task: int) -> int:
+    """A task that kills every worker."""
+    os.kill(os.getpid(), signal.SIGKILL)
+    return shared + task
+
+
+def refuse(shared: int, task: int) -> int:
+    """A task that fails."""
+    raise ModelFileError(f"{shared} {task}")
+
+
+def threads(shared: None, task: int) -> str | None:
+    """What a worker's linear algebra goes by."""
+    return os.environ.get("OPENBLAS_NUM_THREADS")
+
+
+def test_tasks_of_killed_workers_are_done_again(tmp_path: Path) -> None:
+    """No task is lost and none is done twice."""
+    found = list(LocalEngine(2).run(die_once, tmp_path, range(6)))
+    assert sorted(found) == [(task, task * task) for task in range(6)]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["1", "3", "5"]
+
+
+def test_tasks_that_kill_every_worker_end(tmp_path: Path) -> None:
+    """A task that cannot be done is given up, with a word on why."""
+    with pytest.raises(DatasetError, match=f"died {TRIES} times at the same task .*memory"):
+        list(LocalEngine(1).run(die, 0, range(2)))
+
+
+def test_errors_of_tasks_come_back() -> None:
+    """As they were raised; workers have one thread for linear algebra each."""
+    with pytest.raises(ModelFileError, match="7 0"):
+        list(LocalEngine(1).run(refuse, 7, range(2)))
+    assert list(LocalEngine(1).run(threads, None, range(2))) == [(0, "1"), (1, "1")]
+
+
+def test_killed_builds_leave_no_worker(tmp_path: Path, tiny: dict[str, bytes]) -> None:
+    """Workers of a coordinator that was killed end, its lock is free, and the rest is done."""
+    script = "import sys; from untracr.cli import main; sys.exit(main(sys.argv[1:]))"
+    options = ("--programs", "12", "--seed", "3", "--shard-size", "4", "--workers", "2")
+    command = [sys.executable, "-c", script, "dataset", "build", str(tmp_path), *options]
+    builder = subprocess.Popen(command, start_new_session=True)
+    drawn = tmp_path / ".build" / "drawn"
+    while not (drawn.exists() and list(drawn.glob("*.parquet"))):
+        assert builder.poll() is None
+        time.sleep(0.002)
+    os.kill(builder.pid, signal.SIGKILL)
+    assert builder.wait() == -signal.SIGKILL
+    for _ in range(1000):
+        try:
+            os.killpg(builder.pid, 0)
+        except ProcessLookupError:
+            break
+        time.sleep(0.01)
+    else:
+        pytest.fail("workers of a killed build are still there")
+    assert subprocess.run(command, stdout=subprocess.DEVNULL, check=False).returncode == 0
+    assert contents(tmp_path) == tiny
+
+
+def test_blocks_leave_out_nothing_but_what_is_excluded(tmp_path: Path) -> None:
+    """A block is a pure function of its arguments, and its programs are the stream's."""
+    context = DrawContext(TINY, Excluded.of(Exclusion.of_sampled(TINY.seed, 5)))
+    data = draw_block(context, 1)
+    assert data == draw_block(context, 1)
+    (tmp_path / "block").write_bytes(data)
+    found = read_drawn(tmp_path / "block")
+    wanted = [
+        index for index in range(4, 8) if not context.excluded.holds(sample_program(3, index))
+    ]
+    assert list(found) == wanted
+    assert 4 not in wanted
+    for index, drawn in found.items():
+        assert drawn.key == program_key(sample_program(3, index))
+
+
+def test_what_is_right_is_verified(built: Path) -> None:
+    """All files, and as many rows as asked for."""
+    found = verify_dataset(built, LocalEngine(2), 30)
+    assert (found.shards, found.rows, found.faults) == (len(read_manifest(built).shards), 30, ())
+
+
+@pytest.mark.parametrize("place", [0.0, 0.02, 0.3, 0.5, 0.7, 0.9, 0.97, 0.999, 1.0])
+def test_one_changed_byte_is_found(copied: Path, place: float) -> None:
+    """Anywhere in a file: the file is named, whatever the sample."""
+    shard = read_manifest(copied).shards[1]
+    change_byte(copied / shard.name, place)
+    found = verify_dataset(copied, LocalEngine(1), 0)
+    assert found.faults
+    assert {fault.shard for fault in found.faults} == {shard.name}
+    assert "SHA-256" in found.faults[0].what
+
+
+def change_byte(path: Path, place: float) -> None:
+    """Changes one byte of a file."""
+    data = bytearray(path.read_bytes())
+    data[int(place * (len(data) - 1))] ^= 0x10
+    path.write_bytes(data)
+
+
+def test_a_changed_row_is_named(copied: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A weight that differs by its last bit: file and row are told, and the exit code is 3."""
+    shard = read_manifest(copied).shards[2]
+    table = pq.read_table(copied / shard.name)
+    rows = table.to_pylist()
+    weights = np.array(rows[17]["weights"], dtype=np.float32)
+    weights[5] = np.nextafter(weights[5], np.float32(9))
+    rows[17]["weights"] = weights.tolist()
+    pq.write_table(table.from_pylist(rows, schema=table.schema), copied / shard.name)
+    assert main(["dataset", "verify", str(copied), "--sample", "0", "--workers", "1"]) == 3
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith(f"{shard.name}: SHA-256 is ")
+    assert lines[1].startswith(f"{shard.name}, row 17: 1 of {len(weights):,} weights of treatment")
+    assert lines[-1].endswith("40 rows made again, 2 faults")
+
+
+def test_a_forged_row_is_found(copied: Path) -> None:
+    """A row that is not what its index makes it is found even if the manifest agrees with it."""
+    manifest = read_manifest(copied)
+    shard = manifest.shards[0]
+    table = pq.read_table(copied / shard.name)
+    rows = table.to_pylist()
+    rows[3]["length"] += 1
+    pq.write_table(table.from_pylist(rows, schema=table.schema), copied / shard.name)
+    record = json.loads((copied / "manifest.json").read_bytes())
+    digest = hashlib.sha256((copied / shard.name).read_bytes()).hexdigest()
+    record["shards"][0]["sha256"] = digest
+    (copied / "manifest.json").write_text(json.dumps(record))
+    found = verify_dataset(copied, HERE, SETTINGS.programs)
+    assert [(f.shard, f.row) for f in found.faults] == [(shard.name, 3)]
+    assert found.faults[0].what.startswith("length is ")
+
+
+def test_missing_shards_are_found(copied: Path) -> None:
+    """Each by its name."""
+    shard = read_manifest(copied).shards[-1]
+    (copied / shard.name).unlink()
+    found = verify_dataset(copied, HERE, 20)
+    assert [str(fault) for fault in found.faults] == [
+        f"{shard.name}: cannot be read: No such file or directory"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "not a file of a data set"),
+        ("[]", "must be a JSON object"),
+        ('{"format": 9}', "format 1 is read; the file has 9"),
+        ('{"format": 1}', "damaged: KeyError"),
+    ],
+)
+def test_damaged_manifests_are_one_error(tmp_path: Path, text: str, message: str) -> None:
+    """No traceback, whatever is in the file."""
+    (tmp_path / "manifest.json").write_text(text)
+    with pytest.raises(DatasetError, match=message):
+        read_manifest(tmp_path)
+
+
+def test_manifests_name_no_file_outside(copied: Path) -> None:
+    """A stranger's manifest cannot make us read elsewhere."""
+    record = json.loads((copied / "manifest.json").read_bytes())
+    record["shards"][0]["name"] = "data/../../secret"
+    (copied / "manifest.json").write_text(json.dumps(record))
+    with pytest.raises(DatasetError, match="a shard lies in data/"):
+        read_manifest(copied)
+
+
+def test_manifests_come_back(built: Path) -> None:
+    """What is written is read back, and statistics count every row."""
+    found: Manifest = read_manifest(built)
+    assert found.settings == SETTINGS
+    assert json.loads((built / "manifest.json").read_bytes()) == found.as_dict()
+    for name in ("lengths", "layers", "treatments", "domains", "parameters", "tokens"):
+        assert sum(found.statistics[name].values()) == SETTINGS.programs
+    lengths = Counter(str(row["length"]) for row in rows_of(built))
+    assert found.statistics["lengths"] == lengths
+
+
+def test_commands(
+    tmp_path: Path, tiny: dict[str, bytes], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Built, told about, verified and shown from the command line."""
+    out = str(tmp_path / "out")
+    options = ("--programs", "12", "--seed", "3", "--shard-size", "4", "--workers", "1")
+    assert main(["dataset", "build", out, *options]) == 0
+    assert contents(tmp_path / "out") == tiny
+    built = capsys.readouterr().out
+    assert main(["dataset", "info", out]) == 0
+    assert capsys.readouterr().out == built
+    assert built.startswith(f"{out}: 12 programs, ")
+    assert main(["dataset", "info", out, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["drawing"]["rows"]["train"] > 6
+    assert main(["dataset", "verify", out, "--sample", "5", "--workers", "1"]) == 0
+    assert capsys.readouterr().out.endswith("5 rows made again, no faults\n")
+    saved = tmp_path / "model.npz"
+    assert main(["dataset", "show", out, "1", "--save", str(saved)]) == 0
+    shown = capsys.readouterr().out
+    row = rows_of(tmp_path / "out")[1]
+    assert row["program"] in shown
+    assert "# W_E    7 x " in shown
+    loaded = load_model(saved)
+    assert np.array_equal(loaded.transformer.W_in, transformer_of(row).W_in)
+    assert main(["run", str(saved), "1,2,3"]) == 0
+    capsys.readouterr()
+    assert main(["dataset", "show", out, "99"]) == 2
+    assert "99 is none" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--treat", "rotatd"), "a treatment is one of rotated"),
+        (("--treat", "rotated,noisy=0.1"), "names and shares"),
+        (("--splits", "0.5,0.5"), "three shares"),
+        (("--splits", "0.5,0.4,0.2"), "add up to 1"),
+        (("--address", "auto"), "--address goes with --engine ray"),
+        (("--min-length", "9"), "2 <= --min-length"),
+        (("--program", "3"), "Did you mean '--programs'"),
+        (("--seed", str(2**63)), "a seed must be from 0 to"),
+    ],
+)
+def test_wrong_usage(
+    tmp_path: Path,
+    options: tuple[str, ...],
+    message: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """One line that says what is wrong, and nothing is made."""
+    assert main(["dataset", "build", str(tmp_path / "out"), "--programs", "5", *options]) == 2
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_unfinished_and_other_folders_are_told_apart(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What to do is said."""
+    assert main(["dataset", "info", str(tmp_path)]) == 1
+    assert "not a data set" in capsys.readouterr().err
+    (tmp_path / ".build").mkdir()
+    (tmp_path / ".build" / "settings.json").write_text("{}")
+    assert main(["dataset", "info", str(tmp_path)]) == 1
+    assert "not finished; the command that began it goes on" in capsys.readouterr().err
