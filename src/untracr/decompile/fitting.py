@@ -59,12 +59,6 @@ class Entries:
     values: Floats
     count: int
 
-    def matrix(self, rows: int) -> Floats:
-        """The coefficients, [vectors, rows]."""
-        dense = np.zeros((self.count, rows))
-        np.add.at(dense, (self.columns, self.rows), self.values)
-        return dense
-
 
 @dataclass(frozen=True)
 class Frame:
@@ -142,10 +136,9 @@ class Fitter:
         """
         base = self.base
         known = tuple(v for v in variables if v.available_from <= half_layer)
-        rows, starts, pad, noise = [base.one[None], base.bos[None]], {}, [[1.0], [-1.0]], []
         embedding = base.noise**2
-        noise = [[embedding], [2 * embedding]]
-        at = 2
+        rows, pad = [base.one[None], base.bos[None]], [[1.0], [-1.0]]
+        noise, starts, at = [[embedding], [2 * embedding]], {}, 2
         for v in known:
             size = len(v.directions)
             starts[-1 - v.slot if v.is_auxiliary else v.slot] = at
@@ -288,22 +281,21 @@ class Fitter:
         """Whether the first neuron may be the operation's, whatever its function is."""
         a, kind = operation.arguments, operation.kind
         fst = frame.by_slot[a[0]]
-        if kind in ("sequence map", "linear"):
+        zero = np.zeros(1, dtype=np.int64)
+        if kind == "linear":
+            key: tuple[object, ...] = (kind, start, fst.slot)
+            read = Entries(frame.dims(fst)[:1], zero, np.array([-1.0]), 1)
+        elif kind == "sequence map" and a[0] != a[1]:
             snd = frame.by_slot[a[1]]
-            if kind == "sequence map" and fst is not snd:
-                rows = np.array([frame.dims(fst)[0], frame.dims(snd)[0], ONE])
-                read = Entries(rows, np.zeros(3, dtype=np.int64), np.array([1.0, 1.0, -1.0]), 1)
-            elif kind == "linear":
-                one = np.zeros(1, dtype=np.int64)
-                read = Entries(frame.dims(fst)[:1], one, np.array([-1.0]), 1)
-            else:
-                return True
-            key = (kind, start, fst.slot, snd.slot if kind == "sequence map" else -1)
-            if key not in frame.seen:
-                vectors = self.model.W_in[frame.half_layer // 2][:, start : start + 1].T
-                frame.seen[key] = len(vectors) == 1 and self._reads(frame, "W_in", vectors, read)
-            return frame.seen[key]
-        return True
+            key = (kind, start, fst.slot, snd.slot)
+            rows = np.array([frame.dims(fst)[0], frame.dims(snd)[0], ONE])
+            read = Entries(rows, np.repeat(zero, 3), np.array([1.0, 1.0, -1.0]), 1)
+        else:
+            return True
+        if key not in frame.seen:
+            vectors = self.model.W_in[frame.half_layer // 2][:, start : start + 1].T
+            frame.seen[key] = len(vectors) == 1 and self._reads(frame, "W_in", vectors, read)
+        return frame.seen[key]
 
     def _runs(
         self, frame: Frame, start: int, runs: list[blocks.Neurons], variable: Variable
