@@ -9,7 +9,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from untracr.compile.model import CompiledModel
-from untracr.decompile.decompiler import Decompiler
+from untracr.decompile.decompiler import BUDGET, Decompiler
 from untracr.decompile.result import Result
 from untracr.rasp.functions import Value
 from untracr.transformer.files import LoadedModel, load_model
@@ -32,23 +32,26 @@ def bundled_decompiler() -> Decompiler:
     return Decompiler()
 
 
-def decompile_model(model: Source, *, vocab: Sequence[Value] | None = None) -> Result:
+def decompile_model(
+    model: Source, *, vocab: Sequence[Value] | None = None, budget: float = BUDGET
+) -> Result:
     """Reads the program of one model.
 
     Args:
         model: a weights file, a `Transformer`, or a compiled or loaded model.
         vocab: the values of the token rows; what the file says, or else 0, 1,
             2, ..., if not given.
+        budget: seconds after which the search for a better program ends.
 
     Raises:
         ModelFileError: it is no model, or outside what can be read.
     """
     if isinstance(model, Transformer):
-        return bundled_decompiler().decompile(model, vocab=vocab)
+        return bundled_decompiler().decompile(model, vocab=vocab, budget=budget)
     if isinstance(model, CompiledModel):
         model = LoadedModel(model.transformer, model.description(), Path("compiled model"))
     loaded = model if isinstance(model, LoadedModel) else load_model(model)
-    return bundled_decompiler().decompile_loaded(loaded, vocab=vocab)
+    return bundled_decompiler().decompile_loaded(loaded, vocab=vocab, budget=budget)
 
 
 def decompile_models(models: Iterable[Source]) -> Iterator[Result]:
