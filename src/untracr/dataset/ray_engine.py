@@ -104,6 +104,9 @@ def _answer(there: tuple[Callable[[Any, Any], Any], Any], task: Any) -> Any:
 def _result(ray: Any, reference: Any) -> Any:
     try:
         ok, found = ray.get(reference)
+    except ray.exceptions.RayTaskError as error:
+        last = str(error).strip().splitlines()[-1]
+        raise DatasetError(f"a task failed on a Ray worker: {last}") from error
     except ray.exceptions.RayError as error:
         first = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise DatasetError(f"workers were lost {TRIES} times at the same task: {first}") from None

@@ -1,0 +1,132 @@
+"""A Ray cluster gives the local engine's bytes, also when a worker is killed on the way."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from untracr.cli import main
+from untracr.dataset import DatasetSettings, LocalEngine, RayEngine, build_dataset
+from untracr.dataset.engine import TRIES
+from untracr.errors import DatasetError, ModelFileError
+from untracr.sample.treated import TreatmentShares
+
+# Ray's own use of what will be deprecated, and of sockets it leaves to the end of the process.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore::FutureWarning"),
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+]
+
+SETTINGS = DatasetSettings(
+    programs=120,
+    seed=8,
+    treatments=TreatmentShares((("rotated-compressed", 0.3), ("noisy", 0.3))),
+    shard_size=20,
+)
+
+
+@pytest.fixture(scope="module")
+def engine() -> Iterator[RayEngine]:
+    """A cluster of two workers on this machine."""
+    import ray
+    from ray import cloudpickle
+
+    # Workers cannot import this file.
+    cloudpickle.register_pickle_by_value(sys.modules[__name__])
+    found = RayEngine(workers=2)
+    assert list(found.run(pid_of, None, [0]))
+    yield found
+    ray.shutdown()
+    cloudpickle.unregister_pickle_by_value(sys.modules[__name__])
+
+
+def pid_of(shared: None, task: int) -> int:
+    """Which process does a task."""
+    return os.getpid()
+
+
+def threads(shared: None, task: int) -> str | None:
+    """What a worker's linear algebra goes by."""
+    return os.environ.get("OPENBLAS_NUM_THREADS")
+
+
+def die_once(folder: Path, task: int) -> int:
+    """A task whose first worker is killed."""
+    mark = folder / str(task)
+    if task % 3 == 1 and not mark.exists():
+        mark.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return task * task
+
+
+def die(shared: int, task: int) -> int:
+    """A task that kills every worker."""
+    os.kill(os.getpid(), signal.SIGKILL)
+    return shared + task
+
+
+def refuse(shared: int, task: int) -> int:
+    """A task that fails."""
+    raise ModelFileError(f"{shared} {task}")
+
+
+def contents(root: Path) -> dict[str, bytes]:
+    """Every file below a folder."""
+    return {
+        str(path.relative_to(root)): path.read_bytes()
+        for path in sorted(root.rglob("*"))
+        if path.is_file()
+    }
+
+
+def test_a_cluster_gives_the_same_bytes(engine: RayEngine, tmp_path: Path) -> None:
+    """Also when a worker is killed while it works: its shards are made again."""
+    pids = {pid for _, pid in engine.run(pid_of, None, range(8))}
+    assert os.getpid() not in pids
+    killed: list[int] = []
+
+    def kill_a_worker(what: str, done: int, total: int) -> None:
+        if what == "compiling" and not killed:
+            killed.append(pids.pop())
+            os.kill(killed[0], signal.SIGKILL)
+
+    build_dataset(tmp_path / "ray", SETTINGS, engine, progress=kill_a_worker)
+    assert killed
+    build_dataset(tmp_path / "local", SETTINGS, LocalEngine(1))
+    assert contents(tmp_path / "ray") == contents(tmp_path / "local")
+
+
+def test_tasks_of_killed_workers_are_done_again(engine: RayEngine, tmp_path: Path) -> None:
+    """No task is lost and none is done twice."""
+    found = list(engine.run(die_once, tmp_path, range(6)))
+    assert sorted(found) == [(task, task * task) for task in range(6)]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["1", "4"]
+
+
+def test_tasks_that_kill_every_worker_end(engine: RayEngine) -> None:
+    """A task that cannot be done is given up."""
+    with pytest.raises(DatasetError, match=f"lost {TRIES} times at the same task"):
+        list(engine.run(die, 0, range(1)))
+
+
+def test_errors_of_tasks_come_back(engine: RayEngine) -> None:
+    """As they were raised; workers have one thread for linear algebra each."""
+    with pytest.raises(ModelFileError, match="7 0"):
+        list(engine.run(refuse, 7, range(1)))
+    assert list(engine.run(threads, None, range(1))) == [(0, "1")]
+
+
+def test_the_command_uses_the_cluster(
+    engine: RayEngine, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By its option."""
+    options = ("--programs", "8", "--shard-size", "4", "--engine", "ray")
+    assert main(["dataset", "build", str(tmp_path / "ray"), *options]) == 0
+    build_dataset(tmp_path / "local", DatasetSettings(8, 0, shard_size=4), LocalEngine(0))
+    assert contents(tmp_path / "ray") == contents(tmp_path / "local")
