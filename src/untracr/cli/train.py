@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from untracr.cli.command import OK, Command, Parser
+from untracr.cli.dataset_extra import dataset_extra
 from untracr.cli.output import add_json_option, print_json
 from untracr.cli.training_extra import training_extra
 from untracr.cli.values import not_negative, positive, positive_number
@@ -18,13 +19,15 @@ if TYPE_CHECKING:
     from untracr.sample.treated import TreatmentShares
 
 
-NOT_FOR_BASELINE = (
+NOT_FOR_DATASET = (
     "exclude",
     "exclude_sampled",
     "other_domains",
     "treatments",
     "outside_functions",
 )
+
+NOT_FOR_BASELINE = ("dataset", *NOT_FOR_DATASET)
 
 
 def configure(parser: Parser) -> None:
@@ -48,6 +51,13 @@ def configure(parser: Parser) -> None:
         "--device",
         default="auto",
         help="cpu, cuda, ... (default: auto, the GPU where there is one, another for each process)",
+    )
+    parser.add_argument(
+        "--dataset",
+        type=Path,
+        metavar="DIR",
+        help="train on the rows of a data set, again and again in another order, instead of "
+        "fresh programs (see `untracr dataset build`)",
     )
     for name, what in (("width", "of its vectors"), ("layers", "of it"), ("heads", "a layer")):
         parser.add_argument(
@@ -141,11 +151,13 @@ def run(args: argparse.Namespace) -> int:
     if config.width % config.heads:
         raise UsageError(f"--heads {config.heads} must divide --width {config.width}")
     if isinstance(config, BaselineConfig):
-        for flag in NOT_FOR_BASELINE:
-            if getattr(args, flag):
-                name = flag.replace("_", "-")
-                raise UsageError(f"--{name} goes with the meta-model, not with --baseline")
+        _refuse(args, NOT_FOR_BASELINE, "the meta-model, not with --baseline")
         task = baseline_task(config)
+    elif args.dataset is not None:
+        _refuse(args, NOT_FOR_DATASET, "fresh programs; those of --dataset are what they are")
+        with dataset_extra():
+            from untracr.metamodel.dataset_task import dataset_task
+        task = dataset_task(config, args.dataset)
     else:
         examples = ExampleSettings(
             other_domains=OtherDomains(args.other_domains),
@@ -164,6 +176,13 @@ def run(args: argparse.Namespace) -> int:
         if not args.baseline:
             print(f"use it: untracr decompile FILE --checkpoint {checkpoint}")
     return OK
+
+
+def _refuse(args: argparse.Namespace, flags: tuple[str, ...], goes_with: str) -> None:
+    """Options that would be passed over."""
+    for flag in flags:
+        if getattr(args, flag):
+            raise UsageError(f"--{flag.replace('_', '-')} goes with {goes_with}")
 
 
 def seed_and_count(text: str) -> tuple[int, int]:

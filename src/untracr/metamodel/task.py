@@ -19,6 +19,8 @@ VALIDATION_SEED = 1_000_000_007
 
 VALIDATION_EXAMPLES = 512
 
+TASK_NAME = "half-layer reader"
+
 
 def metamodel_task(config: NetworkConfig, settings: ExampleSettings = DEFAULT) -> Task:
     """Programs from components (`network.Network`).
@@ -28,11 +30,11 @@ def metamodel_task(config: NetworkConfig, settings: ExampleSettings = DEFAULT) -
         settings: what it is trained and validated on.
     """
     return Task(
-        name="half-layer reader",
+        name=TASK_NAME,
         config={**config.as_dict(), **settings.as_dict()},
         build=functools.partial(Network, config),
         make=functools.partial(make_batch, settings=settings),
-        loss=_loss,
+        loss=score_of,
         evaluate=functools.partial(_evaluate, settings),
     )
 
@@ -42,7 +44,8 @@ def make_batch(seed: int, start: int, count: int, settings: ExampleSettings = DE
     return collate_arrays([training_example(seed, start + i, settings) for i in range(count)])
 
 
-def _loss(network: nn.Module, arrays: Arrays, device: torch.device) -> Score:
+def score_of(network: nn.Module, arrays: Arrays, device: torch.device) -> Score:
+    """How well the network writes a batch."""
     assert isinstance(network, Network)
     return Score.of(*loss_and_hits(network, as_batch(arrays).to(device)))
 
@@ -52,13 +55,20 @@ def _validation(settings: ExampleSettings) -> Arrays:
     return make_batch(VALIDATION_SEED, 0, VALIDATION_EXAMPLES, settings)
 
 
-def _evaluate(
-    settings: ExampleSettings, network: nn.Module, device: torch.device
+def validation_metrics(
+    network: nn.Module, arrays: Arrays, device: torch.device
 ) -> dict[str, float]:
+    """What the log says of examples that are not trained on."""
     with torch.no_grad():
-        score = _loss(network, _validation(settings), device)
+        score = score_of(network, arrays, device)
     return {
         "validation_loss": score.loss.item(),
         "validation_exact": score.exact,
         "validation_tokens": score.tokens,
     }
+
+
+def _evaluate(
+    settings: ExampleSettings, network: nn.Module, device: torch.device
+) -> dict[str, float]:
+    return validation_metrics(network, _validation(settings), device)

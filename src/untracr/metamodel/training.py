@@ -213,9 +213,9 @@ def _resume(
         return {**wanted, "step": 0, "examples": 0, "elapsed": 0.0}
     found = checkpoint_of(data, path)
     for name, value in wanted.items():
-        if found.state.get(name) != value:
+        if difference := _difference(name, found.state.get(name), value):
             raise UsageError(
-                f"{path} belongs to a run with {name}={found.state.get(name)}, not {value}; "
+                f"{path} belongs to a run with {difference}; "
                 "give another --out or the same settings"
             )
     network.load_state_dict(found.model)
@@ -233,6 +233,14 @@ def _require_same(asked: dict[str, Any], processes: Processes) -> None:
                 f"every process must be given the same settings: process {processes.rank} "
                 f"has {name}={value}, the first one {first[name]}"
             )
+
+
+def _difference(name: str, found: Any, wanted: Any) -> str:
+    """The first entry that differs, empty where none does."""
+    if isinstance(found, dict) and isinstance(wanted, dict):
+        both = ((f"{name}.{n}", found.get(n), wanted.get(n)) for n in found | wanted)
+        return next(filter(None, (_difference(*entry) for entry in both)), "")
+    return "" if found == wanted else f"{name}={found}, not {wanted}"
 
 
 @dataclass
