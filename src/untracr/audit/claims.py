@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from untracr.audit.plain_run import outputs_differ, read_out_differs, renamed
+from untracr.audit.plain_run import fails, outputs_differ, read_out_differs, renamed
 from untracr.audit.subject import Subject
 from untracr.audit.weights import EXACT, ROTATED, rounded_alike, weights_differ
 from untracr.compile.compiler import BOS, PAD, compile_program
@@ -116,7 +116,10 @@ def _behaves(subject: Subject, program: Program) -> bool | None:
     if subject.reference is None:
         return None
     causal = subject.model.causal
-    return not outputs_differ(program, subject.reference, subject.domain, causal=causal)
+    differ = outputs_differ(program, subject.reference, subject.domain, causal=causal)
+    if differ and fails(subject.reference, subject.domain, causal=causal):
+        return None  # on some input RASP gives the reference no value, so it has no behaviour
+    return not differ
 
 
 def _is_renamed(subject: Subject, program: Program) -> bool:

@@ -68,6 +68,16 @@ def outputs_differ(fst: Program, snd: Program, domain: Domain, *, causal: bool) 
     return ""
 
 
+def fails(program: Program, domain: Domain, *, causal: bool) -> bool:
+    """Whether a program fails on some input."""
+    try:
+        for batch in inputs(domain, causal=causal):
+            batch.evaluate(program)
+    except EvaluationError:
+        return True
+    return False
+
+
 def renamed(fst: Program, snd: Program, domain: Domain, *, causal: bool) -> bool:
     """Whether outputs are the same but for other names of the values, one for each.
 
