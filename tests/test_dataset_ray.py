@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,6 +30,15 @@ SETTINGS = DatasetSettings(
     treatments=TreatmentShares((("rotated-compressed", 0.3), ("noisy", 0.3))),
     shard_size=20,
 )
+
+
+def test_an_address_where_nobody_listens_is_told() -> None:
+    """At once, where Ray itself would go on asking for minutes."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # and does not listen
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        with pytest.raises(DatasetError, match=f"no Ray cluster at {address}: .*refused"):
+            list(RayEngine(address=address).run(refuse, 1, [1]))
 
 
 @pytest.fixture(scope="module")

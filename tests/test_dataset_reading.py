@@ -207,7 +207,7 @@ def test_pandas_reads_it(root: Path, train: list[Row]) -> None:
 
 def _plain(value: object) -> object:
     """pandas has NaN, or something of its own, where there is nothing."""
-    return None if np.ndim(value) == 0 and pandas.isna(value) else value
+    return None if not isinstance(value, np.ndarray) and pandas.isna(value) else value
 
 
 def test_polars_reads_it(root: Path, train: list[Row]) -> None:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from untracr.dataset.engine import SINGLE_THREADED, TRIES, R, S, T
 from untracr.errors import DatasetError, UntracrError
+
+CONNECT_SECONDS = 10.0
 
 WAITING = 2
 """Tasks handed over for each processor, so that none waits for us."""
@@ -78,6 +81,7 @@ class RayEngine:
         if ray.is_initialized():
             return ray
         options: dict[str, Any] = {"address": self.address}
+        _require_listening(self.address)
         if self.address is None:
             options = {"address": "local", "num_cpus": self.workers, "include_dashboard": False}
         try:
@@ -88,8 +92,26 @@ class RayEngine:
                 **options,
             )
         except (ConnectionError, ValueError, RuntimeError) as error:
-            raise DatasetError(f"no Ray cluster at {self.address}: {error}") from None
+            raise DatasetError(
+                f"no Ray cluster at {self.address} that lets us in: {error}; one that asks for a "
+                "token needs RAY_AUTH_MODE=token and RAY_AUTH_TOKEN in the environment here, too"
+            ) from None
         return ray
+
+
+def _require_listening(address: str | None) -> None:
+    """Checks that somebody is there: Ray itself would ask again for many minutes.
+
+    Raises:
+        DatasetError: nobody is.
+    """
+    host, colon, port = (address or "").rpartition(":")
+    if not colon or not port.isdecimal() or "/" in host:
+        return  # no HOST:PORT; Ray knows what it is
+    try:
+        socket.create_connection((host, int(port)), CONNECT_SECONDS).close()
+    except (OSError, OverflowError) as error:
+        raise DatasetError(f"no Ray cluster at {address}: {error}") from None
 
 
 def _answer(there: tuple[Callable[[Any, Any], Any], Any], task: Any) -> Any:
