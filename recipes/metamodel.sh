@@ -3,7 +3,8 @@
 # trains, two make programs, never those on which it is measured below nor any that behave like
 # them), then its 16-bit file and its accuracy. The clock decides how many programs are seen, so
 # another machine gives another network; on the same settings it lands within a point or two.
-# On more machines or GPUs: `torchrun --nproc-per-node N -m untracr train ...` with the same flags.
+# On more machines or GPUs: `torchrun --standalone --nproc-per-node N -m untracr train ...` with the same
+# flags; see docs/scale.md. The batch size is that of all processes together.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
