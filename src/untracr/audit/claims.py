@@ -74,7 +74,8 @@ def judge_claim(subject: Subject, result: Result) -> Claim:
     false = contradicted = ""
     if result.verdict == "identical":
         contradicted = _contradicted(subject, program)
-        as_reference = behaves is not False or listed or is_renamed
+        # Where the weights do not do what a program says, another one of the same weights may.
+        as_reference = behaves is not False or listed or is_renamed or result.departures > 0
         false = _false_identity(subject, program, others, as_reference)
     elif result.verdict == "equivalent":
         tolerance = result.evidence.output_tolerance

@@ -44,7 +44,7 @@ class Check:
         others: see `Result.other_programs`.
         evidence: see `Result`.
         repairs: other programs tried where the outputs of one were wrong.
-        names_are_open: see `Result`.
+        names_are_open, departures: see `Result`.
     """
 
     verdict: Verdict
@@ -55,6 +55,7 @@ class Check:
     evidence: Evidence = NOTHING_COMPARED
     repairs: int = 0
     names_are_open: bool = False
+    departures: int = 0
 
     @property
     def alternatives(self) -> int:
@@ -131,7 +132,7 @@ def _check(model: Transformer, program: Program, domain: Domain, settle: bool) -
         if found.sameness.same:
             others = all_alternatives(program, compiled, domain, found.sameness)
             same = _same(model, program, domain, found, others, settle)
-            return _beside_read_out(model, same, domain)
+            return _with_departures(model, _beside_read_out(model, same, domain), domain)
     if found.found == "different" or compiled is None:
         return _compare_outputs(model, program, domain, found)
     return _changed(model, program, compiled, domain, found, settle)
@@ -204,6 +205,28 @@ def _beside_read_out(model: Transformer, found: Check, domain: Domain) -> Check:
         return replace(found, inputs_checked=seen.seen, evidence=evidence)
     detail = f"{found.detail}; but the model's read-out gives other outputs: {seen}"
     return Check("unverified", seen.seen, detail, program, (), evidence)
+
+
+def _with_departures(model: Transformer, found: Check, domain: Domain) -> Check:
+    """The verdict with the inputs on which these weights do not do what the program says.
+
+    Tracr's construction departs from RASP here and there: numbers that its value sets lack,
+    averages of several values, negative sums. The weights are run with the program's own
+    read-out, which shows that without knowing the model's.
+    """
+    if found.verdict != "identical" or found.program is None:
+        return found
+    weights = recompile(found.program, domain, model)
+    if weights is None:
+        return found
+    seen = outputs_agree(weights, found.program, domain)
+    if seen.everywhere:
+        return found
+    if seen.failure:
+        return replace(found, detail=f"{found.detail}; but {seen}")
+    departures = seen.seen - seen.agree
+    told = f"on {departures:,} of {seen.seen:,} inputs they give something else than the program"
+    return replace(found, detail=f"{found.detail}; but {told}", departures=departures)
 
 
 def _changed(

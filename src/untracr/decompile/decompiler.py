@@ -224,6 +224,7 @@ class _Task:
             log_probability=answer.log_probability,
             other_programs=tuple(print_program(other) for other in found.others),
             names_are_open=found.names_are_open,
+            departures=found.departures,
             evidence=found.evidence,
             search=answer.search,
         )

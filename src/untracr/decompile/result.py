@@ -98,6 +98,9 @@ class Result:
         names_are_open: for ``identical``, whether the output's values come from a table that
             was read off the weights and no read-out names them: they are called as a
             common function would, or 0, 1, 2, ..., and the true ones may be others.
+        departures: for ``identical``, on how many inputs of the domain (or of 20,000 drawn from
+            a larger one) these weights, read out as the program's, give something else than
+            RASP says: Tracr's construction is not exact for every program.
         evidence: what was compared, and how closely.
         search: what it cost; None where nothing was searched for.
     """
@@ -114,6 +117,7 @@ class Result:
     log_probability: float
     other_programs: tuple[str, ...] = ()
     names_are_open: bool = False
+    departures: int = 0
     evidence: Evidence = NOTHING_COMPARED
     search: Search | None = None
 
@@ -142,6 +146,7 @@ class Result:
             "alternatives": self.alternatives,
             "other_programs": list(self.other_programs),
             "names_are_open": self.names_are_open,
+            "departures": self.departures,
             "evidence": asdict(self.evidence),
             "search": None if self.search is None else asdict(self.search),
         }
