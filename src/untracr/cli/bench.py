@@ -6,18 +6,30 @@ import argparse
 from pathlib import Path
 
 from untracr.cli.command import OK, Command, Parser
+from untracr.cli.dataset_build import treatments
+from untracr.cli.dataset_extra import dataset_extra, processors
 from untracr.cli.output import add_json_option, print_json
 from untracr.cli.values import not_negative, positive
 
-SUBCOMMANDS = ("speed",)
+SUBCOMMANDS = ("speed", "dataset")
+
+DATASET_PROGRAMS, QUICK_PROGRAMS = 10_000, 1000
 
 
 def configure(parser: Parser) -> None:
     """Adds the arguments."""
-    parser.add_argument("what", choices=SUBCOMMANDS, help="speed: next to the real Tracr")
+    parser.add_argument(
+        "what",
+        choices=SUBCOMMANDS,
+        help="speed: next to the real Tracr; dataset: building one, with one worker and with one "
+        "for each processor",
+    )
     parser.add_argument("--quick", action="store_true", help="fewer repetitions, about 15 s")
     parser.add_argument(
-        "--programs", type=positive, metavar="N", help="random programs that Tracr compiles"
+        "--programs",
+        type=positive,
+        metavar="N",
+        help="random programs that Tracr compiles, or in the data set (default: 10,000 there)",
     )
     parser.add_argument(
         "--seed", type=not_negative, default=0, help="of the random programs (default: 0)"
@@ -28,11 +40,20 @@ def configure(parser: Parser) -> None:
         metavar="FILE",
         help="another meta-model than the package's own",
     )
+    parser.add_argument(
+        "--treat",
+        type=treatments,
+        default=(),
+        metavar="NAME,...",
+        help="of the data set's weights, as for `untracr dataset build`",
+    )
     add_json_option(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Prints a report."""
+    if args.what == "dataset":
+        return _run_dataset(args)
     from untracr.bench.speed import run_speed_benchmark
 
     report = run_speed_benchmark(
@@ -45,9 +66,26 @@ def run(args: argparse.Namespace) -> int:
     return OK
 
 
+def _run_dataset(args: argparse.Namespace) -> int:
+    with dataset_extra():
+        from untracr.bench.dataset_speed import run_dataset_benchmark, to_markdown
+        from untracr.dataset.settings import DatasetSettings
+    from untracr.cli.train import shares_of
+
+    programs = args.programs or (QUICK_PROGRAMS if args.quick else DATASET_PROGRAMS)
+    settings = DatasetSettings(programs, args.seed, treatments=shares_of(args.treat))
+    found = run_dataset_benchmark(settings, sorted({1, processors()}))
+    if args.json:
+        for speed in found:
+            print_json(speed.as_dict())
+    else:
+        print(to_markdown(found))
+    return OK
+
+
 COMMAND = Command(
     name="bench",
-    summary="measure speed next to the real Tracr",
+    summary="measure speed, next to the real Tracr or of building data sets",
     example="untracr bench speed --quick",
     configure=configure,
     run=run,

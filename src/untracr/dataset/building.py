@@ -87,7 +87,7 @@ class _Build:
             return read_manifest(self.folder.root)
         self._begin(begun)
         plan = read_plan(self.folder) or self._draw()
-        notes = [self._note(shard) for shard in self._compile(plan)]
+        notes = (self._note(shard) for shard in self._compile(plan))
         manifest = manifest_of(self.settings, self.excluded, plan, notes)
         for name, data in card_files(manifest).items():
             write_file(self.folder.root / name, data)

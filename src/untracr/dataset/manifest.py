@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -127,18 +128,20 @@ class Manifest:
 
 
 def manifest_of(
-    settings: DatasetSettings, excluded: Excluded, plan: Plan, notes: list[dict[str, Any]]
+    settings: DatasetSettings, excluded: Excluded, plan: Plan, notes: Iterable[dict[str, Any]]
 ) -> Manifest:
-    """Puts the notes on all shards together."""
+    """Puts the notes on all shards together; one at a time is in memory as it was written."""
     counts = Counts()
+    found = []
     for note in notes:
         counts.add_counts(note["statistics"])
+        found.append(_shard(note))
     return Manifest(
         settings,
         excluded.as_dict(),
         versions(),
         plan,
-        tuple(_shard(note) for note in notes),
+        tuple(found),
         counts.as_dict(),
     )
 
