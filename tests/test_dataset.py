@@ -41,7 +41,7 @@ from untracr.dataset import (
 )
 from untracr.dataset.distinct import mark_first_of_each, records
 from untracr.dataset.drawing import DrawContext, draw_block, read_drawn
-from untracr.dataset.engine import TRIES
+from untracr.dataset.engine import LIFE, TRIES
 from untracr.dataset.rows import Row
 from untracr.dataset.settings import SPLITS
 from untracr.dataset.shard_rows import read_shard
@@ -402,6 +402,20 @@ def refuse(shared: int, task: int) -> int:
 def threads(shared: None, task: int) -> str | None:
     """What a worker's linear algebra goes by."""
     return os.environ.get("OPENBLAS_NUM_THREADS")
+
+
+def pid_of(shared: None, task: int) -> int:
+    """Which process does a task."""
+    return os.getpid()
+
+
+def test_workers_are_replaced_before_they_remember_too_much() -> None:
+    """No process does more than its share of tasks, so that memory does not grow with them."""
+    found = list(LocalEngine(2).run(pid_of, None, range(3 * LIFE)))
+    assert sorted(task for task, _ in found) == list(range(3 * LIFE))
+    counts = Counter(pid for _, pid in found)
+    assert max(counts.values()) <= LIFE
+    assert len(counts) >= 3
 
 
 def test_tasks_of_killed_workers_are_done_again(tmp_path: Path) -> None:

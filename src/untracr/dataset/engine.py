@@ -18,6 +18,10 @@ SINGLE_THREADED = {
 """The environment of every worker. More threads would get in each other's way, and linear
 algebra by several threads may end in other last bits."""
 
+LIFE = 8
+"""Tasks after which a worker is replaced: the compiler and the sampler remember what they have
+computed, up to a limit that a fresh process is far from."""
+
 TRIES = 3
 """How often a task is given to a worker before a build gives up: a worker may be killed."""
 

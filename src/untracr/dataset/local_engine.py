@@ -14,7 +14,7 @@ from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 from typing import Any
 
-from untracr.dataset.engine import SINGLE_THREADED, TRIES, R, S, T
+from untracr.dataset.engine import LIFE, SINGLE_THREADED, TRIES, R, S, T
 from untracr.errors import DatasetError
 
 
@@ -48,6 +48,7 @@ class _Worker:
     pipe: Connection
     task: Any = None
     tries: int = 0
+    done: int = 0
     is_busy: bool = False
 
 
@@ -92,9 +93,12 @@ class _Pool:
                 if not ok:
                     raise result
                 worker.is_busy = False
-                # The next task first: the worker need not wait until this result is used.
+                worker.done += 1
+                if worker.done == LIFE:
+                    self._bury(worker)
+                # The next task first: no worker need wait until this result is used.
                 with contextlib.suppress(StopIteration):
-                    self._give(next(more), 1, worker)
+                    self._give(next(more), 1)
                 yield task, result
 
     def _busy(self) -> list[_Worker]:
@@ -105,8 +109,8 @@ class _Pool:
         ready = connection.wait([worker.pipe for worker in busy])
         return [worker for worker in busy if worker.pipe in ready]
 
-    def _give(self, task: object, tries: int, to: _Worker | None = None) -> None:
-        worker = to or next((w for w in self._workers if not w.is_busy), None) or self._start()
+    def _give(self, task: object, tries: int) -> None:
+        worker = next((w for w in self._workers if not w.is_busy), None) or self._start()
         worker.task, worker.tries, worker.is_busy = task, tries, True
         with contextlib.suppress(OSError):  # a dead worker is noticed when its answer is awaited
             worker.pipe.send(task)

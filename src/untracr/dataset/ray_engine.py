@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from untracr.dataset.engine import SINGLE_THREADED, TRIES, R, S, T
+from untracr.dataset.engine import LIFE, SINGLE_THREADED, TRIES, R, S, T
 from untracr.errors import DatasetError, UntracrError
 
 CONNECT_SECONDS = 10.0
@@ -43,7 +43,9 @@ class RayEngine:
                 again and again.
         """
         ray = self._connected()
-        remote = ray.remote(num_cpus=1, max_retries=TRIES - 1, retry_exceptions=False)(_answer)
+        remote = ray.remote(
+            num_cpus=1, max_calls=LIFE, max_retries=TRIES - 1, retry_exceptions=False
+        )(_answer)
         there = ray.put((work, shared))
         more = iter(tasks)
         running: dict[Any, T] = {}
