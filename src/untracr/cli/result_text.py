@@ -78,7 +78,7 @@ def _search(result: Result) -> list[str]:
     if found.operations:
         tried += f", {found.operations:,} operations compared with the weights"
     if found.repairs:
-        tried += f", {found.repairs} repairs"
+        tried += f", {found.repairs} repair{'s'[: found.repairs != 1]}"
     title = f"searched: {tried}, {found.seconds:.1f} s; without it {found.greedy_verdict}:"
     return [title, *_difference(result.source, found.greedy_source)]
 

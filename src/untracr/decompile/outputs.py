@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -279,13 +280,18 @@ def inputs_read_out_alike(model: Transformer, other: Transformer, domain: Domain
     """How many inputs were tried if two models' read-outs agree on all of them, else 0.
 
     The models have the same weights, so what is left open (a sign, the names of
-    values) shows on nearly every input. Numbers that are all 0 show no sign.
+    values) shows on nearly every input; the first and some of all lengths are tried.
+    Numbers that are all 0 show no sign.
     """
     if model.W_U is None or other.W_U is None or has_no_values(model):
         return 0
-    batch = Batch.of_domain(domain, 0, min(domain.size, FIRST_CHUNK), causal=model.causal)
+    few = min(FIRST_CHUNK, largest_chunk(model, domain))
+    tried = [Batch.of_domain(domain, 0, min(domain.size, few), causal=model.causal)]
+    if domain.size > few:
+        rng = np.random.default_rng(SAMPLE_SEED)
+        tried.append(Batch.sampled(domain, few, rng, causal=model.causal))
     some = False
-    for _, ids in by_length(model, batch):
+    for _, ids in itertools.chain.from_iterable(by_length(model, batch) for batch in tried):
         mine = model.forward(ids).output[:, 1:] @ model.W_U
         theirs = other.forward(ids).output[:, 1:] @ other.W_U
         if not (np.isfinite(mine).all() and np.isfinite(theirs).all()):
@@ -305,4 +311,4 @@ def inputs_read_out_alike(model: Transformer, other: Transformer, domain: Domain
             some = some or bool(clear.any())
         if not agree:
             return 0
-    return len(batch) if some else 0
+    return sum(map(len, tried)) if some else 0
