@@ -11,14 +11,18 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 import torch
+from torch.distributed import HashStore  # type: ignore[attr-defined]
 
 from untracr.errors import UsageError
 from untracr.metamodel import task as tasks
 from untracr.metamodel.checkpoint import load_checkpoint
+from untracr.metamodel.meeting import agreed_name
 from untracr.metamodel.network import NetworkConfig
 from untracr.metamodel.processes import Processes
 from untracr.metamodel.stream import Arrays
@@ -115,8 +119,8 @@ def wait_for_steps(out: Path, count: int) -> None:
 
 
 def assert_same_run(fst: Path, snd: Path) -> None:
-    """Each step once, with the same loss and shares; the same weights in the end."""
-    one, two = lines(fst), lines(snd)
+    """Every step, with the same loss and shares; the same weights in the end."""
+    one, two = ({line["step"]: line for line in lines(out)}.values() for out in (fst, snd))
     assert [line["step"] for line in one] == list(range(1, STEPS + 1))
     for a, b in zip(one, two, strict=True):
         assert [a[n] for n in ("step", "examples")] == [b[n] for n in ("step", "examples")]
@@ -204,6 +208,31 @@ def test_no_process_waits_for_ever(tmp_path: Path, number: signal.Signals) -> No
         for process in (first, second):
             process.kill()
             process.communicate()
+
+
+def test_torchrun_starts_a_broken_run_again(undisturbed: Path, tmp_path: Path) -> None:
+    """Killed, all processes are started anew, find each other, and end as if undisturbed."""
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT)
+    process = torchrun("--max-restarts=1", script, tmp_path, json.dumps({"save_minutes": 0}))
+    wait_for_steps(tmp_path, 5)
+    os.kill(int((tmp_path / "pid-1").read_text()), signal.SIGKILL)
+    _, told = process.communicate(timeout=60)
+    assert process.returncode == 0, told
+    assert_same_run(tmp_path, undisturbed)
+
+
+def test_what_an_earlier_attempt_left_behind_is_not_believed() -> None:
+    """Three processes agree on a name in a store that is full of another attempt's words."""
+    store, soon = HashStore(), timedelta(seconds=20)
+    names: list[str] = []
+    for _ in range(3):
+        with ThreadPoolExecutor(3) as pool:
+            found = set(pool.map(lambda rank: agreed_name(store, rank, 3, soon), range(3)))
+        names += found
+    assert len(names) == len(set(names)) == 3
+    with pytest.raises(RuntimeError, match="not all of 3 processes came"):
+        agreed_name(store, 0, 3, timedelta(seconds=0.1))
 
 
 def test_processes_end_with_their_torchrun(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, distributed
 
 from untracr.errors import UntracrError, UsageError
+from untracr.metamodel.meeting import meeting_store
 
 
 @dataclass(frozen=True)
@@ -132,8 +133,15 @@ def joined(processes: Processes, device: torch.device, timeout_minutes: float) -
     if device.type not in ("cpu", "cuda"):
         raise UsageError(f"several processes train on cpu or cuda, not on {device.type}")
     backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
+    timeout = timedelta(minutes=timeout_minutes)
     try:
-        distributed.init_process_group(backend, timeout=timedelta(minutes=timeout_minutes))
+        distributed.init_process_group(
+            backend,
+            store=meeting_store(processes.rank, processes.world, timeout),
+            rank=processes.rank,
+            world_size=processes.world,
+            timeout=timeout,
+        )
     except RuntimeError as error:
         raise UntracrError(f"training processes cannot meet: {_cause(error)}") from None
     yield
@@ -154,7 +162,7 @@ def _told_as_lost() -> Iterator[None]:
 
 
 def _cause(error: RuntimeError) -> str:
-    return str(error).strip().partition("\n")[0]
+    return str(error).strip().partition("\n")[0].partition(". ")[0]
 
 
 def _whole(name: str, default: int) -> int:
