@@ -76,10 +76,15 @@ _PLANS = (
 def trained(seed: int, index: int) -> Subject:
     """A model after some steps of training; every second item has a read-out.
 
-    The same bits on one machine with one thread.
+    The same bits on one machine: torch works with one thread meanwhile.
     """
     run, number = divmod(index, len(STEPS))
-    model = _run(seed, run)[number]
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        model = _run(seed, run)[number]
+    finally:
+        torch.set_num_threads(threads)
     plan = _PLANS[run % len(_PLANS)]
     start = "compiled" if plan.from_compiled else "random"
     how = f"from {start}, {plan.optimizer.__name__} {plan.rate:g}, {STEPS[number]} steps"
