@@ -208,6 +208,8 @@ def _noise(matrices: list[_Matrix], change: Floats) -> tuple[float, str]:
         own = float(np.sqrt(np.square(rest).mean()))
         if own * np.sqrt(rest.size) <= ROTATED:
             continue
+        if own > LARGEST_NOISE * m.size:
+            return noise, f"one matrix is off by {own:.2g}, as much as its weights"
         share = own / max(noise * m.size, ROTATED)
         if not UNEVEN[0] < share < UNEVEN[1] and rest.size > FEW:
             return noise, f"noise of {noise:.2g} is {share:.2g} times that in one matrix"
