@@ -121,7 +121,7 @@ def test_true_operations_are_held_by_the_weights(
 def test_wrong_operations_are_refuted(
     monkeypatch: pytest.MonkeyPatch, network: NumpyNetwork, name: str
 ) -> None:
-    """A function with another table, other arguments or kind, an operation too few, another order."""
+    """Another table, arguments, kind or order, or an operation too few, does not fit."""
     rng = np.random.default_rng(2)
     builder = Builder()
     one = builder.add(Map(formula("x + 1"), TOKENS, CATEGORICAL), "sop_00")
