@@ -10,8 +10,9 @@ import pytest
 
 from untracr.compile.canonical import paper_tokens
 from untracr.compile.compiler import compile_program
-from untracr.decompile.decompiler import Decompiler
+from untracr.decompile.decompiler import BUDGET, Decompiler
 from untracr.decompile.result import Result
+from untracr.decompile.search import Proposals
 from untracr.errors import ModelFileError, UsageError
 from untracr.evaluate.evaluation import evaluate_folder, evaluate_samples
 from untracr.evaluate.share import Share
@@ -37,6 +38,8 @@ class Scripted(Decompiler):
         name: str = "",
         vocab: Sequence[Value] | None = None,
         greedy: bool = False,
+        budget: float = BUDGET,
+        proposals: Proposals = "network",
     ) -> Result:
         program = self._answers.pop(0)
         return Result(

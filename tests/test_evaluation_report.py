@@ -15,8 +15,9 @@ import pytest
 import torch
 
 from untracr.cli import main
-from untracr.decompile.decompiler import Decompiler
+from untracr.decompile.decompiler import BUDGET, Decompiler
 from untracr.decompile.result import Result
+from untracr.decompile.search import Proposals
 from untracr.errors import ModelFileError, UntracrError, UsageError
 from untracr.evaluate.cases import CaseSet, library_cases, sampled_cases
 from untracr.evaluate.full_report import FullReport, Plan, measure
@@ -50,6 +51,8 @@ class Scripted(Decompiler):
         name: str = "",
         vocab: Sequence[Value] | None = None,
         greedy: bool = False,
+        budget: float = BUDGET,
+        proposals: Proposals = "network",
     ) -> Result:
         """The script's answer."""
         return Result(name, self.answers[name], "x", "unverified", 0, "", 0.25, (), 5, 0.0)
