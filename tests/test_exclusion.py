@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from real_models import REAL, real_records
-from untracr.cli.train import exclusion_of
+from untracr.cli.stream_options import exclusion_of
 from untracr.compile.canonical import program_from_paper_tokens
 from untracr.errors import ModelFileError
 from untracr.metamodel.examples import ExampleSettings, training_example, training_program

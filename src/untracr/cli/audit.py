@@ -7,8 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from untracr.cli.command import NO, OK, Command, Parser
+from untracr.cli.extras import training_extra
 from untracr.cli.output import add_json_option, print_json
-from untracr.cli.training_extra import training_extra
+from untracr.cli.reading_options import add_checkpoint_option
 from untracr.cli.values import not_negative, positive, positive_number
 
 MODELS = 50
@@ -55,12 +56,7 @@ def configure(parser: Parser) -> None:
         metavar="N",
         help="that share the work (default: %(default)s)",
     )
-    parser.add_argument(
-        "--checkpoint",
-        type=Path,
-        metavar="FILE",
-        help="another meta-model than the package's own",
-    )
+    add_checkpoint_option(parser)
     add_json_option(parser)
 
 

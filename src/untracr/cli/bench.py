@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from untracr.cli.command import OK, Command, Parser
 from untracr.cli.dataset_build import treatments
-from untracr.cli.dataset_extra import dataset_extra, processors
+from untracr.cli.dataset_progress import processors
+from untracr.cli.extras import dataset_extra
 from untracr.cli.output import add_json_option, print_json
+from untracr.cli.reading_options import add_checkpoint_option
 from untracr.cli.values import not_negative, positive
 
 SUBCOMMANDS = ("speed", "dataset")
@@ -34,12 +35,7 @@ def configure(parser: Parser) -> None:
     parser.add_argument(
         "--seed", type=not_negative, default=0, help="of the random programs (default: 0)"
     )
-    parser.add_argument(
-        "--checkpoint",
-        type=Path,
-        metavar="FILE",
-        help="another meta-model than the package's own",
-    )
+    add_checkpoint_option(parser)
     parser.add_argument(
         "--treat",
         type=treatments,
@@ -70,7 +66,7 @@ def _run_dataset(args: argparse.Namespace) -> int:
     with dataset_extra():
         from untracr.bench.dataset_speed import run_dataset_benchmark, to_markdown
         from untracr.dataset.settings import DatasetSettings
-    from untracr.cli.train import shares_of
+    from untracr.cli.stream_options import shares_of
 
     programs = args.programs or (QUICK_PROGRAMS if args.quick else DATASET_PROGRAMS)
     settings = DatasetSettings(programs, args.seed, treatments=shares_of(args.treat))

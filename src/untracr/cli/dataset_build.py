@@ -8,11 +8,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from untracr.cli.command import OK, Command, Parser
-from untracr.cli.dataset_extra import Bars, dataset_extra, processors
 from untracr.cli.dataset_info import print_info
+from untracr.cli.dataset_progress import Bars, processors
+from untracr.cli.extras import dataset_extra
 from untracr.cli.output import add_json_option
 from untracr.cli.sample import LONGEST
-from untracr.cli.train import exclusion_of, seed_and_count, share, treatment_shares
+from untracr.cli.stream_options import (
+    add_exclude_sampled_option,
+    add_other_domains_option,
+    exclusion_of,
+    share,
+    treatment_shares,
+)
 from untracr.cli.values import not_negative, positive
 from untracr.errors import UsageError
 
@@ -54,14 +61,7 @@ def configure(parser: Parser) -> None:
         help="a data set, or a folder of models with programs.jsonl: none of its programs, nor "
         "others of the same behaviour, are in this one",
     )
-    parser.add_argument(
-        "--exclude-sampled",
-        type=seed_and_count,
-        action="append",
-        default=[],
-        metavar="SEED:N",
-        help="likewise for the N programs of `untracr eval --programs N --seed SEED`",
-    )
+    add_exclude_sampled_option(parser)
     parser.add_argument(
         "--splits",
         type=split_shares,
@@ -70,14 +70,7 @@ def configure(parser: Parser) -> None:
         help="shares of train, validation and test; the same behaviour is always in the same "
         "(default: 0.9,0.05,0.05)",
     )
-    parser.add_argument(
-        "--other-domains",
-        type=share,
-        default=0.0,
-        metavar="SHARE",
-        help="share of the programs that are for other inputs than the paper's: 3 to 10 tokens "
-        "and up to 3 to 8 positions, at random (default: 0)",
-    )
+    add_other_domains_option(parser)
     parser.add_argument(
         "--min-length", type=positive, default=4, metavar="N", help="SOps at least (default: 4)"
     )

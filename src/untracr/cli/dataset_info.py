@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from untracr.cli.command import OK, Command, Parser
-from untracr.cli.dataset_extra import dataset_extra
+from untracr.cli.extras import dataset_extra
 from untracr.cli.output import add_json_option, print_json
 
 if TYPE_CHECKING:

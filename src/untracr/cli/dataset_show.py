@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from untracr.cli.command import OK, Command, Parser, require_known
-from untracr.cli.dataset_extra import dataset_extra
+from untracr.cli.extras import dataset_extra
 from untracr.cli.output import add_json_option, print_json
 from untracr.cli.values import not_negative
 from untracr.errors import UsageError

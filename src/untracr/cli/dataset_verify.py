@@ -8,7 +8,8 @@ from dataclasses import asdict
 from pathlib import Path
 
 from untracr.cli.command import NO, OK, Command, Parser
-from untracr.cli.dataset_extra import Bars, dataset_extra, processors
+from untracr.cli.dataset_progress import Bars, processors
+from untracr.cli.extras import dataset_extra
 from untracr.cli.output import add_json_option, print_json
 from untracr.cli.values import not_negative, positive
 

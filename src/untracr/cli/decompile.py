@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from untracr.cli.certificates import add_certificate_option, write_certificate_into
 from untracr.cli.command import FAILED, NO, OK, Command, Parser
 from untracr.cli.output import add_json_option, print_json, with_progress
+from untracr.cli.reading_options import add_checkpoint_option, add_row_values_option
 from untracr.cli.result_text import result_text
-from untracr.cli.values import parse_values, positive_number
+from untracr.cli.values import positive_number
 from untracr.errors import UntracrError, UsageError
 
 if TYPE_CHECKING:
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from untracr.decompile.decompiler import Decompiler
     from untracr.decompile.result import Result
     from untracr.transformer.files import LoadedModel
-
-PROVED = ("identical", "equivalent")
 
 
 def configure(parser: Parser) -> None:
@@ -48,18 +46,8 @@ def configure(parser: Parser) -> None:
         help="what the search tries first: what the meta-model proposes, or, without it, "
         "all operations in a fixed order (default: network)",
     )
-    parser.add_argument(
-        "--checkpoint",
-        type=Path,
-        metavar="FILE",
-        help="another meta-model than the package's own",
-    )
-    parser.add_argument(
-        "--vocab",
-        type=parse_values,
-        metavar="A,B,...",
-        help="the values of the token rows (default: as the file says, else 0,1,2,...)",
-    )
+    add_checkpoint_option(parser)
+    add_row_values_option(parser)
     add_certificate_option(parser)
     parser.add_argument("--no-progress", action="store_true", help="no progress bar")
     add_json_option(parser)
@@ -112,7 +100,7 @@ def _read(decompiler: Decompiler, file: str, args: argparse.Namespace) -> int:
         except UntracrError as error:
             print(f"untracr: error: {error}", file=sys.stderr)
             return FAILED
-    return OK if result.verdict in PROVED else NO
+    return OK if result.is_proved else NO
 
 
 def _report_error(file: str, error: UntracrError, args: argparse.Namespace) -> None:

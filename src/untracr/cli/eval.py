@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from untracr.cli.command import OK, Command, Parser
+from untracr.cli.extras import training_extra
 from untracr.cli.output import add_json_option, print_json
+from untracr.cli.reading_options import add_checkpoint_option
 from untracr.cli.sample import LONGEST
-from untracr.cli.training_extra import training_extra
 from untracr.cli.values import not_negative, positive
 from untracr.errors import UsageError
 
@@ -70,12 +71,7 @@ def configure(parser: Parser) -> None:
         "gaussian (controls); several separated by commas, several sizes by colons, as in "
         "compiled,noisy:0.001:0.01",
     )
-    parser.add_argument(
-        "--checkpoint",
-        type=Path,
-        metavar="FILE",
-        help="another meta-model than the package's own",
-    )
+    add_checkpoint_option(parser)
     parser.add_argument(
         "--report",
         type=Path,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from untracr.cli.command import NO, OK, Command, Parser
 from untracr.cli.output import add_json_option, print_json
 from untracr.cli.programs import PROGRAM_HELP, read_program
+from untracr.cli.reading_options import add_checkpoint_option, add_row_values_option
 from untracr.cli.values import parse_values
 from untracr.errors import UntracrError, UsageError
 
@@ -42,18 +43,8 @@ def configure(parser: Parser) -> None:
         metavar="FILE",
         help="also draw it; .svg or .html decides the format",
     )
-    parser.add_argument(
-        "--checkpoint",
-        type=Path,
-        metavar="FILE",
-        help="another meta-model than the package's own",
-    )
-    parser.add_argument(
-        "--vocab",
-        type=parse_values,
-        metavar="A,B,...",
-        help="the values of the token rows (default: as the file says, else 0,1,2,...)",
-    )
+    add_checkpoint_option(parser)
+    add_row_values_option(parser)
     add_json_option(parser)
 
 

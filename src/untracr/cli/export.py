@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from untracr.cli.command import OK, Command, Parser
-from untracr.cli.training_extra import training_extra
+from untracr.cli.extras import training_extra
 from untracr.errors import UsageError
 
 

@@ -1,34 +1,13 @@
-"""Commands that need pyarrow say so in one line where it is missing; progress of their work."""
+"""Progress of work on data sets, and how many processors there are for it."""
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, NoReturn
-
-from untracr.errors import UntracrError
 
 if TYPE_CHECKING:
     from tqdm import tqdm
-
-
-@contextmanager
-def dataset_extra() -> Iterator[None]:
-    """Around imports that need pyarrow.
-
-    Raises:
-        UntracrError: pyarrow is not installed.
-    """
-    try:
-        yield
-    except ModuleNotFoundError as error:
-        if error.name != "pyarrow":
-            raise
-        raise UntracrError(
-            "this needs pyarrow, which is not installed: pip install 'untracr[dataset]'"
-        ) from None
 
 
 def processors() -> int:
