@@ -17,7 +17,7 @@ from untracr.decompile.outputs import (
     OUTPUT_TOLERANCE,
     cannot_compare,
     outputs_agree,
-    reading_of_changed,
+    tolerance_of_changed,
 )
 from untracr.decompile.result import Result
 from untracr.errors import EvaluationError, ProgramError
@@ -96,10 +96,10 @@ def still_computes(subject: Subject) -> bool | None:
     if model is None or program is None or cannot_compare(model):
         return None
     try:
-        reading = reading_of_changed(program, subject.domain, causal=model.causal)
+        tolerance = tolerance_of_changed(program, subject.domain, causal=model.causal)
     except EvaluationError:
         return False
-    return outputs_agree(model, program, subject.domain, reading, to_the_end=False).everywhere
+    return outputs_agree(model, program, subject.domain, tolerance, to_the_end=False).everywhere
 
 
 def compiled_rows(program: Program, domain: Domain, *, causal: bool) -> Transformer:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from untracr.compile.suspicion import is_suspicious
 from untracr.decompile.alignment import Alignment, align
 from untracr.decompile.alternatives import all_alternatives, sign_is_open
 from untracr.decompile.outputs import (
@@ -17,13 +18,14 @@ from untracr.decompile.outputs import (
     cannot_compare,
     inputs_read_out_alike,
     outputs_agree,
-    reading_of_changed,
+    tolerance_of_changed,
 )
 from untracr.decompile.read_out_names import named_by_read_out, names_are_made_up
-from untracr.decompile.recompiling import recompile
+from untracr.decompile.recompiling import recompile, recompile_with_parts
 from untracr.decompile.repair import repair
 from untracr.decompile.result import NOTHING_COMPARED, Evidence, Verdict
 from untracr.errors import EvaluationError, ProgramError
+from untracr.metamodel.constant import find_constant
 from untracr.rasp.domain import Domain
 from untracr.rasp.program import Program
 from untracr.transformer.transformer import Transformer
@@ -78,26 +80,20 @@ def check(model: Transformer, program: Program, domain: Domain, *, settle: bool 
         return _check(model, program, domain, settle)
 
 
-def is_settled(found: Check, noise: float) -> bool:
+def is_settled(found: Check, model: Transformer) -> bool:
     """Whether no other program can be a better answer.
 
     So it is where something was shown, and where the weights are the program's but
     projected, or with the noise that the embeddings have: what was changed is the
     model, and no program has these weights. (Wrong programs look like other noise.)
-
-    Args:
-        found: the verdict.
-        noise: of the embeddings (`find_constant`).
     """
     evidence = found.evidence
-    return (
-        found.verdict != "unverified"
-        or evidence.weights == "projected"
-        or (
-            evidence.weights == "noisy"
-            and AS_NOISY[0] * noise < evidence.weights_off < AS_NOISY[1] * noise
-        )
-    )
+    if found.verdict != "unverified" or evidence.weights == "projected":
+        return True
+    if evidence.weights != "noisy":
+        return False
+    noise = find_constant(model).noise
+    return AS_NOISY[0] * noise < evidence.weights_off < AS_NOISY[1] * noise
 
 
 def rank(found: Check) -> tuple[int, float, int, float]:
@@ -126,16 +122,16 @@ def _check(model: Transformer, program: Program, domain: Domain, settle: bool) -
     except ProgramError as error:
         return Check("unverified", 0, f"the program does not compile: {error}", program)
     if compiled is None:
-        found = Alignment("different", reason="the program needs more dimensions or neurons")
-    else:
-        found = align(model, compiled)
-        if found.sameness.same:
-            others = all_alternatives(program, compiled, domain, found.sameness)
-            same = _same(model, program, domain, found, others, settle)
-            return _with_departures(model, _beside_read_out(model, same, domain), domain)
-    if found.found == "different" or compiled is None:
+        larger = Alignment("different", reason="the program needs more dimensions or neurons")
+        return _compare_outputs(model, program, domain, larger)
+    found = align(model, compiled)
+    if found.found == "different":
         return _compare_outputs(model, program, domain, found)
-    return _changed(model, program, compiled, domain, found, settle)
+    if not found.sameness.same:
+        return _changed(model, program, compiled, domain, found, settle)
+    others = all_alternatives(program, compiled, domain, found.sameness)
+    same = _same(model, program, domain, found, others, settle)
+    return _with_departures(model, _beside_read_out(model, same, domain), domain)
 
 
 def _same(
@@ -212,14 +208,14 @@ def _with_departures(model: Transformer, found: Check, domain: Domain) -> Check:
 
     Tracr's construction departs from RASP here and there: numbers that its value sets lack,
     averages of several values, negative sums. The weights are run with the program's own
-    read-out, which shows that without knowing the model's.
+    read-out, which shows that without knowing the model's. Most programs need no run.
     """
     if found.verdict != "identical" or found.program is None:
         return found
-    weights = recompile(found.program, domain, model)
-    if weights is None:
+    compiled = recompile_with_parts(found.program, domain, model)
+    if compiled is None or not is_suspicious(found.program, compiled):
         return found
-    seen = outputs_agree(weights, found.program, domain)
+    seen = outputs_agree(compiled.transformer, found.program, domain)
     if seen.everywhere:
         return found
     if seen.failure:
@@ -254,11 +250,11 @@ def _changed(
         repaired = repair(model, program, domain)
         program, repairs = repaired.program, repaired.tried
     try:
-        reading = reading_of_changed(program, domain, causal=model.causal)
+        tolerance = tolerance_of_changed(program, domain, causal=model.causal)
     except EvaluationError as error:
         agreement = Agreement(0, 0, failure=str(error))
     else:
-        agreement = outputs_agree(model, program, domain, reading)
+        agreement = outputs_agree(model, program, domain, tolerance)
     return replace(_by_outputs(program, domain, found, agreement, same), repairs=repairs)
 
 

@@ -17,7 +17,6 @@ from untracr.decompile.result import NO_SEARCH, Result, Search
 from untracr.decompile.search import Deadline, ProgramSearch, Proposals
 from untracr.decompile.token_rows import in_standard_order, vocabulary
 from untracr.errors import ModelFileError, ProgramError
-from untracr.metamodel.constant import find_constant
 from untracr.metamodel.numpy_network import NumpyNetwork
 from untracr.metamodel.scope import MAX_NUMBER
 from untracr.rasp.domain import Domain
@@ -180,8 +179,7 @@ class _Task:
         """The best program found before the budget is spent."""
         nothing = Check("unverified", 0, "no program was found whose operations the weights hold")
         best = first or _Answer(nothing)
-        noise = find_constant(self.model).noise
-        if is_settled(best.check, noise):
+        if is_settled(best.check, self.model):
             return best
         programs = ProgramSearch(self.model, self.vocab, self.network, proposals)
         tried = {best.check.program}
@@ -197,7 +195,7 @@ class _Task:
                 repairs += found.repairs
                 if rank(found) > rank(best.check):
                     best = replace(best, check=found, log_probability=0.0)
-                if is_settled(best.check, noise):
+                if is_settled(best.check, self.model):
                     break
         search = replace(
             best.search,

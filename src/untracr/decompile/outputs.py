@@ -50,23 +50,8 @@ LOOSEST = 0.25
 outputs are."""
 
 
-@dataclass(frozen=True)
-class Reading:
-    """When a read-out counts as a value.
-
-    Attributes:
-        tolerance: how far a number may be off, relative to the larger of 1 and itself.
-    """
-
-    tolerance: float = OUTPUT_TOLERANCE
-
-
-EXACTLY = Reading()
-"""Of weights that nothing is known about: as compiled models are read."""
-
-
-def reading_of_changed(program: Program, domain: Domain, *, causal: bool) -> Reading:
-    """How to read weights that are a program's, but projected or noisy.
+def tolerance_of_changed(program: Program, domain: Domain, *, causal: bool) -> float:
+    """How far numbers may be off that weights put out which are a program's, but changed.
 
     Their numbers are off. Each is taken for the nearest that the program puts out
     on any input, so it may be off by less than half the distance of two such.
@@ -83,7 +68,7 @@ def reading_of_changed(program: Program, domain: Domain, *, causal: bool) -> Rea
     gaps = np.diff(ordered) / np.maximum(1.0, np.maximum(np.abs(ordered[1:]), np.abs(ordered[:-1])))
     apart = gaps[gaps > TOLERANCE]
     half = float(apart.min()) / 2 if apart.size else LOOSEST
-    return Reading(max(OUTPUT_TOLERANCE, min(LOOSEST, 0.999 * half)))
+    return max(OUTPUT_TOLERANCE, min(LOOSEST, 0.999 * half))
 
 
 def has_no_values(model: Transformer) -> bool:
@@ -155,7 +140,7 @@ def outputs_agree(
     model: Transformer,
     program: Program,
     domain: Domain,
-    reading: Reading = EXACTLY,
+    tolerance: float = OUTPUT_TOLERANCE,
     *,
     to_the_end: bool = True,
 ) -> Agreement:
@@ -165,25 +150,25 @@ def outputs_agree(
         model: with a read-out that has values.
         program: a candidate.
         domain: the inputs.
-        reading: when a read-out counts as a value.
+        tolerance: see `Evidence.output_tolerance`.
         to_the_end: also where some differ; else no further than the batch that shows it.
     """
     agree = seen = 0
     differing: list[tuple[Value, ...]] = []
-    tolerance = reading.tolerance if model.output_values is None else 0.0
+    used = tolerance if model.output_values is None else 0.0
     largest = largest_chunk(model, domain)
     for batch in batches(domain, largest, causal=model.causal, first=FIRST_CHUNK):
         try:
             column = batch.evaluate(program)
         except EvaluationError as error:
-            return Agreement(agree, seen, failure=str(error), tolerance=tolerance)
-        same = rows_that_agree(model, batch, column, reading)
+            return Agreement(agree, seen, failure=str(error), tolerance=used)
+        same = rows_that_agree(model, batch, column, tolerance)
         agree, seen = agree + int(same.sum()), seen + len(batch)
         for row in np.flatnonzero(~same)[: MAX_DIFFERING - len(differing)].tolist():
             differing.append(tuple(batch.input(row)))
         if agree < seen and not to_the_end:
             break
-    return Agreement(agree, seen, agree == seen, "", tolerance, tuple(differing))
+    return Agreement(agree, seen, agree == seen, "", used, tuple(differing))
 
 
 def affordable_chunk(domain: Domain) -> int:
@@ -231,10 +216,10 @@ def read_outs(model: Transformer, batch: Batch) -> tuple[ReadOuts, ...]:
 
 
 def rows_that_agree(
-    model: Transformer, batch: Batch, column: Column, reading: Reading = EXACTLY
+    model: Transformer, batch: Batch, column: Column, tolerance: float = OUTPUT_TOLERANCE
 ) -> Mask:
     """On which inputs a model's outputs equal a column's at every position, [batch]."""
-    agrees = positions_that_agree(model, batch, column, reading, read_outs(model, batch))
+    agrees = positions_that_agree(model, batch, column, tolerance, read_outs(model, batch))
     return np.asarray((agrees | ~batch.valid).all(axis=1))
 
 
@@ -242,7 +227,7 @@ def positions_that_agree(
     model: Transformer,
     batch: Batch,
     column: Column,
-    reading: Reading,
+    tolerance: float,
     seen: Sequence[ReadOuts],
 ) -> Mask:
     """At which positions a model's outputs equal a column's, [batch, position].
@@ -253,7 +238,7 @@ def positions_that_agree(
         model: with a read-out that has values.
         batch: the inputs.
         column: the values on them.
-        reading: when a read-out counts as a value.
+        tolerance: how far a number may be off, relative to the larger of 1 and itself.
         seen: the model's `read_outs` on the batch.
     """
     agrees = np.zeros(batch.valid.shape, dtype=np.bool_)
@@ -266,7 +251,7 @@ def positions_that_agree(
         codes = column.codes[rows, :length]
         if model.output_values is None:
             wanted = numbers[codes]
-            close = reading.tolerance * np.maximum(1.0, np.abs(wanted))
+            close = tolerance * np.maximum(1.0, np.abs(wanted))
             equal = np.abs(out[:, :, 0] - wanted) <= close
         else:
             clearest = out.max(axis=2)

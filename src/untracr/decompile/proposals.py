@@ -14,12 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from untracr.decompile.greedy import (
-    ATTENTION_KINDS,
-    allowed_arguments,
-    allowed_kinds,
-    shows_table,
-)
+from untracr.decompile.greedy import allowed_arguments, allowed_kinds, shows_table
 from untracr.metamodel.components import Component
 from untracr.metamodel.features import features
 from untracr.metamodel.frame import Variable
@@ -196,24 +191,21 @@ class _Partial:
 
 def uniform_proposals(reader: Reader, place: Place) -> Iterator[Proposal]:
     """All operations of the grammar, and the table that the component shows if it shows one."""
-    for kind in KIND_NAMES:
-        if (kind in ATTENTION_KINDS) != (place.half_layer % 2 == 0):
-            continue
+    for kind_token in allowed_kinds(place.half_layer, place.known, full=False)[1:]:
+        kind = KIND_NAMES[kind_token - FIRST_KIND]
         classes = KINDS[kind]
         choices = []
         for field, class_name in enumerate(classes, start=1):
             first = CLASS_RANGES[class_name][0]
             allowed = allowed_arguments(kind, class_name, field, place.known)
             choices.append([token - first for token in allowed])
+        # Behind the variables of which it is a table.
+        function = next((n for n, name in enumerate(classes) if name in TABLE), None)
         for arguments in itertools.product(*choices):
             table = None
-            if any(TABLE.get(c) == a for c, a in zip(classes, arguments, strict=True)):
-                slots = [
-                    argument
-                    for argument, class_name in zip(arguments, classes, strict=True)
-                    if class_name == "variable"
-                ][: 1 if kind.startswith("map") else 2]
+            if function is not None and arguments[function] == TABLE[classes[function]]:
                 component = place.component
+                slots = list(arguments[:function])
                 if component is None or not shows_table(component, kind, slots):
                     continue
                 table = read_off(reader, component)

@@ -19,7 +19,7 @@ from untracr.decompile.outputs import (
     largest_chunk,
     positions_that_agree,
     read_outs,
-    reading_of_changed,
+    tolerance_of_changed,
 )
 from untracr.decompile.recompiling import recompile
 from untracr.decompile.sameness import Sameness
@@ -64,11 +64,11 @@ def repair(model: Transformer, program: Program, domain: Domain) -> Repaired:
     def share(candidate: Program) -> float:
         """The share of positions on which a program agrees."""
         try:
-            reading = reading_of_changed(candidate, domain, causal=model.causal)
+            tolerance = tolerance_of_changed(candidate, domain, causal=model.causal)
             column = batch.evaluate(candidate)
         except EvaluationError:
             return -1.0
-        agrees = positions_that_agree(model, batch, column, reading, seen)
+        agrees = positions_that_agree(model, batch, column, tolerance, seen)
         return float(agrees[batch.valid].mean())
 
     numbers = itertools.count()
