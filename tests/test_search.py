@@ -30,6 +30,7 @@ from untracr.rasp.domain import PAPER_DOMAIN, Domain
 from untracr.rasp.equivalence import decide_equivalence
 from untracr.rasp.functions import formula
 from untracr.rasp.library import named_program
+from untracr.rasp.parsing import parse
 from untracr.rasp.program import (
     CATEGORICAL,
     INDICES,
@@ -262,3 +263,44 @@ def test_a_budget_bounds_the_search(network: NumpyNetwork) -> None:
     assert result.verdict == "unverified"
     assert time.perf_counter() - begun < 15
     assert not list(ProgramSearch(changed, VOCAB, network, "uniform").programs(soon(-1)))
+
+
+def test_departures_of_the_weights_are_counted() -> None:
+    """A ReLU cuts negative sums, so these weights do not do what the program says; others do."""
+    text = (
+        "a = numerical(Map(lambda x: x - 3, tokens))\nb = numerical(LinearSequenceMap(a, a, 1, 1))"
+    )
+    program = canonicalise(parse(text))
+    found = check(bare(compiled(program)[1]), program, PAPER_DOMAIN)
+    inputs = [[token for token in tokens if isinstance(token, int)] for tokens in PAPER_DOMAIN]
+    assert found.verdict == "identical"
+    assert found.departures == sum(min(tokens) < 3 for tokens in inputs)
+    assert f"on {found.departures:,} of 3,905 inputs" in found.detail
+    honest = canonicalise(named_program("hist").program)
+    assert check(bare(compiled(honest)[1]), honest, PAPER_DOMAIN).departures == 0
+
+
+def test_made_up_names_are_told() -> None:
+    """Weights do not hold what the results of a table are called; a read-out does."""
+    program = canonicalise(parse("Map(lambda x: {0: 7, 1: 4, 2: 0, 3: 4, 4: 2}[x], tokens)"))
+    _, model = compiled(program)
+    alone = bundled_decompiler().decompile(bare(model))
+    assert (alone.verdict, alone.names_are_open) == ("identical", True)
+    read = bundled_decompiler().decompile(model)
+    assert (read.verdict, read.names_are_open) == ("identical", False)
+    assert read.program is not None
+    assert decide_equivalence(read.program, program, PAPER_DOMAIN).equal
+
+
+def test_a_read_out_is_compared_at_all_positions() -> None:
+    """One that differs only on inputs of full length refutes the program."""
+    program = canonicalise(named_program("hist").program)
+    found, model = compiled(program)
+    assert model.W_U is not None
+    W_U = model.W_U.copy()
+    last = found.residual.dims("indices")[-1]
+    W_U[last, 0] = 10.0  # the last position reads out the first value
+    assert check(model, program, PAPER_DOMAIN).verdict == "identical"
+    changed = check(model.replace(W_U=W_U), program, PAPER_DOMAIN)
+    assert changed.verdict == "unverified"
+    assert "read-out" in changed.detail
