@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
@@ -174,6 +174,15 @@ def test_stopped_on_two_processes_and_continued_on_one(undisturbed: Path, tmp_pa
     assert_same_run(alone(tmp_path), undisturbed)
 
 
+@pytest.fixture
+def follows_ctrl_c() -> Iterator[None]:
+    """A shell that starts tests in the background has them ignore SIGINT, and Python keeps to it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("follows_ctrl_c")
 def test_stopped_on_one_process_and_continued_on_two(undisturbed: Path, tmp_path: Path) -> None:
     """Ctrl-C leaves a checkpoint of the very step, two go on, and their weights stay equal."""
 
