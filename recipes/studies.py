@@ -29,9 +29,9 @@ from untracr.metamodel.network import Network, NetworkConfig, loss_and_hits
 from untracr.metamodel.score import Score
 from untracr.metamodel.stream import Arrays
 from untracr.metamodel.training import Task, TrainingSettings, train
-from untracr.metamodel.treated import TreatmentShares
 from untracr.metamodel.vocabulary import BINARY, N_SLOTS, PREDICATES, UNARY
 from untracr.sample.exclusion import Exclusion
+from untracr.sample.treated import TreatmentShares
 
 OUT = Path("runs/studies")
 SEED, TEST_SEED, TEST_PROGRAMS = 5, 777, 1_000

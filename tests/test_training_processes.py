@@ -176,7 +176,7 @@ def test_stopped_on_two_processes_and_continued_on_one(undisturbed: Path, tmp_pa
 
 @pytest.fixture
 def follows_ctrl_c() -> Iterator[None]:
-    """A shell that starts tests in the background has them ignore SIGINT, and Python keeps to it."""
+    """A shell that starts tests in the background has them ignore SIGINT; Python keeps to it."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)

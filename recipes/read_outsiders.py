@@ -1,6 +1,6 @@
 """How the programs that strangers would write (tests/outsiders.py) are read, one by one.
 
-    python recipes/outsiders.py
+    python recipes/read_outsiders.py
 
 Needs nothing but the package; run it in the repository's root.
 """
