@@ -43,7 +43,19 @@ def configure(parser: Parser) -> None:
         metavar="NAME,...",
         help="of the data set's weights, as for `untracr dataset build`",
     )
+    parser.add_argument(
+        "--workers",
+        type=worker_counts,
+        metavar="N,...",
+        help="with how many worker processes the data set is built, one build for each number "
+        "(default: 1 and one for each processor)",
+    )
     add_json_option(parser)
+
+
+def worker_counts(text: str) -> tuple[int, ...]:
+    """``1,2`` as numbers."""
+    return tuple(positive(part) for part in text.split(","))
 
 
 def run(args: argparse.Namespace) -> int:
@@ -70,7 +82,7 @@ def _run_dataset(args: argparse.Namespace) -> int:
 
     programs = args.programs or (QUICK_PROGRAMS if args.quick else DATASET_PROGRAMS)
     settings = DatasetSettings(programs, args.seed, treatments=shares_of(args.treat))
-    found = run_dataset_benchmark(settings, sorted({1, processors()}))
+    found = run_dataset_benchmark(settings, args.workers or sorted({1, processors()}))
     if args.json:
         for speed in found:
             print_json(speed.as_dict())
