@@ -242,6 +242,7 @@ def test_excluded_sets_are_left_out(built: Path, tmp_path: Path) -> None:
 def test_the_first_of_many_keys_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As a dictionary finds them, over many files, whatever the order of the batches."""
     monkeypatch.setattr(untracr.dataset.distinct, "SORTED_AT_ONCE", 50)
+    monkeypatch.setattr(untracr.dataset.distinct, "SPREAD_AT_ONCE", 300)
     rng = np.random.default_rng(1)
     numbers = rng.integers(0, 700, size=2000)
     keys = [int(n).to_bytes(8, "big") * 2 for n in numbers * 2**40]

@@ -1,11 +1,13 @@
-"""A Ray cluster gives the local engine's bytes, also when a worker is killed on the way."""
+"""A Ray cluster gives the local engine's bytes, also when a worker or a node is lost on the way."""
 
 from __future__ import annotations
 
 import os
 import signal
 import socket
+import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -141,3 +143,29 @@ def test_the_command_uses_the_cluster(
     assert main(["dataset", "build", str(tmp_path / "ray"), *options]) == 0
     build_dataset(tmp_path / "local", DatasetSettings(8, 0, shard_size=4), LocalEngine(0))
     assert contents(tmp_path / "ray") == contents(tmp_path / "local")
+
+
+def test_a_running_cluster_that_loses_a_node(tmp_path: Path) -> None:
+    """``--address``: two nodes of one processor each, one of them killed while blocks are drawn."""
+    from ray.cluster_utils import Cluster
+
+    node = {"num_cpus": 1, "object_store_memory": 10**8}
+    cluster = Cluster(initialize_head=True, head_node_args={**node, "include_dashboard": False})
+    out = tmp_path / "ray"
+    options = ["--programs", "600", "--seed", "8", "--shard-size", "30"]
+    command = [sys.executable, "-m", "untracr", "dataset", "build", str(out), *options]
+    command += ["--engine", "ray", "--address", cluster.address]
+    try:
+        lost = cluster.add_node(**node)
+        with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as build:
+            until = time.monotonic() + 120
+            while not list(out.glob(".build/drawn/*.parquet")) and time.monotonic() < until:
+                assert build.poll() is None
+                time.sleep(0.01)
+            cluster.remove_node(lost, allow_graceful=False)
+            _, errors = build.communicate(timeout=300)
+        assert build.returncode == 0, errors
+    finally:
+        cluster.shutdown()
+    build_dataset(tmp_path / "local", DatasetSettings(600, 8, shard_size=30), LocalEngine(2))
+    assert contents(out) == contents(tmp_path / "local")

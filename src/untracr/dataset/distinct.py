@@ -6,7 +6,7 @@ in one file, and each file is sorted by itself.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +19,9 @@ Records = npt.NDArray[np.void]
 
 SORTED_AT_ONCE = 2**16
 """Records that one file holds, on average."""
+
+SPREAD_AT_ONCE = 2**17
+"""Records that are spread over the files at a time: each time all files are opened."""
 
 
 def records(keys: bytes, places: npt.NDArray[np.int64]) -> Records:
@@ -46,7 +49,7 @@ def mark_first_of_each(
         marks: [places], all 0; becomes 1 where a key stands that stands nowhere before.
     """
     n_files = 1 + total // SORTED_AT_ONCE
-    for batch in batches:
+    for batch in _joined(batches):
         number = (batch["high"] >> np.uint64(16)) % np.uint64(n_files)
         order = np.argsort(number, kind="stable")
         starts = np.searchsorted(number[order], np.arange(n_files + 1))
@@ -64,3 +67,15 @@ def mark_first_of_each(
         )
         marks[part["place"][is_first]] = 1
         path.unlink()
+
+
+def _joined(batches: Iterable[Records]) -> Iterator[Records]:
+    """The same records in batches of about `SPREAD_AT_ONCE`."""
+    waiting: list[Records] = []
+    for batch in batches:
+        waiting.append(batch)
+        if sum(map(len, waiting)) >= SPREAD_AT_ONCE:
+            yield np.concatenate(waiting)
+            waiting.clear()
+    if waiting:
+        yield np.concatenate(waiting)
