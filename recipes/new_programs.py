@@ -10,6 +10,7 @@ by decade, as a line in the logarithm of the number of draws, and the line is dr
 from __future__ import annotations
 
 import argparse
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -40,8 +41,8 @@ def shares(new: npt.NDArray[np.bool_]) -> tuple[list[int], list[float]]:
     """The share of new ones between each two of some numbers of draws, by the geometric mean."""
     exponents = np.arange(3 * PARTS, int(PARTS * np.log10(len(new))) + 1) / PARTS
     ends = np.unique(np.append(np.round(10**exponents), len(new)).astype(np.int64))
-    middles = [int(np.sqrt(float(a) * float(b))) for a, b in zip(ends, ends[1:], strict=False)]
-    found = [float(new[a:b].mean()) for a, b in zip(ends, ends[1:], strict=False)]
+    middles = [int(np.sqrt(float(a) * float(b))) for a, b in pairwise(ends)]
+    found = [float(new[a:b].mean()) for a, b in pairwise(ends)]
     return middles, found
 
 

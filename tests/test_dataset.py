@@ -352,8 +352,9 @@ def test_a_full_disk_loses_nothing(
     assert contents(tmp_path) == tiny
 
 
+@pytest.mark.parametrize("where", ["mark_first_of_each", "sync_folder"])
 def test_a_full_disk_is_told_while_planning(
-    tmp_path: Path, tiny: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, tiny: dict[str, bytes], monkeypatch: pytest.MonkeyPatch, where: str
 ) -> None:
     """Also what is only needed on the way may not fit."""
 
@@ -361,23 +362,153 @@ def test_a_full_disk_is_told_while_planning(
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     with monkeypatch.context() as patched:
-        patched.setattr(untracr.dataset.planning, "mark_first_of_each", full)
+        patched.setattr(untracr.dataset.planning, where, full)
         with pytest.raises(DatasetError, match="no space is left"):
             build_dataset(tmp_path, TINY, HERE)
     build_dataset(tmp_path, TINY, HERE)
     assert contents(tmp_path) == tiny
 
 
-def test_shards_that_vanish_are_made_again(tmp_path: Path, tiny: dict[str, bytes]) -> None:
+class Stopped(Exception):
+    """Ends a build where a test wants it to."""
+
+
+@pytest.fixture
+def stopped(tmp_path: Path) -> Path:
+    """A build that was stopped when three of its shards were made."""
+
+    def stop(what: str, done: int, total: int) -> None:
+        if what == "compiling" and done == 3:
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        build_dataset(tmp_path, TINY, HERE, progress=stop)
+    assert len(list((tmp_path / "data").iterdir())) == 3
+    return tmp_path
+
+
+@pytest.mark.parametrize("damage", ["deleted", "cut", "without a note", "with half a note"])
+def test_shards_that_vanish_are_made_again(
+    stopped: Path, tiny: dict[str, bytes], damage: str
+) -> None:
     """A rerun makes what is missing or of another size, and touches nothing else."""
-    build_dataset(tmp_path, TINY, HERE)
-    begun = contents(tmp_path)
-    (tmp_path / "manifest.json").unlink()
-    _made(tmp_path / ".build")
-    untracr.dataset.folder.write_file(tmp_path / ".build" / "settings.json", _beginning(TINY))
-    assert sorted(p.name for p in tmp_path.iterdir() if p.name.startswith("manifest")) == []
-    build_dataset(tmp_path, TINY, HERE)
-    assert contents(tmp_path) == begun == tiny
+    damaged, *others = sorted((stopped / "data").iterdir())
+    note = stopped / ".build" / "notes" / f"{damaged.name}.json"
+    match damage:
+        case "deleted":
+            damaged.unlink()
+        case "cut":
+            damaged.write_bytes(damaged.read_bytes()[:-1])
+        case "without a note":
+            note.unlink()
+        case _:
+            note.write_bytes(note.read_bytes()[:50])
+    before = [path.stat().st_mtime_ns for path in others]
+    made: list[int] = []
+    build_dataset(stopped, TINY, HERE, progress=lambda what, done, total: made.append(total - done))
+    assert [path.stat().st_mtime_ns for path in others] == before
+    assert made[-1] == 0
+    assert len(made) == len([name for name in tiny if name.startswith("data/")]) - 2
+    assert contents(stopped) == tiny
+
+
+@pytest.mark.parametrize("planned", [True, False])
+def test_damaged_blocks_are_told_and_drawn_again(
+    stopped: Path, tiny: dict[str, bytes], planned: bool
+) -> None:
+    """What no killed build leaves: the error says what to delete, and then all is well."""
+    for path in (stopped / "data").iterdir():
+        path.unlink()
+    block = stopped / ".build" / "drawn" / "000000.parquet"
+    block.write_bytes(block.read_bytes()[:-40])
+    if not planned:
+        (stopped / ".build" / "plan.json").unlink()
+    with pytest.raises(DatasetError, match=r"000000.parquet cannot be read .*; delete it and give"):
+        build_dataset(stopped, TINY, HERE)
+    block.unlink()
+    build_dataset(stopped, TINY, HERE)
+    assert contents(stopped) == tiny
+
+
+@pytest.mark.parametrize("left", ["zeros", "half", "nothing", "an empty plan"])
+def test_a_damaged_plan_is_told_and_made_again(
+    stopped: Path, tiny: dict[str, bytes], left: str
+) -> None:
+    """As a disk that lost power may leave it: nothing is doubled, and nothing is left out."""
+    plan = stopped / ".build" / "plan.json"
+    for path in (stopped / "data").iterdir():
+        path.unlink()
+    indices = stopped / ".build" / "plan" / "train.indices"
+    match left:
+        case "zeros":
+            indices.write_bytes(bytes(indices.stat().st_size))
+        case "half":
+            indices.write_bytes(indices.read_bytes()[: indices.stat().st_size // 2])
+        case "nothing":
+            indices.unlink()
+        case _:
+            plan.write_text("{}")
+    with pytest.raises(DatasetError, match=r"damaged: it .*; delete .*plan.json and give the same"):
+        build_dataset(stopped, TINY, HERE)
+    plan.unlink()
+    build_dataset(stopped, TINY, HERE)
+    assert contents(stopped) == tiny
+
+
+def test_a_shard_of_another_set_is_no_part_of_this_one(stopped: Path) -> None:
+    """Where what a build needs was deleted, its shards are something else."""
+    shutil.rmtree(stopped / ".build")
+    before = contents(stopped)
+    with pytest.raises(
+        DatasetError, match=r"something else \(data/train-00000-of-0000\d.parquet\)"
+    ):
+        build_dataset(stopped, replace(TINY, seed=4), HERE)
+    assert contents(stopped) == before
+
+
+def test_a_build_whose_shards_are_not_as_planned_does_not_end(
+    stopped: Path, tiny: dict[str, bytes]
+) -> None:
+    """A note with another count is noticed before there is a manifest."""
+    note = min((stopped / ".build" / "notes").iterdir())
+    right = note.read_bytes()
+    found = json.loads(right)
+    note.write_text(json.dumps({**found, "rows": found["rows"] + 1}))
+    with pytest.raises(DatasetError, match=r"programs were planned for \w+, and \d+ made"):
+        build_dataset(stopped, TINY, HERE)
+    assert not (stopped / "manifest.json").exists()
+    note.write_bytes(right)
+    build_dataset(stopped, TINY, HERE)
+    assert contents(stopped) == tiny
+
+
+def test_a_finished_set_stays_when_libraries_change(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An unfinished one is not gone on with: its bytes might come out otherwise."""
+    build_dataset(tmp_path / "done", TINY, HERE)
+    before = contents(tmp_path / "done")
+    (tmp_path / "begun" / ".build").mkdir(parents=True)
+    untracr.dataset.folder.write_file(
+        tmp_path / "begun" / ".build" / "settings.json", _beginning(TINY)
+    )
+    monkeypatch.setattr("pyarrow.__version__", "1.2.3")
+    build_dataset(tmp_path / "done", TINY, HERE)
+    assert contents(tmp_path / "done") == before
+    with pytest.raises(DatasetError, match=r"begun otherwise \(pyarrow: .* now\)"):
+        build_dataset(tmp_path / "begun", TINY, HERE)
+
+
+def test_excluded_sets_may_have_other_names(tmp_path: Path) -> None:
+    """What is excluded counts."""
+
+    def excluded(name: str, count: int) -> Excluded:
+        return replace(Excluded.of(Exclusion.of_sampled(9, count)), sets=(name,))
+
+    build_dataset(tmp_path, TINY, HERE, excluded("one", 5))
+    build_dataset(tmp_path, TINY, HERE, excluded("renamed", 5))
+    with pytest.raises(DatasetError, match=r"begun otherwise \(digest: "):
+        build_dataset(tmp_path, TINY, HERE, excluded("one", 6))
 
 
 def die_once(folder: Path, task: int) -> int:
@@ -469,7 +600,7 @@ def test_blocks_leave_out_nothing_but_what_is_excluded(tmp_path: Path) -> None:
     data = draw_block(context, 1)
     assert data == draw_block(context, 1)
     (tmp_path / "block").write_bytes(data)
-    found = read_drawn(tmp_path / "block")
+    found = read_drawn(tmp_path / "block", range(4, 8))
     wanted = [
         index for index in range(4, 8) if not context.excluded.holds(sample_program(3, index))
     ]
@@ -620,6 +751,8 @@ def test_commands(
         (("--splits", "0.5,0.5"), "three shares"),
         (("--splits", "0.5,0.4,0.2"), "add up to 1"),
         (("--address", "auto"), "--address goes with --engine ray"),
+        (("--treat", "noisy,compiled,noisy"), "named once"),
+        (("--engine", "ray", "--address", "auto", "--workers", "3"), "has its own"),
         (("--min-length", "9"), "2 <= --min-length"),
         (("--program", "3"), "Did you mean '--programs'"),
         (("--seed", str(2**63)), "a seed must be from 0 to"),

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-KILLS = 60
+import pytest
 
 SCRIPT = """
 import json, os, random, shutil, signal, sys, time
@@ -15,7 +15,7 @@ from pathlib import Path
 from untracr.dataset import DatasetSettings, LocalEngine, build_dataset
 from untracr.sample.treated import TreatmentShares
 
-room, kills = Path(sys.argv[1]), int(sys.argv[2])
+room, kills, wanted_sets, workers = Path(sys.argv[1]), *map(int, sys.argv[2:])
 settings = DatasetSettings(
     72, 5, treatments=TreatmentShares((("noisy", 0.5),)), shares=(0.6, 0.2, 0.2), shard_size=6
 )
@@ -26,7 +26,10 @@ def contents(root):
     }
 
 def build(root):
-    build_dataset(root, settings, LocalEngine(0))
+    build_dataset(root, settings, LocalEngine(workers))
+
+def n_files(root):
+    return sum(1 for path in root.rglob("*.parquet"))
 
 def started(root):
     child = os.fork()  # quicker than a new interpreter; nothing here has threads
@@ -48,10 +51,16 @@ length = time.perf_counter() - begin
 rng = random.Random(7)
 killed = finished = 0
 states = set()
-while killed < kills or finished < 3:
+while killed < kills or finished < wanted_sets:
     root = room / f"killed{finished}"
     child = started(root)
-    time.sleep(rng.random() * length / 2)
+    if workers:  # these take long to start, and would be killed before they begin
+        there = n_files(root) + rng.randrange(1, 5)
+        while n_files(root) < there and not (root / "manifest.json").exists():
+            time.sleep(0.001)
+        time.sleep(rng.random() * 0.02)
+    else:
+        time.sleep(rng.random() * length / 2)
     os.kill(child, signal.SIGKILL)
     status = os.waitpid(child, 0)[1]
     if os.WIFSIGNALED(status):
@@ -68,20 +77,27 @@ print(json.dumps({"killed": killed, "finished": finished, "states": len(states)}
 """
 
 
-def test_killed_builds_end_with_the_same_bytes(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("kills", "finished", "workers", "states"), [(60, 3, 0, 10), (10, 1, 2, 8)]
+)
+def test_killed_builds_end_with_the_same_bytes(
+    tmp_path: Path, kills: int, finished: int, workers: int, states: int
+) -> None:
     """Killed sixty times or more, in all its stages; every build ends as the undisturbed one.
 
-    The moments are random in time, so other states are met in each run; a few of
-    one another's are sure to be different ones.
+    So do those of several workers, which take longer to start. The moments are
+    random in time, so other states are met in each run; a few of one another's
+    are sure to be different ones.
     """
+    numbers = map(str, (kills, finished, workers))
     found = subprocess.run(
-        [sys.executable, "-c", SCRIPT, str(tmp_path), str(KILLS)],
+        [sys.executable, "-c", SCRIPT, str(tmp_path), *numbers],
         capture_output=True,
         text=True,
         check=False,
     )
     assert found.returncode == 0, found.stderr
     result = json.loads(found.stdout)
-    assert result["killed"] >= KILLS
-    assert result["finished"] >= 3
-    assert result["states"] >= 10
+    assert result["killed"] >= kills
+    assert result["finished"] >= finished
+    assert result["states"] >= states

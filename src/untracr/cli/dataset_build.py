@@ -109,6 +109,8 @@ def run(args: argparse.Namespace) -> int:
 
     if args.address is not None and args.engine != "ray":
         raise UsageError("--address goes with --engine ray")
+    if args.address is not None and args.workers is not None:
+        raise UsageError("--workers is for this machine; the cluster at --address has its own")
     settings = settings_of(args)
     with closing(Bars()) as progress:
         manifest = build_dataset(
@@ -188,11 +190,14 @@ def treatments(text: str) -> tuple[tuple[str, float], ...]:
     """Reads ``rotated=0.2,noisy=0.1``, or ``compiled,rotated`` of equal shares.
 
     Raises:
-        ArgumentTypeError: it is a mixture of both, or a share is no number from 0 to 1.
+        ArgumentTypeError: it is a mixture of both, a name stands twice, or a share is no
+            number from 0 to 1.
     """
     if "=" in text:
         return treatment_shares(text)
     names = [name.strip() for name in text.split(",")]
+    if len(set(names)) < len(names):
+        raise argparse.ArgumentTypeError(f"each treatment may be named once, not {text!r}")
     return tuple((name, 1 / len(names)) for name in names if name != "compiled")
 
 

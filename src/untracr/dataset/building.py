@@ -6,6 +6,7 @@ again. Killed at any moment, a build goes on where it was.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ from untracr.dataset.manifest import (
     beginning,
     manifest_of,
     read_manifest,
+    require_complete,
     require_same,
 )
 from untracr.dataset.planning import (
@@ -82,13 +84,15 @@ class _Build:
         """All steps; what is there is not done again."""
         begun = beginning(self.settings, self.excluded)
         if self.folder.manifest.exists():
+            del begun["versions"]  # it is finished, and stays as it is
             require_same(self.folder, read_json(self.folder.manifest), begun)
             self.folder.remove_work()
             return read_manifest(self.folder.root)
         self._begin(begun)
-        plan = read_plan(self.folder) or self._draw()
+        plan = self._plan()
         notes = (self._note(shard) for shard in self._compile(plan))
         manifest = manifest_of(self.settings, self.excluded, plan, notes)
+        require_complete(manifest)
         for name, data in card_files(manifest).items():
             write_file(self.folder.root / name, data)
         write_file(self.folder.manifest, json_bytes(manifest.as_dict()))
@@ -100,10 +104,10 @@ class _Build:
         if folder.settings.exists():
             require_same(folder, read_json(folder.settings), begun)
         else:
-            strangers = [p.name for p in folder.root.iterdir() if not _is_ours(p.name)]
-            if strangers:
+            stranger = folder.stranger()
+            if stranger is not None:
                 raise DatasetError(
-                    f"{folder.root} holds something else ({sorted(strangers)[0]}); "
+                    f"{folder.root} holds something else ({stranger.relative_to(folder.root)}); "
                     "a data set needs a folder of its own"
                 )
         try:
@@ -112,6 +116,13 @@ class _Build:
             raise DatasetError(f"{folder.root}: {error.strerror}") from None
         if not folder.settings.exists():
             write_file(folder.settings, json_bytes(begun))
+
+    def _plan(self) -> Plan:
+        plan = read_plan(self.folder)
+        if plan is None:
+            return self._draw()
+        self._draw_blocks(-(-plan.drawn // self.settings.shard_size))  # those that were deleted
+        return plan
 
     def _draw(self) -> Plan:
         blocks = -(-self.settings.programs // self.settings.shard_size)
@@ -147,10 +158,12 @@ class _Build:
         return wanted
 
     def _is_done(self, shard: Shard) -> bool:
-        path, note = self.folder.shard(shard.name), self.folder.note(shard.name)
-        if not (path.exists() and note.exists()):
+        path = self.folder.shard(shard.name)
+        try:
+            note = read_json(self.folder.note(shard.name))
+        except DatasetError:
             return False
-        return bool(path.stat().st_size == read_json(note)["bytes"])
+        return path.exists() and path.stat().st_size == note.get("bytes")
 
     def _note(self, shard: Shard) -> dict[str, object]:
         return read_json(self.folder.note(shard.name))
@@ -160,14 +173,8 @@ class _Build:
 
     def _drawn(self, shard: Shard) -> Iterator[Drawn]:
         """A shard's programs; one block of drawn ones is in memory at a time."""
-        number, block = -1, {}
-        for index in planned_indices(self.folder, shard):
-            if index // self.settings.shard_size != number:
-                number = index // self.settings.shard_size
-                block = read_drawn(self.folder.block(number))
-            yield block[index]
-
-
-def _is_ours(name: str) -> bool:
-    """Whether a killed build may have left it before it wrote its settings."""
-    return name in (".build", "data") or name.startswith(".untracr-")
+        indices = planned_indices(self.folder, shard)
+        for number, here in itertools.groupby(indices, lambda i: i // self.settings.shard_size):
+            wanted = list(here)
+            block = read_drawn(self.folder.block(number), wanted)
+            yield from (block[index] for index in wanted)

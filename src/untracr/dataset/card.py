@@ -18,6 +18,9 @@ SIZE_CATEGORIES = (
     (10**7, "1M<n<10M"),
     (10**8, "10M<n<100M"),
     (10**9, "100M<n<1B"),
+    (10**10, "1B<n<10B"),
+    (10**11, "10B<n<100B"),
+    (10**12, "100B<n<1T"),
 )
 
 COLUMNS = {
@@ -113,7 +116,7 @@ def card(manifest: Manifest) -> str:
 
 
 def _front_matter(manifest: Manifest, total: int) -> str:
-    category = next((name for most, name in SIZE_CATEGORIES if total < most), "n>1B")
+    category = next((name for most, name in SIZE_CATEGORIES if total < most), "n>1T")
     lines = [
         "---",
         "pretty_name: RASP programs and the transformers they compile to",
@@ -152,7 +155,10 @@ def _splits(manifest: Manifest) -> str:
     )
     if manifest.excluded["sets"]:
         names = ", ".join(manifest.excluded["sets"])
-        text += f"\n\nLeft out are all programs that are, or behave like, one of: {names}."
+        text += (
+            "\n\nLeft out are all programs that are, or on its inputs behave like, one of: "
+            f"{names}."
+        )
     return text
 
 

@@ -72,10 +72,14 @@ def mark_first_of_each(
 def _joined(batches: Iterable[Records]) -> Iterator[Records]:
     """The same records in batches of about `SPREAD_AT_ONCE`."""
     waiting: list[Records] = []
+    count = 0
     for batch in batches:
+        if not len(batch):
+            continue
         waiting.append(batch)
-        if sum(map(len, waiting)) >= SPREAD_AT_ONCE:
+        count += len(batch)
+        if count >= SPREAD_AT_ONCE:
             yield np.concatenate(waiting)
-            waiting.clear()
+            waiting, count = [], 0
     if waiting:
         yield np.concatenate(waiting)

@@ -9,15 +9,18 @@ all blocks together show them.
 from __future__ import annotations
 
 import io
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from untracr.compile.canonical import paper_tokens
 from untracr.dataset.excluded import NOTHING, Excluded
 from untracr.dataset.settings import SPLITS, DatasetSettings
+from untracr.errors import DatasetError
 from untracr.rasp.domain import Domain
 from untracr.rasp.program import Program
 from untracr.sample.deduplication import program_key
@@ -96,9 +99,34 @@ def draw_block(context: DrawContext, block: int) -> bytes:
     return file.getvalue()
 
 
-def read_drawn(path: Path) -> dict[int, Drawn]:
-    """The programs of a block, by index."""
-    table = pq.read_table(path, use_threads=False, memory_map=False)
+def read_block(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
+    """A block as it was written.
+
+    Args:
+        path: the file.
+        columns: which to read; all by default.
+
+    Raises:
+        DatasetError: the file is missing or damaged.
+    """
+    try:
+        wanted = None if columns is None else list(columns)
+        return pq.read_table(path, columns=wanted, use_threads=False, memory_map=False)
+    except (OSError, pa.ArrowException) as error:
+        raise DatasetError(
+            f"{path} cannot be read ({error}); delete it and give the same command again: "
+            "its programs are drawn anew"
+        ) from None
+
+
+def read_drawn(path: Path, indices: Collection[int]) -> dict[int, Drawn]:
+    """Some programs of a block, by index.
+
+    Raises:
+        DatasetError: the file is missing or damaged.
+    """
+    table = read_block(path)
+    table = table.take(np.flatnonzero(np.isin(table["index"].to_numpy(), list(indices))))
     rows = zip(
         table["index"].to_pylist(),
         table["key"].to_pylist(),

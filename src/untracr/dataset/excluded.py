@@ -1,9 +1,9 @@
 """What a data set must not hold: programs of test sets and of other data sets.
 
 As in `untracr.sample.exclusion` a program is left out when it behaves as one of
-theirs on that set's inputs. Of each behaviour eight bytes are kept, in sorted
-arrays: a million takes 8 MB, and of a million million programs two are left out
-for nothing.
+theirs on that set's inputs, whatever inputs it is drawn for. Of each behaviour
+eight bytes are kept, in sorted arrays: a million takes 8 MB, and leaves out one
+of 10^13 draws for nothing.
 """
 
 from __future__ import annotations

@@ -24,6 +24,9 @@ from untracr.errors import DatasetError
 MANIFEST = "manifest.json"
 CARD = "README.md"
 
+_TEMPORARY = ".untracr-*.tmp"
+"""What `write_atomically` calls files that it has not finished."""
+
 
 @dataclass(frozen=True)
 class DatasetFolder:
@@ -71,15 +74,30 @@ class DatasetFolder:
         """What the manifest will say of a finished shard."""
         return self.work / "notes" / f"{Path(name).name}.json"
 
+    @property
+    def data(self) -> Path:
+        """Holds the shards, and nothing else."""
+        return self.root / "data"
+
+    @property
+    def folders(self) -> tuple[Path, ...]:
+        """All folders of a build, each after the one it lies in."""
+        work = tuple(path.parent for path in (self.block(0), self.planned(""), self.note("")))
+        return (self.root, self.data, self.work, *work)
+
+    def stranger(self) -> Path | None:
+        """Something that no build has left here which was killed before it wrote its settings."""
+        for folder in self.folders:
+            for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+                if path not in self.folders and not path.match(_TEMPORARY):
+                    return path
+        return None
+
     def create(self) -> None:
         """Makes the folders of a build, and removes what a killed build was writing."""
-        for path in (self.block(0), self.planned(""), self.note(""), self.shard("data/")):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            for left in path.parent.glob(".untracr-*.tmp"):
-                left.unlink()
-        self.shard("data").mkdir(exist_ok=True)
-        for folder in (self.root, self.work, self.shard("data")):
-            for left in folder.glob(".untracr-*.tmp"):
+        for folder in self.folders:
+            folder.mkdir(parents=True, exist_ok=True)
+            for left in folder.glob(_TEMPORARY):
                 left.unlink()
 
     def remove_work(self) -> None:
@@ -108,6 +126,12 @@ class DatasetFolder:
                     f"{self.root}: another process is building this data set; "
                     "one at a time may. Give this one more --workers instead"
                 ) from None
+            except OSError as error:
+                raise DatasetError(
+                    f"{self.root} cannot be locked ({error.strerror}): its file system has no "
+                    "locks for folders, as some network file systems; build on a local disk, and "
+                    "copy it"
+                ) from None
             yield
         finally:
             os.close(handle)
@@ -121,13 +145,22 @@ def write_file(path: Path, data: bytes) -> None:
     """
     try:
         write_atomically(path, data)
-        handle = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+        sync_folder(path.parent)
     except OSError as error:
         raise not_written(path, error) from error
+
+
+def sync_folder(path: Path) -> None:
+    """Waits until the names in a folder are on the disk.
+
+    Raises:
+        OSError: they cannot be written.
+    """
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def not_written(path: Path, error: OSError) -> DatasetError:

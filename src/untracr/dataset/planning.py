@@ -7,15 +7,24 @@ drew them.
 
 from __future__ import annotations
 
+import os
 import shutil
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow.parquet as pq
 
 from untracr.dataset.distinct import Records, mark_first_of_each, records
-from untracr.dataset.folder import DatasetFolder, json_bytes, not_written, read_json, write_file
+from untracr.dataset.drawing import read_block
+from untracr.dataset.folder import (
+    DatasetFolder,
+    json_bytes,
+    not_written,
+    read_json,
+    sync_folder,
+    write_file,
+)
 from untracr.dataset.settings import SPLITS, DatasetSettings
 from untracr.errors import DatasetError
 
@@ -81,29 +90,49 @@ def shards(plan: Plan, shard_size: int) -> list[Shard]:
         count = -(-rows // shard_size)
         for number in range(count):
             start = number * shard_size
-            name = f"data/{split}-{number:05}-of-{count:05}.parquet"
+            digits = max(5, len(str(count)))
+            name = f"data/{split}-{number:0{digits}}-of-{count:0{digits}}.parquet"
             found.append(Shard(split, number, name, start, min(rows, start + shard_size)))
     return found
 
 
 def read_plan(folder: DatasetFolder) -> Plan | None:
-    """The plan of a build; None before there is one."""
+    """The plan of a build; None before there is one.
+
+    Raises:
+        DatasetError: it is damaged.
+    """
     if not folder.plan.exists():
         return None
     found = read_json(folder.plan)
-    return Plan(found["rows"], found["drawn"], found["repeated"], found["excluded"])
+    try:
+        return Plan(found["rows"], found["drawn"], found["repeated"], found["excluded"])
+    except KeyError as error:
+        raise _damaged(folder, folder.plan, f"has no {error}") from None
 
 
 def planned_indices(folder: DatasetFolder, shard: Shard) -> list[int]:
-    """Where a shard's programs were drawn."""
-    indices = np.fromfile(
-        folder.planned(shard.split),
-        dtype="<i8",
-        count=shard.stop - shard.start,
-        offset=8 * shard.start,
-    )
+    """Where a shard's programs were drawn.
+
+    Raises:
+        DatasetError: the plan is damaged.
+    """
+    path, count = folder.planned(shard.split), shard.stop - shard.start
+    try:
+        indices = np.fromfile(path, dtype="<i8", count=count, offset=8 * shard.start)
+    except OSError as error:
+        raise _damaged(folder, path, str(error.strerror or error)) from None
+    if len(indices) != count or (np.diff(indices) <= 0).any():
+        raise _damaged(folder, path, f"has no {count} ascending numbers from number {shard.start}")
     found: list[int] = indices.tolist()
     return found
+
+
+def _damaged(folder: DatasetFolder, path: Path, why: str) -> DatasetError:
+    return DatasetError(
+        f"{path}: damaged: it {why}; delete {folder.plan} and give the same command again, "
+        "it plans anew"
+    )
 
 
 def make_plan(folder: DatasetFolder, settings: DatasetSettings, blocks: int) -> int:
@@ -125,15 +154,14 @@ def make_plan(folder: DatasetFolder, settings: DatasetSettings, blocks: int) -> 
     shutil.rmtree(scratch, ignore_errors=True)
     try:
         (scratch / "keys").mkdir(parents=True)
-        found = _make_plan(folder, settings, blocks)
+        found = _make_plan(folder, settings, blocks, scratch)
     except OSError as error:
         raise not_written(scratch, error) from error
     shutil.rmtree(scratch, ignore_errors=True)
     return found
 
 
-def _make_plan(folder: DatasetFolder, settings: DatasetSettings, blocks: int) -> int:
-    scratch = folder.work / "distinct"
+def _make_plan(folder: DatasetFolder, settings: DatasetSettings, blocks: int, scratch: Path) -> int:
     drawn = blocks * settings.shard_size
     with open(scratch / "marks", "wb") as file:  # written, so that a full disk is noticed here
         for start in range(0, drawn, _ZEROS):
@@ -149,7 +177,7 @@ def _make_plan(folder: DatasetFolder, settings: DatasetSettings, blocks: int) ->
 
 
 def _block_records(folder: DatasetFolder, block: int) -> Records:
-    table = pq.read_table(folder.block(block), columns=["index", "key"], use_threads=False)
+    table = read_block(folder.block(block), ["index", "key"])
     return records(b"".join(table["key"].to_pylist()), table["index"].to_numpy())
 
 
@@ -168,14 +196,14 @@ def _more_blocks(settings: DatasetSettings, marks: npt.NDArray[np.uint8], kept: 
 
 
 def _choose(folder: DatasetFolder, settings: DatasetSettings, marks: npt.NDArray[np.uint8]) -> Plan:
-    """Writes the indices of each split's programs."""
+    """Writes the indices of each split's programs; they are on the disk before the plan is."""
     rows = dict.fromkeys(SPLITS, 0)
     missing, repeated, excluded, drawn = settings.programs, 0, 0, 0
-    files = {split: open(folder.planned(split), "wb") for split in SPLITS}  # noqa: SIM115
+    parts = {split: folder.planned(split).with_suffix(".part") for split in SPLITS}
+    files = {split: open(parts[split], "wb") for split in SPLITS}  # noqa: SIM115
     try:
         for block in range(len(marks) // settings.shard_size):
-            columns = ["index", "split"]
-            table = pq.read_table(folder.block(block), columns=columns, use_threads=False)
+            table = read_block(folder.block(block), ["index", "split"])
             index, split = table["index"].to_numpy(), table["split"].to_numpy()
             is_kept = marks[index] == 1
             end = (block + 1) * settings.shard_size
@@ -193,7 +221,13 @@ def _choose(folder: DatasetFolder, settings: DatasetSettings, marks: npt.NDArray
             drawn = end
             if not missing:
                 break
+        for file in files.values():
+            file.flush()
+            os.fsync(file.fileno())
     finally:
         for file in files.values():
             file.close()
+    for split in SPLITS:
+        os.replace(parts[split], folder.planned(split))
+    sync_folder(folder.planned("").parent)
     return Plan(rows, drawn, repeated, excluded)

@@ -73,9 +73,10 @@ class DatasetSettings:
         )
 
     def split_of(self, behaviour: bytes) -> str:
-        """The split of all programs of one behaviour, in every data set of these shares.
+        """The split of all programs of one behaviour.
 
-        Nothing but the behaviour decides: it is the same at any seed.
+        Nothing but the behaviour decides: it is the same at any seed, in all data sets
+        that have the same ``shares`` and compare behaviours on the same `behaviour_domain`.
 
         Args:
             behaviour: a fingerprint.
