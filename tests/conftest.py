@@ -2,8 +2,40 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
+
+import pytest
 from hypothesis import settings
 
 # A busy machine must not fail a property that holds: no test here is about time.
 settings.register_profile("untracr", deadline=None)
 settings.load_profile("untracr")
+
+
+@pytest.fixture(scope="session")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data set of all treatments, by one worker process; nobody may change it."""
+    from dataset_samples import SETTINGS
+    from untracr.dataset import LocalEngine, build_dataset
+
+    root = tmp_path_factory.mktemp("built") / "set"
+    build_dataset(root, SETTINGS, LocalEngine(1))
+    return root
+
+
+@pytest.fixture
+def copied(built: Path, tmp_path: Path) -> Path:
+    """A copy that may be damaged."""
+    return Path(shutil.copytree(built, tmp_path / "copied"))
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """The files of the smallest data set."""
+    from dataset_samples import HERE, TINY, contents
+    from untracr.dataset import build_dataset
+
+    root = tmp_path_factory.mktemp("tiny")
+    build_dataset(root, TINY, HERE)
+    return contents(root)

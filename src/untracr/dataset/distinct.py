@@ -20,8 +20,9 @@ Records = npt.NDArray[np.void]
 SORTED_AT_ONCE = 2**16
 """Records that one file holds, on average."""
 
-SPREAD_AT_ONCE = 2**17
-"""Records that are spread over the files at a time: each time all files are opened."""
+SPREAD_AT_ONCE, FOR_EACH_FILE = 2**17, 16
+"""Records that are spread over the files at a time, at least so many in all, and for each file:
+each time all files are opened."""
 
 
 def records(keys: bytes, places: npt.NDArray[np.int64]) -> Records:
@@ -49,7 +50,7 @@ def mark_first_of_each(
         marks: [places], all 0; becomes 1 where a key stands that stands nowhere before.
     """
     n_files = 1 + total // SORTED_AT_ONCE
-    for batch in _joined(batches):
+    for batch in _joined(batches, max(SPREAD_AT_ONCE, FOR_EACH_FILE * n_files)):
         number = (batch["high"] >> np.uint64(16)) % np.uint64(n_files)
         order = np.argsort(number, kind="stable")
         starts = np.searchsorted(number[order], np.arange(n_files + 1))
@@ -69,8 +70,8 @@ def mark_first_of_each(
         path.unlink()
 
 
-def _joined(batches: Iterable[Records]) -> Iterator[Records]:
-    """The same records in batches of about `SPREAD_AT_ONCE`."""
+def _joined(batches: Iterable[Records], size: int) -> Iterator[Records]:
+    """The same records in batches of about ``size``."""
     waiting: list[Records] = []
     count = 0
     for batch in batches:
@@ -78,7 +79,7 @@ def _joined(batches: Iterable[Records]) -> Iterator[Records]:
             continue
         waiting.append(batch)
         count += len(batch)
-        if count >= SPREAD_AT_ONCE:
+        if count >= size:
             yield np.concatenate(waiting)
             waiting, count = [], 0
     if waiting:
