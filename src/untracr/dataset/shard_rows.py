@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -12,6 +14,9 @@ from untracr.dataset.rows import Row
 from untracr.errors import DatasetError
 
 WEIGHTS = "weights"
+
+_DAMAGED = (OSError, pa.ArrowException, ValueError, LookupError, OverflowError, MemoryError)
+"""What reading a damaged file may raise; text that is no UTF-8 is a ValueError."""
 
 
 class ShardRows:
@@ -22,10 +27,12 @@ class ShardRows:
         name: how errors call the file.
 
     Raises:
-        DatasetError: the weights are no lists of float32.
+        DatasetError: the weights are no lists of float32; or, when a row is asked
+            for, that it is damaged.
     """
 
     def __init__(self, table: pa.Table, name: str) -> None:
+        self._name = name
         self._columns = {c: table[c] for c in table.column_names if c != WEIGHTS}
         self._count = int(table.num_rows)
         self._flat = self._starts = None
@@ -41,7 +48,10 @@ class ShardRows:
     def __getitem__(self, number: int) -> Row:
         if not 0 <= number < self._count:
             raise IndexError(number)
-        row = {name: column[number].as_py() for name, column in self._columns.items()}
+        try:
+            row = {name: column[number].as_py() for name, column in self._columns.items()}
+        except _DAMAGED as error:
+            raise DatasetError(f"{self._name}: a row cannot be read: {error}") from None
         if self._flat is not None and self._starts is not None:
             start, stop = self._starts[number : number + 2]
             row[WEIGHTS] = self._flat[start:stop]
@@ -67,7 +77,29 @@ def read_shard(path: Path, columns: Sequence[str] | None = None, *, name: str = 
         with pq.ParquetFile(path) as file:
             wanted = None if columns is None else list(columns)
             return ShardRows(file.read(columns=wanted, use_threads=False), shown)
-    except (OSError, pa.ArrowException, ValueError) as error:
+    except _DAMAGED as error:
+        raise DatasetError(f"{shown} cannot be read: {error}") from None
+
+
+def read_indices(path: Path, *, name: str = "") -> npt.NDArray[np.int64]:
+    """The indices of a shard's rows; no other column is read.
+
+    Returns:
+        [rows]
+
+    Raises:
+        DatasetError: the file is missing or damaged, or some row has no index.
+    """
+    shown = name or str(path)
+    try:
+        with pq.ParquetFile(path) as file:
+            table = file.read(columns=["index"], use_threads=False)
+        if table.column_names != ["index"] or table["index"].type != pa.int64():
+            raise DatasetError(f"{shown}: there must be a column index, of int64")
+        if table["index"].null_count:
+            raise DatasetError(f"{shown}: each row must have an index")
+        return np.asarray(table["index"].to_numpy(), dtype=np.int64)
+    except _DAMAGED as error:
         raise DatasetError(f"{shown} cannot be read: {error}") from None
 
 
@@ -81,7 +113,7 @@ def row_groups(path: Path, *, name: str = "") -> list[int]:
         with pq.ParquetFile(path) as file:
             groups = range(file.num_row_groups)
             return [int(file.metadata.row_group(group).num_rows) for group in groups]
-    except (OSError, pa.ArrowException, ValueError) as error:
+    except _DAMAGED as error:
         raise DatasetError(f"{name or path} cannot be read: {error}") from None
 
 
@@ -95,5 +127,5 @@ def read_group(path: Path, group: int, *, name: str = "") -> ShardRows:
     try:
         with pq.ParquetFile(path) as file:
             return ShardRows(file.read_row_group(group, use_threads=False), shown)
-    except (OSError, pa.ArrowException, ValueError, IndexError) as error:
+    except _DAMAGED as error:
         raise DatasetError(f"{shown}, group of rows {group}, cannot be read: {error}") from None
