@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -16,6 +17,8 @@ import pytest
 from untracr.cli import main
 from untracr.dataset import DatasetSettings, LocalEngine, RayEngine, build_dataset
 from untracr.dataset.engine import TRIES
+from untracr.dataset.manifest import versions
+from untracr.dataset.ray_engine import WAITING
 from untracr.errors import DatasetError, ModelFileError
 from untracr.sample.treated import TreatmentShares
 
@@ -145,27 +148,133 @@ def test_the_command_uses_the_cluster(
     assert contents(tmp_path / "ray") == contents(tmp_path / "local")
 
 
+def unsendable(shared: None, task: int) -> object:
+    """A task whose result cannot be pickled."""
+    return iter(lambda: task, None)
+
+
+def test_answers_that_cannot_be_sent_are_told(engine: RayEngine) -> None:
+    """They are no lost workers."""
+    with pytest.raises(DatasetError, match=r"a task failed in a worker: \w+: .*pickle"):
+        list(engine.run(unsendable, None, range(1)))
+
+
+def test_a_node_with_other_versions_is_told(
+    engine: RayEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its bytes might be others."""
+    ours = versions()
+    monkeypatch.setattr("untracr.dataset.ray_engine.versions", lambda: {**ours, "numpy": "1.0"})
+    told = rf"other versions \(numpy {re.escape(ours['numpy'])} there, 1\.0 here\)"
+    with pytest.raises(DatasetError, match=told):
+        list(engine.run(pid_of, None, range(1)))
+
+
+def test_another_cluster_than_the_one_connected_to_is_told(engine: RayEngine) -> None:
+    """Its address would be of no use; that of the same one is, however it is written."""
+    import ray
+
+    host, _, port = ray.get_runtime_context().gcs_address.rpartition(":")
+    for address in (f"{host}:{port}", f"localhost:{port}", "auto", None):
+        assert list(RayEngine(address=address).run(threads, None, range(1))) == [(0, "1")]
+    for address in (f"{host}:1", "localhost:1", f"198.51.100.7:{port}"):
+        with pytest.raises(DatasetError, match=f"cluster at {host}:{port}, not to {address}"):
+            list(RayEngine(address=address).run(threads, None, range(1)))
+
+
+def test_processors_that_join_get_work(engine: RayEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are counted again and again: there is always enough to do, and never much more."""
+    import ray
+
+    counts = iter([1] * 4 + [3] * 4)
+    monkeypatch.setattr("untracr.dataset.ray_engine.COUNT_SECONDS", 0.0)
+    monkeypatch.setattr(ray, "cluster_resources", lambda: {"CPU": next(counts, 2)})
+    taken = 0
+
+    def tasks() -> Iterator[int]:
+        nonlocal taken
+        for task in range(20):
+            taken += 1
+            yield task
+
+    assert WAITING == 2
+    given = [taken - done for done, _ in enumerate(engine.run(threads, None, tasks()))]
+    assert given == [2] * 4 + [6] * 4 + [5] + [4] * 8 + [3, 2, 1]
+
+
+SCRIPT = """
+import os
+import ray
+from untracr.dataset import RayEngine
+
+ray.init(address="local", num_cpus=1, include_dashboard=False)
+work = lambda name, task: os.environ.get(name)
+print(list(RayEngine(5).run(work, "OPENBLAS_NUM_THREADS", [3])))
+"""
+
+
+def test_a_cluster_that_others_connected_to() -> None:
+    """Its workers, too, have one thread for linear algebra each."""
+    kept = {name: value for name, value in os.environ.items() if not name.endswith("_THREADS")}
+    found = subprocess.run(
+        [sys.executable, "-c", SCRIPT], capture_output=True, text=True, check=True, env=kept
+    )
+    assert found.stdout == "[(3, '1')]\n"
+
+
 def test_a_running_cluster_that_loses_a_node(tmp_path: Path) -> None:
-    """``--address``: two nodes of one processor each, one of them killed while blocks are drawn."""
+    """``--address``: two nodes of one processor each, one of them killed while it draws a block."""
     from ray.cluster_utils import Cluster
 
     node = {"num_cpus": 1, "object_store_memory": 10**8}
-    cluster = Cluster(initialize_head=True, head_node_args={**node, "include_dashboard": False})
+    # A node that does not answer three times is lost; by default this takes half a minute.
+    quickly = {
+        "health_check_initial_delay_ms": 1000,
+        "health_check_period_ms": 500,
+        "health_check_timeout_ms": 3000,
+        "health_check_failure_threshold": 3,
+    }
+    head = {**node, "include_dashboard": False, "_system_config": quickly}
+    cluster = Cluster(initialize_head=True, head_node_args=head)
     out = tmp_path / "ray"
-    options = ["--programs", "600", "--seed", "8", "--shard-size", "30"]
+    options = ["--programs", "600", "--seed", "8", "--shard-size", "60"]
     command = [sys.executable, "-m", "untracr", "dataset", "build", str(out), *options]
     command += ["--engine", "ray", "--address", cluster.address]
     try:
         lost = cluster.add_node(**node)
         with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as build:
-            until = time.monotonic() + 120
-            while not list(out.glob(".build/drawn/*.parquet")) and time.monotonic() < until:
-                assert build.poll() is None
-                time.sleep(0.01)
+            worker = stopped_at_a_task(lost.all_processes["raylet"][0].process.pid)
+            assert build.poll() is None
+            assert not (out / ".build" / "plan.json").exists()
             cluster.remove_node(lost, allow_graceful=False)
+            os.kill(worker, signal.SIGKILL)
             _, errors = build.communicate(timeout=300)
         assert build.returncode == 0, errors
     finally:
         cluster.shutdown()
-    build_dataset(tmp_path / "local", DatasetSettings(600, 8, shard_size=30), LocalEngine(2))
+    build_dataset(tmp_path / "local", DatasetSettings(600, 8, shard_size=60), LocalEngine(2))
     assert contents(out) == contents(tmp_path / "local")
+
+
+def stopped_at_a_task(node: int) -> int:
+    """Waits for a node's worker to have a task, and stops it there: it cannot end it before."""
+    until = time.monotonic() + 120
+    while time.monotonic() < until:
+        for worker in workers_at_a_task(node):
+            os.kill(worker, signal.SIGSTOP)
+            if worker in workers_at_a_task(node):
+                return worker
+            os.kill(worker, signal.SIGCONT)
+        time.sleep(0.01)
+    pytest.fail("the node has got no task")
+
+
+def workers_at_a_task(node: int) -> list[int]:
+    """By what Ray calls its processes."""
+    shown = subprocess.run(
+        ["ps", "-A", "-o", "pid=,ppid=,args="], capture_output=True, text=True, check=True
+    )
+    rows = (line.split() for line in shown.stdout.splitlines())
+    return [
+        int(pid) for pid, parent, name, *_ in rows if (parent, name) == (str(node), "ray::_answer")
+    ]
