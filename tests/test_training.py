@@ -18,16 +18,19 @@ import torch
 from untracr.errors import ModelFileError, UsageError
 from untracr.metamodel import task as tasks
 from untracr.metamodel.checkpoint import load_checkpoint, save_checkpoint, write_atomically
+from untracr.metamodel.first_difference import first_difference
 from untracr.metamodel.network import Network, NetworkConfig
+from untracr.metamodel.stream import Arrays
 from untracr.metamodel.task import metamodel_task
 from untracr.metamodel.training import (
     CHECKPOINT,
-    LOG,
+    Task,
     TrainingSettings,
     learning_rate_factor,
     pick_device,
     train,
 )
+from untracr.metamodel.training_log import LOG
 
 TINY = NetworkConfig(width=16, layers=1, heads=2)
 
@@ -66,6 +69,26 @@ def lines(out: Path) -> list[dict[str, float]]:
     return [json.loads(line) for line in (out / LOG).read_text().splitlines()]
 
 
+def steps(out: Path) -> list[float]:
+    """The steps that were logged, in order."""
+    return [line["step"] for line in lines(out) if "loss" in line]
+
+
+def recording(task: Task) -> tuple[Task, list[int]]:
+    """The task, and a list of the first example of each batch that it will make.
+
+    A run that began anew would end with the same weights: only this tells it from one
+    that went on.
+    """
+    asked: list[int] = []
+
+    def make(seed: int, start: int, count: int) -> Arrays:
+        asked.append(start)
+        return task.make(seed, start, count)
+
+    return dataclasses.replace(task, make=make), asked
+
+
 def assert_equal_parameters(fst: Path, snd: Path) -> None:
     """Bit by bit, the optimizer's state included."""
     a, b = load_checkpoint(fst), load_checkpoint(snd)
@@ -98,8 +121,55 @@ def test_a_killed_run_goes_on_as_if_nothing_had_happened(whole_run: Path, tmp_pa
     process.wait()
     cut = int(load_checkpoint(tmp_path / CHECKPOINT).state["step"])
     assert 0 < cut < 40, "the run was to be killed on its way"
-    train(metamodel_task(TINY), settings(tmp_path))
+    task, asked = recording(metamodel_task(TINY))
+    train(task, settings(tmp_path))
+    assert asked == list(range(4 * cut, 4 * 41, 4)), "it was to go on where it was"
     assert_equal_parameters(tmp_path / CHECKPOINT, whole_run)
+
+
+def test_the_log_holds_each_step_once_after_a_crash(whole_run: Path, tmp_path: Path) -> None:
+    """Steps after the last checkpoint, and a line cut in two, are gone when it goes on."""
+    task = metamodel_task(TINY)
+    of_step_12 = b""
+
+    def make(seed: int, start: int, count: int) -> Arrays:
+        nonlocal of_step_12
+        if start == 12 * 4:
+            of_step_12 = (tmp_path / CHECKPOINT).read_bytes()
+        if start == 20 * 4:
+            raise RuntimeError("crash")
+        return task.make(seed, start, count)
+
+    with pytest.raises(RuntimeError, match="crash"):
+        train(dataclasses.replace(task, make=make), settings(tmp_path, save_minutes=0))
+    (tmp_path / CHECKPOINT).write_bytes(of_step_12)
+    log = tmp_path / LOG
+    before = log.read_bytes().splitlines(keepends=True)
+    assert json.loads(before[-1])["step"] == 20
+    log.write_bytes(b"".join(before) + b'{"step": 2')
+    train(task, settings(tmp_path))
+    assert log.read_bytes().startswith(b"".join(before[: 2 * 12]))  # a step, its validation
+    wanted = [line["loss"] for line in lines(whole_run.parent) if "loss" in line]
+    found = {line["step"]: line["loss"] for line in lines(tmp_path) if "loss" in line}
+    assert steps(tmp_path) == list(range(1, 41))
+    assert list(found.values()) == wanted
+    assert [file.name for file in tmp_path.iterdir() if "tmp" in file.name] == []
+
+
+def test_a_run_that_crashed_before_its_first_checkpoint_logs_anew(tmp_path: Path) -> None:
+    """It begins again at the first step, and so does its log."""
+    task = metamodel_task(TINY)
+
+    def make(seed: int, start: int, count: int) -> Arrays:
+        if start == 3 * 4:
+            raise RuntimeError("crash")
+        return task.make(seed, start, count)
+
+    with pytest.raises(RuntimeError, match="crash"):
+        train(dataclasses.replace(task, make=make), settings(tmp_path))
+    assert steps(tmp_path) == [1, 2, 3]
+    train(task, settings(tmp_path, steps=5))
+    assert steps(tmp_path) == [1, 2, 3, 4, 5]
 
 
 def test_no_checkpoint_is_ever_half_written(
@@ -123,6 +193,7 @@ def test_a_finished_run_stays_as_it_is(whole_run: Path, tmp_path: Path) -> None:
     """Starting a finished run again trains no further step."""
     (tmp_path / CHECKPOINT).write_bytes(whole_run.read_bytes())
     train(metamodel_task(TINY), settings(tmp_path))
+    assert steps(tmp_path) == []
     assert_equal_parameters(tmp_path / CHECKPOINT, whole_run)
 
 
@@ -137,20 +208,44 @@ def test_other_settings_are_refused(
 
 
 def test_another_network_is_refused(whole_run: Path, tmp_path: Path) -> None:
-    """A run is not resumed with a network of other sizes."""
+    """A run is not resumed with a network of other sizes; its log stays as it is."""
     (tmp_path / CHECKPOINT).write_bytes(whole_run.read_bytes())
-    with pytest.raises(UsageError, match="config"):
+    (tmp_path / LOG).write_text("a log")
+    with pytest.raises(UsageError, match=r"belongs to a run with config\.width=16, not 24; give"):
         train(metamodel_task(NetworkConfig(width=24, layers=1, heads=2)), settings(tmp_path))
+    assert (tmp_path / LOG).read_text() == "a log"
+
+
+@pytest.mark.parametrize(
+    ("found", "wanted", "told"),
+    [
+        (5, 6, "c=5, not 6"),
+        ({"a": 1, "b": {"x": 1, "y": 2}}, {"a": 1, "b": {"x": 1, "y": 3}}, "c.b.y=2, not 3"),
+        ({"a": 1}, {"a": 1, "b": {"x": {"y": 3}}}, "c.b.x.y=nothing, not 3"),
+        ({"a": 1, "b": {"x": 1}}, {"a": 1}, "c.b.x=1, not nothing"),
+        ({"a": None}, {"a": {"x": [7, 8]}}, "c.a.x[0]=nothing, not 7"),
+        ([["p", 0.1], ["q", 0.2]], [["p", 0.1], ["q", 0.3]], "c[1][1]=0.2, not 0.3"),
+        ([1], [1, 2], "c[1]=nothing, not 2"),
+        ({}, None, "c={}, not nothing"),
+        ("x" * 500, {"a": 1}, f"c={'x' * 57}..., not {{'a': 1}}"),
+    ],
+)
+def test_the_first_difference_is_told_in_short(found: object, wanted: object, told: str) -> None:
+    """Its place goes down to a single value, also where only one side has that part."""
+    other = first_difference("c", found, wanted)
+    assert other is not None
+    assert f"{other.place}={other.found}, not {other.wanted}" == told
+    assert first_difference("c", found, found) is first_difference("c", wanted, wanted) is None
 
 
 def test_the_log_is_one_json_a_line(whole_run: Path) -> None:
     """Each step is logged with its loss and rate, and the end with validation."""
     found = lines(whole_run.parent)
-    steps = [line for line in found if "loss" in line]
-    assert [line["step"] for line in steps] == list(range(1, 41))
-    assert [line["examples"] for line in steps] == [4 * n for n in range(1, 41)]
-    assert all(line["loss"] > 0 and 0 <= line["exact"] <= 1 for line in steps)
-    assert all(b["elapsed"] >= a["elapsed"] for a, b in itertools.pairwise(steps))
+    trained = [line for line in found if "loss" in line]
+    assert [line["step"] for line in trained] == list(range(1, 41))
+    assert [line["examples"] for line in trained] == [4 * n for n in range(1, 41)]
+    assert all(line["loss"] > 0 and 0 <= line["exact"] <= 1 for line in trained)
+    assert all(b["elapsed"] >= a["elapsed"] for a, b in itertools.pairwise(trained))
     assert {"validation_loss", "validation_exact", "validation_tokens"} <= found[-1].keys()
 
 

@@ -27,7 +27,8 @@ from untracr.metamodel.network import NetworkConfig
 from untracr.metamodel.processes import Processes
 from untracr.metamodel.stream import Arrays
 from untracr.metamodel.task import metamodel_task
-from untracr.metamodel.training import CHECKPOINT, LOG, TrainingSettings, train
+from untracr.metamodel.training import CHECKPOINT, TrainingSettings, train
+from untracr.metamodel.training_log import LOG
 
 TINY = NetworkConfig(width=16, layers=1, heads=2)
 STEPS, BATCH_SIZE = 40, 7  # 7 examples are not shared evenly, and have unequal numbers of tokens
@@ -35,7 +36,8 @@ STEPS, BATCH_SIZE = 40, 7  # 7 examples are not shared evenly, and have unequal 
 TOLERANCE = 1e-5
 """How far losses and weights may lie apart: only sums are made in another order."""
 
-# Trains like `alone`; each process also writes its id, and in the end its weights.
+# Trains like `alone`; each process also writes its id, the first example of each batch that it
+# asked for since it was started, and in the end its weights.
 SCRIPT = """
 import json, os, sys
 from dataclasses import replace
@@ -50,12 +52,18 @@ out.mkdir(exist_ok=True)
 (out / f"pid-{rank}").write_text(str(os.getpid()))
 task = tasks.metamodel_task(NetworkConfig(width=16, layers=1, heads=2))
 network = task.build()
+asked = (out / f"asked-{rank}").open("w", buffering=1)
+def make(seed, start, count):
+    print(start, file=asked)
+    return task.make(seed, start, count)
 def build():
     torch.manual_seed(5)
     network.load_state_dict(task.build().state_dict())
     return network
 base = dict(steps=40, seed=5, batch_size=7, workers=0, device="cpu", log_every=1)
-train(replace(task, build=build), TrainingSettings(out=out, **{**base, **changes}))
+width = changes.pop("width", 16)
+recorded = replace(task, config={**task.config, "width": width}, build=build, make=make)
+train(recorded, TrainingSettings(out=out, **{**base, **changes}))
 torch.save(network.state_dict(), out / f"weights-{rank}.pt")
 """
 
@@ -118,9 +126,18 @@ def wait_for_steps(out: Path, count: int) -> None:
         time.sleep(0.02)
 
 
+def asked_first(out: Path, rank: int) -> int:
+    """The example at which a process entered the stream when it was last started.
+
+    A run that began anew would end with the same weights: only this tells it from one
+    that went on.
+    """
+    return int((out / f"asked-{rank}").read_text().split()[0])
+
+
 def assert_same_run(fst: Path, snd: Path) -> None:
     """Every step, with the same loss and shares; the same weights in the end."""
-    one, two = ({line["step"]: line for line in lines(out)}.values() for out in (fst, snd))
+    one, two = lines(fst), lines(snd)
     assert [line["step"] for line in one] == list(range(1, STEPS + 1))
     for a, b in zip(one, two, strict=True):
         assert [a[n] for n in ("step", "examples")] == [b[n] for n in ("step", "examples")]
@@ -171,7 +188,14 @@ def test_stopped_on_two_processes_and_continued_on_one(undisturbed: Path, tmp_pa
     cut = int(load_checkpoint(tmp_path / CHECKPOINT).state["step"])
     assert 5 <= cut < STEPS, "the run was to be stopped on its way"
     assert [line["step"] for line in lines(tmp_path)] == list(range(1, cut + 1))
-    assert_same_run(alone(tmp_path), undisturbed)
+    asked: list[int] = []
+
+    def make(seed: int, start: int, count: int) -> Arrays:
+        asked.append(start)
+        return tasks.make_batch(seed, start, count)
+
+    assert_same_run(alone(tmp_path, make), undisturbed)
+    assert asked == [BATCH_SIZE * step for step in range(cut, STEPS + 1)]
 
 
 @pytest.fixture
@@ -197,6 +221,9 @@ def test_stopped_on_one_process_and_continued_on_two(undisturbed: Path, tmp_path
     for process in by_hand(tmp_path, {}, {}):
         _, told = process.communicate(timeout=60)
         assert process.returncode == 0, told
+    parts = (Processes(2, rank).part(BATCH_SIZE) for rank in range(2))
+    wanted = [11 * BATCH_SIZE + part.start for part in parts]
+    assert [asked_first(tmp_path, rank) for rank in range(2)] == wanted
     assert_same_run(tmp_path, undisturbed)
     first, second = (torch.load(tmp_path / f"weights-{rank}.pt") for rank in range(2))
     assert all(torch.equal(first[name], second[name]) for name in first)
@@ -220,14 +247,18 @@ def test_no_process_waits_for_ever(tmp_path: Path, number: signal.Signals) -> No
 
 
 def test_torchrun_starts_a_broken_run_again(undisturbed: Path, tmp_path: Path) -> None:
-    """Killed, all processes are started anew, find each other, and end as if undisturbed."""
+    """Killed, all processes are started anew, find each other, and go on as if undisturbed."""
     script = tmp_path / "script.py"
     script.write_text(SCRIPT)
     process = torchrun("--max-restarts=1", script, tmp_path, json.dumps({"save_minutes": 0}))
     wait_for_steps(tmp_path, 5)
-    os.kill(int((tmp_path / "pid-1").read_text()), signal.SIGKILL)
+    broken = int((tmp_path / "pid-1").read_text())
+    os.kill(broken, signal.SIGKILL)
     _, told = process.communicate(timeout=60)
     assert process.returncode == 0, told
+    assert int((tmp_path / "pid-1").read_text()) != broken, "the run was to be broken on its way"
+    # The checkpoint of step 4 was written before step 5 was logged.
+    assert asked_first(tmp_path, 0) >= 4 * BATCH_SIZE
     assert_same_run(tmp_path, undisturbed)
 
 
@@ -268,11 +299,20 @@ def _lives(process: int) -> bool:
     return state != "Z"
 
 
-def test_processes_must_be_started_alike(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"seed": 6}, "process 1 has seed=6, the first one 5"),
+        ({"width": 24}, "process 1 has config.width=24, the first one 16"),
+    ],
+)
+def test_processes_must_be_started_alike(
+    tmp_path: Path, change: dict[str, object], told: str
+) -> None:
     """Another seed in one process would let the networks drift apart unseen."""
-    first, second = by_hand(tmp_path, {}, {"seed": 6})
-    _, told = second.communicate(timeout=60)
-    assert "process 1 has seed=6, the first one 5" in told
+    first, second = by_hand(tmp_path, {}, change)
+    _, printed = second.communicate(timeout=60)
+    assert f"every process must be given the same settings: {told}\n" in printed
     first.communicate(timeout=60)
     assert (first.returncode, second.returncode) == (1, 1)
     assert not (tmp_path / CHECKPOINT).exists()

@@ -28,14 +28,15 @@ from untracr.metamodel.checkpoint import (
     restore_optimizer,
     save_checkpoint,
 )
+from untracr.metamodel.first_difference import first_difference
 from untracr.metamodel.processes import Processes, joined
 from untracr.metamodel.score import Score
 from untracr.metamodel.stop_request import StopRequest, stop_requests
 from untracr.metamodel.stream import Arrays, BatchStream, StreamPlace
+from untracr.metamodel.training_log import LOG, cut_log
 
 WARM_UP = 0.02
 CHECKPOINT = "checkpoint.safetensors"
-LOG = "log.jsonl"
 
 
 @dataclass(frozen=True)
@@ -213,9 +214,10 @@ def _resume(
         return {**wanted, "step": 0, "examples": 0, "elapsed": 0.0}
     found = checkpoint_of(data, path)
     for name, value in wanted.items():
-        if difference := _difference(name, found.state.get(name), value):
+        other = first_difference(name, found.state.get(name), value)
+        if other is not None:
             raise UsageError(
-                f"{path} belongs to a run with {difference}; "
+                f"{path} belongs to a run with {other.place}={other.found}, not {other.wanted}; "
                 "give another --out or the same settings"
             )
     network.load_state_dict(found.model)
@@ -228,19 +230,12 @@ def _require_same(asked: dict[str, Any], processes: Processes) -> None:
     own = json.dumps(asked)
     first = json.loads(processes.from_first(own.encode()))
     for name, value in json.loads(own).items():
-        if first[name] != value:
+        other = first_difference(name, first[name], value)
+        if other is not None:
             raise UsageError(
                 f"every process must be given the same settings: process {processes.rank} "
-                f"has {name}={value}, the first one {first[name]}"
+                f"has {other.place}={other.wanted}, the first one {other.found}"
             )
-
-
-def _difference(name: str, found: Any, wanted: Any) -> str:
-    """The first entry that differs, empty where none does."""
-    if isinstance(found, dict) and isinstance(wanted, dict):
-        both = ((f"{name}.{n}", found.get(n), wanted.get(n)) for n in found | wanted)
-        return next(filter(None, (_difference(*entry) for entry in both)), "")
-    return "" if found == wanted else f"{name}={found}, not {wanted}"
 
 
 @dataclass
@@ -295,6 +290,7 @@ class _Run:
             yield None
             return
         self.path.parent.mkdir(parents=True, exist_ok=True)
+        cut_log(self.path.parent / LOG, self.state["step"])
         with (self.path.parent / LOG).open("a") as log:
             yield log
 
