@@ -5,17 +5,23 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import json
+import re
+import shutil
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 
 from untracr.cli.entry import main
 from untracr.compile.compiler import compile_program
 from untracr.dataset import DatasetReader, DatasetSettings, LocalEngine, build_dataset
+from untracr.dataset.folder import DatasetFolder
 from untracr.dataset.rows import Row, domain_of, program_of
 from untracr.errors import DatasetError
 from untracr.metamodel import dataset_examples
@@ -27,6 +33,8 @@ from untracr.metamodel.network import NetworkConfig
 from untracr.metamodel.stream import Arrays
 from untracr.metamodel.training import CHECKPOINT, TrainingSettings, train
 from untracr.sample.treated import TreatmentShares
+
+Weights = npt.NDArray[np.float32]
 
 TINY = NetworkConfig(width=16, layers=1, heads=2)
 TREATMENTS = TreatmentShares((("rotated", 0.2), ("rotated-compressed", 0.2), ("noisy", 0.2)))
@@ -67,9 +75,49 @@ def test_examples_are_those_of_the_weights_on_the_disk(root: Path) -> None:
         treated = TREATMENTS.treat(compiled.transformer, row["seed"], row["index"])
         assert same(found, example_of(program, compiled, treated))
     assert seen == {"compiled", *(name for name, _ in TREATMENTS.shares)}
+    row = next(row for row in rows(root) if row["treatment"] == "rotated")
+    nearly = row["weights"] * np.float32(1 + 1e-4)  # as another machine may have made them
+    assert not same(
+        example_of_row({**row, "weights": nearly}, TREATMENTS), example_of_row(row, TREATMENTS)
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda weights: weights[:-1], r"there are [\d,]+, not [\d,]+$"),
+        (np.zeros_like, r"[\d,]+ of [\d,]+ differ, the first at \d+: 0, not -?[1-9]"),
+        (
+            lambda weights: np.append(weights[:-1], np.nextafter(weights[-1], np.float32(9))),
+            r": 1 of ([\d,]+) differ, the first at \d+: ",
+        ),
+    ],
+)
+def test_other_compiled_weights_are_refused(
+    root: Path, change: Callable[[Weights], Weights], message: str
+) -> None:
+    """One bit of a row that no treatment changed is enough: the targets would be another's."""
     row = next(row for row in rows(root) if row["treatment"] == "compiled")
-    changed = example_of_row({**row, "weights": np.zeros_like(row["weights"])}, TREATMENTS)
-    assert not same(changed, example_of_row(row, TREATMENTS))
+    with pytest.raises(DatasetError, match=f"must be those that its program.*{message}"):
+        example_of_row({**row, "weights": change(row["weights"])}, TREATMENTS)
+
+
+def test_a_changed_row_is_named(root: Path, tmp_path: Path) -> None:
+    """A batch that meets a file with another weight says which row of which file it is."""
+    copy = tmp_path / "set"
+    shutil.copytree(root, copy)
+    shard = DatasetReader(copy).manifest.of_split("train")[1]
+    path = DatasetFolder(copy).shard(shard.name)
+    table = pq.read_table(path)
+    place = table["treatment"].to_pylist().index("compiled", 3)
+    weights = table["weights"].to_pylist()
+    weights[place][5] += 1
+    column = pa.array(weights, table.schema.field("weights").type)
+    number = table.schema.get_field_index("weights")
+    pq.write_table(table.set_column(number, table.schema.field("weights"), column), path)
+    where = re.escape(f"{path}, row {place}: the weights must be those that its program")
+    with pytest.raises(DatasetError, match=f"^{where}.* 1 of .* differ, the first at 5: "):
+        make_dataset_batch(0, 0, len(DatasetReader(copy)), copy)
 
 
 def test_other_treated_weights_are_refused(root: Path) -> None:
@@ -102,23 +150,31 @@ def settings(out: Path) -> TrainingSettings:
 
 
 def test_a_stopped_run_goes_on_at_the_very_row(root: Path, tmp_path: Path) -> None:
-    """Stopped on its second time through, a run ends with the same bits as an undisturbed one."""
+    """Stopped on its second time through, a run goes on there and ends with the same bits.
+
+    It would end so too if it began anew: the examples that it asks for tell.
+    """
     task = dataset_task(TINY, root)
     train(task, settings(tmp_path / "whole"))
+    asked: list[int] = []
 
     def make(seed: int, start: int, count: int) -> Arrays:
-        if start == 11 * 7:
+        asked.append(start)
+        if len(asked) == 12:
             signal.raise_signal(signal.SIGTERM)
         return task.make(seed, start, count)
 
+    recorded = dataclasses.replace(task, make=make)
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         with pytest.raises(KeyboardInterrupt):
-            train(dataclasses.replace(task, make=make), settings(tmp_path / "cut"))
+            train(recorded, settings(tmp_path / "cut"))
     finally:
         signal.signal(signal.SIGTERM, before)
     assert load_checkpoint(tmp_path / "cut" / CHECKPOINT).state["examples"] == 11 * 7
-    train(task, settings(tmp_path / "cut"))
+    assert asked == [7 * step for step in range(12)]
+    train(recorded, settings(tmp_path / "cut"))
+    assert asked[12:] == [7 * step for step in range(11, 15)]
     whole, cut = (load_checkpoint(tmp_path / name / CHECKPOINT) for name in ("whole", "cut"))
     assert all(torch.equal(tensor, cut.model[name]) for name, tensor in whole.model.items())
 
@@ -152,6 +208,7 @@ def test_train_takes_a_data_set(
     capsys.readouterr()
     for option, message in (
         (["--dataset", str(other)], "belongs to a run with config.dataset.settings.seed=3, not 4"),
+        ([], "belongs to a run with config.dataset.settings.programs=60, not nothing; give"),
         (["--dataset", str(tmp_path)], "not a data set"),
         (["--dataset", str(root), "--treatments", "noisy=0.1"], "--treatments goes with fresh"),
         (["--dataset", str(root), "--baseline"], "--dataset goes with the meta-model"),

@@ -3,7 +3,8 @@
 The n-th example of a run is a pure function of the data set, the run's seed and
 n, so a run goes on at any n, with any number of processes. Its weights are those
 on the disk; its program is compiled again, for what the weights alone do not
-say: which of them are which operation's.
+say: which of them are which operation's. That is wrong where the program has
+other weights, so the two are compared.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from untracr.compile.compiler import compile_program
-from untracr.dataset.folder import json_bytes
+from untracr.compile.compiler import Compiled, compile_program
+from untracr.dataset.folder import DatasetFolder, json_bytes
 from untracr.dataset.manifest import Manifest
 from untracr.dataset.reading import DatasetReader, Place
 from untracr.dataset.rows import (
@@ -29,6 +30,7 @@ from untracr.dataset.rows import (
     program_of,
     transformer_of,
 )
+from untracr.dataset.shard_rows import read_shard
 from untracr.errors import DatasetError
 from untracr.metamodel.batching import collate_arrays
 from untracr.metamodel.examples import AXIS_SIGNS_SHARE, Example, example_of, shuffle_slots
@@ -74,17 +76,29 @@ def make_dataset_batch(
         split: which rows.
 
     Raises:
-        DatasetError: a file is missing or damaged.
+        DatasetError: a file is missing or damaged, or a row's weights are not its program's.
     """
     reader = _reader(root, split, seed)
     rows = reader.rows(Place(*divmod(start, len(reader))))
     treatments = reader.manifest.settings.treatments
-    return collate_arrays(
-        [
-            _example(row, treatments, Random(f"row/{seed}/{start + number}"))
-            for number, (row, _) in enumerate(itertools.islice(rows, count))
-        ]
-    )
+    examples = []
+    for number, (row, _) in enumerate(itertools.islice(rows, count), start):
+        try:
+            examples.append(_example(row, treatments, Random(f"row/{seed}/{number}")))
+        except DatasetError as error:
+            place = _place_of(root, reader.manifest, split, row["index"])
+            raise DatasetError(f"{place}: {error}") from None
+    return collate_arrays(examples)
+
+
+def _place_of(root: Path, manifest: Manifest, split: str, index: int) -> str:
+    """Which row of which file has an index; all are searched, so for errors only."""
+    for shard in manifest.of_split(split):
+        path = DatasetFolder(root).shard(shard.name)
+        for number, row in enumerate(read_shard(path, ["index"])):
+            if row["index"] == index:
+                return f"{path}, row {number}"
+    return str(root)
 
 
 @functools.lru_cache(maxsize=2)
@@ -107,20 +121,43 @@ def example_of_row(row: Row, treatments: TreatmentShares, *, axis_signs: bool = 
         axis_signs: see `Reader`.
 
     Raises:
-        DatasetError: the row's weights are not its program's.
+        DatasetError: the row's weights are not its program's: not equal where it is as
+            compiled, further off than `ROUNDING` where it is treated.
     """
     program, domain = program_of(row["tokens"]), domain_of(row)
     compiled = compile_program(program, domain.vocab, domain.max_seq_len)
-    basis = None
-    if row["treatment"] != COMPILED:
+    if row["treatment"] == COMPILED:
+        basis = None
+        _require_compiled(row, compiled)
+    else:
         treated = treatments.treat(compiled.transformer, row["seed"], row["index"])
         basis = treated.basis
-        made = flat_weights(treated.model)
-        if made.shape != row["weights"].shape or not np.allclose(
-            made, row["weights"], ROUNDING, ROUNDING
-        ):
-            raise DatasetError(
-                f"the weights of index {row['index']}, treated by {row['treatment']}, are not "
-                "those that this machine makes: NumPy's linear algebra must be of the same build"
-            )
+        _require_treated(row, treated)
     return example_of(program, compiled, Treated(transformer_of(row), basis), axis_signs=axis_signs)
+
+
+def _require_compiled(row: Row, compiled: Compiled) -> None:
+    """Compiling needs no linear algebra: every machine gets the same bits."""
+    made, found = flat_weights(compiled.transformer), row["weights"]
+    told = "the weights must be those that its program is compiled to"
+    if made.shape != found.shape:
+        raise DatasetError(f"{told}: there are {len(found):,}, not {len(made):,}")
+    differs = np.flatnonzero(made != found)
+    if len(differs):
+        place = int(differs[0])
+        raise DatasetError(
+            f"{told}: {len(differs):,} of {len(made):,} differ, the first at {place}: "
+            f"{found[place]:.9g}, not {made[place]:.9g}; the file was changed, or made by another "
+            "version of untracr: see `untracr dataset verify`"
+        )
+
+
+def _require_treated(row: Row, treated: Treated) -> None:
+    made = flat_weights(treated.model)
+    if made.shape != row["weights"].shape or not np.allclose(
+        made, row["weights"], ROUNDING, ROUNDING
+    ):
+        raise DatasetError(
+            f"the weights of index {row['index']}, treated by {row['treatment']}, are not "
+            "those that this machine makes: NumPy's linear algebra must be of the same build"
+        )
