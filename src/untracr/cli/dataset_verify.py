@@ -31,7 +31,7 @@ def configure(parser: Parser) -> None:
         "--workers",
         type=positive,
         metavar="N",
-        help="processes that make them (default: 1 for each processor)",
+        help="processes that hash files and make rows (default: 1 for each processor)",
     )
     add_json_option(parser)
 
@@ -51,8 +51,11 @@ def run(args: argparse.Namespace) -> int:
         for fault in found.faults:
             print(fault)
         word = "faults" if len(found.faults) != 1 else "fault"
+        rows = f"{found.rows:,}"
+        if found.rows != found.asked:
+            rows += f" of {found.asked:,}"
         print(
-            f"{args.out}: {found.shards:,} files hashed, {found.rows:,} rows made again, "
+            f"{args.out}: {found.shards:,} files hashed, {rows} rows made again, "
             f"{len(found.faults) or 'no'} {word}"
         )
     return NO if found.faults else OK

@@ -1,0 +1,338 @@
+"""Checking data sets: what is wrong is named, whatever it is, and never a traceback."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+import untracr.dataset.verifying
+from dataset_samples import HERE
+from untracr.cli import main
+from untracr.dataset import LocalEngine, read_manifest, verify_dataset
+from untracr.dataset.engine import R, S, T
+from untracr.dataset.manifest import ShardNote
+from untracr.dataset.rows import COMPILED, Row, row_at
+from untracr.dataset.verifying import HashTask, RowsTask, compare_rows, hash_shards
+from untracr.errors import DatasetError
+
+
+@pytest.fixture
+def small(tiny: dict[str, bytes], tmp_path: Path) -> Path:
+    """The smallest data set; it may be damaged."""
+    for name, data in tiny.items():
+        path = tmp_path / "small" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    return tmp_path / "small"
+
+
+@dataclass
+class Recording:
+    """An engine that works here, notes its tasks, and loses the worker of some."""
+
+    lost: str = ""
+    hashed: list[HashTask] = field(default_factory=list)
+    compared: list[RowsTask] = field(default_factory=list)
+
+    def run(
+        self, work: Callable[[S, T], R], shared: S, tasks: Iterable[T]
+    ) -> Iterator[tuple[T, R]]:
+        """Does all tasks, up to one that is lost."""
+        for task in tasks:
+            if isinstance(task, HashTask):
+                self.hashed.append(task)
+            elif isinstance(task, RowsTask):
+                if task.name == self.lost:
+                    raise DatasetError("a worker process died")
+                self.compared.append(task)
+            yield task, work(shared, task)
+
+
+def agree(root: Path, name: str, data: bytes) -> None:
+    """Writes a shard and makes the manifest agree with its bytes."""
+    (root / name).write_bytes(data)
+    record = json.loads((root / "manifest.json").read_bytes())
+    for shard in record["shards"]:
+        if shard["name"] == name:
+            shard["sha256"] = hashlib.sha256(data).hexdigest()
+    (root / "manifest.json").write_text(json.dumps(record))
+
+
+def written(root: Path, name: str, rows: list[Row], **options: Any) -> bytes:
+    """A shard of other rows."""
+    file = pa.BufferOutputStream()
+    table = pa.Table.from_pylist(rows, schema=pq.read_schema(root / name))
+    pq.write_table(table, file, **options)
+    return bytes(file.getvalue().to_pybytes())
+
+
+def rows_of_shard(root: Path, name: str) -> list[Row]:
+    """As plain values."""
+    return list(pq.read_table(root / name).to_pylist())
+
+
+def of_split(root: Path, split: str) -> ShardNote:
+    """The first shard of a split."""
+    return read_manifest(root).of_split(split)[0]
+
+
+def test_files_that_the_manifest_does_not_name_are_found(
+    small: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Other tools read all files that are called like shards; nothing else may lie there."""
+    assert verify_dataset(small, HERE, 0).faults == ()
+    shard = read_manifest(small).shards[0].name
+    names = ["data/train-00007-of-00008.parquet", "data/.left", "data/below/more"]
+    for name in names:
+        (small / name).parent.mkdir(exist_ok=True)
+        shutil.copy(small / shard, small / name)
+    found = verify_dataset(small, HERE, 0).faults
+    assert sorted(fault.shard for fault in found) == sorted(names)
+    assert all("the manifest names no such file" in fault.what for fault in found)
+    (small / "data" / "no\udcfftext").touch()
+    assert main(["dataset", "verify", str(small), "--sample", "0", "--workers", "1"]) == 3
+    assert r"data/no\xfftext: the manifest" in capsys.readouterr().out
+
+
+def test_rows_that_are_doubled_or_misplaced_are_found(small: Path) -> None:
+    """Each of them is what its own index makes it: only the order shows them."""
+    name = of_split(small, "train").name
+    rows = rows_of_shard(small, name)
+    index = [row["index"] for row in rows]
+    agree(small, name, written(small, name, [rows[0], rows[1], rows[1], rows[3]]))
+    found = verify_dataset(small, HERE, 12)
+    assert [(f.shard, f.row) for f in found.faults] == [(name, 2)]
+    assert found.faults[0].what == f"its index, {index[1]}, comes after {index[1]}: it must ascend"
+    assert found.rows == 12
+    agree(small, name, written(small, name, [rows[0], rows[2], rows[1], rows[3]]))
+    found = verify_dataset(small, HERE, 12)
+    assert [(f.shard, f.row) for f in found.faults] == [(name, 2)]
+    assert found.faults[0].what == f"its index, {index[1]}, comes after {index[2]}: it must ascend"
+    agree(small, name, written(small, name, rows[:3]))
+    found = verify_dataset(small, HERE, 12)
+    assert str(found.faults[0]) == f"{name}: has 3 rows, not 4"
+    assert len(found.faults) == 1
+    assert (found.asked, found.rows) == (12, 11)
+
+
+def test_shards_in_another_order_are_found(small: Path) -> None:
+    """Indices ascend from one shard of a split to the next, too."""
+    record = json.loads((small / "manifest.json").read_bytes())
+    first, second = (shard.name for shard in read_manifest(small).of_split("train")[:2])
+    shards = {shard["name"]: shard for shard in record["shards"]}
+    record["shards"] = [shards.pop(second), shards.pop(first), *shards.values()]
+    (small / "manifest.json").write_text(json.dumps(record))
+    found = verify_dataset(small, HERE, 0).faults
+    assert (found[0].shard, found[0].row) == (first, 0)
+    assert "in the shard before: it must ascend" in found[0].what
+
+
+def test_a_row_in_two_splits_is_found(copied: Path) -> None:
+    """Though no row of the sample is concerned, and each split ascends."""
+    name = of_split(copied, "test").name
+    rows = rows_of_shard(copied, name)
+    places = {
+        row["index"]: (shard.name, number, row)
+        for shard in read_manifest(copied).of_split("train")
+        for number, row in enumerate(rows_of_shard(copied, shard.name))
+    }
+    other = next(i for i in range(rows[4]["index"] + 1, rows[6]["index"]) if i in places)
+    shard, number, rows[5] = places[other]
+    agree(copied, name, written(copied, name, rows))
+    found = verify_dataset(copied, HERE, 0)
+    assert [str(fault) for fault in found.faults if fault.shard in (name, shard)] in (
+        [f"{name}, row 5: its index, {other}, is also that of {shard}, row {number}"],
+        [f"{shard}, row {number}: its index, {other}, is also that of {name}, row 5"],
+    )
+    assert len(found.faults) == 1
+
+
+@pytest.mark.parametrize("column", [None, pa.int32(), pa.int64()])
+def test_shards_without_indices_are_found(small: Path, column: pa.DataType | None) -> None:
+    """No column, one of another type, and one with gaps: a fault of the file."""
+    name = of_split(small, "train").name
+    table = pq.read_table(small / name)
+    place = table.column_names.index("index")
+    table = table.drop_columns(["index"])
+    if column is not None:
+        table = table.add_column(place, "index", pa.array([1, None, 2, 3], column))
+    file = pa.BufferOutputStream()
+    pq.write_table(table, file)
+    agree(small, name, file.getvalue().to_pybytes())
+    (fault,) = verify_dataset(small, HERE, 0).faults
+    assert (fault.shard, fault.row) == (name, None)
+    assert "index" in fault.what
+
+
+def test_flipped_bits_are_found_and_raise_nothing(small: Path) -> None:
+    """Wherever they are in a file, and whatever reading it then raises."""
+    name = read_manifest(small).shards[0].name
+    data = (small / name).read_bytes()
+    # The first third holds the text; some of these flips leave text that is no UTF-8.
+    text, all_of_it = range(0, len(data) // 3, 7), range(0, len(data), 97)
+    for bit, offsets in ((0x80, text), (0x80, all_of_it), (0x01, all_of_it), (0x10, all_of_it)):
+        for offset in offsets:
+            changed = bytearray(data)
+            changed[offset] ^= bit
+            (small / name).write_bytes(changed)
+            found = verify_dataset(small, HERE, 0)
+            assert {fault.shard for fault in found.faults} == {name}, (offset, bit)
+            assert found.faults[0].what.startswith("SHA-256"), (offset, bit)
+            assert found.asked == 4
+
+
+def test_text_that_is_no_text_is_a_fault_of_its_row(
+    small: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The file's other rows are compared, and that fewer were than asked for is told."""
+    name = read_manifest(small).shards[0].name
+    rows = rows_of_shard(small, name)
+    # Not compressed, so that a byte of the file is one of the text.
+    data = bytearray(written(small, name, rows, compression="none", use_dictionary=False))
+    whole = bytes(data)
+    text = rows[2]["program"].encode()
+    for bit in (0x80, 0x40):
+        for offset in range(0, len(text), 23):
+            data[:] = whole
+            data[data.index(text) + offset] ^= bit
+            agree(small, name, bytes(data))
+            (fault,) = verify_dataset(small, HERE, 12).faults
+            assert (fault.shard, fault.row) == (name, 2)
+    data[:] = whole
+    data[data.index(text) + 3] ^= 0x80
+    agree(small, name, bytes(data))
+    command = ["dataset", "verify", str(small), "--sample", "12", "--workers", "1"]
+    assert main(command) == 3
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith(f"{name}, row 2: a row cannot be read: 'utf-8' codec")
+    assert lines[1:] == [f"{small}: 3 files hashed, 11 of 12 rows made again, 1 fault"]
+    assert main([*command, "--json"]) == 3
+    told = json.loads(capsys.readouterr().out)
+    assert (told["asked"], told["rows"], len(told["faults"])) == (12, 11, 1)
+
+
+def test_a_lost_worker_is_the_fault_of_its_shard_alone(copied: Path) -> None:
+    """All rows of the other shards are compared, those after it too."""
+    shards = read_manifest(copied).shards
+    lost = shards[2]
+    found = verify_dataset(copied, Recording(lost.name), 240)
+    (fault,) = found.faults
+    assert str(fault) == f"{lost.name}: its rows cannot be compared: a worker process died"
+    assert (found.asked, found.rows) == (240, 240 - lost.rows)
+
+
+def test_an_error_in_a_worker_is_no_error_of_the_others(
+    copied: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever making a row again raises, even a bug of ours, is told of that row."""
+    bad = rows_of_shard(copied, of_split(copied, "test").name)[3]
+
+    def broken(settings: Any, index: int) -> Row:
+        if index == bad["index"]:
+            raise ZeroDivisionError("no such thing")
+        return row_at(settings, index)
+
+    monkeypatch.setattr("untracr.dataset.verifying.row_at", broken)
+    found = verify_dataset(copied, HERE, 240)
+    (fault,) = found.faults
+    assert str(fault) == (
+        f"{of_split(copied, 'test').name}, row 3: it cannot be made again: no such thing"
+    )
+    assert (found.asked, found.rows) == (240, 239)
+
+
+def test_the_engine_hashes(
+    copied: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In tasks of about so many bytes; each changed file is named, and progress is told."""
+    monkeypatch.setattr(untracr.dataset.verifying, "HASHED_TOGETHER", 1)
+    shards = read_manifest(copied).shards
+    for shard in (shards[1], shards[-1]):
+        data = bytearray((copied / shard.name).read_bytes())
+        data[0] ^= 1
+        (copied / shard.name).write_bytes(data)
+    engine, told = Recording(), []
+    found = verify_dataset(copied, engine, 0, progress=lambda *what: told.append(what))
+    assert [task.shards for task in engine.hashed] == [(shard,) for shard in shards]
+    changed = [fault.shard for fault in found.faults if fault.what.startswith("SHA-256")]
+    assert changed == [shards[1].name, shards[-1].name]
+    hashing = [(done, total) for what, done, total in told if what == "hashing"]
+    assert hashing == [(done, len(shards)) for done in range(1, len(shards) + 1)]
+    monkeypatch.setattr(untracr.dataset.verifying, "HASHED_TOGETHER", 2**40)
+    engine = Recording()
+    verify_dataset(copied, engine, 0)
+    assert [task.shards for task in engine.hashed] == [shards]
+
+
+def test_workers_hash(small: Path) -> None:
+    """The work goes to processes as it is."""
+    task = HashTask(small, read_manifest(small).shards)
+    assert list(LocalEngine(1).run(hash_shards, None, [task])) == [(task, hash_shards(None, task))]
+
+
+def test_the_sample_is_of_all_rows(copied: Path) -> None:
+    """Each row of the set is in it once at most; found again by counting along all shards."""
+    shards = read_manifest(copied).shards
+    every = [(shard.name, row) for shard in shards for row in range(shard.rows)]
+    for sample, seed in ((1, 0), (30, 0), (30, 1), (1000, 2)):
+        engine = Recording()
+        found = verify_dataset(copied, engine, sample, seed)
+        wanted = Random(f"verify/{seed}").sample(range(len(every)), min(sample, len(every)))
+        assert found.rows == found.asked == len(wanted)
+        assert [(t.name, row) for t in engine.compared for row in t.chosen] == [
+            every[number] for number in sorted(wanted)
+        ]
+
+
+def shifted(root: Path, is_chosen: Callable[[Row], bool], factor: float) -> tuple[str, int]:
+    """Changes the largest weight of a row; file and row."""
+    for shard in read_manifest(root).shards:
+        rows = rows_of_shard(root, shard.name)
+        for number, row in enumerate(rows):
+            if is_chosen(row):
+                weights = np.array(row["weights"], dtype=np.float32)
+                weights[np.abs(weights).argmax()] *= np.float32(factor)
+                row["weights"] = weights.tolist()
+                agree(root, shard.name, written(root, shard.name, rows))
+                return shard.name, number
+    raise AssertionError("there is no such row")
+
+
+@pytest.mark.parametrize(
+    ("treated", "factor", "is_rounding"),
+    [(True, 1 + 2e-7, True), (True, 1.001, False), (False, 1 + 2e-7, False), (True, np.nan, False)],
+)
+def test_rounding_is_told_from_damage(
+    copied: Path, treated: bool, factor: float, is_rounding: bool
+) -> None:
+    """Weights that another linear algebra library rounds otherwise; compiled ones are exact."""
+    place = shifted(copied, lambda row: (row["treatment"] != COMPILED) == treated, factor)
+    (fault,) = verify_dataset(copied, HERE, 240).faults
+    assert (fault.shard, fault.row) == place
+    assert fault.what.startswith("1 of ")
+    assert ("e-07 of the largest weight: another processor" in fault.what) == is_rounding
+
+
+def test_as_many_faults_of_a_shard_are_told_as_are_of_use(copied: Path) -> None:
+    """Where all rows are wrong, the rest are not compared, and the numbers show it."""
+    shard = of_split(copied, "train")
+    rows = rows_of_shard(copied, shard.name)
+    for row in rows:
+        row["length"] += 1
+    agree(copied, shard.name, written(copied, shard.name, rows))
+    settings = read_manifest(copied).settings
+    task = RowsTask(copied / shard.name, shard.name, "train", shard.rows, range(shard.rows))
+    count, faults = compare_rows(settings, task)
+    assert count == len(faults) == untracr.dataset.verifying.MOST < shard.rows
+    assert [fault.row for fault in faults] == list(range(count))
