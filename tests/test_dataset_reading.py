@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
+import shutil
 from pathlib import Path
 
 import datasets
@@ -11,8 +12,10 @@ import duckdb
 import numpy as np
 import pandas
 import polars
+import pyarrow.parquet as pq
 import pytest
 
+from untracr.cli import main
 from untracr.dataset import (
     DatasetReader,
     DatasetSettings,
@@ -157,6 +160,26 @@ def test_wrong_readers_are_refused(root: Path, tmp_path: Path) -> None:
     build_dataset(tmp_path, DatasetSettings(3, 1, shares=(1, 0, 0), shard_size=3), LocalEngine(0))
     with pytest.raises(DatasetError, match="there are no rows in test"):
         DatasetReader(tmp_path, "test")
+
+
+def test_damaged_text_is_an_error_of_its_file(
+    root: Path, train: list[Row], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A reader and `show` name the file, and there is no traceback; other rows can be read."""
+    out = Path(shutil.copytree(root, tmp_path / "damaged"))
+    shard = out / read_manifest(out).of_split("train")[0].name
+    # Not compressed, so that a byte of the file is one of the text.
+    pq.write_table(pq.read_table(shard), shard, compression="none", use_dictionary=False)
+    data = bytearray(shard.read_bytes())
+    data[data.index(train[2]["program"].encode()) + 3] ^= 0x80
+    shard.write_bytes(data)
+    rows = DatasetReader(out, shuffle=False).rows()
+    assert [next(rows)[0]["index"] for _ in range(2)] == [train[0]["index"], train[1]["index"]]
+    with pytest.raises(DatasetError, match=rf"{shard.name}: a row cannot be read: 'utf-8'"):
+        next(rows)
+    assert main(["dataset", "show", str(out), "2"]) == 1
+    assert f"{shard.name}: a row cannot be read" in capsys.readouterr().err
+    assert main(["dataset", "show", str(out), "3"]) == 0
 
 
 def assert_same_row(row: Row, wanted: Row) -> None:
