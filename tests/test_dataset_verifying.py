@@ -16,14 +16,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-import untracr.dataset.verifying
-from dataset_samples import HERE
+import untracr.dataset.hashing
+from dataset_samples import HERE, SETTINGS
 from untracr.cli import main
 from untracr.dataset import LocalEngine, read_manifest, verify_dataset
+from untracr.dataset.comparing import RowsTask, compare_rows
 from untracr.dataset.engine import R, S, T
+from untracr.dataset.faults import MOST
+from untracr.dataset.hashing import HashTask, hash_shards
 from untracr.dataset.manifest import ShardNote
 from untracr.dataset.rows import COMPILED, Row, row_at
-from untracr.dataset.verifying import HashTask, RowsTask, compare_rows, hash_shards
 from untracr.errors import DatasetError
 
 
@@ -85,6 +87,73 @@ def rows_of_shard(root: Path, name: str) -> list[Row]:
 def of_split(root: Path, split: str) -> ShardNote:
     """The first shard of a split."""
     return read_manifest(root).of_split(split)[0]
+
+
+def test_what_is_right_is_verified(built: Path) -> None:
+    """All files, and as many rows as asked for."""
+    found = verify_dataset(built, LocalEngine(2), 30)
+    assert (found.shards, found.rows, found.faults) == (len(read_manifest(built).shards), 30, ())
+
+
+@pytest.mark.parametrize("place", [0.0, 0.02, 0.3, 0.5, 0.7, 0.9, 0.97, 0.999, 1.0])
+def test_one_changed_byte_is_found(copied: Path, place: float) -> None:
+    """Anywhere in a file: the file is named, whatever the sample."""
+    shard = read_manifest(copied).shards[1]
+    change_byte(copied / shard.name, place)
+    found = verify_dataset(copied, LocalEngine(1), 0)
+    assert found.faults
+    assert {fault.shard for fault in found.faults} == {shard.name}
+    assert "SHA-256" in found.faults[0].what
+
+
+def change_byte(path: Path, place: float) -> None:
+    """Changes one byte of a file."""
+    data = bytearray(path.read_bytes())
+    data[int(place * (len(data) - 1))] ^= 0x10
+    path.write_bytes(data)
+
+
+def test_a_changed_row_is_named(copied: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A weight that differs by its last bit: file and row are told, and the exit code is 3."""
+    shard = read_manifest(copied).shards[2]
+    table = pq.read_table(copied / shard.name)
+    rows = table.to_pylist()
+    weights = np.array(rows[17]["weights"], dtype=np.float32)
+    weights[5] = np.nextafter(weights[5], np.float32(9))
+    rows[17]["weights"] = weights.tolist()
+    pq.write_table(table.from_pylist(rows, schema=table.schema), copied / shard.name)
+    assert main(["dataset", "verify", str(copied), "--sample", "0", "--workers", "1"]) == 3
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith(f"{shard.name}: SHA-256 is ")
+    assert lines[1].startswith(f"{shard.name}, row 17: 1 of {len(weights):,} weights of treatment")
+    assert lines[-1].endswith("40 rows made again, 2 faults")
+
+
+def test_a_forged_row_is_found(copied: Path) -> None:
+    """A row that is not what its index makes it is found even if the manifest agrees with it."""
+    manifest = read_manifest(copied)
+    shard = manifest.shards[0]
+    table = pq.read_table(copied / shard.name)
+    rows = table.to_pylist()
+    rows[3]["length"] += 1
+    pq.write_table(table.from_pylist(rows, schema=table.schema), copied / shard.name)
+    record = json.loads((copied / "manifest.json").read_bytes())
+    digest = hashlib.sha256((copied / shard.name).read_bytes()).hexdigest()
+    record["shards"][0]["sha256"] = digest
+    (copied / "manifest.json").write_text(json.dumps(record))
+    found = verify_dataset(copied, HERE, SETTINGS.programs)
+    assert [(f.shard, f.row) for f in found.faults] == [(shard.name, 3)]
+    assert found.faults[0].what.startswith("length is ")
+
+
+def test_missing_shards_are_found(copied: Path) -> None:
+    """Each by its name."""
+    shard = read_manifest(copied).shards[-1]
+    (copied / shard.name).unlink()
+    found = verify_dataset(copied, HERE, 20)
+    assert [str(fault) for fault in found.faults] == [
+        f"{shard.name}: cannot be read: No such file or directory"
+    ]
 
 
 def test_files_that_the_manifest_does_not_name_are_found(
@@ -243,7 +312,7 @@ def test_an_error_in_a_worker_is_no_error_of_the_others(
             raise ZeroDivisionError("no such thing")
         return row_at(settings, index)
 
-    monkeypatch.setattr("untracr.dataset.verifying.row_at", broken)
+    monkeypatch.setattr("untracr.dataset.comparing.row_at", broken)
     found = verify_dataset(copied, HERE, 240)
     (fault,) = found.faults
     assert str(fault) == (
@@ -256,7 +325,7 @@ def test_the_engine_hashes(
     copied: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """In tasks of about so many bytes; each changed file is named, and progress is told."""
-    monkeypatch.setattr(untracr.dataset.verifying, "HASHED_TOGETHER", 1)
+    monkeypatch.setattr(untracr.dataset.hashing, "HASHED_TOGETHER", 1)
     shards = read_manifest(copied).shards
     for shard in (shards[1], shards[-1]):
         data = bytearray((copied / shard.name).read_bytes())
@@ -269,7 +338,7 @@ def test_the_engine_hashes(
     assert changed == [shards[1].name, shards[-1].name]
     hashing = [(done, total) for what, done, total in told if what == "hashing"]
     assert hashing == [(done, len(shards)) for done in range(1, len(shards) + 1)]
-    monkeypatch.setattr(untracr.dataset.verifying, "HASHED_TOGETHER", 2**40)
+    monkeypatch.setattr(untracr.dataset.hashing, "HASHED_TOGETHER", 2**40)
     engine = Recording()
     verify_dataset(copied, engine, 0)
     assert [task.shards for task in engine.hashed] == [shards]
@@ -334,5 +403,5 @@ def test_as_many_faults_of_a_shard_are_told_as_are_of_use(copied: Path) -> None:
     settings = read_manifest(copied).settings
     task = RowsTask(copied / shard.name, shard.name, "train", shard.rows, range(shard.rows))
     count, faults = compare_rows(settings, task)
-    assert count == len(faults) == untracr.dataset.verifying.MOST < shard.rows
+    assert count == len(faults) == MOST < shard.rows
     assert [fault.row for fault in faults] == list(range(count))

@@ -1,0 +1,86 @@
+"""Whether the files of a data set have the bytes that its manifest says."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from untracr.dataset.building import Progress
+from untracr.dataset.engine import Engine
+from untracr.dataset.faults import Fault
+from untracr.dataset.folder import DatasetFolder
+from untracr.dataset.manifest import Manifest, ShardNote
+
+HASHED_TOGETHER = 2**28
+"""Bytes that are hashed in one task: enough that starting a worker takes no longer."""
+
+
+@dataclass(frozen=True)
+class HashTask:
+    """Shards to be hashed by one worker.
+
+    Attributes:
+        root: the data set's folder.
+        shards: as the manifest has them.
+    """
+
+    root: Path
+    shards: tuple[ShardNote, ...]
+
+
+@dataclass(frozen=True)
+class Hashed:
+    """The bytes of a shard.
+
+    Attributes:
+        name: of the shard.
+        is_read: whether there are any.
+        fault: what is wrong with them.
+    """
+
+    name: str
+    is_read: bool
+    fault: Fault | None
+
+
+def hashed_shards(
+    manifest: Manifest, root: Path, engine: Engine, progress: Progress
+) -> list[Hashed]:
+    found: list[Hashed] = []
+    for _, some in engine.run(hash_shards, None, _hash_tasks(manifest, root)):
+        found += some
+        progress("hashing", len(found), len(manifest.shards))
+    return found
+
+
+def _hash_tasks(manifest: Manifest, root: Path) -> Iterator[HashTask]:
+    some: list[ShardNote] = []
+    size = 0
+    for shard in manifest.shards:
+        some.append(shard)
+        size += shard.bytes
+        if size >= HASHED_TOGETHER:
+            yield HashTask(root, tuple(some))
+            some, size = [], 0
+    if some:
+        yield HashTask(root, tuple(some))
+
+
+def hash_shards(shared: None, task: HashTask) -> list[Hashed]:
+    """Compares some shards with their digests."""
+    return [_hash(DatasetFolder(task.root).shard(shard.name), shard) for shard in task.shards]
+
+
+def _hash(path: Path, shard: ShardNote) -> Hashed:
+    try:
+        with open(path, "rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+    except (OSError, ValueError) as error:  # a path with a zero byte is a ValueError
+        why = getattr(error, "strerror", None) or error
+        return Hashed(shard.name, False, Fault(shard.name, None, f"cannot be read: {why}"))
+    if found == shard.sha256:
+        return Hashed(shard.name, True, None)
+    what = f"SHA-256 is {found}, and the manifest has {shard.sha256}"
+    return Hashed(shard.name, True, Fault(shard.name, None, what))

@@ -1,0 +1,80 @@
+"""Whether the rows of a data set stand where they should, each once."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from untracr.dataset.building import Progress
+from untracr.dataset.faults import MOST, Fault, in_a_line, other_count
+from untracr.dataset.folder import DatasetFolder
+from untracr.dataset.manifest import Manifest, ShardNote
+from untracr.dataset.shard_rows import read_indices
+from untracr.errors import DatasetError
+
+
+def index_faults(
+    folder: DatasetFolder,
+    manifest: Manifest,
+    skipped: set[str],
+    progress: Progress,
+) -> list[Fault]:
+    """Whether indices ascend in each split, and none is in two.
+
+    The splits are read side by side, a shard of each at a time. Where one does
+    not ascend, which is told, an index that is in another split too may be missed.
+    """
+    shards = [shard for shard in manifest.shards if shard.name not in skipped]
+    faults: list[Fault] = []
+    read = 0
+
+    def indices(split: str) -> Iterator[tuple[int, str, int]]:
+        nonlocal read
+        before: int | None = None
+        for shard in shards:
+            if shard.split != split:
+                continue
+            try:
+                found = read_indices(folder.shard(shard.name), name=shard.name)
+            except DatasetError as error:
+                faults.append(Fault(shard.name, None, in_a_line(error, shard.name)))
+                found = np.arange(0)
+            else:
+                faults.extend(_not_ascending(shard, before, found))
+            read += 1
+            progress("reading indices", read, len(shards))
+            yield from ((index, shard.name, row) for row, index in enumerate(found.tolist()))
+            before = int(found[-1]) if len(found) else before
+
+    last: tuple[int, str, int] | None = None
+    doubles: dict[str, list[Fault]] = {}
+    splits = sorted({shard.split for shard in shards})
+    for place in heapq.merge(*map(indices, splits)):
+        if last is not None and place[0] == last[0] and _split(place[1]) != _split(last[1]):
+            index, name, row = place
+            told = doubles.setdefault(name, [])
+            if len(told) < MOST:
+                what = f"its index, {index}, is also that of {last[1]}, row {last[2]}"
+                told.append(Fault(name, row, what))
+        last = place
+    return [*faults, *(fault for told in doubles.values() for fault in told)]
+
+
+def _split(name: str) -> str:
+    return Path(name).name.partition("-")[0]
+
+
+def _not_ascending(
+    shard: ShardNote, before: int | None, found: np.ndarray[tuple[int], np.dtype[np.int64]]
+) -> Iterator[Fault]:
+    if len(found) != shard.rows:
+        yield other_count(shard.name, len(found), shard.rows)
+    if before is not None and len(found) and found[0] <= before:
+        what = f"its index, {found[0]}, comes after {before} in the shard before: it must ascend"
+        yield Fault(shard.name, 0, what)
+    for row in (1 + np.flatnonzero(found[1:] <= found[:-1]))[:MOST].tolist():
+        what = f"its index, {found[row]}, comes after {found[row - 1]}: it must ascend"
+        yield Fault(shard.name, row, what)
