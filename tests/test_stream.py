@@ -9,6 +9,7 @@ import time
 import numpy as np
 import pytest
 
+from untracr.errors import DatasetError
 from untracr.metamodel import stream
 from untracr.metamodel.stream import Arrays, BatchStream, StreamPlace
 from untracr.metamodel.task import make_batch
@@ -30,6 +31,13 @@ def dying(seed: int, start: int, count: int) -> Arrays:
 def failing(seed: int, start: int, count: int) -> Arrays:
     """Raises at once."""
     raise ValueError("no batch today")
+
+
+def refusing(seed: int, start: int, count: int) -> Arrays:
+    """Finds the data set damaged at the third batch."""
+    if start >= 2 * count:
+        raise DatasetError("row 7 is damaged")
+    return numbered(seed, start, count)
 
 
 def starts(place: StreamPlace, workers: int, count: int) -> list[int]:
@@ -79,6 +87,17 @@ def test_a_failing_worker_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
         pytest.raises(RuntimeError, match="data worker 0 died with exit code 1"),
     ):
         list(batches)
+
+
+@pytest.mark.parametrize("workers", [0, 1, 2])
+def test_a_damaged_data_set_is_told_in_its_turn(workers: int) -> None:
+    """With or without workers it is the same error, after the batches before it."""
+    place = StreamPlace(seed=0, start=0, count=1, stride=1)
+    with BatchStream(refusing, place, workers) as batches:
+        found = iter(batches)
+        assert [int(next(found)["at"][0]) for _ in range(2)] == [0, 1]
+        with pytest.raises(DatasetError, match=r"^row 7 is damaged$"):
+            next(found)
 
 
 def test_leaving_the_stream_ends_its_workers() -> None:

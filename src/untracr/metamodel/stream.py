@@ -19,6 +19,7 @@ from types import TracebackType
 import numpy as np
 import numpy.typing as npt
 
+from untracr.errors import DatasetError
 from untracr.metamodel.stop_request import ignore_stop_signals
 
 Arrays = dict[str, npt.NDArray[np.generic]]
@@ -53,6 +54,10 @@ class BatchStream:
             must be importable by a new process.
         place: where to enter the stream.
         workers: processes; 0 makes batches in this one.
+
+    Raises:
+        DatasetError: while iterating, where ``make`` raised it.
+        RuntimeError: while iterating: a worker died otherwise.
     """
 
     def __init__(
@@ -62,7 +67,7 @@ class BatchStream:
         self._place = place
         self._n_workers = workers
         self._processes: list[SpawnProcess] = []
-        self._queues: list[multiprocessing.Queue[Arrays]] = []
+        self._queues: list[multiprocessing.Queue[Arrays | DatasetError]] = []
 
     def __enter__(self) -> BatchStream:
         context = multiprocessing.get_context("spawn")
@@ -72,7 +77,7 @@ class BatchStream:
         os.environ.update(threads)
         try:
             for number in range(self._n_workers):
-                box: multiprocessing.Queue[Arrays] = context.Queue(QUEUE_LENGTH)
+                box: multiprocessing.Queue[Arrays | DatasetError] = context.Queue(QUEUE_LENGTH)
                 process = context.Process(
                     target=_work,
                     args=(self._make, self._place, number, self._n_workers, box),
@@ -115,13 +120,17 @@ class BatchStream:
     def _take(self, worker: int) -> Arrays:
         while True:
             try:
-                return self._queues[worker].get(timeout=POLL_SECONDS)
+                made = self._queues[worker].get(timeout=POLL_SECONDS)
             except queue.Empty:
                 process = self._processes[worker]
                 if not process.is_alive():
                     raise RuntimeError(
                         f"data worker {worker} died with exit code {process.exitcode}"
                     ) from None
+                continue
+            if isinstance(made, DatasetError):
+                raise made
+            return made
 
 
 def _work(
@@ -129,16 +138,22 @@ def _work(
     place: StreamPlace,
     worker: int,
     workers: int,
-    box: multiprocessing.Queue[Arrays],
+    box: multiprocessing.Queue[Arrays | DatasetError],
 ) -> None:
     ignore_stop_signals()  # they may be sent to the whole group; the trainer ends its workers
     parent = multiprocessing.parent_process()
     for number in itertools.count(worker, workers):
-        arrays = make(place.seed, place.start + number * place.stride, place.count)
+        made: Arrays | DatasetError
+        try:
+            made = make(place.seed, place.start + number * place.stride, place.count)
+        except DatasetError as error:  # the user's, who is to read one line and no traceback
+            made = error
         while True:
             try:
-                box.put(arrays, timeout=POLL_SECONDS)
+                box.put(made, timeout=POLL_SECONDS)
                 break
             except queue.Full:  # a trainer that was killed must not leave workers behind
                 if parent is None or not parent.is_alive():
                     return
+        if isinstance(made, DatasetError):
+            return
