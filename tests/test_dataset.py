@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
-import signal
-import subprocess
-import sys
-import time
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import pyarrow.parquet as pq
 import pytest
 
 import untracr.dataset.folder
@@ -38,9 +31,8 @@ from untracr.dataset import (
 )
 from untracr.dataset.distinct import mark_first_of_each, records
 from untracr.dataset.drawing import DrawContext, draw_block, read_drawn
-from untracr.dataset.engine import LIFE, TRIES
 from untracr.dataset.settings import SPLITS
-from untracr.errors import DatasetError, ModelFileError
+from untracr.errors import DatasetError
 from untracr.rasp.domain import PAPER_DOMAIN
 from untracr.rasp.equivalence import behaviour_key
 from untracr.rasp.parsing import parse
@@ -220,89 +212,6 @@ def test_a_stream_that_has_run_dry_is_told(tmp_path: Path, monkeypatch: pytest.M
         build_dataset(tmp_path, settings, HERE)
 
 
-def die_once(folder: Path, task: int) -> int:
-    """A task whose first worker is killed."""
-    mark = folder / str(task)
-    if task % 2 and not mark.exists():
-        mark.touch()
-        os.kill(os.getpid(), signal.SIGKILL)
-    return task * task
-
-
-def die(shared: int, task: int) -> int:
-    """A task that kills every worker."""
-    os.kill(os.getpid(), signal.SIGKILL)
-    return shared + task
-
-
-def refuse(shared: int, task: int) -> int:
-    """A task that fails."""
-    raise ModelFileError(f"{shared} {task}")
-
-
-def threads(shared: None, task: int) -> str | None:
-    """What a worker's linear algebra goes by."""
-    return os.environ.get("OPENBLAS_NUM_THREADS")
-
-
-def pid_of(shared: None, task: int) -> int:
-    """Which process does a task."""
-    return os.getpid()
-
-
-def test_workers_are_replaced_before_they_remember_too_much() -> None:
-    """No process does more than its share of tasks, so that memory does not grow with them."""
-    found = list(LocalEngine(2).run(pid_of, None, range(3 * LIFE)))
-    assert sorted(task for task, _ in found) == list(range(3 * LIFE))
-    counts = Counter(pid for _, pid in found)
-    assert max(counts.values()) <= LIFE
-    assert len(counts) >= 3
-
-
-def test_tasks_of_killed_workers_are_done_again(tmp_path: Path) -> None:
-    """No task is lost and none is done twice."""
-    found = list(LocalEngine(2).run(die_once, tmp_path, range(6)))
-    assert sorted(found) == [(task, task * task) for task in range(6)]
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["1", "3", "5"]
-
-
-def test_tasks_that_kill_every_worker_end(tmp_path: Path) -> None:
-    """A task that cannot be done is given up, with a word on why."""
-    with pytest.raises(DatasetError, match=f"died {TRIES} times at the same task .*memory"):
-        list(LocalEngine(1).run(die, 0, range(2)))
-
-
-def test_errors_of_tasks_come_back() -> None:
-    """As they were raised; workers have one thread for linear algebra each."""
-    with pytest.raises(ModelFileError, match="7 0"):
-        list(LocalEngine(1).run(refuse, 7, range(2)))
-    assert list(LocalEngine(1).run(threads, None, range(2))) == [(0, "1"), (1, "1")]
-
-
-def test_killed_builds_leave_no_worker(tmp_path: Path, tiny: dict[str, bytes]) -> None:
-    """Workers of a coordinator that was killed end, its lock is free, and the rest is done."""
-    script = "import sys; from untracr.cli import main; sys.exit(main(sys.argv[1:]))"
-    options = ("--programs", "12", "--seed", "3", "--shard-size", "4", "--workers", "2")
-    command = [sys.executable, "-c", script, "dataset", "build", str(tmp_path), *options]
-    builder = subprocess.Popen(command, start_new_session=True)
-    drawn = tmp_path / ".build" / "drawn"
-    while not (drawn.exists() and list(drawn.glob("*.parquet"))):
-        assert builder.poll() is None
-        time.sleep(0.002)
-    os.kill(builder.pid, signal.SIGKILL)
-    assert builder.wait() == -signal.SIGKILL
-    for _ in range(1000):
-        try:
-            os.killpg(builder.pid, 0)
-        except ProcessLookupError:
-            break
-        time.sleep(0.01)
-    else:
-        pytest.fail("workers of a killed build are still there")
-    assert subprocess.run(command, stdout=subprocess.DEVNULL, check=False).returncode == 0
-    assert contents(tmp_path) == tiny
-
-
 def test_blocks_leave_out_nothing_but_what_is_excluded(tmp_path: Path) -> None:
     """A block is a pure function of its arguments, and its programs are the stream's."""
     context = DrawContext(TINY, Excluded.of(Exclusion.of_sampled(TINY.seed, 5)))
@@ -317,73 +226,6 @@ def test_blocks_leave_out_nothing_but_what_is_excluded(tmp_path: Path) -> None:
     assert 4 not in wanted
     for index, drawn in found.items():
         assert drawn.key == program_key(sample_program(3, index))
-
-
-def test_what_is_right_is_verified(built: Path) -> None:
-    """All files, and as many rows as asked for."""
-    found = verify_dataset(built, LocalEngine(2), 30)
-    assert (found.shards, found.rows, found.faults) == (len(read_manifest(built).shards), 30, ())
-
-
-@pytest.mark.parametrize("place", [0.0, 0.02, 0.3, 0.5, 0.7, 0.9, 0.97, 0.999, 1.0])
-def test_one_changed_byte_is_found(copied: Path, place: float) -> None:
-    """Anywhere in a file: the file is named, whatever the sample."""
-    shard = read_manifest(copied).shards[1]
-    change_byte(copied / shard.name, place)
-    found = verify_dataset(copied, LocalEngine(1), 0)
-    assert found.faults
-    assert {fault.shard for fault in found.faults} == {shard.name}
-    assert "SHA-256" in found.faults[0].what
-
-
-def change_byte(path: Path, place: float) -> None:
-    """Changes one byte of a file."""
-    data = bytearray(path.read_bytes())
-    data[int(place * (len(data) - 1))] ^= 0x10
-    path.write_bytes(data)
-
-
-def test_a_changed_row_is_named(copied: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A weight that differs by its last bit: file and row are told, and the exit code is 3."""
-    shard = read_manifest(copied).shards[2]
-    table = pq.read_table(copied / shard.name)
-    rows = table.to_pylist()
-    weights = np.array(rows[17]["weights"], dtype=np.float32)
-    weights[5] = np.nextafter(weights[5], np.float32(9))
-    rows[17]["weights"] = weights.tolist()
-    pq.write_table(table.from_pylist(rows, schema=table.schema), copied / shard.name)
-    assert main(["dataset", "verify", str(copied), "--sample", "0", "--workers", "1"]) == 3
-    lines = capsys.readouterr().out.splitlines()
-    assert lines[0].startswith(f"{shard.name}: SHA-256 is ")
-    assert lines[1].startswith(f"{shard.name}, row 17: 1 of {len(weights):,} weights of treatment")
-    assert lines[-1].endswith("40 rows made again, 2 faults")
-
-
-def test_a_forged_row_is_found(copied: Path) -> None:
-    """A row that is not what its index makes it is found even if the manifest agrees with it."""
-    manifest = read_manifest(copied)
-    shard = manifest.shards[0]
-    table = pq.read_table(copied / shard.name)
-    rows = table.to_pylist()
-    rows[3]["length"] += 1
-    pq.write_table(table.from_pylist(rows, schema=table.schema), copied / shard.name)
-    record = json.loads((copied / "manifest.json").read_bytes())
-    digest = hashlib.sha256((copied / shard.name).read_bytes()).hexdigest()
-    record["shards"][0]["sha256"] = digest
-    (copied / "manifest.json").write_text(json.dumps(record))
-    found = verify_dataset(copied, HERE, SETTINGS.programs)
-    assert [(f.shard, f.row) for f in found.faults] == [(shard.name, 3)]
-    assert found.faults[0].what.startswith("length is ")
-
-
-def test_missing_shards_are_found(copied: Path) -> None:
-    """Each by its name."""
-    shard = read_manifest(copied).shards[-1]
-    (copied / shard.name).unlink()
-    found = verify_dataset(copied, HERE, 20)
-    assert [str(fault) for fault in found.faults] == [
-        f"{shard.name}: cannot be read: No such file or directory"
-    ]
 
 
 @pytest.mark.parametrize(

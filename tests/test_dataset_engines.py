@@ -9,12 +9,14 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from dataset_samples import contents
 from untracr.dataset import LocalEngine
 from untracr.dataset.engine import LIFE, TRIES, answer, result_of
 from untracr.errors import CheckFailed, DatasetError, ModelFileError, RaspSyntaxError, UntracrError
@@ -266,3 +268,86 @@ def test_errors_say_where_they_arose() -> None:
     with pytest.raises(DatasetError) as caught:
         result_of(answer(misbehave, "why", "of another kind"))
     assert "in misbehave" in "".join(caught.value.__notes__)
+
+
+def die_once(folder: Path, task: int) -> int:
+    """A task whose first worker is killed."""
+    mark = folder / str(task)
+    if task % 2 and not mark.exists():
+        mark.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return task * task
+
+
+def die(shared: int, task: int) -> int:
+    """A task that kills every worker."""
+    os.kill(os.getpid(), signal.SIGKILL)
+    return shared + task
+
+
+def refuse(shared: int, task: int) -> int:
+    """A task that fails."""
+    raise ModelFileError(f"{shared} {task}")
+
+
+def threads(shared: None, task: int) -> str | None:
+    """What a worker's linear algebra goes by."""
+    return os.environ.get("OPENBLAS_NUM_THREADS")
+
+
+def pid_of(shared: None, task: int) -> int:
+    """Which process does a task."""
+    return os.getpid()
+
+
+def test_workers_are_replaced_before_they_remember_too_much() -> None:
+    """No process does more than its share of tasks, so that memory does not grow with them."""
+    found = list(LocalEngine(2).run(pid_of, None, range(3 * LIFE)))
+    assert sorted(task for task, _ in found) == list(range(3 * LIFE))
+    counts = Counter(pid for _, pid in found)
+    assert max(counts.values()) <= LIFE
+    assert len(counts) >= 3
+
+
+def test_tasks_of_killed_workers_are_done_again(tmp_path: Path) -> None:
+    """No task is lost and none is done twice."""
+    found = list(LocalEngine(2).run(die_once, tmp_path, range(6)))
+    assert sorted(found) == [(task, task * task) for task in range(6)]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["1", "3", "5"]
+
+
+def test_tasks_that_kill_every_worker_end(tmp_path: Path) -> None:
+    """A task that cannot be done is given up, with a word on why."""
+    with pytest.raises(DatasetError, match=f"died {TRIES} times at the same task .*memory"):
+        list(LocalEngine(1).run(die, 0, range(2)))
+
+
+def test_errors_of_tasks_come_back() -> None:
+    """As they were raised; workers have one thread for linear algebra each."""
+    with pytest.raises(ModelFileError, match="7 0"):
+        list(LocalEngine(1).run(refuse, 7, range(2)))
+    assert list(LocalEngine(1).run(threads, None, range(2))) == [(0, "1"), (1, "1")]
+
+
+def test_killed_builds_leave_no_worker(tmp_path: Path, tiny: dict[str, bytes]) -> None:
+    """Workers of a coordinator that was killed end, its lock is free, and the rest is done."""
+    script = "import sys; from untracr.cli import main; sys.exit(main(sys.argv[1:]))"
+    options = ("--programs", "12", "--seed", "3", "--shard-size", "4", "--workers", "2")
+    command = [sys.executable, "-c", script, "dataset", "build", str(tmp_path), *options]
+    builder = subprocess.Popen(command, start_new_session=True)
+    drawn = tmp_path / ".build" / "drawn"
+    while not (drawn.exists() and list(drawn.glob("*.parquet"))):
+        assert builder.poll() is None
+        time.sleep(0.002)
+    os.kill(builder.pid, signal.SIGKILL)
+    assert builder.wait() == -signal.SIGKILL
+    for _ in range(1000):
+        try:
+            os.killpg(builder.pid, 0)
+        except ProcessLookupError:
+            break
+        time.sleep(0.01)
+    else:
+        pytest.fail("workers of a killed build are still there")
+    assert subprocess.run(command, stdout=subprocess.DEVNULL, check=False).returncode == 0
+    assert contents(tmp_path) == tiny

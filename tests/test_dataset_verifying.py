@@ -379,18 +379,25 @@ def shifted(root: Path, is_chosen: Callable[[Row], bool], factor: float) -> tupl
 
 
 @pytest.mark.parametrize(
-    ("treated", "factor", "is_rounding"),
-    [(True, 1 + 2e-7, True), (True, 1.001, False), (False, 1 + 2e-7, False), (True, np.nan, False)],
+    ("treatment", "factor", "reason"),
+    [
+        ("rotated", 1 + 2e-7, "e-07 of the largest weight: another processor"),
+        ("rotated", 1.001, ""),
+        ("rotated", np.nan, ""),
+        (COMPILED, 1 + 2e-7, ""),
+        ("compressed", 1.001, "processors of another kind compress otherwise"),
+    ],
 )
 def test_rounding_is_told_from_damage(
-    copied: Path, treated: bool, factor: float, is_rounding: bool
+    copied: Path, treatment: str, factor: float, reason: str
 ) -> None:
-    """Weights that another linear algebra library rounds otherwise; compiled ones are exact."""
-    place = shifted(copied, lambda row: (row["treatment"] != COMPILED) == treated, factor)
+    """Weights that another linear algebra library gives otherwise; compiled ones are exact."""
+    place = shifted(copied, lambda row: row["treatment"] == treatment, factor)
     (fault,) = verify_dataset(copied, HERE, 240).faults
     assert (fault.shard, fault.row) == place
     assert fault.what.startswith("1 of ")
-    assert ("e-07 of the largest weight: another processor" in fault.what) == is_rounding
+    assert reason in fault.what
+    assert ("processor" in fault.what) == bool(reason)
 
 
 def test_as_many_faults_of_a_shard_are_told_as_are_of_use(copied: Path) -> None:

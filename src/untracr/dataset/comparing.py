@@ -178,6 +178,8 @@ def _weights_fault(found: object, wanted: Array, treatment: str) -> str | None:
     )
     with np.errstate(all="ignore"):  # damaged weights may be anything
         apart = np.abs(have.astype(np.float64) - wanted).max() / np.abs(wanted).max()
+    if "compressed" in treatment:
+        return f"{fault}; processors of another kind compress otherwise"
     if treatment == COMPILED or not apart <= ROUNDING:
         return fault
     return (

@@ -1,8 +1,9 @@
 """One row of a data set: a program, its weights, and all that is known of them.
 
 A row is a pure function of the settings and the index at which its program was
-drawn, to the last bit on one machine. (Rotations and compressions rest on
-LAPACK, whose builds may differ in the last bit.)
+drawn, to the last bit on one machine. (Compressions rest on LAPACK, which on
+processors of another kind may choose another basis, and rotations may differ in
+the last bit.)
 """
 
 from __future__ import annotations
