@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from dataset_samples import contents
+from engine_tasks import die, die_once, pid_of, refuse, threads
 from untracr.dataset import LocalEngine
 from untracr.dataset.engine import LIFE, TRIES, answer, result_of
 from untracr.errors import CheckFailed, DatasetError, ModelFileError, RaspSyntaxError, UntracrError
@@ -268,36 +269,6 @@ def test_errors_say_where_they_arose() -> None:
     with pytest.raises(DatasetError) as caught:
         result_of(answer(misbehave, "why", "of another kind"))
     assert "in misbehave" in "".join(caught.value.__notes__)
-
-
-def die_once(folder: Path, task: int) -> int:
-    """A task whose first worker is killed."""
-    mark = folder / str(task)
-    if task % 2 and not mark.exists():
-        mark.touch()
-        os.kill(os.getpid(), signal.SIGKILL)
-    return task * task
-
-
-def die(shared: int, task: int) -> int:
-    """A task that kills every worker."""
-    os.kill(os.getpid(), signal.SIGKILL)
-    return shared + task
-
-
-def refuse(shared: int, task: int) -> int:
-    """A task that fails."""
-    raise ModelFileError(f"{shared} {task}")
-
-
-def threads(shared: None, task: int) -> str | None:
-    """What a worker's linear algebra goes by."""
-    return os.environ.get("OPENBLAS_NUM_THREADS")
-
-
-def pid_of(shared: None, task: int) -> int:
-    """Which process does a task."""
-    return os.getpid()
 
 
 def test_workers_are_replaced_before_they_remember_too_much() -> None:

@@ -14,6 +14,9 @@ from pathlib import Path
 
 import pytest
 
+import engine_tasks
+from dataset_samples import contents
+from engine_tasks import die, die_once, pid_of, refuse, threads
 from untracr.cli import main
 from untracr.dataset import DatasetSettings, LocalEngine, RayEngine, build_dataset
 from untracr.dataset.engine import TRIES
@@ -55,52 +58,15 @@ def engine() -> Iterator[RayEngine]:
     import ray
     from ray import cloudpickle
 
-    # Workers cannot import this file.
-    cloudpickle.register_pickle_by_value(sys.modules[__name__])
+    by_value = (sys.modules[__name__], engine_tasks)  # workers cannot import these
+    for module in by_value:
+        cloudpickle.register_pickle_by_value(module)
     found = RayEngine(workers=2)
     assert list(found.run(pid_of, None, [0]))
     yield found
     ray.shutdown()
-    cloudpickle.unregister_pickle_by_value(sys.modules[__name__])
-
-
-def pid_of(shared: None, task: int) -> int:
-    """Which process does a task."""
-    return os.getpid()
-
-
-def threads(shared: None, task: int) -> str | None:
-    """What a worker's linear algebra goes by."""
-    return os.environ.get("OPENBLAS_NUM_THREADS")
-
-
-def die_once(folder: Path, task: int) -> int:
-    """A task whose first worker is killed."""
-    mark = folder / str(task)
-    if task % 3 == 1 and not mark.exists():
-        mark.touch()
-        os.kill(os.getpid(), signal.SIGKILL)
-    return task * task
-
-
-def die(shared: int, task: int) -> int:
-    """A task that kills every worker."""
-    os.kill(os.getpid(), signal.SIGKILL)
-    return shared + task
-
-
-def refuse(shared: int, task: int) -> int:
-    """A task that fails."""
-    raise ModelFileError(f"{shared} {task}")
-
-
-def contents(root: Path) -> dict[str, bytes]:
-    """Every file below a folder."""
-    return {
-        str(path.relative_to(root)): path.read_bytes()
-        for path in sorted(root.rglob("*"))
-        if path.is_file()
-    }
+    for module in by_value:
+        cloudpickle.unregister_pickle_by_value(module)
 
 
 def test_a_cluster_gives_the_same_bytes(engine: RayEngine, tmp_path: Path) -> None:
@@ -122,7 +88,7 @@ def test_tasks_of_killed_workers_are_done_again(engine: RayEngine, tmp_path: Pat
     """No task is lost and none is done twice."""
     found = list(engine.run(die_once, tmp_path, range(6)))
     assert sorted(found) == [(task, task * task) for task in range(6)]
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["1", "4"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["1", "3", "5"]
 
 
 def test_tasks_that_kill_every_worker_end(engine: RayEngine) -> None:
