@@ -321,6 +321,20 @@ def test_wrong_usage(
     assert not (tmp_path / "out").exists()
 
 
+def test_sets_that_cannot_be_excluded(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Itself, and what is no folder; nor can a file be built into."""
+    out, file = str(tmp_path / "out"), tmp_path / "file"
+    file.write_text("")
+    build = ["dataset", "build", out, "--programs", "5"]
+    assert main([*build, "--exclude", out]) == 2
+    assert "cannot exclude itself" in capsys.readouterr().err
+    assert main([*build, "--exclude", str(file)]) == 2
+    assert "--exclude takes the folder of a data set or of models" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+    assert main(["dataset", "build", str(file), "--programs", "5"]) == 1
+    assert "a data set is a folder, and this is a file" in capsys.readouterr().err
+
+
 def test_unfinished_and_other_folders_are_told_apart(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

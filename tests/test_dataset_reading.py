@@ -233,6 +233,18 @@ def _plain(value: object) -> object:
     return None if not isinstance(value, np.ndarray) and pandas.isna(value) else value
 
 
+def test_rows_of_pandas_become_models(root: Path, train: list[Row]) -> None:
+    """Also those whose outputs have no values, where pandas has NaN."""
+    table = pandas.read_parquet(root / "data")
+    table = table[table["split"] == "train"]
+    assert table["output_values"].isna().any()
+    assert table["output_values"].notna().any()
+    for (_, found), row in zip(table.iterrows(), train, strict=True):
+        model, wanted = transformer_of(found), transformer_of(row)
+        assert model.output_values == wanted.output_values
+        assert np.array_equal(model.W_Q, wanted.W_Q)
+
+
 def test_polars_reads_it(root: Path, train: list[Row]) -> None:
     """All files of a split, and counts over them."""
     table = polars.read_parquet(files(root, "train"))

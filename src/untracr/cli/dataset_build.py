@@ -111,6 +111,8 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("--address goes with --engine ray")
     if args.address is not None and args.workers is not None:
         raise UsageError("--workers is for this machine; the cluster at --address has its own")
+    if any(path.resolve() == args.out.resolve() for path in args.exclude):
+        raise UsageError(f"a data set cannot exclude itself: {args.out}")
     settings = settings_of(args)
     with closing(Bars()) as progress:
         manifest = build_dataset(
@@ -167,6 +169,7 @@ def excluded_of(folders: list[Path], sampled: list[tuple[int, int]]) -> Excluded
     """What is left out.
 
     Raises:
+        UsageError: one of the folders is none.
         DatasetError: a data set among the folders is unfinished or damaged.
         ModelFileError: another folder has no list of programs, an empty or a damaged one.
     """
@@ -177,6 +180,8 @@ def excluded_of(folders: list[Path], sampled: list[tuple[int, int]]) -> Excluded
     datasets: list[Path] = []
     others: list[Path] = []
     for path in folders:
+        if not path.is_dir():
+            raise UsageError(f"--exclude takes the folder of a data set or of models, not {path}")
         folder = DatasetFolder(path)
         is_dataset = folder.manifest.exists() or folder.settings.exists()
         (datasets if is_dataset else others).append(path)

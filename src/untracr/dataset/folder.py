@@ -113,6 +113,8 @@ class DatasetFolder:
         """
         import fcntl  # not on every system, and needed here only
 
+        if self.root.exists() and not self.root.is_dir():
+            raise DatasetError(f"{self.root}: a data set is a folder, and this is a file")
         try:
             self.root.mkdir(parents=True, exist_ok=True)
             handle = os.open(self.root, os.O_RDONLY | os.O_DIRECTORY)

@@ -63,7 +63,7 @@ class DatasetReader:
 
     def __init__(
         self,
-        root: Path,
+        root: str | Path,
         split: str = "train",
         *,
         seed: int = 0,
@@ -76,8 +76,8 @@ class DatasetReader:
             raise UsageError(f"a split is one of {', '.join(SPLITS)}, not {split!r}")
         if not 0 <= rank < world_size:
             raise UsageError(f"rank must be from 0 to world_size - 1: {rank=}, {world_size=}")
-        self.manifest = read_manifest(root)
-        self._folder = DatasetFolder(root)
+        self.manifest = read_manifest(Path(root))
+        self._folder = DatasetFolder(Path(root))
         self._shards = self.manifest.of_split(split)
         self._sizes = np.array([shard.rows for shard in self._shards], dtype=np.int64)
         if not self._sizes.sum():

@@ -133,11 +133,11 @@ def transformer_of(row: Mapping[str, Any]) -> Transformer:
     missing = [name for name in ARRAY_NAMES if name not in arrays]
     if missing or set(arrays) - {*ARRAY_NAMES, "W_U"}:
         raise DatasetError(f"a row's arrays must be those of a model, not {', '.join(arrays)}")
-    values = row["output_values"]
+    values = row["output_values"]  # where there are none, pandas has NaN
     return Transformer(
         **arrays,
         causal=bool(row["causal"]),
-        output_values=None if values is None else tuple(json.loads(values)),
+        output_values=tuple(json.loads(values)) if isinstance(values, str) else None,
     ).validate()
 
 
