@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from untracr.cli.command import OK, Command, Parser
 from untracr.cli.extras import dataset_extra, training_extra
@@ -20,10 +19,6 @@ from untracr.cli.stream_options import (
 )
 from untracr.cli.values import not_negative, positive, positive_number
 from untracr.errors import UsageError
-
-if TYPE_CHECKING:
-    pass
-
 
 NOT_FOR_DATASET = (
     "exclude",

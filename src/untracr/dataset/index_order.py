@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 
@@ -31,7 +30,7 @@ def index_faults(
     faults: list[Fault] = []
     read = 0
 
-    def indices(split: str) -> Iterator[tuple[int, str, int]]:
+    def indices(split: str) -> Iterator[tuple[int, str, str, int]]:
         nonlocal read
         before: int | None = None
         for shard in shards:
@@ -46,25 +45,21 @@ def index_faults(
                 faults.extend(_not_ascending(shard, before, found))
             read += 1
             progress("reading indices", read, len(shards))
-            yield from ((index, shard.name, row) for row, index in enumerate(found.tolist()))
+            yield from ((index, split, shard.name, row) for row, index in enumerate(found.tolist()))
             before = int(found[-1]) if len(found) else before
 
-    last: tuple[int, str, int] | None = None
+    last: tuple[int, str, str, int] | None = None
     doubles: dict[str, list[Fault]] = {}
     splits = sorted({shard.split for shard in shards})
     for place in heapq.merge(*map(indices, splits)):
-        if last is not None and place[0] == last[0] and _split(place[1]) != _split(last[1]):
-            index, name, row = place
+        index, split, name, row = place
+        if last is not None and index == last[0] and split != last[1]:
             told = doubles.setdefault(name, [])
             if len(told) < MOST:
-                what = f"its index, {index}, is also that of {last[1]}, row {last[2]}"
+                what = f"its index, {index}, is also that of {last[2]}, row {last[3]}"
                 told.append(Fault(name, row, what))
         last = place
     return [*faults, *(fault for told in doubles.values() for fault in told)]
-
-
-def _split(name: str) -> str:
-    return Path(name).name.partition("-")[0]
 
 
 def _not_ascending(

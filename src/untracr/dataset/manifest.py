@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -113,6 +113,13 @@ class Manifest:
         """The shards of one split, in order."""
         return tuple(shard for shard in self.shards if shard.split == split)
 
+    def other_counts(self) -> Iterator[tuple[str, int]]:
+        """Each split whose shards hold more or fewer rows than the plan, and how many they hold."""
+        for split in SPLITS:
+            rows = sum(shard.rows for shard in self.of_split(split))
+            if rows != self.plan.rows[split]:
+                yield split, rows
+
     def as_dict(self) -> dict[str, Any]:
         """The manifest as plain JSON values."""
         return {
@@ -154,10 +161,9 @@ def require_complete(manifest: Manifest) -> None:
     Raises:
         DatasetError: some hold more or fewer programs.
     """
-    for split, planned in manifest.plan.rows.items():
-        rows = sum(shard.rows for shard in manifest.of_split(split))
-        if rows != planned:
-            raise DatasetError(f"{planned:,} programs were planned for {split}, and {rows:,} made")
+    for split, rows in manifest.other_counts():
+        planned = manifest.plan.rows[split]
+        raise DatasetError(f"{planned:,} programs were planned for {split}, and {rows:,} made")
 
 
 def read_manifest(root: Path) -> Manifest:

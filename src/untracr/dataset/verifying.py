@@ -15,7 +15,6 @@ from untracr.dataset.folder import DatasetFolder
 from untracr.dataset.hashing import hashed_shards
 from untracr.dataset.index_order import index_faults
 from untracr.dataset.manifest import Manifest, read_manifest, versions
-from untracr.dataset.settings import SPLITS
 
 
 @dataclass(frozen=True)
@@ -98,11 +97,9 @@ def verify_dataset(
 
 
 def _count_faults(manifest: Manifest) -> Iterator[Fault]:
-    for split in SPLITS:
-        rows = sum(shard.rows for shard in manifest.of_split(split))
-        if rows != manifest.plan.rows[split]:
-            what = f"{split} has {rows:,} rows in its shards, {manifest.plan.rows[split]:,} in all"
-            yield Fault("manifest.json", None, what)
+    for split, rows in manifest.other_counts():
+        what = f"{split} has {rows:,} rows in its shards, {manifest.plan.rows[split]:,} in all"
+        yield Fault("manifest.json", None, what)
 
 
 def _strangers(folder: DatasetFolder, manifest: Manifest) -> Iterator[Fault]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from untracr.metamodel.checkpoint import write_atomically
+from untracr.atomic_write import write_atomically
 
 LOG = "log.jsonl"
 
