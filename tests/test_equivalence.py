@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,12 +12,18 @@ from strategies import RELAXED
 from untracr.errors import EvaluationError, InputError
 from untracr.rasp import equivalence
 from untracr.rasp.domain import PAPER_DOMAIN, Domain
-from untracr.rasp.equivalence import behaviour_key, decide_equivalence, same_value
+from untracr.rasp.equivalence import (
+    behaviour_key,
+    decide_equivalence,
+    numbers_agree,
+    same_value,
+)
 from untracr.rasp.functions import Value
 from untracr.rasp.parsing import parse
 from untracr.sample.sampler import sample_program
 
 SMALL = Domain((0, 1, 2), 3)
+INFINITY, NAN = float("inf"), float("nan")
 
 
 def test_equal_programs_are_compared_on_the_whole_domain() -> None:
@@ -91,7 +98,23 @@ def test_a_program_that_fails_is_an_error() -> None:
         (1, True, True),
         (1, 1.0, True),
         (0.1 + 0.2, 0.3, True),
-        (1e12, 1e12 + 1, True),
+        (1e13, 1e13 + 1, True),
+        (2e9, 2e9 + 0.5, False),
+        (2_000_000_000, 2_000_000_001, False),
+        (10**17, 10**17 + 1, False),
+        (10**400, 10**400, True),
+        (10**400, 10**400 + 1, False),
+        (10**400, 1.0, False),
+        (10**400, INFINITY, False),
+        (INFINITY, INFINITY, True),
+        (INFINITY, -INFINITY, False),
+        (INFINITY, 5, False),
+        (INFINITY, 1e308, False),
+        (1e308, -1e308, False),
+        (NAN, NAN, True),
+        (NAN, 0, False),
+        (NAN, INFINITY, False),
+        (-0.0, 0, True),
         (0, 1e-8, False),
         (0, None, False),
         (None, None, True),
@@ -103,3 +126,39 @@ def test_a_program_that_fails_is_an_error() -> None:
 def test_values(a: Value, b: Value, same: bool) -> None:
     assert same_value(a, b) is same
     assert same_value(b, a) is same
+
+
+def test_infinity_is_no_other_number() -> None:
+    """An overflow once counted as equal to any number."""
+    overflows = parse("a = Map(lambda x: x + 1e308 * 10, tokens)\n")
+    doubles = parse("a = Map(lambda x: x * 2, tokens)\n")
+    assert not decide_equivalence(overflows, doubles, SMALL).equal
+    assert decide_equivalence(overflows, overflows, SMALL).equal
+    keys = {behaviour_key(program, SMALL) for program in (overflows, doubles)}
+    assert len(keys) == 2
+
+
+def test_integers_of_any_size_are_told_apart() -> None:
+    """Floats hold neither: not the sum of 1 and a large integer, nor a very large one."""
+    sources = [f"a = Map(lambda x: {size} + x, tokens)\n" for size in (10**17, 10**17 + 1, 10**400)]
+    fst, snd, huge = map(parse, sources)
+    assert not decide_equivalence(fst, snd, SMALL).equal
+    assert decide_equivalence(huge, huge, SMALL).equal
+    assert len({behaviour_key(program, SMALL) for program in (fst, snd, huge)}) == 3
+
+
+@pytest.mark.parametrize(
+    ("found", "wanted", "agree"),
+    [
+        (1.0, 1.0005, True),
+        (1.0, 1.1, False),
+        (5.0, INFINITY, False),
+        (INFINITY, 5.0, False),
+        (INFINITY, INFINITY, False),
+        (NAN, NAN, False),
+        (NAN, 1.0, False),
+    ],
+)
+def test_what_is_not_finite_agrees_with_nothing(found: float, wanted: float, agree: bool) -> None:
+    """Weights that overflow give no value, whatever a program says."""
+    assert numbers_agree(np.array([found]), np.array([wanted]), 1e-3).tolist() == [agree]

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from untracr.compile.program_run import ProgramRun
-from untracr.rasp.equivalence import same_value
+from untracr.rasp.equivalence import numbers_agree, same_value
 from untracr.rasp.functions import Value, number_or
 from untracr.rasp.interpreter import Codes, Entry, Failure, Mask
 from untracr.rasp.program import CATEGORICAL, INDICES, NUMERICAL, TOKENS, Program, Ref
@@ -80,8 +80,8 @@ def _differs(
         found: Mask = held != wanted[codes]
         return found
     numbers = np.array([number_or(v, np.nan) for v in column.values])[codes]
-    off = np.abs(held - numbers) > NUMBER_TOLERANCE * np.maximum(1.0, np.abs(numbers))
-    wrong: Mask = off | (np.isnan(numbers) & is_output)
+    is_none = np.array([v is None for v in column.values])[codes]
+    wrong: Mask = ~numbers_agree(held, numbers, NUMBER_TOLERANCE) & (is_output | ~is_none)
     return wrong
 
 
@@ -110,5 +110,6 @@ def _place(value: Entry, ordered: tuple[Value, ...], is_output: bool) -> int:
 def is_close(a: Value, b: Value) -> bool:
     """Whether weights that say ``b`` may stand for ``a``."""
     if isinstance(a, (bool, int, float)) and isinstance(b, (bool, int, float)):
-        return abs(a - b) <= NUMBER_TOLERANCE * max(1.0, abs(a))
+        held, wanted = (np.array(number_or(v, np.nan)) for v in (b, a))
+        return bool(numbers_agree(held, wanted, NUMBER_TOLERANCE))
     return a == b

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -11,7 +12,7 @@ import numpy.typing as npt
 
 from untracr.errors import EvaluationError
 from untracr.rasp.domain import Domain
-from untracr.rasp.equivalence import CHUNK, TOLERANCE, same_value
+from untracr.rasp.equivalence import CHUNK, TOLERANCE, numbers_agree, same_value
 from untracr.rasp.functions import Value, number_or
 from untracr.rasp.interpreter import Batch, Codes, Column, Mask
 from untracr.rasp.program import Program
@@ -64,7 +65,7 @@ def tolerance_of_changed(program: Program, domain: Domain, *, causal: bool) -> f
         column = batch.evaluate(program)
         for code in np.unique(column.codes[batch.valid]).tolist():
             numbers.add(number_or(column.values[code], 0.0))
-    ordered = np.array(sorted(numbers))
+    ordered = np.array(sorted(number for number in numbers if math.isfinite(number)))
     gaps = np.diff(ordered) / np.maximum(1.0, np.maximum(np.abs(ordered[1:]), np.abs(ordered[:-1])))
     apart = gaps[gaps > TOLERANCE]
     half = float(apart.min()) / 2 if apart.size else LOOSEST
@@ -251,8 +252,7 @@ def positions_that_agree(
         codes = column.codes[rows, :length]
         if model.output_values is None:
             wanted = numbers[codes]
-            close = tolerance * np.maximum(1.0, np.abs(wanted))
-            equal = np.abs(out[:, :, 0] - wanted) <= close
+            equal = numbers_agree(out[:, :, 0], wanted, tolerance)
         else:
             clearest = out.max(axis=2)
             equal = np.where(clearest > NOTHING_READ, same[codes, out.argmax(axis=2)], none[codes])

@@ -20,8 +20,8 @@ from untracr.errors import ModelFileError
 from untracr.explain.beside import Beside, lay_beside
 from untracr.explain.explanation import Explanation, Held, Line, Mask, Output, Pattern
 from untracr.rasp.domain import Domain
-from untracr.rasp.equivalence import TOLERANCE, same_value
-from untracr.rasp.functions import Value
+from untracr.rasp.equivalence import TOLERANCE, numbers_agree, same_value
+from untracr.rasp.functions import Value, number_or
 from untracr.rasp.interpreter import Batch, Column
 from untracr.rasp.program import (
     CATEGORICAL,
@@ -247,7 +247,7 @@ def _same_number(number: float, wanted: Value, tolerance: float) -> bool:
         return abs(number) <= tolerance
     if not isinstance(wanted, (bool, int, float)):
         return False
-    return abs(number - wanted) <= tolerance * max(1.0, abs(wanted))
+    return bool(numbers_agree(np.array(number), np.array(number_or(wanted, np.nan)), tolerance))
 
 
 def _wanted(matrix: Mask, *, always_bos: bool) -> Floats:

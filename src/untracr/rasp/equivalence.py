@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,11 +12,15 @@ import numpy.typing as npt
 from untracr.errors import InputError
 from untracr.rasp.domain import Domain
 from untracr.rasp.functions import Value
-from untracr.rasp.interpreter import Batch, Column, Failure, distinct_codes
+from untracr.rasp.interpreter import EXACT, Batch, Column, Failure, distinct_codes
 from untracr.rasp.program import Program
 
 TOLERANCE = 1e-9
-"""Numbers this close, relative to their size where above one, count as equal."""
+"""Numbers this close count as equal, unless both are whole numbers (Python's ``int``)."""
+
+ROUNDING = 1e-12
+"""Large numbers count as equal where they are this close relative to the larger: some thousand
+times what one operation rounds away."""
 
 CHUNK = 8192
 """Inputs evaluated at a time: bounds memory on large domains."""
@@ -52,7 +57,7 @@ def decide_equivalence(
 ) -> Equivalence:
     """Compares two programs on every input of a domain.
 
-    True and 1, and numbers within `TOLERANCE`, count as the same value.
+    What counts as the same value is told at `same_value`.
 
     Raises:
         InputError: the domain has more than ``limit`` inputs.
@@ -87,10 +92,43 @@ def columns_differ(left: Column, right: Column) -> npt.NDArray[np.bool_]:
 
 
 def same_value(a: Value | Failure, b: Value | Failure) -> bool:
-    """Whether two values count as equal (see `decide_equivalence`)."""
+    """Whether two values count as equal.
+
+    Python's equality (so True and 1, 0.0 and -0.0 are the same, integers of any size
+    only themselves), and besides: fractions within `TOLERANCE`, or `ROUNDING` of the
+    larger, which rounding may have parted; and "not a number" and itself. Infinity is
+    no other number, nor the other infinity.
+    """
     if isinstance(a, (bool, int, float)) and isinstance(b, (bool, int, float)):
-        return abs(a - b) <= TOLERANCE * max(1.0, abs(a), abs(b))
+        return _same_number(a, b)
     return a == b
+
+
+def _same_number(a: float, b: float) -> bool:
+    if a == b or (isinstance(a, int) and isinstance(b, int)):
+        return a == b
+    try:
+        x, y = float(a), float(b)
+    except OverflowError:  # an integer that no float comes near
+        return False
+    if not (math.isfinite(x) and math.isfinite(y)):
+        return math.isnan(x) and math.isnan(y)
+    return abs(x - y) <= max(TOLERANCE, ROUNDING * max(abs(x), abs(y)))
+
+
+def numbers_agree(
+    found: npt.NDArray[np.floating], wanted: npt.NDArray[np.floating], tolerance: float
+) -> npt.NDArray[np.bool_]:
+    """Where numbers that weights give are the wanted ones; what is not finite never is.
+
+    Args:
+        found: what weights give.
+        wanted: of the same shape.
+        tolerance: how far a number may be off, relative to the larger of 1 and itself.
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        close = np.abs(found - wanted) <= tolerance * np.maximum(1.0, np.abs(wanted))
+    return np.asarray(close & np.isfinite(found) & np.isfinite(wanted))
 
 
 def behaviour_key(program: Program, domain: Domain) -> bytes:
@@ -117,6 +155,9 @@ def behaviour_key(program: Program, domain: Domain) -> bytes:
 
 
 def _canonical(value: Value | Failure) -> str:
-    if isinstance(value, (bool, int, float)):
-        return f"n{round(float(value), 9) + 0.0!r}"
-    return repr(value)
+    if not isinstance(value, (bool, int, float)):
+        return repr(value)
+    if isinstance(value, int) and abs(value) > EXACT:
+        return f"n{int(value):x}"
+    number = round(float(value), 9) + 0.0
+    return f"n{int(number):x}" if EXACT < abs(number) < math.inf else f"n{number!r}"

@@ -34,8 +34,16 @@ Value = None | bool | int | float | str
 
 
 def number_or(value: object, otherwise: float) -> float:
-    """A value as a float; ``otherwise`` where it is not a number."""
-    return float(value) if isinstance(value, (bool, int, float)) else otherwise
+    """A value as a float; ``otherwise`` where it is not a number.
+
+    An integer beyond all floats is infinite.
+    """
+    if not isinstance(value, (bool, int, float)):
+        return otherwise
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
 
 
 def types_of(values: Iterable[object]) -> tuple[type, ...]:
