@@ -38,7 +38,7 @@ from untracr.decompile.weights_digest import weights_digest
 from untracr.errors import CertificateError, ModelFileError
 from untracr.metamodel.numpy_network import NumpyNetwork
 from untracr.rasp.domain import PAPER_DOMAIN, Domain
-from untracr.rasp.functions import Value
+from untracr.rasp.functions import Value, number_or
 from untracr.rasp.hand_written import HAND_WRITTEN
 from untracr.rasp.library import LIBRARY, NamedProgram
 from untracr.rasp.parsing import parse
@@ -307,7 +307,7 @@ def test_whatever_is_changed_changes_the_digest(hist: LoadedModel) -> None:
     digests.append(weights_digest(model.replace(b_O=model.b_O[:, None])))
     digests.append(weights_digest(model.replace(W_U=None, output_values=None)))
     digests.append(weights_digest(model.replace(output_values=None)))
-    floats = tuple(float(value or 0) for value in model.output_values)
+    floats = tuple(number_or(value, 0.0) for value in model.output_values)
     digests.append(weights_digest(model.replace(output_values=floats)))
     assert len(set(digests)) == len(digests)
     assert weights_digest(model) == digests[0]

@@ -108,7 +108,7 @@ def test_numerical_inputs_are_refused() -> None:
         ((0, 1), 0, "max_seq_len"),
         (("a", "compiler_bos"), 3, "BOS"),
         (("a", "compiler_pad"), 3, "PAD"),
-        ((0, None), 3, "holds None"),
+        ((0, None), 3, "a token must be a bool, int, float or str, not None"),
     ],
 )
 def test_domains(vocab: tuple[Value, ...], length: int, rule: str) -> None:

@@ -228,7 +228,10 @@ def reads_out(
 ) -> bool:
     """Whether a model gives a program's output on one input, of the tokens 0, 1, ... if no ids."""
     assert model.W_U is not None
-    ids = ids or [len(model.W_E) - 2, *(int(token) for token in tokens if token is not None)]
+    ids = ids or [
+        len(model.W_E) - 2,
+        *(int(token) for token in tokens if isinstance(token, (int, str))),
+    ]
     out = model.forward([ids]).output[0, 1:] @ model.W_U
     for row, wanted in zip(out, evaluate(program, tokens), strict=True):
         if model.output_values is not None:

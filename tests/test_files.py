@@ -543,7 +543,7 @@ def test_buffers_of_transformer_lens_are_passed_over(tmp_path: Path) -> None:
         ('{"format_version": 1, "casual": true}', "unknown key 'casual'"),
         ('{"format_version": 1, "causal": "yes"}', "causal has the wrong type"),
         ('{"format_version": 1, "metadata": []}', "metadata has the wrong type"),
-        ('{"format_version": 1, "output_values": [[]]}', "[0] is []"),
+        ('{"format_version": 1, "output_values": [{}]}', "[0] is {}"),
         ('{"format_version": 1, "output_values": [1, 2, 3]}', "each column of W_U"),
         ('{"format_version": 1, "output_values": [NaN]}', "NaN is not JSON"),
     ],

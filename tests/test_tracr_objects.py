@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import enum
 import sys
+from collections import namedtuple
 from importlib import import_module
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 
 from strategies import RELAXED, programs
-from untracr.errors import ProgramError, UntracrError
+from untracr.compile.model import compile_rasp_to_model
+from untracr.errors import CheckFailed, ProgramError, UntracrError
 from untracr.rasp.functions import Comparison, Table, formula
 from untracr.rasp.library import LIBRARY
 from untracr.rasp.parsing import parse
@@ -167,9 +171,14 @@ def test_other_functions_become_tables() -> None:
 
 
 def test_arithmetic_errors_are_skipped() -> None:
-    """Arguments on which a callable fails arithmetically have no entry."""
+    """Arguments on which a callable fails arithmetically have no entry, but the reason."""
     program = from_tracr(rasp.Map(lambda x: 6 // x + 1, rasp.tokens), range(3), 5)
-    assert program.nodes[2] == Map(Table((((1,), 7), ((2,), 4)), 1), TOKENS)
+    node = program.nodes[2]
+    assert isinstance(node, Map)
+    assert isinstance(node.function, Table)
+    assert node.function.entries == (((1,), 7), ((2,), 4))
+    with pytest.raises(ArithmeticError, match="ZeroDivisionError"):
+        node.function(0)
 
 
 def test_values_follow_the_program() -> None:
@@ -237,10 +246,54 @@ def test_failing_and_foreign_callables_are_refused() -> None:
     """A callable that fails or returns no RASP value is refused with the arguments shown."""
     with pytest.raises(ProgramError, match=r"fails on \('a'\)"):
         from_tracr(rasp.Map(lambda x: x - 1, rasp.tokens), LETTERS, 5)
-    with pytest.raises(ProgramError, match="must be None, bool, int, float or str"):
-        from_tracr(rasp.Map(lambda x: (x, x), rasp.tokens), LETTERS, 5)
+    with pytest.raises(ProgramError, match="must be None, bool, int, float, str or a tuple"):
+        from_tracr(rasp.Map(lambda x: [x, x], rasp.tokens), LETTERS, 5)
+    with pytest.raises(ProgramError, match=r"KeyError: 'd' \(missing of .*test_tracr_objects"):
+        from_tracr(rasp.Map(missing, rasp.tokens), LETTERS, 5)
     with pytest.raises(ProgramError, match="would need a table of"):
         from_tracr(rasp.tokens * rasp.tokens, range(1000), 5)
+
+
+def missing(x: str) -> int:
+    """Fails on d."""
+    return {"a": 1, "b": 2, "c": 3}[x]
+
+
+@pytest.mark.parametrize("given", [None, "yes", "", (), (True,)])
+def test_a_predicate_must_give_truths_or_numbers(given: Any) -> None:
+    """Tracr multiplies with what a predicate gives; what cannot be is refused, not made a truth."""
+    select = rasp.Select(rasp.tokens, rasp.tokens, lambda key, query: given)
+    with pytest.raises(ProgramError, match="must give True or False"):
+        from_tracr(rasp.SelectorWidth(select), LETTERS, 5)
+
+
+def test_numbers_of_a_predicate_stay_numbers() -> None:
+    """Weights take a predicate's numbers as they are; 0 and 1 are truths."""
+
+    def predicate(function: Any) -> Any:
+        select = rasp.Select(rasp.tokens, rasp.tokens, function)
+        return from_tracr(rasp.SelectorWidth(select), (1, 2), 2).nodes[2]
+
+    assert predicate(lambda key, query: 3 * (key == query)).predicate(2, 2) == 3
+    assert predicate(lambda key, query: int(key < query)) == Select(0, 0, formula("x < y", 2))
+
+
+@pytest.mark.parametrize("function", [lambda x: x / 0, lambda x: 0 * (1 // x)])
+def test_failing_arithmetic_is_told_and_no_formula_hides_it(function: Any) -> None:
+    """A function that divides by zero is not taken for one that agrees elsewhere."""
+    with pytest.raises(CheckFailed, match="fails on 0, a value it may meet: ZeroDivisionError"):
+        compile_rasp_to_model(rasp.Map(function, rasp.tokens), range(2), 3)
+
+
+def test_numbers_and_subclasses_become_plain_values() -> None:
+    """NumPy's numbers, enumerations and named tuples are values as Python has them."""
+    kind = enum.IntEnum("kind", {"first": 1})
+    point = namedtuple("point", "x y")
+    node = from_tracr(
+        rasp.Map(lambda x: point(np.int64(x), kind.first), rasp.tokens), range(2), 3
+    ).nodes[2]
+    assert isinstance(node, Map)
+    assert repr(node.function(1)) == "(1, 1)"
 
 
 def test_to_tracr_without_tracr_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

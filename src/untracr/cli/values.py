@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterable
+from typing import TypeAlias
 
-Value = None | bool | int | float | str
+Value: TypeAlias = bool | int | float | str | tuple["Value", ...] | None
+"""As `untracr.rasp.values.Value`, which takes longer to load."""
 
 _WORDS: dict[str, Value] = {"True": True, "False": False, "None": None}
 

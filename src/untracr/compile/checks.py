@@ -46,6 +46,10 @@ from untracr.rasp.program import (
     Tokens,
     children,
 )
+from untracr.rasp.values import number_or, token_fault, value_fault
+
+MAX_FLOAT32 = 3.4e38
+"""The largest number of which weights can be made."""
 
 
 def check(
@@ -139,8 +143,8 @@ def _check_domain(
         Domain(tokens, max_seq_len)
     except InputError as error:
         found.add(None, str(error), "change vocab or max_seq_len")
-    if None in tokens:
-        found.add(None, "a token must have a value; the vocabulary holds None", "leave None out")
+    for fault in dict.fromkeys(filter(None, map(token_fault, tokens))):
+        found.add(None, fault, "leave it out of the vocabulary, or rename it")
 
 
 def _check_whole(found: _Static) -> None:
@@ -244,6 +248,11 @@ def _check_values(found: _Static, vocab: set[Value], max_seq_len: int) -> None:
             unknown.add(ref)
             found.add(ref, str(error), _value_fix(node))
             continue
+        fault = next(filter(None, map(value_fault, sets[ref].ordered)), "")
+        if fault:
+            unknown.add(ref)
+            found.add(ref, f"{fault}, which this expression may take", _value_fix(node))
+            continue
         _check_function(found, ref, sets)
         if not sets[ref].unordered:
             unknown.add(ref)
@@ -268,6 +277,16 @@ def _check_function(found: _Static, ref: Ref, sets: dict[Ref, ValueSet]) -> None
         odd = [v for v in values.ordered if not isinstance(v, (bool, int, float))]
         found.add(ref, f"a numerical SOp must hold numbers, not {odd}", "make it categorical")
         return
+    if program.encoding(ref) is NUMERICAL:
+        largest = max((abs(number_or(v, 0.0)) for v in values.ordered), default=0.0)
+        if largest > MAX_FLOAT32:
+            found.add(
+                ref,
+                f"weights are float32, so a numerical SOp must hold numbers up to "
+                f"{MAX_FLOAT32:.1e}, not {largest:.1e}",
+                "make it categorical, or use smaller numbers",
+            )
+            return
     if isinstance(node, Map) and program.encoding(node.inner) is CATEGORICAL:
         inner = sets[node.inner]
         failure = _unary_failure(

@@ -89,7 +89,7 @@ MAX_TEXT = 1_000
 def call(function: Callable[..., Value], *args: Value) -> Value:
     """A function's result; None where it fails or would give an endless text."""
     if isinstance(function, Formula) and any(isinstance(arg, str) for arg in args):
-        sizes = [len(a) if isinstance(a, str) else abs(a or 0) for a in args]
+        sizes = [len(a) if isinstance(a, (str, tuple)) else abs(a or 0) for a in args]
         if math.prod(max(size, 2) for size in sizes) > MAX_TEXT:
             return None
     try:

@@ -97,10 +97,12 @@ def same_value(a: Value | Failure, b: Value | Failure) -> bool:
     Python's equality (so True and 1, 0.0 and -0.0 are the same, integers of any size
     only themselves), and besides: fractions within `TOLERANCE`, or `ROUNDING` of the
     larger, which rounding may have parted; and "not a number" and itself. Infinity is
-    no other number, nor the other infinity.
+    no other number, nor the other infinity. Tuples are compared part by part.
     """
     if isinstance(a, (bool, int, float)) and isinstance(b, (bool, int, float)):
         return _same_number(a, b)
+    if isinstance(a, tuple) and isinstance(b, tuple):
+        return len(a) == len(b) and all(map(same_value, a, b))
     return a == b
 
 
@@ -155,6 +157,8 @@ def behaviour_key(program: Program, domain: Domain) -> bytes:
 
 
 def _canonical(value: Value | Failure) -> str:
+    if isinstance(value, tuple):
+        return f"({','.join(map(_canonical, value))})"
     if not isinstance(value, (bool, int, float)):
         return repr(value)
     if isinstance(value, int) and abs(value) > EXACT:

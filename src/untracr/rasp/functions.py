@@ -5,8 +5,9 @@ in a Map, ``lambda x, y: x * y`` in a SequenceMap, ``Comparison.EQ`` in a
 Select. Tracr keeps them as opaque Python lambdas. Here a function is one of
 
 * `Formula`, an expression in a small closed language (the arithmetic,
-  comparison and logic of Python on one or two arguments, and calls of the
-  functions listed in `CALLABLES`), kept as canonical source text. It is read
+  comparison and logic of Python on one or two arguments, tuples and their
+  parts, and calls of the functions listed in `CALLABLES`), kept as canonical
+  source text. It is read
   with `ast` and turned into closures node by node; nothing is ever passed to
   `eval` or `exec`.
 * `Table`, an explicit lookup table, for anything a formula cannot say.
@@ -23,33 +24,15 @@ import enum
 import functools
 import math
 import operator
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from untracr.errors import ProgramError, did_you_mean
-
-Value = None | bool | int | float | str
-"""What one position of a SOp holds. None is RASP's "no value"."""
-
-
-def number_or(value: object, otherwise: float) -> float:
-    """A value as a float; ``otherwise`` where it is not a number.
-
-    An integer beyond all floats is infinite.
-    """
-    if not isinstance(value, (bool, int, float)):
-        return otherwise
-    try:
-        return float(value)
-    except OverflowError:
-        return math.inf if value > 0 else -math.inf
-
-
-def types_of(values: Iterable[object]) -> tuple[type, ...]:
-    """The types of values, which cache keys need beside them: (1,) and (True,) are equal."""
-    return tuple(map(type, values))
-
+from untracr.rasp.values import MAX_PARTS, MAX_TEXT, SCALARS, TOO_MANY_PARTS, parts
+from untracr.rasp.values import Value as Value
+from untracr.rasp.values import number_or as number_or
+from untracr.rasp.values import types_of as types_of
 
 ARGUMENT_NAMES = ("x", "y")
 
@@ -142,10 +125,13 @@ class Table:
     Attributes:
         entries: ``((arguments, result), ...)`` in a fixed order.
         arity: 1 or 2.
+        fails: arguments on which the function that was tabulated fails
+            arithmetically, and how; printed text leaves them out.
     """
 
     entries: tuple[tuple[tuple[Value, ...], Value], ...]
     arity: int
+    fails: tuple[tuple[tuple[Value, ...], str], ...] = ()
     # Results by arguments. Each table keeps its own: those with True and with 1 are equal.
     _results: dict[tuple[Value, ...], Value] = field(init=False, repr=False, compare=False)
 
@@ -161,10 +147,16 @@ class Table:
         try:
             return self._results[args]
         except KeyError:
+            self._require_defined(args)
             raise ProgramError(
                 f"a lookup table must cover every value it meets; it has no entry for "
                 f"{args[0] if self.arity == 1 else args!r}"
             ) from None
+
+    def _require_defined(self, args: tuple[Value, ...]) -> None:
+        for arguments, reason in self.fails:
+            if arguments == args:
+                raise ArithmeticError(reason)
 
     def __str__(self) -> str:
         if self.arity == 1:
@@ -277,9 +269,6 @@ Closure = Callable[[tuple[Value, ...]], Value]
 
 _MAX_POWER = 64
 
-MAX_TEXT = 10_000
-"""Characters of a text."""
-
 MAX_BITS = 4_096
 """Bits of a whole number. Sums may have a few more; only what grows fast is bounded."""
 
@@ -294,9 +283,11 @@ def _power(base: Any, exponent: Any) -> Value:
 
 
 def _multiply(x: Any, y: Any) -> Value:
-    for text, times in ((x, y), (y, x)):
-        if isinstance(text, str) and isinstance(times, int):
-            _require_characters(len(text) * times)
+    for many, times in ((x, y), (y, x)):
+        if isinstance(many, str) and isinstance(times, int):
+            _require_characters(len(many) * times)
+        if isinstance(many, tuple) and isinstance(times, int):
+            _require_parts(parts(many) * times)
     if isinstance(x, int) and isinstance(y, int):
         _require_bits(x.bit_length() + y.bit_length())
     product: Value = x * y
@@ -306,6 +297,8 @@ def _multiply(x: Any, y: Any) -> Value:
 def _add(x: Any, y: Any) -> Value:
     if isinstance(x, str) and isinstance(y, str):
         _require_characters(len(x) + len(y))
+    if isinstance(x, tuple) and isinstance(y, tuple):
+        _require_parts(parts(x) + parts(y))
     total: Value = x + y
     return total
 
@@ -336,6 +329,25 @@ def _round(number: Any, digits: Any = None) -> Value:
 def _require_characters(count: int) -> None:
     if count > MAX_TEXT:
         raise ValueError(f"a text may hold at most {MAX_TEXT:,} characters")
+
+
+def _require_parts(count: int) -> None:
+    if count > MAX_PARTS:
+        raise ValueError(TOO_MANY_PARTS)
+
+
+def _tuple(found: tuple[Value, ...]) -> Value:
+    _require_parts(parts(found))
+    return found
+
+
+def _part(whole: Any, place: Any) -> Value:
+    if not isinstance(whole, (tuple, str)) or not isinstance(place, int):
+        raise TypeError(f"a tuple or text has parts by number, not {whole!r:.60} by {place!r:.60}")
+    if not -len(whole) <= place < len(whole):
+        raise ValueError(f"{whole!r:.60} has no part {place}")
+    part: Value = whole[place]
+    return part
 
 
 def _require_bits(count: int) -> None:
@@ -397,18 +409,26 @@ def _build(node: ast.expr) -> Closure:
         case ast.IfExp(test=test, body=body, orelse=orelse):
             condition, yes, no = _build(test), _build(body), _build(orelse)
             return lambda args: yes(args) if condition(args) else no(args)
+        case ast.Tuple(elts=elements):
+            made = [_build(element) for element in elements]
+            return lambda args: _tuple(tuple(part(args) for part in made))
+        case ast.Subscript(value=value, slice=ast.expr() as index) if not isinstance(
+            index, ast.Slice
+        ):
+            whole, place = _build(value), _build(index)
+            return lambda args: _part(whole(args), place(args))
         case ast.Call(func=ast.Name(id=name), args=arguments, keywords=[]):
             return _build_call(name, [_build(a) for a in arguments])
         case _:
             raise ProgramError(
                 f"{ast.unparse(node)!r} is outside what a function may say: arithmetic, "
-                f"comparisons, and/or/not, if-else, and calls of {', '.join(CALLABLES)}; "
+                f"comparisons, and/or/not, if-else, tuples, and calls of {', '.join(CALLABLES)}; "
                 "write anything else as a lookup table, lambda x: {0: 1, 1: 0}[x]"
             )
 
 
 def _build_constant(value: object) -> Closure:
-    if value is not None and not isinstance(value, (bool, int, float, str)):
+    if value is not None and not isinstance(value, SCALARS):
         raise ProgramError(f"a constant must be None, bool, int, float or str, not {value!r}")
     if isinstance(value, float) and not math.isfinite(value):
         raise ProgramError(f"a constant must be finite, not {value!r}")

@@ -14,6 +14,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -44,6 +45,7 @@ from untracr.rasp.program import (
     SequenceMap,
     Tokens,
 )
+from untracr.rasp.values import type_of
 
 Codes = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
@@ -399,12 +401,12 @@ class _Distinct:
     """Numbers distinct values, told apart by type."""
 
     def __init__(self, values: Iterable[Entry] = ()) -> None:
-        self._codes: dict[tuple[type, Entry], int] = {}
+        self._codes: dict[tuple[Any, Entry], int] = {}
         for value in values:
             self.code(value)
 
     def code(self, value: Entry) -> int:
-        return self._codes.setdefault((type(value), value), len(self._codes))
+        return self._codes.setdefault((type_of(value), value), len(self._codes))
 
     def values(self) -> tuple[Entry, ...]:
         return tuple(value for _, value in self._codes)

@@ -6,11 +6,12 @@ import ast
 import math
 from abc import ABC, abstractmethod
 
-from untracr.rasp.functions import MAX_BITS, MAX_TEXT, Formula, Table, Value
+from untracr.rasp.functions import MAX_BITS, Formula, Table
 from untracr.rasp.node_building import Expression, NodeBuilder
 from untracr.rasp.program import Ref
 from untracr.rasp.reading_names import Constant, Meaning, Scope
 from untracr.rasp.source_places import Places
+from untracr.rasp.values import MAX_PARTS, MAX_TEXT, SCALARS, TOO_MANY_PARTS, Value, parts
 
 
 class Reader(ABC):
@@ -89,7 +90,11 @@ class Reader(ABC):
         Raises:
             RaspSyntaxError: it is not.
         """
-        if value is not None and not isinstance(value, (bool, int, float, str)):
+        if isinstance(value, tuple):
+            if parts(value) > MAX_PARTS:
+                raise self.place.error(node, TOO_MANY_PARTS)
+            return tuple(self.require_value(node, part) for part in value)
+        if value is not None and not isinstance(value, SCALARS):
             raise self.place.error(
                 node, f"a constant must be None, bool, int, float or str, not {value!r}"
             )

@@ -35,6 +35,8 @@ class ExpressionReader(Reader):
         match node:
             case ast.Constant(value=value):
                 return Constant(self.require_value(node, value))
+            case ast.Tuple(elts=elements):
+                return Constant(self.require_value(node, tuple(map(self.value, elements))))
             case ast.Name() | ast.Attribute():
                 return self._lookup(node)
             case ast.Lambda():

@@ -17,10 +17,10 @@ formula, types of results included, becomes that formula, else a `Table`.
 
 from __future__ import annotations
 
-import functools
 import itertools
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 from untracr.errors import ProgramError, UntracrError
@@ -47,6 +47,7 @@ from untracr.rasp.program import (
     SequenceMap,
     Tokens,
 )
+from untracr.rasp.values import plain_value, type_of
 
 MAX_TABULATED = 200_000
 """How many argument combinations one opaque function may be tabulated on."""
@@ -270,13 +271,13 @@ class _Reader:
         if kind == "SequenceMap":
             return SequenceMap(self._function(expression, refs), refs[0], refs[1], encoding)
         if kind == "LinearSequenceMap":
-            factors = _plain(expression.fst_fac), _plain(expression.snd_fac)
+            factors = plain_value(expression.fst_fac), plain_value(expression.snd_fac)
             if not all(isinstance(factor, (int, float)) for factor in factors):
                 raise ProgramError(f"LinearSequenceMap's factors must be numbers, not {factors}")
             return LinearSequenceMap(refs[0], refs[1], *factors, encoding)  # type: ignore[arg-type]
         if kind == "SelectorWidth":
             return SelectorWidth(refs[0], encoding)
-        return Aggregate(refs[0], refs[1], _plain(expression.default), encoding)
+        return Aggregate(refs[0], refs[1], plain_value(expression.default), encoding)
 
     # Functions.
 
@@ -286,8 +287,7 @@ class _Reader:
             return predicate
         if type(predicate).__name__ == "Comparison":
             return Comparison[predicate.name]
-        truth = functools.partial(_as_truth, predicate)
-        return self._named(truth, refs, f"the predicate of {expression.label}", True)
+        return self._named(predicate, refs, f"the predicate of {expression.label}", True)
 
     def _function(self, expression: Any, refs: list[Ref]) -> Function:
         if isinstance(expression.f, (Formula, Table)):
@@ -299,6 +299,8 @@ class _Reader:
     ) -> Function:
         domains = [self.values(ref, what) for ref in refs]
         table = _tabulate(function, domains, what)
+        if is_predicate:
+            table = _truths(table, what)
         candidates = _predicates(domains) if is_predicate else _formulas(domains)
         return next((c for c in candidates if _agrees(c, table)), table)
 
@@ -377,26 +379,6 @@ def _encoding(expression: Any) -> Encoding:
     return NUMERICAL if expression.annotations["encoding"].name == "NUMERICAL" else CATEGORICAL
 
 
-def _plain(value: object) -> Value:
-    """A value as Python's own type; NumPy's scalars are unwrapped.
-
-    Raises:
-        ProgramError: it is of no type that a position may hold.
-    """
-    item = getattr(value, "item", None)
-    if item is not None and type(value).__module__ == "numpy":
-        value = item()
-    if value is not None and not isinstance(value, (bool, int, float, str)):
-        raise ProgramError(
-            f"a value must be None, bool, int, float or str, not {value!r} ({type(value).__name__})"
-        )
-    return value
-
-
-def _as_truth(predicate: Callable[..., object], key: Value, query: Value) -> bool:
-    return bool(predicate(key, query))
-
-
 def _tabulate(
     function: Callable[..., object], domains: Sequence[Sequence[Value]], what: str
 ) -> Table:
@@ -409,17 +391,45 @@ def _tabulate(
             "use a smaller vocab or max_seq_len"
         )
     entries: list[tuple[tuple[Value, ...], Value]] = []
+    fails: list[tuple[tuple[Value, ...], str]] = []
     for arguments in itertools.product(*domains):
         try:
-            entries.append((arguments, _plain(function(*arguments))))
-        except ArithmeticError:
-            continue
+            entries.append((arguments, plain_value(function(*arguments))))
+        except ArithmeticError as error:
+            fails.append((arguments, f"{type(error).__name__}: {error}"))
         except ProgramError as error:
-            raise ProgramError(f"{what} cannot be read: {error}") from None
+            raise ProgramError(f"{what} cannot be read: {error}{_place(function)}") from None
         except Exception as error:
             shown = ", ".join(repr(argument) for argument in arguments)
-            raise ProgramError(f"{what} fails on ({shown}): {error}") from error
-    return Table(tuple(entries), len(domains))
+            raise ProgramError(
+                f"{what} fails on ({shown}): {type(error).__name__}: {error}{_place(function)}"
+            ) from error
+    return Table(tuple(entries), len(domains), tuple(fails))
+
+
+def _place(function: Callable[..., object]) -> str:
+    """Where a function of Python's was written, as far as it can be told."""
+    code = getattr(function, "__code__", None)
+    if code is None or "/tracr/rasp/" in code.co_filename.replace("\\", "/"):
+        return ""
+    return f" ({code.co_name} of {code.co_filename}:{code.co_firstlineno})"
+
+
+def _truths(table: Table, what: str) -> Table:
+    """A predicate's table: 0 and 1 are truth values; other numbers stay, as weights take them.
+
+    Raises:
+        ProgramError: it gives something that is no number.
+    """
+    for arguments, value in table.entries:
+        if not isinstance(value, (bool, int, float)):
+            raise ProgramError(
+                f"{what} must give True or False, not {value!r:.60} on {arguments!r}; "
+                "write bool(...) around it"
+            )
+    if any(value not in (0, 1) for _, value in table.entries):
+        return table
+    return replace(table, entries=tuple((key, bool(value)) for key, value in table.entries))
 
 
 def _results(table: Table) -> list[Value]:
@@ -441,9 +451,19 @@ def _agrees(candidate: Formula, table: Table) -> bool:
             value = candidate(*arguments)
         except (ArithmeticError, TypeError, ValueError):
             return False
-        if value != wanted or type(value) is not type(wanted):
+        if value != wanted or type_of(value) != type_of(wanted):
             return False
-    return True
+    return all(_fails(candidate, arguments) for arguments, _ in table.fails)
+
+
+def _fails(candidate: Formula, arguments: tuple[Value, ...]) -> bool:
+    try:
+        candidate(*arguments)
+    except ArithmeticError:
+        return True
+    except (TypeError, ValueError):
+        return False
+    return False
 
 
 def _constants(domain: Iterable[Value]) -> tuple[Value, ...]:
@@ -453,7 +473,16 @@ def _constants(domain: Iterable[Value]) -> tuple[Value, ...]:
 def _formulas(domains: Sequence[Sequence[Value]]) -> Iterator[Formula]:
     """Well-known formulas, simpler ones first."""
     if len(domains) == 2:
-        for text in ("x * y", "x + y", "x - y", "x or y", "x and y", "x + y % 10", "y - x"):
+        for text in (
+            "x * y",
+            "x + y",
+            "x - y",
+            "x or y",
+            "x and y",
+            "x + y % 10",
+            "y - x",
+            "(x, y)",
+        ):
             yield formula(text, 2)
         for symbol in ("==", "!=", ">", "<", ">=", "<="):
             yield formula(f"x {symbol} y", 2)
@@ -468,7 +497,7 @@ def _formulas(domains: Sequence[Sequence[Value]]) -> Iterator[Formula]:
     for number in range(2, 11):
         for symbol in ("+", "-", "*"):
             yield formula(f"x {symbol} {number}")
-    for text in ("bool(x)", "float(x)", "abs(x)", "x * 0.5"):
+    for text in ("bool(x)", "float(x)", "abs(x)", "x * 0.5", "x[0]", "x[1]"):
         yield formula(text)
 
 

@@ -6,16 +6,14 @@ import json
 import math
 from typing import Any, NoReturn
 
-from untracr.errors import ModelFileError, UsageError
+from untracr.errors import ModelFileError, ProgramError, UsageError
+from untracr.rasp.values import Value, plain_value
 from untracr.transformer.file_tensors import shown
 from untracr.transformer.transformer import Transformer
 
 FORMAT_VERSION = 1
 DOCUMENT_KEY = "untracr"
 """The document's name in a file."""
-
-Scalar = None | bool | int | float | str
-"""What one output value may be."""
 
 
 def document_text(transformer: Transformer, metadata: dict[str, object]) -> str:
@@ -93,15 +91,21 @@ def parse_json(data: str | bytes, what: str) -> dict[str, Any]:
     return content
 
 
-def _output_values(values: list[object] | None) -> tuple[Scalar, ...] | None:
+def _output_values(values: list[object] | None) -> tuple[Value, ...] | None:
     if values is None:
         return None
-    checked: list[Scalar] = []
+    checked: list[Value] = []
     for i, value in enumerate(values):
-        if value is not None and not isinstance(value, (bool, int, float, str)):
+        try:
+            checked.append(plain_value(_with_tuples(value)))
+        except (ProgramError, RecursionError):
             raise ModelFileError(
-                f"output_values must be numbers, strings, true, false or null; "
-                f"[{i}] is {value!r:.60}"
-            )
-        checked.append(value)
+                "output_values must be numbers, strings, true, false, null or short lists of "
+                f"these; [{i}] is {value!r:.60}"
+            ) from None
     return tuple(checked)
+
+
+def _with_tuples(value: object) -> object:
+    """A value read from JSON, where lists stand for tuples: no value is a list."""
+    return tuple(map(_with_tuples, value)) if isinstance(value, list) else value

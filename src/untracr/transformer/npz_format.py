@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from untracr.errors import ModelFileError
+from untracr.rasp.values import Value
 from untracr.transformer.file_tensors import (
     AxisSizes,
     float32,
@@ -30,7 +31,7 @@ from untracr.transformer.file_tensors import (
     shown,
 )
 from untracr.transformer.haiku import haiku_params, transformer_from_haiku
-from untracr.transformer.model_document import DOCUMENT_KEY, Scalar, parse_document
+from untracr.transformer.model_document import DOCUMENT_KEY, parse_document
 from untracr.transformer.transformer import Transformer
 
 NO_PICKLE = "a pickle is never loaded: it can run code"
@@ -218,7 +219,7 @@ def _flag(value: int) -> bool:
     return bool(value)
 
 
-def _plain_values(entry: npt.NDArray[Any]) -> tuple[Scalar, ...]:
+def _plain_values(entry: npt.NDArray[Any]) -> tuple[Value, ...]:
     if entry.ndim != 1 or entry.dtype.kind not in "biufU":
         raise ModelFileError(
             f"output_values must be a list of numbers or strings, not {entry.dtype} "

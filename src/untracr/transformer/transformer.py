@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from untracr.errors import ModelFileError
+from untracr.rasp.values import Value
 
 Array = npt.NDArray[np.float32]
 
@@ -76,7 +77,7 @@ class Transformer:
     b_out: Array
     causal: bool = False
     W_U: Array | None = None
-    output_values: tuple[bool | int | float | str | None, ...] | None = None
+    output_values: tuple[Value, ...] | None = None
 
     @property
     def n_layers(self) -> int:
