@@ -152,7 +152,7 @@ def test_missing_shards_are_found(copied: Path) -> None:
     (copied / shard.name).unlink()
     found = verify_dataset(copied, HERE, 20)
     assert [str(fault) for fault in found.faults] == [
-        f"{shard.name}: cannot be read: No such file or directory"
+        f"{shard.name}: cannot be read: there is no such file"
     ]
 
 

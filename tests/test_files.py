@@ -335,9 +335,9 @@ def test_a_zip_bomb_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     with zipfile.ZipFile(tmp_path / "m.npz", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("a.npy", bytes(200_000))
     assert (tmp_path / "m.npz").stat().st_size < 1000
-    refuses(tmp_path / "m.npz", "unpacked", "100000", "200000")
+    refuses(tmp_path / "m.npz", "unpacked", "100,000", "200,000")
     (tmp_path / "big").write_bytes(bytes(100_001))
-    refuses(tmp_path / "big", "100001")
+    refuses(tmp_path / "big", "100,001")
 
 
 def test_filling_up_uneven_layers_has_a_limit(

@@ -17,13 +17,34 @@ Messages state the rule, then the value, then the place, then what to do.
 from __future__ import annotations
 
 import difflib
+import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from untracr.shown_text import cut, printable
+
+MOST_CHARACTERS = 4_000
+"""Of a message; what is longer is cut, whatever a file or a program had in it."""
+
+MOST_OF_A_PART = 1_000
+"""Characters of one sentence of a problem."""
+
+LINE_SHOWN = 160
+"""Characters of a line of source text."""
+
+MOST_NAMES = 1_000
+"""Names that are gone through for one that was meant."""
+
+LONGEST_NAME = 80
+"""Characters of a name that is compared with others."""
+
 
 class UntracrError(Exception):
     """Base of every error caused by what the user gave us."""
+
+    def __str__(self) -> str:
+        return cut(super().__str__(), MOST_CHARACTERS)
 
 
 class ProgramError(UntracrError):
@@ -52,17 +73,22 @@ class RaspSyntaxError(ProgramError):
         self.line = line
         self.column = column
         self.filename = filename
-        place = filename
+        place = printable(filename)
         if line is not None:
             place += f":{line}"
             if column is not None:
                 place += f":{column}"
-        shown = f"{place}: {message}"
+        shown = f"{place}: {cut(message, MOST_OF_A_PART)}"
         if text:
-            shown += f"\n    {text.rstrip()}"
-            if column is not None:
-                shown += "\n    " + " " * (column - 1) + "^"
+            shown += _marked(text.rstrip(), column)
         super().__init__(shown)
+
+
+def _marked(text: str, column: int | None) -> str:
+    """A line of source text with a mark below; of a long one what is around the mark."""
+    first = 0 if column is None or column <= LINE_SHOWN else column - LINE_SHOWN // 2
+    line = f"\n    {text[first : first + LINE_SHOWN]}"
+    return line if column is None else line + "\n    " + " " * (column - 1 - first) + "^"
 
 
 Severity = Literal["error", "warning"]
@@ -87,6 +113,10 @@ class Problem:
     fix: str
     severity: Severity = "error"
     ref: int | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("expression", "rule", "fix"):
+            object.__setattr__(self, name, cut(getattr(self, name), MOST_OF_A_PART))
 
     def __str__(self) -> str:
         return f"{self.severity}: {self.expression}\n    {self.rule}\n    fix: {self.fix}"
@@ -132,6 +162,12 @@ class UsageError(UntracrError):
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Returns ``' Did you mean 'x'?'`` for a close match, else an empty string."""
-    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
+    """Returns ``' Did you mean 'x'?'`` for a close match, else an empty string.
+
+    Of very long names, and of more than `MOST_NAMES`, none is compared: it takes long.
+    """
+    known = [other for other in itertools.islice(known, MOST_NAMES) if len(other) <= LONGEST_NAME]
+    if len(name) > LONGEST_NAME:
+        return ""
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
     return f" Did you mean {close[0]!r}?" if close else ""

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 from untracr.cli.command import FAILED, NO, OK
 from untracr.cli.output import print_json
 from untracr.errors import CertificateError, UntracrError, UsageError
+from untracr.shown_text import printable
+from untracr.strangers_files import beginning_of
 
 if TYPE_CHECKING:
     from untracr.decompile.replaying import Replay
@@ -65,11 +67,8 @@ def add_model_option(parser: argparse.ArgumentParser) -> None:
 
 def is_json(argument: str) -> bool:
     """Whether an argument is a file that begins as JSON does, and as no program."""
-    try:
-        with Path(argument).open("rb") as file:
-            return file.read(512).removeprefix(b"\xef\xbb\xbf").lstrip()[:1] in (b"{", b"[")
-    except (OSError, ValueError):
-        return False
+    first = beginning_of(Path(argument), 512)
+    return first.removeprefix(b"\xef\xbb\xbf").lstrip()[:1] in (b"{", b"[")
 
 
 def check_certificates(args: argparse.Namespace) -> int:
@@ -114,8 +113,3 @@ def _print_replay(path: Path, found: Replay, *, blank: bool) -> None:
     lines += [f"{step.name}: {step.text}" for step in found.steps]
     shown = [printable(line) for line in (*lines, found.conclusion)]
     print("\n".join([*shown, ""] if blank else shown), flush=True)
-
-
-def printable(text: str) -> str:
-    """A stranger's text on one line, without what a terminal would obey."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from untracr.cli.values import Value, parse_values, positive
 from untracr.errors import ProgramError, did_you_mean
+from untracr.shown_text import printable
+from untracr.strangers_files import read_file
 
 if TYPE_CHECKING:
     from untracr.rasp.domain import Domain
@@ -92,34 +93,51 @@ def read_program(argument: str) -> GivenProgram:
         ProgramError: it cannot be read, or there is no such file or library program.
     """
     from untracr.rasp.library import LIBRARY
-    from untracr.rasp.parsing import parse
+    from untracr.rasp.parsing import MAX_SOURCE, parse
 
     if argument == "-":
-        with _readable("standard input"):
-            return GivenProgram(parse(sys.stdin.read(), filename="<stdin>"))
-    if Path(argument).is_file():
-        with _readable(argument):
-            return GivenProgram(parse(Path(argument).read_text("utf-8"), filename=argument))
+        return GivenProgram(
+            parse(_text(_standard_input(MAX_SOURCE), "standard input"), filename="<stdin>")
+        )
+    if os.path.exists(argument) and not os.path.isdir(argument):
+        try:
+            data = read_file(Path(argument), MAX_SOURCE, "a program", ProgramError)
+        except ProgramError as error:
+            raise ProgramError(f"{printable(argument)}: {error}") from None
+        return GivenProgram(parse(_text(data, printable(argument)), filename=argument))
     for named in LIBRARY:
         if named.name == argument:
             return GivenProgram(named.program, named)
     names = [named.name for named in LIBRARY]
     hint = did_you_mean(argument, names)
-    what = "is a directory" if Path(argument).is_dir() else "there is no such file"
+    what = "is a directory" if os.path.isdir(argument) else "there is no such file"
     raise ProgramError(
-        f"{argument}: {what}, and the library has no program of that name.{hint} "
+        f"{printable(argument)}: {what}, and the library has no program of that name.{hint} "
         f"It holds {', '.join(names)}"
     )
 
 
-@contextmanager
-def _readable(name: str) -> Iterator[None]:
+def _standard_input(most: int) -> bytes:
+    """All of it.
+
+    Raises:
+        ProgramError: it has more than ``most`` bytes, or cannot be read.
+    """
+    stream = getattr(sys.stdin, "buffer", None)
     try:
-        yield
+        data: bytes = sys.stdin.read(most + 1).encode() if stream is None else stream.read(most + 1)
+    except OSError as error:
+        raise ProgramError(f"standard input cannot be read: {error.strerror}") from None
+    if len(data) > most:
+        raise ProgramError(f"a program may have at most {most:,} bytes; there are more")
+    return data
+
+
+def _text(data: bytes, name: str) -> str:
+    try:
+        return data.decode()
     except UnicodeDecodeError:
         raise ProgramError(
             f"{name} is not text; a program is Python source. "
             "To read the program off a model: untracr decompile FILE"
         ) from None
-    except OSError as error:
-        raise ProgramError(f"{name} cannot be read: {error.strerror}") from None

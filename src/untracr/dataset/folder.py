@@ -18,11 +18,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from untracr import strict_json
 from untracr.atomic_write import write_atomically
 from untracr.errors import DatasetError
+from untracr.shown_text import printable
+from untracr.strangers_files import read_file
 
 MANIFEST = "manifest.json"
 CARD = "README.md"
+
+MAX_JSON = 256 * 2**20
+"""Bytes of a JSON file: a manifest takes some two hundred for each shard."""
 
 _TEMPORARY = ".untracr-*.tmp"
 """What `write_atomically` calls files that it has not finished."""
@@ -186,12 +192,13 @@ def read_json(path: Path) -> dict[str, Any]:
     Raises:
         DatasetError: the file is missing or damaged.
     """
+    place = printable(path)
     try:
-        found = json.loads(path.read_bytes())
-    except FileNotFoundError:
-        raise DatasetError(f"{path}: there is no such file") from None
-    except (OSError, ValueError, RecursionError) as error:
-        raise DatasetError(f"{path}: not a file of a data set: {error}") from None
+        found = strict_json.parse_json(read_file(path, MAX_JSON, "it", DatasetError))
+    except DatasetError as error:
+        raise DatasetError(f"{place}: {error}") from None
+    except ValueError as error:
+        raise DatasetError(f"{place}: not a file of a data set: {error}") from None
     if not isinstance(found, dict):
-        raise DatasetError(f"{path}: must be a JSON object, not {type(found).__name__}")
+        raise DatasetError(f"{place}: must be a JSON object, not {type(found).__name__}")
     return found

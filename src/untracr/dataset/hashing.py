@@ -12,6 +12,8 @@ from untracr.dataset.engine import Engine
 from untracr.dataset.faults import Fault
 from untracr.dataset.folder import DatasetFolder
 from untracr.dataset.manifest import Manifest, ShardNote
+from untracr.errors import DatasetError
+from untracr.strangers_files import open_regular
 
 HASHED_TOGETHER = 2**28
 """Bytes that are hashed in one task: enough that starting a worker takes no longer."""
@@ -75,9 +77,9 @@ def hash_shards(shared: None, task: HashTask) -> list[Hashed]:
 
 def _hash(path: Path, shard: ShardNote) -> Hashed:
     try:
-        with open(path, "rb") as file:
+        with open_regular(path, "a shard", DatasetError) as file:
             found = hashlib.file_digest(file, "sha256").hexdigest()
-    except (OSError, ValueError) as error:  # a path with a zero byte is a ValueError
+    except (OSError, ValueError, DatasetError) as error:  # a path with a zero byte is a ValueError
         why = getattr(error, "strerror", None) or error
         return Hashed(shard.name, False, Fault(shard.name, None, f"cannot be read: {why}"))
     if found == shard.sha256:

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from untracr import __version__
+from untracr import __version__, strict_json
 from untracr.compile.canonical import canonicalise, paper_tokens, program_from_paper_tokens
 from untracr.compile.compiler import compile_program
 from untracr.dataset.drawing import Drawn, drawn_program
@@ -23,8 +23,11 @@ from untracr.errors import DatasetError
 from untracr.rasp.domain import Domain
 from untracr.rasp.printing import print_program
 from untracr.rasp.program import Program
+from untracr.rasp.values import Value
 from untracr.sample.deduplication import program_key
 from untracr.sample.fingerprint import fingerprint
+from untracr.shown_text import shown
+from untracr.transformer.model_document import output_values
 from untracr.transformer.transformer import ARRAY_NAMES, Array, Transformer
 
 Row = dict[str, Any]
@@ -137,8 +140,18 @@ def transformer_of(row: Mapping[str, Any]) -> Transformer:
     return Transformer(
         **arrays,
         causal=bool(row["causal"]),
-        output_values=tuple(json.loads(values)) if isinstance(values, str) else None,
+        output_values=_output_values(values) if isinstance(values, str) else None,
     ).validate()
+
+
+def _output_values(text: str) -> tuple[Value, ...]:
+    try:
+        found = strict_json.parse_json(text)
+    except ValueError as error:
+        raise DatasetError(f"a row's output_values must be JSON: {error}") from None
+    if not isinstance(found, list):
+        raise DatasetError(f"a row's output_values must be a list, not {shown(found)}")
+    return output_values(found)
 
 
 def domain_of(row: Mapping[str, Any]) -> Domain:

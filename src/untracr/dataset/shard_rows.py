@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +13,15 @@ import pyarrow.parquet as pq
 
 from untracr.dataset.rows import Row
 from untracr.errors import DatasetError
+from untracr.strangers_files import require_regular
 
 WEIGHTS = "weights"
+
+MAX_UNPACKED = 2**30
+"""Bytes of a shard, unpacked."""
+
+MAX_ROWS = 10_000_000
+"""Rows of a shard."""
 
 _DAMAGED = (OSError, pa.ArrowException, ValueError, LookupError, OverflowError, MemoryError)
 """What reading a damaged file may raise; text that is no UTF-8 is a ValueError."""
@@ -72,13 +80,9 @@ def read_shard(path: Path, columns: Sequence[str] | None = None, *, name: str = 
     Raises:
         DatasetError: the file is missing or damaged.
     """
-    shown = name or str(path)
-    try:
-        with pq.ParquetFile(path) as file:
-            wanted = None if columns is None else list(columns)
-            return ShardRows(file.read(columns=wanted, use_threads=False), shown)
-    except _DAMAGED as error:
-        raise DatasetError(f"{shown} cannot be read: {error}") from None
+    with _opened(path, name) as file:
+        wanted = None if columns is None else list(columns)
+        return ShardRows(file.read(columns=wanted, use_threads=False), name or str(path))
 
 
 def read_indices(path: Path, *, name: str = "") -> npt.NDArray[np.int64]:
@@ -91,16 +95,13 @@ def read_indices(path: Path, *, name: str = "") -> npt.NDArray[np.int64]:
         DatasetError: the file is missing or damaged, or some row has no index.
     """
     shown = name or str(path)
-    try:
-        with pq.ParquetFile(path) as file:
-            table = file.read(columns=["index"], use_threads=False)
+    with _opened(path, name) as file:
+        table = file.read(columns=["index"], use_threads=False)
         if table.column_names != ["index"] or table["index"].type != pa.int64():
             raise DatasetError(f"{shown}: there must be a column index, of int64")
         if table["index"].null_count:
             raise DatasetError(f"{shown}: each row must have an index")
         return np.asarray(table["index"].to_numpy(), dtype=np.int64)
-    except _DAMAGED as error:
-        raise DatasetError(f"{shown} cannot be read: {error}") from None
 
 
 def row_groups(path: Path, *, name: str = "") -> list[int]:
@@ -109,12 +110,9 @@ def row_groups(path: Path, *, name: str = "") -> list[int]:
     Raises:
         DatasetError: the file is missing or damaged.
     """
-    try:
-        with pq.ParquetFile(path) as file:
-            groups = range(file.num_row_groups)
-            return [int(file.metadata.row_group(group).num_rows) for group in groups]
-    except _DAMAGED as error:
-        raise DatasetError(f"{name or path} cannot be read: {error}") from None
+    with _opened(path, name) as file:
+        groups = range(file.num_row_groups)
+        return [int(file.metadata.row_group(group).num_rows) for group in groups]
 
 
 def read_group(path: Path, group: int, *, name: str = "") -> ShardRows:
@@ -123,9 +121,32 @@ def read_group(path: Path, group: int, *, name: str = "") -> ShardRows:
     Raises:
         DatasetError: the file is missing or damaged there.
     """
+    with _opened(path, name, f", group of rows {group},") as file:
+        return ShardRows(file.read_row_group(group, use_threads=False), name or str(path))
+
+
+@contextmanager
+def _opened(path: Path, name: str, part: str = "") -> Iterator[pq.ParquetFile]:
+    """A shard, checked for what it would take unpacked; errors name it and the part read."""
     shown = name or str(path)
     try:
+        require_regular(path, "a shard", DatasetError)
         with pq.ParquetFile(path) as file:
-            return ShardRows(file.read_row_group(group, use_threads=False), shown)
+            _require_sizes(file.metadata)
+            yield file
+    except DatasetError as error:
+        text = str(error)
+        raise DatasetError(text if text.startswith(shown) else f"{shown}: {text}") from None
     except _DAMAGED as error:
-        raise DatasetError(f"{shown}, group of rows {group}, cannot be read: {error}") from None
+        raise DatasetError(f"{shown}{part} cannot be read: {error}") from None
+
+
+def _require_sizes(metadata: pq.FileMetaData) -> None:
+    groups = [metadata.row_group(group) for group in range(metadata.num_row_groups)]
+    size = sum(max(0, group.total_byte_size) for group in groups)
+    rows = sum(max(0, group.num_rows) for group in groups)
+    if size > MAX_UNPACKED or rows > MAX_ROWS or any(g.num_rows < 0 for g in groups):
+        raise DatasetError(
+            f"a shard may have at most {MAX_ROWS:,} rows and {MAX_UNPACKED:,} bytes unpacked; "
+            f"it declares {rows:,} and {size:,}"
+        )

@@ -13,18 +13,17 @@ import json
 import math
 import os
 import re
-import stat
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path, PurePosixPath
-from typing import Any, NoReturn, cast, get_args
+from typing import Any, cast, get_args
 
 import untracr
+from untracr import strict_json
 from untracr.atomic_write import write_atomically
 from untracr.decompile.checking import check
 from untracr.decompile.outputs import cannot_compare
-from untracr.decompile.program_cost import MAX_SOURCE, require_affordable
+from untracr.decompile.program_cost import require_affordable
 from untracr.decompile.result import Evidence, Result, Verdict, WeightsFound
 from untracr.decompile.token_rows import in_standard_order
 from untracr.decompile.weights_digest import weights_digest
@@ -32,8 +31,10 @@ from untracr.errors import CertificateError, InputError, ProgramError
 from untracr.metamodel.scope import MAX_NUMBER
 from untracr.rasp.domain import Domain
 from untracr.rasp.functions import Value
-from untracr.rasp.parsing import parse
+from untracr.rasp.parsing import MAX_SOURCE, parse
 from untracr.rasp.printing import print_program
+from untracr.shown_text import MOST, cut, printable, shown
+from untracr.strangers_files import read_file
 from untracr.transformer.files import LoadedModel
 
 FORMAT = "untracr certificate"
@@ -238,21 +239,10 @@ def read_certificate(path: Path) -> Certificate:
             says where in it.
     """
     try:
-        status = path.stat()
-        if not stat.S_ISREG(status.st_mode):
-            raise CertificateError(f"{path}: a certificate is a file; this is none")
-        if status.st_size > MAX_BYTES:
-            raise CertificateError(
-                f"{path}: a certificate may have at most {MAX_BYTES:,} bytes, "
-                f"not {status.st_size:,}"
-            )
-        data = path.read_bytes()
-    except (OSError, ValueError) as error:
-        raise CertificateError(f"{path} cannot be read: {error}") from error
-    try:
+        data = read_file(path, MAX_BYTES, "a certificate", CertificateError)
         return parse_certificate(data)
     except CertificateError as error:
-        raise CertificateError(f"{path}: {error}") from None
+        raise CertificateError(f"{printable(path)}: {error}") from None
 
 
 def parse_certificate(data: bytes) -> Certificate:
@@ -322,25 +312,9 @@ def _require_consistent(certificate: Certificate) -> None:
 
 
 def _json(data: bytes) -> object:
-    def refuse(constant: str) -> NoReturn:
-        raise ValueError(f"{constant} is not JSON")
-
-    def once(pairs: Sequence[tuple[str, object]]) -> dict[str, object]:
-        found = dict(pairs)
-        if len(found) < len(pairs):
-            twice = Counter(name for name, _ in pairs).most_common(1)[0][0]
-            raise ValueError(f"the key {_shown(twice)} is there twice")
-        return found
-
     try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise CertificateError(
-            f"a certificate must be UTF-8 text; byte {error.start} is not"
-        ) from None
-    try:
-        return json.loads(text, parse_constant=refuse, object_pairs_hook=once)
-    except (ValueError, RecursionError) as error:
+        return strict_json.parse_json(data)
+    except ValueError as error:
         raise CertificateError(f"a certificate must be JSON: {error}") from None
 
 
@@ -454,6 +428,5 @@ def _number(value: object, place: str) -> float:
 
 
 def _shown(value: object) -> str:
-    """Any JSON value, cut short."""
-    text = json.dumps(value) if not isinstance(value, str) else repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
+    """Any JSON value, as JSON, cut short."""
+    return shown(value) if isinstance(value, str) else cut(json.dumps(value), MOST)

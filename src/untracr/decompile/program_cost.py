@@ -36,9 +36,6 @@ from untracr.rasp.program import (
     SequenceMap,
 )
 
-MAX_SOURCE = 1_000_000
-"""Characters of a program's text."""
-
 MAX_NODES = 4 * MAX_OPERATIONS
 """Operations and selectors of a program; one that was decompiled has half of it at most."""
 

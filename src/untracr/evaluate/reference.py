@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from untracr import strict_json
 from untracr.errors import InputError, ModelFileError
 from untracr.rasp.domain import Domain
+from untracr.shown_text import printable
+from untracr.strangers_files import read_file
+
+MAX_BYTES = 64 * 2**20
+"""Of a list of programs."""
 
 
 @dataclass(frozen=True)
@@ -38,19 +44,19 @@ def read_references(folder: Path) -> list[Reference]:
     """
     path = folder / "programs.jsonl"
     try:
-        lines = path.read_text().splitlines()
-    except OSError as error:
-        raise ModelFileError(f"{path} cannot be read: {error.strerror}") from None
+        lines = read_file(path, MAX_BYTES, "a list of programs", ModelFileError).splitlines()
+    except ModelFileError as error:
+        raise ModelFileError(f"{printable(path)} cannot be read: {error}") from None
     return [_reference(path, number, line) for number, line in enumerate(lines, 1) if line.strip()]
 
 
-def _reference(path: Path, number: int, line: str) -> Reference:
+def _reference(path: Path, number: int, line: bytes) -> Reference:
     try:
-        entry = json.loads(line)
+        entry: Any = strict_json.parse_json(line)
         domain = Domain(tuple(entry["vocab"]), int(entry["max_seq_len"]))
         source = str(entry.get("source") or "")
         return Reference(str(entry["name"]), tuple(map(str, entry["tokens"])), domain, source)
-    except (ValueError, KeyError, TypeError, InputError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, InputError) as error:
         raise ModelFileError(
             f"{path}:{number}: a line needs name, tokens, vocab and max_seq_len: {error!r}"
         ) from None

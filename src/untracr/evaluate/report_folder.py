@@ -11,10 +11,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from untracr import strict_json
 from untracr.errors import UsageError
 from untracr.evaluate.full_report import FORMAT
 from untracr.evaluate.markdown import report_markdown
 from untracr.evaluate.pictures import draw_pictures
+from untracr.strangers_files import read_file
+
+MAX_BYTES = 256 * 2**20
+"""Of an earlier report."""
 
 JSON_NAME = "report.json"
 MARKDOWN_NAME = "report.md"
@@ -43,11 +48,12 @@ def require_writable(folder: Path) -> None:
 def _earlier_files(folder: Path) -> set[str]:
     """The files of an earlier report; none if there is none."""
     try:
-        earlier = json.loads((folder / JSON_NAME).read_text("utf-8"))
+        data = read_file(folder / JSON_NAME, MAX_BYTES, "a report", UsageError)
+        earlier: Any = strict_json.parse_json(data)
         if earlier["format"] != FORMAT:
             return set()
         return {JSON_NAME, *map(str, earlier["files"])}
-    except (OSError, ValueError, KeyError, TypeError):
+    except (UsageError, ValueError, KeyError, TypeError):
         return set()
 
 

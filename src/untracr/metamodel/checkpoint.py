@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from untracr import atomic_write
 from untracr.errors import ModelFileError
+from untracr.metamodel.checkpoint_file import read_checkpoint, read_state
 
 Json = dict[str, Any]
 
@@ -74,18 +75,6 @@ def load_checkpoint(path: Path) -> Checkpoint:
     return checkpoint_of(read_checkpoint(path), path)
 
 
-def read_checkpoint(path: Path) -> bytes:
-    """What is in the file.
-
-    Raises:
-        ModelFileError: the file cannot be read.
-    """
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise ModelFileError(f"{path} cannot be read as a checkpoint: {error}") from None
-
-
 def checkpoint_of(data: bytes, path: Path) -> Checkpoint:
     """The checkpoint that a file holds.
 
@@ -96,16 +85,13 @@ def checkpoint_of(data: bytes, path: Path) -> Checkpoint:
     Raises:
         ModelFileError: it is no checkpoint of ours.
     """
+    _, state = read_state(data, path)
+    if "task" not in state:
+        raise ModelFileError(f"{path} is not a checkpoint: it holds a model to be read")
     try:
         tensors = from_bytes(data)
-    except SafetensorError as error:
+    except (SafetensorError, KeyError, ValueError, RuntimeError) as error:
         raise ModelFileError(f"{path} cannot be read as a checkpoint: {error}") from None
-    metadata = _metadata(data)
-    if "untracr" not in metadata:
-        raise ModelFileError(f"{path} is not an untracr checkpoint: its metadata does not say so")
-    state = json.loads(metadata["untracr"])
-    if not isinstance(state, dict) or "task" not in state:
-        raise ModelFileError(f"{path} is not a checkpoint: it holds a model to be read")
     return Checkpoint(
         {k.removeprefix("model."): t for k, t in tensors.items() if k.startswith("model.")},
         {k.removeprefix("optimizer."): t for k, t in tensors.items() if k.startswith("optimizer.")},
@@ -113,20 +99,29 @@ def checkpoint_of(data: bytes, path: Path) -> Checkpoint:
     )
 
 
-def _metadata(data: bytes) -> dict[str, str]:
-    """Of a sound safetensors file: its header's length, the header, the tensors."""
-    size = int.from_bytes(data[:8], "little")
-    metadata: dict[str, str] = json.loads(data[8 : 8 + size]).get("__metadata__", {})
-    return metadata
+def restore(
+    model: nn.Module, optimizer: torch.optim.Optimizer, found: Checkpoint, path: Path
+) -> None:
+    """Puts saved tensors back where `save_checkpoint` found them.
+
+    Raises:
+        ModelFileError: they are not those of this network.
+    """
+    try:
+        model.load_state_dict(found.model)
+        _restore_optimizer(optimizer, model, found.optimizer)
+    except (RuntimeError, KeyError, ValueError) as error:
+        raise ModelFileError(f"{path}: the checkpoint does not fit the network: {error}") from None
 
 
-def restore_optimizer(
+def _restore_optimizer(
     optimizer: torch.optim.Optimizer, model: nn.Module, tensors: dict[str, Tensor]
 ) -> None:
-    """Puts saved tensors back where `save_checkpoint` found them."""
     parameters = dict(model.named_parameters())
     for key, value in tensors.items():
         name, slot = key.rsplit(".", 1)
         parameter = parameters[name]
+        if value.ndim and value.shape != parameter.shape:
+            raise ValueError(f"{key} has another shape than its parameter")
         moved = value if value.ndim == 0 else value.to(parameter.device)
         optimizer.state[parameter][slot] = moved

@@ -6,17 +6,19 @@ program costs a few milliseconds. The logits equal those of `network` (tested).
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
 
 from untracr.errors import ModelFileError
+from untracr.metamodel.checkpoint_file import network_sizes, read_checkpoint, read_state
 from untracr.metamodel.features import INTEGER_SIZES, N_NUMBERS, Features
 from untracr.metamodel.vocabulary import FIRST_SLOT, MAX_FIELDS, MAX_OPERATIONS, N_SLOTS, SIZE
+from untracr.shown_text import printable
+from untracr.transformer.safetensors_format import declared_shape, read_tensors
 from untracr.transformer.transformer import Array
 
 
@@ -91,20 +93,17 @@ class NumpyNetwork:
         Raises:
             ModelFileError: the file is missing or is no checkpoint of ours.
         """
+        data = read_checkpoint(path)
+        header, state = read_state(data, path)
+        config = network_sizes(state, path)
+        wanted = expected_shapes(config)
         try:
-            with safe_open(path, framework="numpy") as file:
-                metadata = file.metadata() or {}
-                names = [name for name in file.keys() if name.startswith("model.")]  # noqa: SIM118
-                weights = {
-                    name.removeprefix("model."): file.get_tensor(name).astype(np.float32)
-                    for name in names
-                }
-            config = json.loads(metadata["untracr"])["config"]
-        except (OSError, SafetensorError) as error:
-            raise ModelFileError(f"{path} cannot be read as a checkpoint: {error}") from None
-        except (KeyError, ValueError, TypeError):
-            raise ModelFileError(f"{path} is not a checkpoint of the meta-model") from None
-        return cls(weights, config)
+            for name in wanted:
+                _require_shape(name, header, wanted[name])
+            found = read_tensors(data, {f"model.{name}" for name in wanted})
+        except ModelFileError as error:
+            raise ModelFileError(f"{printable(path)}: {error}") from None
+        return cls({name: found[f"model.{name}"] for name in wanted}, config)
 
     def start(self) -> Decoding:
         """Begins to write the program of one model."""
@@ -235,9 +234,18 @@ def expected_shapes(config: Mapping[str, int]) -> dict[str, tuple[int, ...]]:
 
 def _check(weights: Mapping[str, Array], config: Mapping[str, int]) -> None:
     for name, shape in expected_shapes(config).items():
-        found = list(weights[name].shape) if name in weights else None
-        if found != list(shape):
-            raise ModelFileError(
-                f"a checkpoint for this version of the network needs {name} of shape "
-                f"{list(shape)}, not {found or 'none'}"
-            )
+        _require_same(name, weights[name].shape if name in weights else None, shape)
+
+
+def _require_shape(name: str, header: Mapping[str, Any], shape: tuple[int, ...]) -> None:
+    """Checks what a file declares, before its tensors are read."""
+    entry = header.get(f"model.{name}")
+    _require_same(name, None if entry is None else declared_shape(name, entry), shape)
+
+
+def _require_same(name: str, found: tuple[int, ...] | None, wanted: tuple[int, ...]) -> None:
+    if found != wanted:
+        raise ModelFileError(
+            f"a checkpoint for this version of the network needs {name} of shape "
+            f"{list(wanted)}, not {'none' if found is None else list(found)}"
+        )

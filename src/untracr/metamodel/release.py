@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import save as to_bytes
 
+from untracr.errors import ModelFileError
 from untracr.metamodel.checkpoint import load_checkpoint, write_atomically
 
 
@@ -23,9 +24,10 @@ def export(checkpoint: Path, out: Path) -> None:
         OSError: the file cannot be written.
     """
     found = load_checkpoint(checkpoint)
-    state = {
-        name: found.state[name]
-        for name in ("task", "config", "seed", "step", "examples", "elapsed")
-    }
+    names = ("task", "config", "seed", "step", "examples", "elapsed")
+    missing = [name for name in names if name not in found.state]
+    if missing:
+        raise ModelFileError(f"{checkpoint}: a training checkpoint's state needs {missing[0]}")
+    state = {name: found.state[name] for name in names}
     tensors = {f"model.{name}": t.to(torch.float16) for name, t in found.model.items()}
     write_atomically(out, to_bytes(tensors, metadata={"untracr": json.dumps(state)}))

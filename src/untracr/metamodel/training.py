@@ -22,12 +22,8 @@ from torch import nn
 from tqdm import tqdm
 
 from untracr.errors import UsageError
-from untracr.metamodel.checkpoint import (
-    checkpoint_of,
-    read_checkpoint,
-    restore_optimizer,
-    save_checkpoint,
-)
+from untracr.metamodel.checkpoint import checkpoint_of, restore, save_checkpoint
+from untracr.metamodel.checkpoint_file import counts_of, read_checkpoint
 from untracr.metamodel.first_difference import first_difference
 from untracr.metamodel.processes import Processes, joined
 from untracr.metamodel.score import Score
@@ -220,9 +216,8 @@ def _resume(
                 f"{path} belongs to a run with {other.place}={other.found}, not {other.wanted}; "
                 "give another --out or the same settings"
             )
-    network.load_state_dict(found.model)
-    restore_optimizer(optimizer, network, found.optimizer)
-    return found.state
+    restore(network, optimizer, found, path)
+    return found.state | counts_of(found.state, path)
 
 
 def _require_same(asked: dict[str, Any], processes: Processes) -> None:

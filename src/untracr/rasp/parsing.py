@@ -40,7 +40,7 @@ from untracr.rasp.reading_names import UNSUPPORTED_NAMES, Meaning, Scope, unsupp
 from untracr.rasp.source_places import MAX_DEPTH, TOO_DEEP, Places
 from untracr.rasp.tracr_objects import from_tracr, is_tracr_sop
 
-__all__ = ["MAX_DEPTH", "MAX_FORMULA_LENGTH", "parse"]
+__all__ = ["MAX_DEPTH", "MAX_FORMULA_LENGTH", "MAX_SOURCE", "parse"]
 
 _NOT_READ: dict[type[ast.stmt], str] = {
     ast.FunctionDef: "a function definition (def)",
@@ -66,6 +66,10 @@ _SUPPORTED = (
     "a program is made of assignments (name = expression), bare expressions and imports of "
     "tracr.rasp; write out what the statement would build"
 )
+
+
+MAX_SOURCE = 1_000_000
+"""Characters of a program's text."""
 
 
 def parse(
@@ -105,6 +109,11 @@ def parse(
 
 
 def _parse_text(text: str, filename: str) -> Program:
+    if len(text) > MAX_SOURCE:
+        raise RaspSyntaxError(
+            f"a program may have at most {MAX_SOURCE:,} characters, not {len(text):,}",
+            filename=filename,
+        )
     text = text.removeprefix("\ufeff")
     place = Places(text, filename)
     if "\0" in text:

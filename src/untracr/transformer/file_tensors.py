@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from untracr.errors import ModelFileError, did_you_mean
+from untracr.shown_text import shown
 from untracr.transformer.transformer import Array
+
+MAX_TENSORS = 20_000
+"""Tensors of a file: far more layers than are read."""
+
+MAX_AXES = 8
+"""Axes of a tensor."""
+
+FEW = 5
+"""Wrong names that are told."""
 
 _ONE_HEAD_SIZE = (
     "; d_head must be the same in every layer, since queries.keys are divided by its root"
@@ -23,23 +33,19 @@ def require_names(style: str, names: set[str], wanted: Iterable[str], optional: 
     missing = [name for name in wanted if name not in names]
     unknown = sorted(names - set(wanted) - optional)
     problems = [
-        f"unknown: {_some([shown(n) + did_you_mean(n, missing or wanted) for n in unknown])}"
+        f"unknown: {_some(unknown, lambda n: shown(n) + did_you_mean(n, missing or wanted))}"
     ] * bool(unknown)
-    problems += [f"missing: {_some([shown(n) for n in missing])}"] * bool(missing)
+    problems += [f"missing: {_some(missing, shown)}"] * bool(missing)
     if any(re.search(r"\bln\w*\.", name) for name in unknown):
         problems.append("models with layer norm are not read")
     if problems:
         raise ModelFileError(f"tensors must be named as in {style}; {'; '.join(problems)}")
 
 
-def _some(items: list[str]) -> str:
-    more = f" and {len(items) - 5} more" if len(items) > 5 else ""
-    return ", ".join(items[:5]) + more
-
-
-def shown(name: str) -> str:
-    """A tensor's name as errors show it, cut short where it is long."""
-    return repr(name if len(name) <= 80 else name[:77] + "...")
+def _some(names: list[str], show: Callable[[str], str]) -> str:
+    """The first few names, each as ``show`` has it."""
+    more = f" and {len(names) - FEW:,} more" if len(names) > FEW else ""
+    return ", ".join(map(show, names[:FEW])) + more
 
 
 def n_layers(names: Iterable[str], pattern: str) -> int:
@@ -98,7 +104,7 @@ class AxisSizes:
 def require_size(what: str, size: int, max_bytes: int) -> None:
     """Refuses what is larger than models may be."""
     if size > max_bytes:
-        raise ModelFileError(f"models of up to {max_bytes} bytes are read; {what} has {size}")
+        raise ModelFileError(f"models of up to {max_bytes:,} bytes are read; {what} has {size:,}")
 
 
 def require_filled_up_size(

@@ -20,14 +20,15 @@ from __future__ import annotations
 
 import os
 import re
-import stat
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from untracr.atomic_write import write_atomically
 from untracr.errors import ModelFileError, UsageError
-from untracr.transformer.file_tensors import float32, require_size
+from untracr.shown_text import printable
+from untracr.strangers_files import read_file
+from untracr.transformer.file_tensors import float32
 from untracr.transformer.model_document import DOCUMENT_KEY, FORMAT_VERSION, document_text
 from untracr.transformer.npz_format import NO_PICKLE, npz_bytes, read_npz
 from untracr.transformer.safetensors_format import read_safetensors, safetensors_bytes
@@ -42,8 +43,8 @@ __all__ = [
     "save_model",
 ]
 
-MAX_BYTES = 2 * 2**30
-"""The largest model that is read, in bytes on disk, unpacked and in memory: 2 GiB."""
+MAX_BYTES = 256 * 2**20
+"""The largest model that is read, in bytes on disk, unpacked and in memory: 256 MiB."""
 
 
 @dataclass(frozen=True)
@@ -74,11 +75,11 @@ def load_model(path: str | os.PathLike[str]) -> LoadedModel:
     """
     place = Path(path)
     try:
-        data = _read(place)
+        data = read_file(place, MAX_BYTES, "a model", ModelFileError)
         transformer, metadata = _reader(data)(data, MAX_BYTES)
         return LoadedModel(transformer.validate(), metadata, place)
     except ModelFileError as error:
-        raise ModelFileError(f"{place}: {error}") from error
+        raise ModelFileError(f"{printable(place)}: {error}") from error
 
 
 def save_model(
@@ -122,24 +123,6 @@ def save_model(
             f"{place} cannot be written: {error.strerror or error}; "
             "a file that was there before is unchanged"
         ) from error
-
-
-def _read(path: Path) -> bytes:
-    try:
-        status = path.stat()
-        if stat.S_ISDIR(status.st_mode):
-            raise ModelFileError("a model is one file; this is a directory")
-        if not stat.S_ISREG(status.st_mode):
-            raise ModelFileError("a model is a regular file; this is a device or a pipe")
-        require_size("the file", status.st_size, MAX_BYTES)
-        data = path.read_bytes()
-    except FileNotFoundError:
-        raise ModelFileError("there is no such file") from None
-    except (OSError, ValueError) as error:
-        raise ModelFileError(f"the file cannot be read: {error}") from error
-    if not data:
-        raise ModelFileError("the file is empty (0 bytes)")
-    return data
 
 
 _Reader = Callable[[bytes, int], tuple[Transformer, dict[str, object]]]

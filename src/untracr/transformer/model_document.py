@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import json
 import math
-from typing import Any, NoReturn
+from typing import Any
 
+from untracr import strict_json
 from untracr.errors import ModelFileError, ProgramError, UsageError
-from untracr.rasp.values import Value, plain_value
-from untracr.transformer.file_tensors import shown
+from untracr.rasp.values import Value, plain_value, value_fault
+from untracr.shown_text import shown
 from untracr.transformer.transformer import Transformer
 
 FORMAT_VERSION = 1
 DOCUMENT_KEY = "untracr"
 """The document's name in a file."""
+
+MAX_DOCUMENT = 8 * 2**20
+"""Characters of the document."""
 
 
 def document_text(transformer: Transformer, metadata: dict[str, object]) -> str:
@@ -52,13 +56,18 @@ def _require_json(value: object, place: str, depth: int = 0) -> None:
 
 def parse_document(text: str) -> dict[str, Any]:
     """Reads back what `document_text` wrote."""
+    if len(text) > MAX_DOCUMENT:
+        raise ModelFileError(
+            f"the entry {DOCUMENT_KEY!r} may have at most {MAX_DOCUMENT:,} characters, "
+            f"not {len(text):,}"
+        )
     content = parse_json(text, f"the entry {DOCUMENT_KEY!r}")
     if "format_version" not in content:
         raise ModelFileError(f"the entry {DOCUMENT_KEY!r} must state its format_version")
     version = content["format_version"]
     if version != FORMAT_VERSION or isinstance(version, bool):
         raise ModelFileError(
-            f"format version {FORMAT_VERSION} is read; the file has {version!r:.60}. "
+            f"format version {FORMAT_VERSION} is read; the file has {shown(version)}. "
             "A newer untracr may read it"
         )
     kinds: dict[str, type | tuple[type, ...]] = {
@@ -71,39 +80,44 @@ def parse_document(text: str) -> dict[str, Any]:
         raise ModelFileError(f"the entry {DOCUMENT_KEY!r} has an unknown key {shown(unknown[0])}")
     for key, kind in kinds.items():
         if key in content and not isinstance(content[key], kind):
-            raise ModelFileError(f"{key} has the wrong type: {content[key]!r:.60}")
-    content["output_values"] = _output_values(content.get("output_values"))
+            raise ModelFileError(f"{key} has the wrong type: {shown(content[key])}")
+    values = content.get("output_values")
+    content["output_values"] = None if values is None else output_values(values)
     return content
 
 
 def parse_json(data: str | bytes, what: str) -> dict[str, Any]:
     """A JSON object; ``what`` is how errors call it."""
-
-    def refuse(constant: str) -> NoReturn:
-        raise ValueError(f"{constant} is not JSON")
-
     try:
-        content = json.loads(data, parse_constant=refuse)
-    except (ValueError, RecursionError) as error:
+        content = strict_json.parse_json(data)
+    except ValueError as error:
         raise ModelFileError(f"{what} must be JSON: {error}") from error
     if not isinstance(content, dict):
         raise ModelFileError(f"{what} must be a JSON object, not {type(content).__name__}")
     return content
 
 
-def _output_values(values: list[object] | None) -> tuple[Value, ...] | None:
-    if values is None:
-        return None
-    checked: list[Value] = []
-    for i, value in enumerate(values):
-        try:
-            checked.append(plain_value(_with_tuples(value)))
-        except (ProgramError, RecursionError):
-            raise ModelFileError(
-                "output_values must be numbers, strings, true, false, null or short lists of "
-                f"these; [{i}] is {value!r:.60}"
-            ) from None
-    return tuple(checked)
+def output_values(values: list[object]) -> tuple[Value, ...]:
+    """Checks the values of a read-out's columns; lists stand for tuples.
+
+    Raises:
+        ModelFileError: one of them is no value, or too long.
+    """
+    return tuple(_output_value(value, f"output_values[{i}]") for i, value in enumerate(values))
+
+
+def _output_value(value: object, place: str) -> Value:
+    try:
+        found = plain_value(_with_tuples(value))
+    except (ProgramError, RecursionError):
+        raise ModelFileError(
+            "output_values must be numbers, strings, true, false, null or short lists of "
+            f"these; {place} is {shown(value)}"
+        ) from None
+    fault = value_fault(found)
+    if fault:
+        raise ModelFileError(f"output_values: {fault}; {place} is {shown(found)}")
+    return found
 
 
 def _with_tuples(value: object) -> object:

@@ -12,6 +12,7 @@ import struct
 import warnings
 import zipfile
 import zlib
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,10 @@ import numpy.typing as npt
 
 from untracr.errors import ModelFileError
 from untracr.rasp.values import Value
+from untracr.shown_text import shown
 from untracr.transformer.file_tensors import (
+    MAX_AXES,
+    MAX_TENSORS,
     AxisSizes,
     float32,
     layer_axes,
@@ -28,10 +32,14 @@ from untracr.transformer.file_tensors import (
     require_filled_up_size,
     require_names,
     require_size,
-    shown,
 )
 from untracr.transformer.haiku import haiku_params, transformer_from_haiku
-from untracr.transformer.model_document import DOCUMENT_KEY, parse_document
+from untracr.transformer.model_document import (
+    DOCUMENT_KEY,
+    MAX_DOCUMENT,
+    output_values,
+    parse_document,
+)
 from untracr.transformer.transformer import Transformer
 
 NO_PICKLE = "a pickle is never loaded: it can run code"
@@ -64,6 +72,9 @@ def read_npz(data: bytes, max_bytes: int) -> tuple[Transformer, dict[str, object
     sizes, weights = AxisSizes(), {}
     for name, wanted in axes.items():
         sizes.bind(name, entries[name].shape, wanted)
+    numbers = sum(entries[name].size for name in axes)
+    require_size("the model, in single precision,", 4 * numbers, max_bytes)
+    for name in axes:
         weights[name] = float32(name, entries[name])
     largest = sizes.largest("d_mlp")
     width, all_heads = sizes.sizes["d_model"], sizes.sizes["heads * d_head"]
@@ -73,7 +84,7 @@ def read_npz(data: bytes, max_bytes: int) -> tuple[Transformer, dict[str, object
             if label.startswith("d_mlp@"):
                 weights[name] = padded(weights[name], axis, largest)
     unembed = weights.pop("unembed", None)
-    document = _described_by(entries)
+    document = _described_by(entries, sizes.sizes.get("outputs"))
     transformer = transformer_from_haiku(
         weights,
         _num_heads(entries.get("num_heads"), all_heads),
@@ -92,6 +103,9 @@ def _axes(layers: int) -> dict[str, tuple[str, ...]]:
     return axes
 
 
+_DIRECTORY_ENTRY = b"PK\x01\x02"
+"""How each entry begins in the directory of a zip archive, read whole before anything else."""
+
 # What `zipfile` raises on damaged archives, by experiment: offsets may be negative or huge.
 _ZIP_ERRORS = (
     zipfile.BadZipFile,
@@ -106,6 +120,8 @@ _ZIP_ERRORS = (
 
 
 def _entries(data: bytes, max_bytes: int) -> dict[str, npt.NDArray[Any]]:
+    if data.count(_DIRECTORY_ENTRY) > MAX_TENSORS:
+        raise ModelFileError(f"a model may have at most {MAX_TENSORS:,} arrays; this has more")
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             infos = archive.infolist()
@@ -139,7 +155,7 @@ def _require_npz(infos: list[zipfile.ZipInfo], max_bytes: int) -> None:
                 "packed in another way"
             )
     if len(set(names)) != len(names):
-        twice = next(name for name in names if names.count(name) > 1)
+        twice = Counter(names).most_common(1)[0][0]
         raise ModelFileError(f"an array must be there once; {shown(twice)} is there twice")
     require_size("the archive, unpacked,", sum(info.file_size for info in infos), max_bytes)
 
@@ -168,9 +184,14 @@ def _npy(name: str, data: bytes) -> npt.NDArray[Any]:
     if dtype.hasobject:
         raise ModelFileError(f"{shown(name)} holds Python objects as a pickle; {NO_PICKLE}")
     have = len(data) - stream.tell()
+    if dtype.itemsize == 0 or len(shape) > MAX_AXES:
+        raise ModelFileError(
+            f"an array holds numbers or texts and has at most {MAX_AXES} axes; {shown(name)} "
+            f"has {len(shape)} axes of {shown(str(dtype))}"
+        )
     if any(size < 0 for size in shape) or math.prod(shape) * dtype.itemsize != have:
         raise ModelFileError(
-            f"{shown(name)} declares shape {list(shape)} of {dtype} "
+            f"{shown(name)} declares shape {list(shape)} of {shown(str(dtype))} "
             f"and has {have} bytes: it is cut short or damaged"
         )
     flat = np.frombuffer(data, dtype=dtype, offset=stream.tell(), count=math.prod(shape))
@@ -194,22 +215,32 @@ def _integer(name: str, entry: npt.NDArray[Any]) -> int:
     return int(entry.reshape(()))
 
 
-def _described_by(entries: dict[str, npt.NDArray[Any]]) -> dict[str, Any]:
-    """The JSON document, or one made from the plain entries of a stranger's file."""
+def _described_by(entries: dict[str, npt.NDArray[Any]], outputs: int | None) -> dict[str, Any]:
+    """The JSON document, or one made from the plain entries of a stranger's file.
+
+    Args:
+        entries: of the file.
+        outputs: columns of the read-out, None without one.
+    """
     document: dict[str, Any] = {"output_values": None}
     if DOCUMENT_KEY in entries:
         text = entries[DOCUMENT_KEY]
-        if text.dtype.kind != "U" or text.size != 1:
-            raise ModelFileError(f"the entry {DOCUMENT_KEY!r} must be one string, not {text.dtype}")
+        if text.dtype.kind != "U" or text.size != 1 or text.itemsize > 4 * MAX_DOCUMENT:
+            raise ModelFileError(
+                f"the entry {DOCUMENT_KEY!r} must be one string of at most {MAX_DOCUMENT:,} "
+                f"characters, not {shown(str(text.dtype))} of shape {list(text.shape)}"
+            )
         document = parse_document(str(text.reshape(())))
     plain: dict[str, Any] = {}
     if "causal" in entries:
         plain["causal"] = _flag(_integer("causal", entries["causal"]))
     if "output_values" in entries:
-        plain["output_values"] = _plain_values(entries["output_values"])
+        plain["output_values"] = _plain_values(entries["output_values"], outputs)
     for key, value in plain.items():
         if document.get(key) not in (None, value):
-            raise ModelFileError(f"{key} is given twice, as {document[key]} and as {value}")
+            raise ModelFileError(
+                f"{key} is given twice, as {shown(document[key])} and as {shown(value)}"
+            )
     return document | plain
 
 
@@ -219,13 +250,19 @@ def _flag(value: int) -> bool:
     return bool(value)
 
 
-def _plain_values(entry: npt.NDArray[Any]) -> tuple[Value, ...]:
-    if entry.ndim != 1 or entry.dtype.kind not in "biufU":
+def _plain_values(entry: npt.NDArray[Any], outputs: int | None) -> tuple[Value, ...]:
+    """The values of an array; none is made before it is known that each has its column."""
+    if entry.ndim != 1 or entry.dtype.kind not in "biufU" or entry.dtype == np.longdouble:
         raise ModelFileError(
-            f"output_values must be a list of numbers or strings, not {entry.dtype} "
+            f"output_values must be a list of numbers or strings, not {shown(str(entry.dtype))} "
             f"of shape {list(entry.shape)}"
         )
-    return tuple(entry.tolist())
+    if entry.size != outputs:
+        raise ModelFileError(
+            "output_values must name each column of W_U (unembed); there are "
+            f"{entry.size:,} values and {outputs or 'no'} columns"
+        )
+    return output_values(entry.tolist())
 
 
 def npz_bytes(transformer: Transformer, document: str) -> bytes:

@@ -13,7 +13,10 @@ import safetensors
 import safetensors.numpy
 
 from untracr.errors import ModelFileError
+from untracr.shown_text import shown
 from untracr.transformer.file_tensors import (
+    MAX_AXES,
+    MAX_TENSORS,
     AxisSizes,
     float32,
     layer_axes,
@@ -21,7 +24,7 @@ from untracr.transformer.file_tensors import (
     padded,
     require_filled_up_size,
     require_names,
-    shown,
+    require_size,
 )
 from untracr.transformer.model_document import DOCUMENT_KEY, parse_document, parse_json
 from untracr.transformer.transformer import Array, Transformer
@@ -54,12 +57,15 @@ _FLOATS: dict[str, type[np.floating[Any]]] = {
     "F32": np.float32,
     "F64": np.float64,
 }
+MAX_HEADER = 16 * 2**20
+"""Bytes of a file's header."""
+
 _FLOAT_BYTES = {"BF16": 2, "F16": 2, "F32": 4, "F64": 8}
 
 
 def read_safetensors(data: bytes, max_bytes: int) -> tuple[Transformer, dict[str, object]]:
     """A model and its metadata."""
-    header = _header(data)
+    header = read_header(data)
     notes = header.pop("__metadata__", None) or {}
     if not isinstance(notes, dict):
         raise ModelFileError("the header's __metadata__ must be an object")
@@ -70,12 +76,16 @@ def read_safetensors(data: bytes, max_bytes: int) -> tuple[Transformer, dict[str
     require_names("TransformerLens", set(header), axes, optional)
     axes[_UNEMBED[0]] = _UNEMBED[1]
     sizes = AxisSizes()
+    numbers = 0
     for name, wanted in axes.items():
         if name in header:
-            sizes.bind(name, _declared_shape(name, header[name]), wanted)
+            shape = declared_shape(name, header[name])
+            sizes.bind(name, shape, wanted)
+            numbers += math.prod(shape)
+    require_size("the model, in single precision,", 4 * numbers, max_bytes)
     heads = sizes.largest("n_heads") * sizes.sizes["d_head"]
     require_filled_up_size(layers, sizes.sizes["d_model"], heads, sizes.largest("d_mlp"), max_bytes)
-    tensors = _tensors(data, set(header) - buffers)
+    tensors = read_tensors(data, set(header) - buffers)
     bias = tensors.pop(_NO_BIAS, None)
     if bias is not None and bias.any():
         raise ModelFileError(f"{_NO_BIAS} must be zero: the read-out has no bias")
@@ -94,8 +104,12 @@ def _described(transformer: Transformer, document: dict[str, Any]) -> Transforme
     )
 
 
-def _header(data: bytes) -> dict[str, Any]:
-    """The header, its declared sizes checked against the file's."""
+def read_header(data: bytes) -> dict[str, Any]:
+    """The header, its declared sizes checked against the file's.
+
+    Raises:
+        ModelFileError: it is damaged, too long, or the file is cut short.
+    """
     length = int.from_bytes(data[:8], "little")
     have = len(data) - 8
     if length > have:
@@ -103,7 +117,15 @@ def _header(data: bytes) -> dict[str, Any]:
             f"the file is cut short, or not safetensors: its header declares {length} bytes "
             f"and {have} follow"
         )
+    if length > MAX_HEADER:
+        raise ModelFileError(
+            f"a header may have at most {MAX_HEADER:,} bytes; this declares {length:,}"
+        )
     header = parse_json(data[8 : 8 + length], "the header")
+    if len(header) > MAX_TENSORS:
+        raise ModelFileError(
+            f"a model may have at most {MAX_TENSORS:,} tensors; this has {len(header):,}"
+        )
     end = 0
     for name, entry in header.items():
         if name != "__metadata__":
@@ -123,14 +145,21 @@ def _are_sizes(value: object) -> bool:
     return isinstance(value, list) and all(type(v) is int and v >= 0 for v in value)
 
 
-def _declared_shape(name: str, entry: dict[str, Any]) -> tuple[int, ...]:
+def declared_shape(name: str, entry: dict[str, Any]) -> tuple[int, ...]:
+    """The shape of a tensor of floating-point numbers, checked against its bytes.
+
+    Raises:
+        ModelFileError: it has none, or another number of bytes.
+    """
     shape, dtype = entry.get("shape"), entry.get("dtype")
-    if not isinstance(shape, list) or not _are_sizes(shape):
-        raise ModelFileError(f"{name} must declare a shape, not {shape!r:.60}")
-    if dtype not in _FLOAT_BYTES:
+    if not isinstance(shape, list) or len(shape) > MAX_AXES or not _are_sizes(shape):
+        raise ModelFileError(
+            f"{name} must declare a shape of at most {MAX_AXES} axes, not {shown(shape)}"
+        )
+    if not isinstance(dtype, str) or dtype not in _FLOAT_BYTES:
         raise ModelFileError(
             f"weights must be floating-point numbers ({', '.join(_FLOAT_BYTES)}); "
-            f"{name} has {dtype!r:.60}"
+            f"{name} has {shown(dtype)}"
         )
     have = entry["data_offsets"][1] - entry["data_offsets"][0]
     want = _FLOAT_BYTES[dtype] * math.prod(shape)
@@ -141,7 +170,13 @@ def _declared_shape(name: str, entry: dict[str, Any]) -> tuple[int, ...]:
     return tuple(shape)
 
 
-def _tensors(data: bytes, names: set[str]) -> dict[str, Array]:
+def read_tensors(data: bytes, names: set[str]) -> dict[str, Array]:
+    """The tensors of these names, in single precision.
+
+    Raises:
+        ModelFileError: the file is damaged, or a tensor holds something else than
+            finite floating-point numbers.
+    """
     try:
         entries = safetensors.deserialize(data)  # type: ignore[no-untyped-call]
     except safetensors.SafetensorError as error:
