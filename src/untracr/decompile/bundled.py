@@ -11,15 +11,13 @@ from pathlib import Path
 from untracr.compile.model import CompiledModel
 from untracr.decompile.decompiler import BUDGET, Decompiler
 from untracr.decompile.result import Result
+from untracr.errors import UsageError
 from untracr.rasp.functions import Value
 from untracr.transformer.files import LoadedModel, load_model
+from untracr.transformer.live_models import live_model
 from untracr.transformer.transformer import Transformer
 
 EXAMPLE = "examples/real-101-0000.npz"
-
-
-Source = str | os.PathLike[str] | Transformer | LoadedModel | CompiledModel
-"""A weights file, the weights themselves, or a compiled or loaded model."""
 
 
 @functools.cache
@@ -33,28 +31,54 @@ def bundled_decompiler() -> Decompiler:
 
 
 def decompile_model(
-    model: Source, *, vocab: Sequence[Value] | None = None, budget: float = BUDGET
+    model: object,
+    *,
+    vocab: Sequence[Value] | None = None,
+    budget: float = BUDGET,
+    num_heads: int | None = None,
+    causal: bool | None = None,
 ) -> Result:
     """Reads the program of one model.
 
     Args:
-        model: a weights file, a `Transformer`, or a compiled or loaded model.
+        model: a weights file, a `Transformer`, a compiled or loaded model, a model of
+            Tracr's or its ``params``, or a state dict with TransformerLens' names.
         vocab: the values of the token rows; what the file says, or else 0, 1,
             2, ..., if not given.
         budget: seconds after which the search for a better program ends.
+        num_heads: heads a layer, which ``params`` do not tell.
+        causal: whether attention is masked to earlier positions, which ``params`` and a
+            state dict do not tell.
 
     Raises:
         ModelFileError: it is no model, or outside what can be read.
+        UsageError: ``num_heads`` or ``causal`` is given beside a model that tells them.
     """
+    if isinstance(model, (Transformer, LoadedModel, CompiledModel, str, os.PathLike)) and not (
+        num_heads is None and causal is None
+    ):
+        raise UsageError(
+            "num_heads and causal are for params and state dicts; this model tells them"
+        )
     if isinstance(model, Transformer):
         return bundled_decompiler().decompile(model, vocab=vocab, budget=budget)
-    if isinstance(model, CompiledModel):
-        model = LoadedModel(model.transformer, model.description(), Path("compiled model"))
-    loaded = model if isinstance(model, LoadedModel) else load_model(model)
+    loaded = _loaded(model, num_heads, causal)
     return bundled_decompiler().decompile_loaded(loaded, vocab=vocab, budget=budget)
 
 
-def decompile_models(models: Iterable[Source]) -> Iterator[Result]:
+def _loaded(model: object, num_heads: int | None, causal: bool | None) -> LoadedModel:
+    match model:
+        case LoadedModel():
+            return model
+        case CompiledModel():
+            return LoadedModel(model.transformer, model.description(), Path("compiled model"))
+        case str() | os.PathLike():
+            return load_model(model)
+        case _:
+            return live_model(model, num_heads=num_heads, causal=causal)
+
+
+def decompile_models(models: Iterable[object]) -> Iterator[Result]:
     """Reads many models, one result each, in order.
 
     Raises:

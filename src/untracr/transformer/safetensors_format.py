@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,43 +13,15 @@ import safetensors.numpy
 
 from untracr.errors import ModelFileError
 from untracr.shown_text import shown
-from untracr.transformer.file_tensors import (
-    MAX_AXES,
-    MAX_TENSORS,
-    AxisSizes,
-    float32,
-    layer_axes,
-    n_layers,
-    padded,
-    require_filled_up_size,
-    require_names,
-    require_size,
+from untracr.transformer.file_tensors import MAX_AXES, MAX_TENSORS, float32
+from untracr.transformer.lens import (
+    lens_sizes,
+    lens_tensors,
+    transformer_from_lens,
+    without_buffers,
 )
 from untracr.transformer.model_document import DOCUMENT_KEY, parse_document, parse_json
 from untracr.transformer.transformer import Array, Transformer
-
-_LAYER = {
-    "W_Q": ("attn.W_Q", ("n_heads@", "d_model", "d_head")),
-    "b_Q": ("attn.b_Q", ("n_heads@", "d_head")),
-    "W_K": ("attn.W_K", ("n_heads@", "d_model", "d_head")),
-    "b_K": ("attn.b_K", ("n_heads@", "d_head")),
-    "W_V": ("attn.W_V", ("n_heads@", "d_model", "d_head")),
-    "b_V": ("attn.b_V", ("n_heads@", "d_head")),
-    "W_O": ("attn.W_O", ("n_heads@", "d_head", "d_model")),
-    "b_O": ("attn.b_O", ("d_model",)),
-    "W_in": ("mlp.W_in", ("d_model", "d_mlp@")),
-    "b_in": ("mlp.b_in", ("d_mlp@",)),
-    "W_out": ("mlp.W_out", ("d_mlp@", "d_model")),
-    "b_out": ("mlp.b_out", ("d_model",)),
-}
-_EMBED = {
-    "W_E": ("embed.W_E", ("tokens", "d_model")),
-    "W_pos": ("pos_embed.W_pos", ("positions", "d_model")),
-}
-_UNEMBED = ("unembed.W_U", ("d_model", "outputs"))
-_NO_BIAS = "unembed.b_U"
-# Constants that TransformerLens keeps beside the weights: its causal mask and its "-infinity".
-_BUFFERS = re.compile(r"blocks\.\d+\.attn\.(mask|IGNORE)")
 
 _FLOATS: dict[str, type[np.floating[Any]]] = {
     "F16": np.float16,
@@ -69,27 +40,9 @@ def read_safetensors(data: bytes, max_bytes: int) -> tuple[Transformer, dict[str
     notes = header.pop("__metadata__", None) or {}
     if not isinstance(notes, dict):
         raise ModelFileError("the header's __metadata__ must be an object")
-    buffers = {name for name in header if _BUFFERS.fullmatch(name)}
-    layers = n_layers(header.keys() - buffers, r"blocks\.(\d+)\.")
-    axes = _axes(layers)
-    optional = buffers | {_UNEMBED[0], _NO_BIAS}
-    require_names("TransformerLens", set(header), axes, optional)
-    axes[_UNEMBED[0]] = _UNEMBED[1]
-    sizes = AxisSizes()
-    numbers = 0
-    for name, wanted in axes.items():
-        if name in header:
-            shape = declared_shape(name, header[name])
-            sizes.bind(name, shape, wanted)
-            numbers += math.prod(shape)
-    require_size("the model, in single precision,", 4 * numbers, max_bytes)
-    heads = sizes.largest("n_heads") * sizes.sizes["d_head"]
-    require_filled_up_size(layers, sizes.sizes["d_model"], heads, sizes.largest("d_mlp"), max_bytes)
-    tensors = read_tensors(data, set(header) - buffers)
-    bias = tensors.pop(_NO_BIAS, None)
-    if bias is not None and bias.any():
-        raise ModelFileError(f"{_NO_BIAS} must be zero: the read-out has no bias")
-    transformer = _transformer(tensors, layers, sizes)
+    names = without_buffers(header)
+    sizes = lens_sizes(names, lambda name: declared_shape(name, header[name]), max_bytes)
+    transformer = transformer_from_lens(read_tensors(data, names), sizes)
     if DOCUMENT_KEY not in notes:
         return transformer, {}
     if not isinstance(notes[DOCUMENT_KEY], str):
@@ -195,34 +148,6 @@ def _decoded(name: str, entry: Mapping[str, Any]) -> npt.NDArray[Any]:
     return np.frombuffer(raw, dtype=little_endian).reshape(entry["shape"])
 
 
-def _axes(layers: int) -> dict[str, tuple[str, ...]]:
-    """The axes of every required tensor, by its name in the file."""
-    axes: dict[str, tuple[str, ...]] = {}
-    axes.update(_EMBED.values())
-    for layer in range(layers):
-        for name, wanted in _LAYER.values():
-            axes[f"blocks.{layer}.{name}"] = layer_axes(wanted, layer)
-    return axes
-
-
-def _transformer(tensors: dict[str, Array], layers: int, sizes: AxisSizes) -> Transformer:
-    arrays = {ours: tensors[name] for ours, (name, _) in _EMBED.items()}
-    for ours, (name, axes) in _LAYER.items():
-        slices = [tensors[f"blocks.{layer}.{name}"] for layer in range(layers)]
-        for axis, label in enumerate(axes):
-            if label.endswith("@"):
-                size = sizes.largest(label[:-1])
-                slices = [padded(array, axis, size) for array in slices]
-        arrays[ours] = np.stack(slices)
-    return Transformer(**arrays, W_U=tensors.get(_UNEMBED[0]))  # type: ignore[arg-type]
-
-
 def safetensors_bytes(transformer: Transformer, document: str) -> bytes:
     """The file of a model and its JSON document."""
-    tensors = {name: getattr(transformer, ours) for ours, (name, _) in _EMBED.items()}
-    for layer in range(transformer.n_layers):
-        for ours, (name, _) in _LAYER.items():
-            tensors[f"blocks.{layer}.{name}"] = getattr(transformer, ours)[layer]
-    if transformer.W_U is not None:
-        tensors[_UNEMBED[0]] = transformer.W_U
-    return safetensors.numpy.save(tensors, metadata={DOCUMENT_KEY: document})
+    return safetensors.numpy.save(lens_tensors(transformer), metadata={DOCUMENT_KEY: document})
