@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from untracr.audit import running
@@ -34,6 +35,7 @@ from untracr.rasp.parsing import parse
 from untracr.rasp.printing import print_program
 from untracr.rasp.program import Program
 from untracr.sample.sampler import sample_program
+from untracr.transformer.head_basis import change_head_bases
 from untracr.transformer.transformer import Transformer
 from untracr.transformer.treatments import (
     add_noise,
@@ -52,6 +54,13 @@ y = numerical(Map(lambda n: n * 2, indices))
 """
 NUMBER = parse(WIDTHS + "z = numerical(LinearSequenceMap(x, y, 1, -1))")
 NEGATIVE = parse(WIDTHS + "z = numerical(LinearSequenceMap(x, y, -1, 1))")
+
+
+def head_products(model: Transformer) -> npt.NDArray[np.float64]:
+    """What all heads score and move, [2, L, H, D, D]."""
+    exact = {name: array.astype(np.float64) for name, array in model.arrays().items()}
+    scores = exact["W_Q"] @ exact["W_K"].transpose(0, 1, 3, 2)
+    return np.stack([scores, exact["W_V"] @ exact["W_O"]])
 
 
 def answer(program: Program, verdict: Verdict, *others: Program, tolerance: float = 0.0) -> Result:
@@ -138,12 +147,20 @@ def test_renaming_is_one_to_one() -> None:
 
 @pytest.mark.parametrize("kind", ["changed", "changed-rotated"])
 def test_one_changed_weight_refutes_the_program_it_was_compiled_from(kind: str) -> None:
-    """Each way to change a weight is seen, also behind a rotation; a read-out is no weight."""
+    """Each way to change a weight is seen, also behind a rotation; a read-out is no weight.
+
+    Nor is an entry of a head's factor that shows in none of its products.
+    """
     seen = set()
     for index in range(24):
         item = KINDS[kind].make(SEED, index)
         claim = judge_claim(item, answer(sample_program(SEED, index), "identical"))
-        assert (claim.false == "") == (" W_U[" in item.name), item.name
+        assert item.before is not None
+        is_seen = " W_U[" not in item.name
+        if any(f" {name}[" in item.name for name in ("W_Q", "W_K", "W_V", "W_O")):
+            before = head_products(compiled_sample(SEED, index))
+            is_seen = not np.array_equal(head_products(item.before), before)
+        assert (claim.false != "") == is_seen, item.name
         seen.add(item.name.split("]")[1].split(",")[0])
     assert len(seen) == 12
 
@@ -219,6 +236,14 @@ def test_symmetries_keep_the_products_and_changes_do_not() -> None:
         model = compiled_sample(SEED, index)
         for change in (permute_residual, permute_heads, permute_neurons):
             assert weights_differ(change(model, rng), model, EXACT) == ""
+        other_basis = change_head_bases(model, rng, d_head=model.d_head + 2)
+        assert weights_differ(other_basis, model, ROTATED) == ""
+        assert weights_differ(rotate(other_basis, rng), model, ROTATED) == ""
+        if model.W_Q.any():
+            for name in ("W_Q", "W_K", "W_V", "W_O"):
+                one = change_head_bases(model, rng)
+                half = model.replace(**{name: getattr(one, name)})
+                assert weights_differ(half, model, ROTATED) != "", name
         rotated = rotate(model, rng)
         assert weights_differ(rotated, model, ROTATED) == ""
         assert weights_differ(rotated, model, EXACT) != ""

@@ -4,17 +4,24 @@ A rotation of the residual stream leaves all products of two of its vectors as
 they are, and nothing else does: models of one width are the same up to a
 rotation if and only if the products of all pairs are. So the rotation need not
 be known, and nothing here rests on how the decompiler finds and judges one
-(`untracr.decompile.sameness`). Where the order of heads and neurons differs,
-the decompiler's is taken: whoever names an order that fits shows that there is
-one.
+(`untracr.decompile.sameness`). A head is W_Q W_K^T and W_V W_O, each divided by
+what the architecture divides it by; how these turn a few mixtures of the vectors
+is asked like the vectors themselves, and nothing may lie aside of them. Where the
+order of heads and neurons differs, the decompiler's is taken: whoever names an
+order that fits shows that there is one.
 """
 
 from __future__ import annotations
 
-import numpy as np
+from dataclasses import dataclass
 
-from untracr.decompile.correspondence import Parts, in_order_of, parts_of
+import numpy as np
+import numpy.typing as npt
+
+from untracr.decompile.sameness import same_weights
 from untracr.transformer.transformer import Transformer
+
+Floats = npt.NDArray[np.float64]
 
 EXACT = 1e-9
 """Products of weights that were only reordered differ by no more than this share of the lengths."""
@@ -25,6 +32,13 @@ ROTATED = 1e-6
 ROUNDED = 2.5e-7
 """Two units of single precision: by this share of it, or of 1, a weight may be rounded another
 way."""
+
+TURNED = 30.0
+"""Products of heads are of numbers that were rounded one by one, in whatever inner basis they
+were: they may be off by this many times as much."""
+
+NOTHING = 1e-6
+"""Parts all of whose weights are below this do nothing."""
 
 BIASES = ("b_Q", "b_K", "b_V", "b_O", "b_in", "b_out")
 
@@ -38,7 +52,7 @@ def weights_differ(given: Transformer, compiled: Transformer, tolerance: float) 
         tolerance: by how much a product may differ, relative to the product of the
             vectors' lengths, each at least 1: `EXACT` or `ROTATED`.
     """
-    for name in ("d_model", "d_head", "causal"):
+    for name in ("d_model", "causal"):
         if getattr(given, name) != getattr(compiled, name):
             return f"{name} is {getattr(given, name)}, not {getattr(compiled, name)}"
     if given.W_E.shape != compiled.W_E.shape or given.W_pos.shape != compiled.W_pos.shape:
@@ -47,12 +61,15 @@ def weights_differ(given: Transformer, compiled: Transformer, tolerance: float) 
         if np.any(getattr(given, name)):
             return f"{name} is not zero"
     layers = max(given.n_layers, compiled.n_layers)
-    theirs, mine = parts_of(given, layers), parts_of(compiled, layers)
+    theirs, mine = _Living.of(given, layers), _Living.of(compiled, layers)
     reason = _products_differ(theirs, mine, tolerance)
     if not reason:
         return ""
-    ordered = in_order_of(mine, theirs)
-    return reason if isinstance(ordered, str) else _products_differ(theirs, ordered, tolerance)
+    found = same_weights(given, compiled)
+    if not found.same:
+        return reason
+    ordered = theirs.in_order(found.heads, found.neurons)
+    return _products_differ(ordered, mine, tolerance)
 
 
 def rounded_alike(given: Transformer, compiled: Transformer) -> bool:
@@ -67,15 +84,96 @@ def rounded_alike(given: Transformer, compiled: Transformer) -> bool:
     return True
 
 
-def _products_differ(theirs: Parts, mine: Parts, tolerance: float) -> str:
-    for layer in range(len(theirs.heads)):
-        if len(theirs.heads[layer]) != len(mine.heads[layer]):
-            return f"the numbers of heads in layer {layer} differ"
-        if len(theirs.neurons[layer]) != len(mine.neurons[layer]):
-            return f"the numbers of neurons in layer {layer} differ"
-    given, compiled = theirs.rows(), mine.rows()
-    if not np.isfinite(given).all():
+@dataclass(frozen=True)
+class _Living:
+    """All parts of a model that do anything.
+
+    Attributes:
+        embeddings: [rows, D].
+        heads: of each layer, by number, scores and what is moved, [D, D] each.
+        neurons: of each layer, by number, what is read and written, [2, D].
+    """
+
+    embeddings: Floats
+    heads: tuple[dict[int, tuple[Floats, Floats]], ...]
+    neurons: tuple[dict[int, Floats], ...]
+
+    @classmethod
+    def of(cls, model: Transformer, layers: int) -> _Living:
+        heads: list[dict[int, tuple[Floats, Floats]]] = [{} for _ in range(layers)]
+        neurons: list[dict[int, Floats]] = [{} for _ in range(layers)]
+        exact = {n: a.astype(np.float64) for n, a in model.arrays().items()}
+        for layer in range(model.n_layers):
+            for h in range(model.n_heads):
+                scores = exact["W_Q"][layer, h] @ exact["W_K"][layer, h].T
+                pair = (
+                    scores / np.sqrt(model.d_head),
+                    exact["W_V"][layer, h] @ exact["W_O"][layer, h],
+                )
+                if max(np.abs(p).max(initial=0.0) for p in pair) > NOTHING:
+                    heads[layer][h] = pair
+            for n in range(model.d_mlp):
+                neuron = np.stack([exact["W_in"][layer][:, n], exact["W_out"][layer][n]])
+                if np.abs(neuron).max() > NOTHING:
+                    neurons[layer][n] = neuron
+        embeddings = np.concatenate([exact["W_E"], exact["W_pos"]])
+        return cls(embeddings, tuple(heads), tuple(neurons))
+
+    def in_order(
+        self, heads: tuple[npt.NDArray[np.int64], ...], neurons: tuple[npt.NDArray[np.int64], ...]
+    ) -> _Living:
+        """The parts in an order of their numbers."""
+        return _Living(
+            self.embeddings,
+            tuple({h: d[h] for h in o.tolist()} for d, o in zip(self.heads, heads, strict=False)),
+            tuple(
+                {n: d[n] for n in o.tolist()} for d, o in zip(self.neurons, neurons, strict=False)
+            ),
+        )
+
+    @property
+    def counts(self) -> list[tuple[int, int]]:
+        pairs = zip(self.heads, self.neurons, strict=True)
+        return [(len(heads), len(neurons)) for heads, neurons in pairs]
+
+    def rows(self) -> Floats:
+        """All vectors that are no head's, [n, D]."""
+        neurons = [neuron for layer in self.neurons for neuron in layer.values()]
+        return np.concatenate([self.embeddings, *neurons])
+
+    def turned(self, mixtures: Floats) -> tuple[Floats, Floats]:
+        """Mixtures [k, D] as heads turn them, [vectors, D], and the heads' own lengths."""
+        vectors, lengths = [mixtures], []
+        for scores, moved in (pair for layer in self.heads for pair in layer.values()):
+            out = mixtures @ moved
+            vectors += [mixtures @ scores, mixtures @ scores.T, out, out @ moved.T]
+            lengths += [np.linalg.norm(scores), np.linalg.norm(moved)]
+        return np.concatenate(vectors), np.array(lengths)
+
+
+def _products_differ(theirs: _Living, mine: _Living, tolerance: float) -> str:
+    for layer, (given, ours) in enumerate(zip(theirs.counts, mine.counts, strict=False)):
+        if given != ours:
+            return f"layer {layer} has {given} heads and neurons, not {ours}"
+    given_rows, rows = theirs.rows(), mine.rows()
+    if not np.isfinite(given_rows).all():
         return "a weight is not finite"
+    reason = _gram_differs(given_rows, rows, tolerance)
+    if reason:
+        return reason
+    draw = np.random.default_rng(0).standard_normal((2 * rows.shape[1] + 8, len(rows)))
+    mixing = draw / np.linalg.norm(draw @ rows, axis=1, keepdims=True)
+    given_turned, given_lengths = theirs.turned(mixing @ given_rows)
+    turned, lengths = mine.turned(mixing @ rows)
+    if not np.isfinite(given_turned).all():
+        return "a head is not finite"
+    worst = np.abs(given_lengths - lengths) / np.maximum(1.0, lengths)
+    if worst.max(initial=0.0) > TURNED * tolerance:
+        return f"the length of a head's product differs by {worst.max():.1e} of it"
+    return _gram_differs(given_turned, turned, TURNED * tolerance)
+
+
+def _gram_differs(given: Floats, compiled: Floats, tolerance: float) -> str:
     sizes = np.linalg.norm(compiled, axis=1)
     worst = np.abs(np.linalg.norm(given, axis=1) - sizes) / np.maximum(1.0, sizes)
     if worst.max() > tolerance:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from untracr.decompile.correspondence import Floats, Ints, in_order_of, parts_of
+from untracr.decompile.correspondence import Floats, Ints, parts_of
 from untracr.decompile.result import WeightsFound
 from untracr.decompile.sameness import ROTATED, Sameness, same_weights
 from untracr.transformer.transformer import Array, Transformer
@@ -80,21 +80,13 @@ def align(given: Transformer, recompiled: Transformer) -> Alignment:
     with np.errstate(all="ignore"):  # huge weights end as "not finite"
         same = same_weights(given, recompiled)
         if same.same:
-            return _same(given, recompiled, same)
+            return _same(same)
         return _align(given, recompiled, same)
 
 
-def _same(given: Transformer, recompiled: Transformer, same: Sameness) -> Alignment:
-    theirs = parts_of(given, given.n_layers)
-    mine = in_order_of(parts_of(recompiled, given.n_layers), theirs)
-    assert not isinstance(mine, str)
-    change = np.linalg.lstsq(mine.rows(), theirs.rows(), rcond=None)[0]
-    back = [np.argsort(places) for places in mine.head_places]
-    heads = tuple(p[order] for p, order in zip(theirs.head_places, back, strict=True))
-    back = [np.argsort(places) for places in mine.neuron_places]
-    neurons = tuple(p[order] for p, order in zip(theirs.neuron_places, back, strict=True))
+def _same(same: Sameness) -> Alignment:
     found: WeightsFound = "reordered" if same.axes_permuted else "rotated"
-    return Alignment(found, same.off, np.asarray(change), heads, neurons, same)
+    return Alignment(found, same.off, same.change, same.heads, same.neurons, same)
 
 
 @dataclass(frozen=True)
