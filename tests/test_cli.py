@@ -154,7 +154,6 @@ def test_no_command_is_wrong_usage(run: Run) -> None:
         (["compile", "hist", "-o", "m.npz", "--vocab", "-1,2"], "write --vocab=-1,2, or put --"),
         (["run", "hist"], "the following arguments are required: INPUT"),
         (["run", "m.npz", "a", "--max-seq-len", "3"], "--max-seq-len is for programs"),
-        (["check", "sort", "--against", "hist", "--causal"], "--against compares programs"),
         (["decompile"], "give at least one FILE, or --example"),
         (["train", "--out", "x"], "give either --hours or --steps"),
         (["train", "--out", "x", "--hours", "1", "--steps", "1"], "give either --hours or --steps"),
@@ -338,7 +337,8 @@ def test_unknown_names_of_programs(run: Run, tmp_path: Path) -> None:
 
 def test_a_model_is_no_program(run: Run, model: Path, tmp_path: Path) -> None:
     """A binary file where a program belongs is told from one."""
-    assert "is not text" in run.fails(1, "check", model)
+    assert "is not text" in run.fails(1, "explain", model, "0", "--program", model)
+    assert "by --against" in run.fails(2, "check", model)
     (tmp_path / "null.py").write_bytes(b"x = \0")
     assert "null bytes" in run.fails(1, "check", tmp_path / "null.py")
 

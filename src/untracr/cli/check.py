@@ -1,4 +1,4 @@
-"""``untracr check``: what is wrong with a program, whether two behave the same, certificates."""
+"""``untracr check``: what is wrong with a program, whether two give the same, certificates."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import argparse
 
 from untracr.cli.certificates import add_model_option, check_certificates, is_json
 from untracr.cli.command import NO, OK, Command, Parser
+from untracr.cli.comparing import compare
 from untracr.cli.output import add_json_option, print_json
 from untracr.cli.programs import (
     PROGRAM_HELP,
@@ -14,7 +15,7 @@ from untracr.cli.programs import (
     add_domain_options,
     read_program,
 )
-from untracr.cli.values import show_values
+from untracr.cli.saved_models import is_model
 from untracr.errors import UsageError
 
 
@@ -24,12 +25,14 @@ def configure(parser: Parser) -> None:
         "programs",
         metavar="PROGRAM",
         nargs="+",
-        help=f"{PROGRAM_HELP}; or certificates that untracr decompile wrote",
+        help=f"{PROGRAM_HELP}; with --against also a model; or certificates that untracr "
+        "decompile wrote",
     )
     parser.add_argument(
         "--against",
         metavar="OTHER",
-        help="a second program: decide whether both give the same output on every input",
+        help="a second program or a saved model (.safetensors, .npz): decide whether both give "
+        "the same output on every input, or show one on which they do not",
     )
     add_model_option(parser)
     add_domain_options(parser)
@@ -48,12 +51,14 @@ def run(args: argparse.Namespace) -> int:
         )
     if args.model is not None:
         raise UsageError("--model is the model of a certificate; there is no certificate here")
-    given = read_program(args.programs[0])
-    if args.against is None:
-        return _check(given, args)
-    if args.causal is not None:
-        raise UsageError("--against compares programs, not models: --causal does not go with it")
-    return _compare(given, read_program(args.against), args)
+    if args.against is not None:
+        return compare(args.programs[0], args.against, args)
+    if is_model(args.programs[0]):
+        raise UsageError(
+            "a model is compared with a program or another model by --against; what program it "
+            "holds is read by untracr decompile"
+        )
+    return _check(read_program(args.programs[0]), args)
 
 
 def _check(given: GivenProgram, args: argparse.Namespace) -> int:
@@ -69,46 +74,24 @@ def _check(given: GivenProgram, args: argparse.Namespace) -> int:
     else:
         for problem in problems:
             print(problem)
-        print(_summary(errors, len(problems) - errors))
+        print(_summary(errors, len(problems) - errors, given.causal(args)))
     return NO if errors else OK
 
 
-def _summary(errors: int, warnings: int) -> str:
+def _summary(errors: int, warnings: int, causal: bool) -> str:
     if errors:
         return f"not fine: {_count(errors, 'error')}, {_count(warnings, 'warning')}"
-    return f"fine: the weights mean what the program says; {_count(warnings, 'warning')}"
+    with_mask = "with causal attention " if causal else ""
+    return f"fine: {with_mask}the weights mean what the program says; {_count(warnings, 'warning')}"
 
 
 def _count(number: int, what: str) -> str:
     return f"{number or 'no'} {what}{'' if number == 1 else 's'}"
 
 
-def _compare(fst: GivenProgram, snd: GivenProgram, args: argparse.Namespace) -> int:
-    from untracr.rasp.equivalence import decide_equivalence
-
-    domain = (fst if fst.named is not None else snd).domain(args)
-    found = decide_equivalence(fst.program, snd.program, domain)
-    example = found.counterexample
-    if args.json:
-        shown = None
-        if example is not None:
-            outputs = {"output": list(example.fst_output), "other_output": list(example.snd_output)}
-            shown = {"input": list(example.input), **outputs}
-        counts = {"equal": found.equal, "inputs_checked": found.inputs_checked}
-        print_json({**counts, "counterexample": shown})
-    elif example is None:
-        print(f"equal: the same output on all {found.inputs_checked:,} inputs")
-    else:
-        print(
-            f"different: {show_values(example.input)} gives {show_values(example.fst_output)} "
-            f"and {show_values(example.snd_output)}"
-        )
-    return OK if found.equal else NO
-
-
 COMMAND = Command(
     name="check",
-    summary="list all that is wrong with a program, compare two, or replay certificates",
+    summary="list what is wrong with a program, compare two or a model, replay certificates",
     example="untracr check sort --against sort_unique",
     configure=configure,
     run=run,

@@ -81,7 +81,8 @@ def add_causal_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--causal",
         action=argparse.BooleanOptionalAction,
-        help="mask attention to later positions (default: as the library program, else not)",
+        help="a selector selects no key after its query, as causal attention does "
+        "(default: as the library program, else not)",
     )
 
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 from untracr.cli.command import OK, Command, Parser
-from untracr.cli.compile import SUFFIXES
 from untracr.cli.output import add_json_option, print_json
-from untracr.cli.programs import PROGRAM_HELP, add_domain_options, read_program
-from untracr.cli.saved_models import SavedModel
+from untracr.cli.programs import (
+    PROGRAM_HELP,
+    add_causal_option,
+    add_domain_options,
+    read_program,
+)
+from untracr.cli.saved_models import SavedModel, is_model
 from untracr.cli.values import Value, parse_values, show_values
 from untracr.errors import UsageError
 
@@ -32,13 +35,13 @@ def configure(parser: Parser) -> None:
         help="tokens such as 3,1,4 or a,b; put -- before inputs that begin with a minus sign",
     )
     add_domain_options(parser)
+    add_causal_option(parser)
     add_json_option(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Prints one output a line."""
-    is_model = Path(args.program).suffix.lower() in SUFFIXES
-    runner = _model_runner(args) if is_model else _program_runner(args)
+    runner = _model_runner(args) if is_model(args.program) else _program_runner(args)
     for tokens in args.inputs:
         output = runner(tokens)
         if args.json:
@@ -53,6 +56,8 @@ def _model_runner(args: argparse.Namespace) -> Runner:
 
     if args.max_seq_len:
         raise UsageError("--max-seq-len is for programs; a model's weights fix its own")
+    if args.causal is not None:
+        raise UsageError("--causal is for programs; a model's file says it itself")
     return SavedModel(load_model(args.program), args.vocab).run
 
 
@@ -65,7 +70,7 @@ def _program_runner(args: argparse.Namespace) -> Runner:
     def runner(tokens: Sequence[Value]) -> list[Value]:
         if domain is not None:
             domain.require(tokens)
-        return interpret(given.program, [tokens])[0]
+        return interpret(given.program, [tokens], causal=given.causal(args))[0]
 
     return runner
 

@@ -1,16 +1,19 @@
-"""Running a saved model on values instead of token ids."""
+"""Saved models on the command line: run on values instead of token ids."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from untracr.cli.compile import SUFFIXES
 from untracr.cli.values import Value, show_values
 from untracr.errors import ModelFileError
 
 if TYPE_CHECKING:
     from untracr.rasp.domain import Domain
     from untracr.transformer.files import LoadedModel
+    from untracr.transformer.transformer import Transformer
 
 
 class SavedModel:
@@ -21,21 +24,22 @@ class SavedModel:
         vocab: the tokens; what the file says, or else 0, 1, 2, ..., if not
             given. Without the file's word the last two rows are BOS and PAD.
 
+    Attributes:
+        path: the file.
+        model: the weights, rows of BOS and PAD last.
+        domain: the inputs.
+
     Raises:
-        ModelFileError: there is no read-out, or the rows have no values.
+        ModelFileError: outputs have no values, or the rows have none.
     """
 
     def __init__(self, loaded: LoadedModel, vocab: Sequence[Value] | None = None) -> None:
         from untracr.decompile.token_rows import in_standard_order
         from untracr.rasp.domain import Domain
 
-        if loaded.transformer.W_U is None:
-            raise ModelFileError(
-                f"{loaded.path}: the model has no read-out (unembed), so its outputs have no "
-                "values; models written by untracr compile have one"
-            )
-        self._model, values = in_standard_order(loaded, vocab)
-        count, positions = len(self._model.W_E), len(self._model.W_pos)
+        _require_read_out(loaded)
+        self.model, values = in_standard_order(loaded, vocab)
+        count, positions = len(self.model.W_E), len(self.model.W_pos)
         if count < 3 or positions < 2:
             raise ModelFileError(f"{loaded.path}: the model has no room for a token after BOS")
         values = tuple(range(count - 2)) if values is None else values
@@ -44,10 +48,15 @@ class SavedModel:
                 f"{loaded.path}: a vocabulary must name all but the last two of {count} token "
                 f"rows (BOS and PAD), not {len(values)}"
             )
-        self._path = loaded.path
+        self.path: Path = loaded.path
         self._bos = count - 2
         self.domain: Domain = Domain(values, positions - 1)
         self._ids = {value: row for row, value in enumerate(values)}
+
+    def with_vocab(self, vocab: Sequence[Value]) -> Transformer:
+        """The weights with the tokens' rows in the order of ``vocab``, BOS and PAD last."""
+        rows = [*(self._ids[value] for value in vocab), self._bos, self._bos + 1]
+        return self.model.replace(W_E=self.model.W_E[rows])
 
     def run(self, tokens: Sequence[Value]) -> list[Value]:
         """Runs the model on one input, without BOS.
@@ -60,16 +69,43 @@ class SavedModel:
 
         self.domain.require(tokens)
         ids = [[self._bos, *(self._ids[token] for token in tokens)]]
-        assert self._model.W_U is not None
+        assert self.model.W_U is not None
         with np.errstate(over="ignore", invalid="ignore"):
-            out = self._model.forward(ids).output[0, 1:] @ self._model.W_U
+            out = self.model.forward(ids).output[0, 1:] @ self.model.W_U
         if not np.isfinite(out).all():
             raise ModelFileError(
-                f"{self._path}: outputs must be finite numbers; the weights are so large that "
+                f"{self.path}: outputs must be finite numbers; the weights are so large that "
                 f"those of {show_values(tokens)} overflow float32"
             )
-        values = self._model.output_values
+        values = self.model.output_values
         if values is None:
             numbers: list[Value] = out[:, 0].tolist()
             return numbers
         return [values[place] for place in out.argmax(axis=1).tolist()]
+
+
+def is_model(argument: str) -> bool:
+    """Whether an argument names a weights file, by its suffix."""
+    return Path(argument).suffix.lower() in SUFFIXES
+
+
+def _require_read_out(loaded: LoadedModel) -> None:
+    """Checks that a file says what the model's outputs mean.
+
+    Raises:
+        ModelFileError: it does not.
+    """
+    from untracr.decompile.outputs import has_no_values
+
+    model = loaded.transformer
+    if model.W_U is None:
+        raise ModelFileError(
+            f"{loaded.path}: the model has no read-out (unembed), so its outputs have no "
+            "values; models written by untracr compile have one"
+        )
+    if has_no_values(model):
+        raise ModelFileError(
+            f"{loaded.path}: the file does not say what the {model.W_U.shape[1]} columns of the "
+            "read-out mean (output_values), so outputs have no values; give them to "
+            "untracr.save, or read the program by untracr decompile"
+        )

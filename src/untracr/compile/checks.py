@@ -19,6 +19,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from untracr.compile.causal_mask import mask_problem
 from untracr.compile.compiler import BOS, PAD, compile_program
 from untracr.compile.layers import half_layers
 from untracr.compile.lowering import lower_selectors
@@ -35,6 +36,7 @@ from untracr.rasp.program import (
     SELECTOR_TYPES,
     TOKENS,
     Aggregate,
+    HoldsProgram,
     Indices,
     LinearSequenceMap,
     Map,
@@ -45,6 +47,7 @@ from untracr.rasp.program import (
     SequenceMap,
     Tokens,
     children,
+    program_of,
 )
 from untracr.rasp.values import number_or, token_fault, value_fault
 
@@ -53,7 +56,7 @@ MAX_FLOAT32 = 3.4e38
 
 
 def check(
-    program: Program,
+    program: Program | HoldsProgram,
     vocab: Iterable[Value],
     max_seq_len: int,
     *,
@@ -68,11 +71,13 @@ def check(
         max_seq_len: the longest input.
         strict: also run program and weights against each other, if the static
             rules leave something to run.
-        causal: whether positions see only themselves and earlier ones.
+        causal: whether a selector only selects keys up to the query's position; where
+            that changes what the program gives, it is a warning.
 
     Returns:
         Errors first, each kind in node order; empty when all is well.
     """
+    program = program_of(program)
     tokens = tuple(vocab)
     problems = static_problems(program, tokens, max_seq_len)
     if strict and not any(problem.severity == "error" for problem in problems):
@@ -88,6 +93,9 @@ def check(
             )
         else:
             problems += verify(lowered, compiled, domain).problems
+            output = shown(program, program.output)
+            if causal and (masked := mask_problem(program, domain, output)):
+                problems.append(masked)
     return tuple(sorted(problems, key=lambda problem: problem.severity))
 
 

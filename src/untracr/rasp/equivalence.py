@@ -13,7 +13,7 @@ from untracr.errors import InputError
 from untracr.rasp.domain import Domain
 from untracr.rasp.functions import Value
 from untracr.rasp.interpreter import EXACT, Batch, Column, Failure, distinct_codes
-from untracr.rasp.program import Program
+from untracr.rasp.program import HoldsProgram, Program, program_of
 
 TOLERANCE = 1e-9
 """Numbers this close count as equal, unless both are whole numbers (Python's ``int``)."""
@@ -53,9 +53,16 @@ class Equivalence:
 
 
 def decide_equivalence(
-    fst: Program, snd: Program, domain: Domain, *, limit: int = DEFAULT_LIMIT
+    fst: Program | HoldsProgram,
+    snd: Program | HoldsProgram,
+    domain: Domain,
+    *,
+    limit: int = DEFAULT_LIMIT,
+    causal: bool = False,
 ) -> Equivalence:
     """Compares two programs on every input of a domain.
+
+    With ``causal`` a selector only selects keys up to the query's position.
 
     What counts as the same value is told at `same_value`.
 
@@ -68,9 +75,10 @@ def decide_equivalence(
             f"a domain of {domain.size:,} inputs is more than the limit of {limit:,} that are "
             "compared one by one; raise the limit or shorten max_seq_len"
         )
+    left_program, right_program = program_of(fst), program_of(snd)
     for start in range(0, domain.size, CHUNK):
-        batch = Batch.of_domain(domain, start, start + CHUNK)
-        left, right = batch.evaluate(fst), batch.evaluate(snd)
+        batch = Batch.of_domain(domain, start, start + CHUNK, causal=causal)
+        left, right = batch.evaluate(left_program), batch.evaluate(right_program)
         differs = np.flatnonzero((columns_differ(left, right) & batch.valid).any(axis=1))
         if len(differs):
             row = int(differs[0])

@@ -31,6 +31,7 @@ from untracr.rasp.functions import (
 )
 from untracr.rasp.program import (
     Aggregate,
+    HoldsProgram,
     Indices,
     LinearSequenceMap,
     Map,
@@ -44,6 +45,7 @@ from untracr.rasp.program import (
     SelectorWidth,
     SequenceMap,
     Tokens,
+    program_of,
 )
 from untracr.rasp.values import type_of
 
@@ -302,12 +304,15 @@ def _sum_left_to_right(selected: Mask, numbers: npt.NDArray[np.float64]) -> npt.
     return total
 
 
-def run(program: Program, inputs: Sequence[Sequence[Value]]) -> list[list[Value]]:
+def run(
+    program: Program | HoldsProgram, inputs: Sequence[Sequence[Value]], *, causal: bool = False
+) -> list[list[Value]]:
     """Runs a program on a batch of inputs.
 
     Args:
-        program: the program.
+        program: the program, or a named one.
         inputs: token sequences of any lengths of at least one.
+        causal: whether a selector only selects keys up to the query's position.
 
     Returns:
         One output sequence an input.
@@ -316,10 +321,11 @@ def run(program: Program, inputs: Sequence[Sequence[Value]]) -> list[list[Value]
         InputError: an input is empty.
         EvaluationError: a function or comparison fails on some input.
     """
+    whole = program_of(program)
     if len(inputs) == 0:
         return []
-    batch = Batch(inputs)
-    column = batch.evaluate(program)
+    batch = Batch(inputs, causal=causal)
+    column = batch.evaluate(whole)
     return [batch.row(column, row) for row in range(len(batch))]
 
 

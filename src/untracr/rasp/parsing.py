@@ -85,8 +85,8 @@ def parse(
     trailing bare expression, or else the last SOp assigned to a variable.
 
     Args:
-        source: source text, a live ``tracr.rasp`` SOp, or a `Program`, which is
-            returned unchanged.
+        source: source text, a live ``tracr.rasp`` SOp, a `Program`, which is
+            returned unchanged, or a named program, whose program is.
         filename: how errors call the text.
         vocab: the tokens a live SOp is tabulated on; unused for text.
         max_seq_len: the length a live SOp is tabulated for; unused for text.
@@ -103,8 +103,11 @@ def parse(
         return _parse_text(source, filename)
     if is_tracr_sop(source):
         return from_tracr(source, vocab, max_seq_len)
+    if isinstance(held := getattr(source, "program", None), Program):
+        return held
     raise ProgramError(
-        f"a program is source text (str), a Tracr SOp or a Program, not {type(source).__name__}"
+        "a program is source text (str), a Tracr SOp, a Program or a named program, "
+        f"not {type(source).__name__}"
     )
 
 

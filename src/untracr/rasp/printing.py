@@ -22,6 +22,7 @@ from untracr.rasp.program import (
     SELECTOR_TYPES,
     TOKENS,
     Aggregate,
+    HoldsProgram,
     Indices,
     LinearSequenceMap,
     Map,
@@ -35,12 +36,13 @@ from untracr.rasp.program import (
     SelectorWidth,
     SequenceMap,
     Tokens,
+    program_of,
 )
 
 _RESERVED = frozenset({"rasp", "tokens", "indices", "__debug__"})
 
 
-def print_program(program: Program) -> str:
+def print_program(program: Program | HoldsProgram) -> str:
     """Returns the program as Python source, one operation a line.
 
     Variables are the nodes' labels where those are valid, distinct
@@ -51,6 +53,7 @@ def print_program(program: Program) -> str:
         ProgramError: tokens or indices stand elsewhere than first and second
             or are numerical, which source text cannot say.
     """
+    program = program_of(program)
     _require_sources(program)
     names = _variable_names(program)
     lines = [

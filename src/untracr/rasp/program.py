@@ -15,7 +15,9 @@ import enum
 import functools
 from collections import deque
 from dataclasses import dataclass, field
+from typing import Protocol
 
+from untracr.errors import ProgramError
 from untracr.rasp.functions import Function, Predicate, Value
 
 Ref = int
@@ -272,6 +274,29 @@ def _breadth_first(nodes: tuple[Node, ...], output: Ref) -> tuple[Ref, ...]:
                 found[child] = None
                 queue.append(child)
     return tuple(found)
+
+
+class HoldsProgram(Protocol):
+    """Something that holds a program, as a named program of the library does."""
+
+    @property
+    def program(self) -> Program:
+        """The program."""
+
+
+def program_of(given: Program | HoldsProgram) -> Program:
+    """A program as it is, or the one that is held.
+
+    Raises:
+        ProgramError: it is neither.
+    """
+    held = given if isinstance(given, Program) else getattr(given, "program", None)
+    if isinstance(held, Program):
+        return held
+    raise ProgramError(
+        "a Program or a named program is wanted here, "
+        f"not {type(given).__name__}; untracr.parse makes one of text or of a Tracr SOp"
+    )
 
 
 def tracr_labels(

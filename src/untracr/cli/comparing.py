@@ -1,0 +1,134 @@
+"""``untracr check X --against Y``: programs and saved models, compared on every input."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from untracr.cli.command import NO, OK
+from untracr.cli.output import print_json
+from untracr.cli.programs import read_program
+from untracr.cli.saved_models import SavedModel, is_model
+from untracr.cli.values import show_values
+from untracr.errors import UsageError
+
+if TYPE_CHECKING:
+    from untracr.decompile.comparing import Compared
+    from untracr.rasp.domain import Domain
+    from untracr.rasp.equivalence import CounterExample
+
+
+def compare(fst: str, snd: str, args: argparse.Namespace) -> int:
+    """Compares what two arguments name, and prints the outcome.
+
+    A model's own tokens and longest input are the domain, of two models the shorter.
+
+    Raises:
+        UsageError: an option does not go with models.
+        UntracrError: something cannot be read, or has no outputs to compare.
+    """
+    match is_model(fst), is_model(snd):
+        case False, False:
+            return _programs(fst, snd, args)
+        case True, True:
+            return _models(fst, snd, args)
+        case True, False:
+            return _model_and_program(fst, snd, args, model_first=True)
+        case _:
+            return _model_and_program(snd, fst, args, model_first=False)
+
+
+def _programs(fst: str, snd: str, args: argparse.Namespace) -> int:
+    from untracr.decompile.comparing import Compared
+    from untracr.rasp.equivalence import decide_equivalence
+
+    left, right = read_program(fst), read_program(snd)
+    domain = (left if left.named is not None else right).domain(args)
+    found = decide_equivalence(left.program, right.program, domain, causal=bool(args.causal))
+    return _tell(Compared(found.inputs_checked, domain.size, found.counterexample), args)
+
+
+def _model_and_program(
+    model_file: str, program: str, args: argparse.Namespace, *, model_first: bool
+) -> int:
+    from untracr.decompile.comparing import Compared, compare_outputs
+    from untracr.rasp.equivalence import CounterExample
+
+    model, given = _saved(model_file, args), read_program(program)
+    domain = _within(model.domain, args)
+    found = compare_outputs(model.model, given.program, domain)
+    example = found.counterexample
+    if example is not None and not model_first:
+        example = CounterExample(example.input, example.snd_output, example.fst_output)
+        found = Compared(found.inputs_checked, found.domain_size, example)
+    return _tell(found, args)
+
+
+def _models(fst: str, snd: str, args: argparse.Namespace) -> int:
+    from untracr.decompile.comparing import compare_outputs
+    from untracr.rasp.domain import Domain
+
+    left, right = _saved(fst, args), _saved(snd, args)
+    if set(left.domain.vocab) != set(right.domain.vocab):
+        raise UsageError(
+            "models are compared on the same tokens; "
+            f"{left.path} has {show_values(left.domain.vocab)}, "
+            f"{right.path} {show_values(right.domain.vocab)} (--vocab names those of both)"
+        )
+    longest = min(left.domain.max_seq_len, right.domain.max_seq_len)
+    domain = _within(Domain(left.domain.vocab, longest), args)
+    return _tell(compare_outputs(left.model, right.with_vocab(domain.vocab), domain), args)
+
+
+def _saved(file: str, args: argparse.Namespace) -> SavedModel:
+    from untracr.transformer.files import load_model
+
+    if args.causal is not None:
+        raise UsageError("--causal is for programs; a model's file says it itself")
+    return SavedModel(load_model(file), args.vocab)
+
+
+def _within(domain: Domain, args: argparse.Namespace) -> Domain:
+    """A model's domain, or inputs of at most --max-seq-len."""
+    from untracr.rasp.domain import Domain
+
+    if args.max_seq_len is None:
+        return domain
+    if args.max_seq_len > domain.max_seq_len:
+        raise UsageError(
+            f"--max-seq-len must be at most the model's longest input, {domain.max_seq_len}, "
+            f"not {args.max_seq_len}"
+        )
+    return Domain(domain.vocab, args.max_seq_len)
+
+
+def _tell(found: Compared, args: argparse.Namespace) -> int:
+    if args.json:
+        counts = {"inputs_checked": found.inputs_checked, "domain_size": found.domain_size}
+        example = _plain(found.counterexample)
+        print_json({"equal": found.equal, **counts, "counterexample": example})
+    else:
+        print(_sentence(found))
+    return OK if found.is_shown else NO
+
+
+def _plain(example: CounterExample | None) -> dict[str, object] | None:
+    if example is None:
+        return None
+    outputs = {"output": list(example.fst_output), "other_output": list(example.snd_output)}
+    return {"input": list(example.input), **outputs}
+
+
+def _sentence(found: Compared) -> str:
+    example = found.counterexample
+    if example is not None:
+        return (
+            f"different: {show_values(example.input)} gives {show_values(example.fst_output)} "
+            f"and {show_values(example.snd_output)}"
+        )
+    if found.is_shown:
+        return f"equal: the same output on all {found.inputs_checked:,} inputs"
+    return (
+        f"not shown: the same output on {found.inputs_checked:,} different inputs, but there are "
+        f"{found.domain_size:,}; --max-seq-len of fewer tokens lets all be compared"
+    )
