@@ -218,8 +218,10 @@ class _Form:
             return unary_of_numbers(self.kind, names[0], np.asarray(shown, dtype=np.float64))
         groups = np.asarray(shown, dtype=np.int64)
         if self.kind == "pairs":
-            return binary_of_groups(names[0], names[1], groups, in_order=self.in_order)
-        return unary_of_groups(self.kind, names[0], groups, in_order=self.in_order)
+            return binary_of_groups(
+                names[0], names[1], groups, in_order=self.in_order, is_whole=True
+            )
+        return unary_of_groups(self.kind, names[0], groups, in_order=self.in_order, is_whole=True)
 
 
 def _by_name(names: tuple[Value, ...], true: tuple[Value, ...]) -> list[tuple[Value, Value]]:

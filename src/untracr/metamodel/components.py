@@ -95,6 +95,8 @@ class Component:
         table: its selections, likewise: which of them are large.
         bos_logit: a head's logit on BOS relative to its largest.
         is_disordered: a head reads its keys' values, but not in their order: they are others.
+        is_whole: no direction was lost by a compression: where nothing is written, the
+            result is None.
     """
 
     half_layer: int
@@ -113,6 +115,7 @@ class Component:
     table: Bools | None = None
     bos_logit: float = 0.0
     is_disordered: bool = False
+    is_whole: bool = False
 
     @property
     def is_operation(self) -> bool:

@@ -79,7 +79,7 @@ def matches(component: Component) -> Matches:
             assert fst is not None
             assert snd is not None
             tables = binary_tables(fst.values, snd.values)
-            binary = same_groups(tables, component.groups)
+            binary = same_groups(tables, component.groups, component.is_whole)
         case "move" | "mean" | "width":
             key, query = component.reads[:2]
             if key is not None and query is not None and component.table is not None:
@@ -92,7 +92,7 @@ def _unary(component: Component, variable: Variable) -> Floats:
     if component.kind == "lookup":
         return _share(tables.ranks == component.groups)
     if component.kind == "stair to values":
-        return same_groups(tables, component.groups)
+        return same_groups(tables, component.groups, component.is_whole)
     close = CLOSE + 3 * component.spread * (1 + np.abs(component.numbers))
     share = _share(np.abs(tables.numbers - component.numbers) < close)
     if component.orientation == 0:
@@ -136,16 +136,22 @@ def _unseen(difference: Floats, variable: Variable) -> Bools:
     return np.asarray(shown.sum(axis=-1) < CLOSE**2, dtype=np.bool_)
 
 
-def same_groups(tables: Tables, groups: Ints) -> Floats:
+def same_groups(tables: Tables, groups: Ints, is_whole: bool) -> Floats:
     """Agreement of tables with observed groups [n].
 
     Equal results must be observed as equal, different ones as different, except
     where nothing was observed (-1): compression drops values that never occur.
+
+    Args:
+        tables: of the functions.
+        groups: as observed.
+        is_whole: nothing was dropped; a function that always has a result does not agree
+            where nothing was observed.
     """
     alike = groups == groups[tables.first]
     observed = first_places(groups)
     alone = (tables.groups == tables.groups[:, observed]) | (groups < 0)
-    return _share(alike & alone)
+    return _share(alike & alone & ((groups >= 0) | (not is_whole)))
 
 
 def _share(agrees: Bools) -> Floats:

@@ -31,6 +31,7 @@ from untracr.metamodel.components import (
     direction_groups,
 )
 from untracr.metamodel.frame import Bools, Directions, Floats, Ints, Variable, two_coefficients
+from untracr.metamodel.roles import Role, Roles
 from untracr.metamodel.tables import unary_tables
 from untracr.metamodel.vocabulary import UNARY
 from untracr.rasp.functions import number_or
@@ -60,6 +61,7 @@ class LayerWeights:
 
     Attributes:
         noise: standard deviation of the noise in what they write.
+        is_last: whether nothing lives behind them.
     """
 
     half_layer: int
@@ -67,17 +69,18 @@ class LayerWeights:
     read: Floats
     write: Floats
     noise: float = 0.0
+    is_last: bool = False
 
 
 def read_neurons(
-    layer: LayerWeights, known: Directions, tolerance: Tolerance, orient: Orient
+    layer: LayerWeights, known: Directions, tolerance: Tolerance, orient: Orient, roles: Roles
 ) -> Iterator[Component]:
     """The components of an MLP, in the order of their neurons; what nothing explains is unknown.
 
     Raises:
         ProgramError: what is known takes too many values.
     """
-    return _Parser(layer, known, tolerance, orient).components()
+    return _Parser(layer, known, tolerance, orient, roles).components()
 
 
 @dataclass(frozen=True)
@@ -99,11 +102,16 @@ class _Parser:
     """One pass over the neurons of a layer."""
 
     def __init__(
-        self, layer: LayerWeights, known: Directions, tolerance: Tolerance, orient: Orient
+        self,
+        layer: LayerWeights,
+        known: Directions,
+        tolerance: Tolerance,
+        orient: Orient,
+        roles: Roles,
     ) -> None:
-        self.layer, self.known, self.orient = layer, known, orient
+        self.layer, self.known, self.orient, self.roles = layer, known, orient, roles
         W = layer.read
-        self.count = W.shape[1]
+        self.count: int = W.shape[1]
         self.products = known.products_with(W)  # [rows, neurons]
         self.one, self.bos = known.base.one @ W, known.base.bos @ W
         self.squares = np.square(W).sum(axis=0)
@@ -114,6 +122,7 @@ class _Parser:
         self.grids = self._grids()
         self._single: dict[int, tuple[Floats, Bools]] = {}
         self._closest: dict[int, tuple[Ints, Bools]] = {}
+        self._roles: dict[int, Role] = {}
 
     def components(self) -> Iterator[Component]:
         """From the first neuron to the last."""
@@ -212,7 +221,22 @@ class _Parser:
         return self._closest[variable.slot]
 
     def _lookup(self, start: int) -> Component | None:
-        return self._lookup_of_each(start) or self._lookup_of_groups(start)
+        return (
+            self._lookup_of_each(start)
+            or self._lookup_of_groups(start)
+            or self._lookup_with_gaps(start)
+        )
+
+    def _role(self, place: int) -> Role:
+        """What the direction that a neuron writes is for."""
+        if place not in self._roles:
+            found = self.roles.role(self.layer.write[place], self.layer.half_layer)
+            self._roles[place] = found
+        return self._roles[place]
+
+    def _are_numbers(self, places: Ints) -> bool:
+        """Whether later parts read one of several results as a number of its own."""
+        return any(self._role(place) in ("number", "alone") for place in places.tolist())
 
     def _lookup_of_each(self, start: int) -> Component | None:
         """A lookup of which each neuron reads one value."""
@@ -229,6 +253,8 @@ class _Parser:
                 if not (off <= self.allowed[neurons]).all():
                     continue
                 value = np.arange(n)
+            if self._are_numbers(neurons):
+                continue
             position = np.empty(n, dtype=np.int64)
             position[value] = np.arange(n)
             return replace(
@@ -245,7 +271,7 @@ class _Parser:
             if found is None:
                 continue
             count = int(found.max()) + 1
-            if self._is_broken_up(start, count) or (count == 2 and _are_truths(variable, found)):
+            if not self._is_one_variable(start, count, variable, found):
                 continue
             neurons = np.arange(start, start + count)
             outputs = self.layer.write[neurons][found]
@@ -255,6 +281,54 @@ class _Parser:
                 groups=found,
             )
         return None
+
+    def _is_one_variable(self, start: int, count: int, variable: Variable, groups: Ints) -> bool:
+        """Whether neurons that read all values once are one lookup, and not sums."""
+        if self._role(start) == "value":
+            return self.roles.family(self.layer.write[start], self.layer.half_layer) in (0, count)
+        if count == 1 or self._are_numbers(np.arange(start, start + count)):
+            return False
+        if self._is_broken_up(start, count):
+            return False
+        return not (count == 2 and _are_truths(variable, groups)) or self._is_output(start, count)
+
+    def _is_output(self, start: int, count: int) -> bool:
+        """Whether neurons are all that is left of a program, whose last operation is one."""
+        return self.layer.is_last and self.roles.is_told and (start, count) == (0, self.count)
+
+    def _lookup_with_gaps(self, start: int) -> Component | None:
+        """A lookup that reads some values only: its function gives None for the others."""
+        for variable in self.known.categorical:
+            count = self._gap_lookup_size(start)
+            if start + count > self.count:
+                continue
+            found = self._reads_of(variable, start, count)
+            if found is None:
+                continue
+            neurons = np.arange(start, start + count)
+            outputs = np.where(found[:, None] < 0, 0.0, self.layer.write[neurons][found])
+            return replace(
+                self._component("lookup", (variable,), neurons), outputs=outputs, groups=found
+            )
+        return None
+
+    def _gap_lookup_size(self, start: int) -> int:
+        """How many values a variable has of which a neuron may write the first; or too many."""
+        if self.count > 1 and self._is_output(start, self.count):
+            return self.count
+        if self._role(start) != "value":
+            return self.count + 1
+        first, half_layer = self.layer.write[start], self.layer.half_layer
+        family = self.roles.family(first, half_layer)
+        if family:
+            return family
+        end = start + 1
+        while end < self.count and (
+            self._role(end) == "open"
+            or self.roles.share_a_reader(first, self.layer.write[end], half_layer)
+        ):
+            end += 1
+        return end - start
 
     def _is_broken_up(self, start: int, count: int) -> bool:
         """Whether neurons rather belong to another lookup, one that begins among them.
@@ -271,20 +345,32 @@ class _Parser:
 
     def _groups(self, variable: Variable, start: int) -> Ints | None:
         """For each value the neuron from ``start`` on that reads it, if these read each once."""
-        coefficients, fits = self._coefficients(variable)
         position = np.full(len(variable.values), -1, dtype=np.int64)
         for place in range(min(len(position), self.count - start)):
-            factors = coefficients[:, start + place]
-            reads = factors > 0.5
-            clear = bool((np.abs(factors - reads) < ROUND).all())
-            if not fits[start + place] or not clear or not reads.any():
+            if not self._marks(position, variable, start, place):
                 return None
-            if bool((position[reads] >= 0).any()):
-                return None
-            position[reads] = place
             if bool((position >= 0).all()):
-                return position if place else None
+                return position
         return None
+
+    def _reads_of(self, variable: Variable, start: int, count: int) -> Ints | None:
+        """For each value which of ``count`` neurons reads it, -1 for none, if at most one does."""
+        position = np.full(len(variable.values), -1, dtype=np.int64)
+        marked = all(self._marks(position, variable, start, place) for place in range(count))
+        return position if marked else None
+
+    def _marks(self, position: Ints, variable: Variable, start: int, place: int) -> bool:
+        """Marks the values that a neuron reads; False if it reads else, or what another reads."""
+        coefficients, fits = self._coefficients(variable)
+        factors = coefficients[:, start + place]
+        reads = factors > 0.5
+        clear = bool((np.abs(factors - reads) < ROUND).all())
+        if not fits[start + place] or not clear or not reads.any():
+            return False
+        if bool((position[reads] >= 0).any()):
+            return False
+        position[reads] = place
+        return True
 
     def _sum(self, start: int) -> Component | None:
         fitting = [v for v in self.known.categorical if self._coefficients(v)[1][start]]
@@ -419,7 +505,14 @@ class _Parser:
 
     def _component(self, kind: str, reads: tuple[Variable, ...], places: Ints) -> Component:
         neurons = self.layer.neurons[places]
-        return Component(self.layer.half_layer, kind, reads, len(neurons), neurons=neurons)
+        return Component(
+            self.layer.half_layer,
+            kind,
+            reads,
+            len(neurons),
+            neurons=neurons,
+            is_whole=self.known.base.is_orthonormal and not self.known.base.noise,
+        )
 
 
 def _are_truths(variable: Variable, groups: Ints) -> bool:

@@ -128,7 +128,7 @@ def read_function(reader: Reader, component: Component) -> Function | None:
         component: of any kind.
     """
     variables = [v for v in component.reads if v is not None]
-    kind, numbers = component.kind, component.numbers
+    kind, numbers, is_whole = component.kind, component.numbers, component.is_whole
     if kind in ("sum", "stair to number"):
         allowed = 3 * component.spread * (1 + np.abs(numbers))
         factor_open = component.orientation == 0
@@ -136,15 +136,20 @@ def read_function(reader: Reader, component: Component) -> Function | None:
             kind, variables[0].values, numbers, allowed, factor_open=factor_open
         )
     if kind == "lookup":
-        return unary_of_groups(kind, variables[0].values, component.groups, in_order=True)
+        return unary_of_groups(
+            kind, variables[0].values, component.groups, in_order=True, is_whole=is_whole
+        )
     if kind not in ("stair to values", "pairs"):
         return None
     ranks = ranks_read(reader, component)
     in_order = ranks is not None
     groups = component.groups if ranks is None else ranks
     if kind == "stair to values":
-        return unary_of_groups(kind, variables[0].values, groups, in_order=in_order)
-    return binary_of_groups(variables[0].values, variables[1].values, groups, in_order=in_order)
+        return unary_of_groups(
+            kind, variables[0].values, groups, in_order=in_order, is_whole=is_whole
+        )
+    fst, snd = variables
+    return binary_of_groups(fst.values, snd.values, groups, in_order=in_order, is_whole=is_whole)
 
 
 def read_predicate(component: Component) -> Predicate | None:
@@ -164,22 +169,23 @@ def readable_slots(component: Component) -> tuple[int, ...]:
 
 
 def unary_of_groups(
-    kind: str, values: tuple[Value, ...], groups: Ints, *, in_order: bool
+    kind: str, values: tuple[Value, ...], groups: Ints, *, in_order: bool, is_whole: bool
 ) -> Function:
     """A categorical function of one argument.
 
     Args:
         kind: ``lookup`` or ``stair to values``.
         values: its arguments.
-        groups: per argument the number of its result; -1 where nothing is known.
+        groups: per argument the number of its result; -1 where nothing is written.
         in_order: whether the numbers are the places of the results in their order.
+        is_whole: whether nothing is written for None; else for what is not known.
     """
     if len(values) <= MAX_NAMED:
         names = _unary_names(kind, values, types_of(values))
-        named = _first(names, _agree(names, groups, in_order))
+        named = _first(names, _agree(names, groups, in_order, is_whole))
         if named is not None:
             return _UNARY_NAMES[kind][named]
-    return _unary(values, _labels(groups))
+    return _unary(values, _labels(groups, is_whole))
 
 
 def unary_of_numbers(
@@ -220,13 +226,18 @@ def unary_of_numbers(
 
 
 def binary_of_groups(
-    fst: tuple[Value, ...], snd: tuple[Value, ...], groups: Ints, *, in_order: bool
+    fst: tuple[Value, ...],
+    snd: tuple[Value, ...],
+    groups: Ints,
+    *,
+    in_order: bool,
+    is_whole: bool,
 ) -> Function:
     """A categorical function of two arguments, the first one major; see `unary_of_groups`."""
     pairs = list(itertools.product(fst, snd))
     if len(pairs) <= MAX_NAMED:
         names = _binary_names(fst, snd, types_of(fst), types_of(snd))
-        named = _first(names, _agree(names, groups, in_order))
+        named = _first(names, _agree(names, groups, in_order, is_whole))
         if named is not None:
             return _BINARY_NAMES[named]
     labels = [None if group < 0 else group for group in groups.tolist()]
@@ -279,9 +290,9 @@ def _unary(values: tuple[Value, ...], results: Sequence[Value]) -> Function:
     return Table(tuple(((v,), result) for v, result in zip(values, results, strict=True)), 1)
 
 
-def _labels(groups: Ints) -> list[Value]:
-    """Groups as values; what is not known is one more."""
-    unknown = int(groups.max(initial=-1)) + 1
+def _labels(groups: Ints, is_whole: bool) -> list[Value]:
+    """Groups as values; where nothing is written, None or, if not known, one more."""
+    unknown = None if is_whole else int(groups.max(initial=-1)) + 1
     return [unknown if group < 0 else group for group in groups.tolist()]
 
 
@@ -314,9 +325,9 @@ def _simple(number: float, allowed: float) -> Value:
     return round(number, 6)
 
 
-def _agree(names: Tables, groups: Ints, in_order: bool) -> Bools:
+def _agree(names: Tables, groups: Ints, in_order: bool, is_whole: bool) -> Bools:
     """Which functions give these groups."""
-    fits = np.asarray(same_groups(names, groups) > ALL, dtype=np.bool_)
+    fits = np.asarray(same_groups(names, groups, is_whole) > ALL, dtype=np.bool_)
     if not in_order:
         return fits
     known = np.flatnonzero(groups >= 0)

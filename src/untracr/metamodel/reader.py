@@ -19,6 +19,7 @@ from untracr.metamodel.components import (
 from untracr.metamodel.frame import Base, Directions, Floats, Variable, two_coefficients
 from untracr.metamodel.heads import HeadNoise, HeadWeights, read_head
 from untracr.metamodel.neurons import STEEP, LayerWeights, read_neurons
+from untracr.metamodel.roles import Roles
 from untracr.transformer.transformer import Transformer
 
 DEAD_LIMIT = 3.0
@@ -76,6 +77,17 @@ class Reader:
             moves > self._dead(base.noise)
         )
         self.one_in = base.one @ self.W_in  # [L, M]
+        self.roles = Roles(
+            self.W_Q,
+            self.W_K,
+            self.W_V,
+            self.W_in,
+            base.one,
+            keys=self.head_noise.keys,
+            values=self.head_noise.values,
+            neurons=tuple(Tolerance(float(noise), base.noise) for noise in self.noise_in),
+            is_told=base.is_orthonormal and not base.noise,
+        )
 
     def _neuron_noise(self, squares: Floats, entries: int) -> Floats:
         """Noise of each layer [L] in a matrix whose vectors have these squared lengths [L, M].
@@ -149,10 +161,16 @@ class Reader:
             self.W_in[layer][:, places],
             self.W_out[layer][places],
             float(self.noise_out[layer]),
+            is_last=self._is_last(half_layer),
         )
         tolerance = Tolerance(float(self.noise_in[layer]), self.base.noise)
-        for component in read_neurons(living, known, tolerance, self.orient):
+        for component in read_neurons(living, known, tolerance, self.orient, self.roles):
             yield component, component.kind != "unknown"
+
+    def _is_last(self, half_layer: int) -> bool:
+        """Whether nothing lives behind a half-layer of neurons."""
+        behind = half_layer // 2 + 1
+        return not (self.alive_heads[behind:].any() or self.alive_neurons[behind:].any())
 
     def orient(self, along: Floats, half_layer: int) -> tuple[Floats, int]:
         """Gives a numerical direction its sign and length, if anything shows them.
