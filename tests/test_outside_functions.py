@@ -18,7 +18,7 @@ from untracr.compile.compiler import Compiled, compile_program
 from untracr.decompile.checking import check
 from untracr.decompile.greedy import Decoded, decode_greedily
 from untracr.decompile.outputs import outputs_agree
-from untracr.decompile.read_out_names import named_by_read_out
+from untracr.decompile.read_out_names import named_by_outputs
 from untracr.errors import ProgramError
 from untracr.metamodel.answers import answer, is_listed
 from untracr.metamodel.components import Component
@@ -496,7 +496,7 @@ def test_the_read_out_names_the_results() -> None:
             continue
         if not isinstance(program.nodes[program.output], (Map, SequenceMap)):
             continue
-        named = named_by_read_out(model, found, domain)
+        named = named_by_outputs(model, found, domain)
         assert decide_equivalence(named, program, domain).equal
         renamed += named != found
     assert renamed >= 10
@@ -506,7 +506,7 @@ def test_names_are_read_in_small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     """A model runs on as many inputs at a time as fit, and the names stay the same."""
     program = one_map(Table(tuple(((v,), number_or(v, 0) % 3) for v in VOCAB), 1))
     model = compiled_program(one_map(formula("(x % 3) + 5"))).transformer
-    named = named_by_read_out(model, program, PAPER_DOMAIN)
+    named = named_by_outputs(model, program, PAPER_DOMAIN)
     assert named != program
     sizes = []
     forward = Transformer.forward
@@ -517,7 +517,7 @@ def test_names_are_read_in_small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(Transformer, "forward", counted)
     monkeypatch.setattr("untracr.decompile.outputs.MAX_HELD", 1)
-    assert named_by_read_out(model, program, PAPER_DOMAIN) == named
+    assert named_by_outputs(model, program, PAPER_DOMAIN) == named
     assert max(sizes) <= 16
 
 
@@ -527,7 +527,7 @@ def test_a_read_out_without_columns_names_nothing() -> None:
     model = compiled_program(program).transformer
     assert model.W_U is not None
     empty = model.replace(W_U=model.W_U[:, :0], output_values=())
-    assert named_by_read_out(empty, program, PAPER_DOMAIN) == program
+    assert named_by_outputs(empty, program, PAPER_DOMAIN) == program
 
 
 def test_examples_of_programs_with_tables() -> None:

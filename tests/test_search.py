@@ -248,8 +248,8 @@ def test_large_domains_are_tested_not_proved() -> None:
     model = treatments.rotate_and_compress(raw, np.random.default_rng(8), include_bos=True).model
     found = check(model, program, domain)
     assert found.verdict == "tested"
-    assert found.inputs_checked == SAMPLED < domain.size
-    assert f"tested on {SAMPLED:,} inputs" in found.detail
+    assert 0.9 * SAMPLED < found.inputs_checked <= SAMPLED < domain.size
+    assert f"tested on {found.inputs_checked:,} different inputs" in found.detail
     result = bundled_decompiler().decompile(model)
     assert (result.verdict, result.is_proved) == ("tested", False)
 

@@ -63,10 +63,12 @@ def _evidence(result: Result) -> list[str]:
     elif found.weights not in ("not compared", "different"):
         weights += f", off by {found.weights_off:.1g} at most"
     outputs = "outputs not compared"
-    if found.inputs_checked:
+    if found.read_out == "same":
+        outputs = "the read-out is the program's own, so its outputs are on every input"
+    elif found.inputs_checked:
         close = f"to {found.output_tolerance:.2g}" if found.output_tolerance else "value by value"
         agree, checked = f"{found.inputs_agree:,}", f"{found.inputs_checked:,}"
-        outputs = f"outputs agree on {agree} of {checked} inputs {close}"
+        outputs = f"outputs agree on {agree} of {checked} different inputs {close}"
     return [f"checked: {weights}; {outputs}; {inputs}"]
 
 

@@ -106,10 +106,8 @@ def _replaced(program: Program, sets: dict[Ref, ValueSet], found: Sameness) -> I
             if len(fst) * len(snd) <= MAX_TABLE:
                 for function in _alike(binary_tables(fst, snd), BINARY, node.function):
                     yield _with(program, ref, replace(node, function=function))
-    last = program.nodes[program.output]
     if not found.axes_permuted and sign_is_open(program):
-        assert isinstance(last, (LinearSequenceMap, Map))
-        yield _with(program, program.output, _negated(last, sets))
+        yield negated(program, sets)
 
 
 def sign_is_open(program: Program) -> bool:
@@ -127,6 +125,18 @@ def sign_is_open(program: Program) -> bool:
         and node.encoding is not CATEGORICAL
         and program.encoding(node.inner) is not CATEGORICAL
     )
+
+
+def negated(program: Program, sets: dict[Ref, ValueSet]) -> Program:
+    """The program that puts out the negative of its number.
+
+    Args:
+        program: one whose `sign_is_open`.
+        sets: the values of its SOps.
+    """
+    last = program.nodes[program.output]
+    assert isinstance(last, (LinearSequenceMap, Map))
+    return _with(program, program.output, _negated(last, sets))
 
 
 def _negated(node: LinearSequenceMap | Map, sets: dict[Ref, ValueSet]) -> Node:

@@ -24,7 +24,7 @@ from untracr.atomic_write import write_atomically
 from untracr.decompile.checking import check
 from untracr.decompile.outputs import cannot_compare
 from untracr.decompile.program_cost import require_affordable
-from untracr.decompile.result import Evidence, Result, Verdict, WeightsFound
+from untracr.decompile.result import Evidence, ReadOutFound, Result, Verdict, WeightsFound
 from untracr.decompile.token_rows import in_standard_order
 from untracr.decompile.weights_digest import weights_digest
 from untracr.errors import CertificateError, InputError, ProgramError
@@ -38,7 +38,8 @@ from untracr.strangers_files import read_file
 from untracr.transformer.files import LoadedModel
 
 FORMAT = "untracr certificate"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+"""Version 1 took a read-out's outputs for compared that were tried on a sample."""
 
 MAX_BYTES = 8 * 2**20
 """The largest certificate that is read, in bytes."""
@@ -87,7 +88,7 @@ class Certificate:
         causal: whether attention is masked to earlier positions.
         program: RASP in Tracr's syntax.
         verdict: `identical`, `equivalent` or `tested`; see `Result`.
-        inputs_checked: inputs on which outputs were compared.
+        inputs_checked: different inputs on which outputs were compared.
         detail: one sentence on the verdict, for people; nothing rests on it.
         evidence: what was compared, and how closely.
         other_programs: see `Result.other_programs`.
@@ -259,9 +260,9 @@ def parse_certificate(data: bytes) -> Certificate:
         )
     version = content.get("format_version")
     if version != FORMAT_VERSION or type(version) is not int:
+        remedy = "decompile the model again" if version == 1 else "a newer untracr may read it"
         raise CertificateError(
-            f"format_version {FORMAT_VERSION} is read; this is {_shown(version)}. "
-            "A newer untracr may read it"
+            f"format_version {FORMAT_VERSION} is read; this is {_shown(version)}; {remedy}"
         )
     _require_keys(content, _KEYS, "a certificate")
     model = _object(content["model"], "model")
@@ -330,12 +331,14 @@ def _require_keys(content: dict[str, Any], wanted: Sequence[str], place: str) ->
 def _evidence(content: dict[str, Any]) -> Evidence:
     _require_keys(content, tuple(field.name for field in fields(Evidence)), "evidence")
     weights = _one_of(content["weights"], "evidence.weights", get_args(WeightsFound))
+    read_out = _one_of(content["read_out"], "evidence.read_out", get_args(ReadOutFound))
     return Evidence(
         weights=cast(WeightsFound, weights),
         weights_off=_number(content["weights_off"], "evidence.weights_off"),
         inputs_checked=_count(content["inputs_checked"], "evidence.inputs_checked"),
         inputs_agree=_count(content["inputs_agree"], "evidence.inputs_agree"),
         output_tolerance=_number(content["output_tolerance"], "evidence.output_tolerance"),
+        read_out=cast(ReadOutFound, read_out),
     )
 
 

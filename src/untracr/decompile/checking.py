@@ -16,11 +16,15 @@ from untracr.decompile.outputs import (
     OUTPUT_TOLERANCE,
     Agreement,
     cannot_compare,
-    inputs_read_out_alike,
     outputs_agree,
     tolerance_of_changed,
 )
-from untracr.decompile.read_out_names import named_by_read_out, names_are_made_up
+from untracr.decompile.read_out import is_unnamed, read_out_differs
+from untracr.decompile.read_out_names import (
+    named_by_columns,
+    named_by_outputs,
+    names_are_made_up,
+)
 from untracr.decompile.recompiling import recompile, recompile_with_parts
 from untracr.decompile.repair import repair
 from untracr.decompile.result import NOTHING_COMPARED, Evidence, Verdict
@@ -72,9 +76,8 @@ def check(model: Transformer, program: Program, domain: Domain, *, settle: bool 
         model: the weights; a read-out (W_U) allows outputs to be compared.
         program: the candidate.
         domain: values of the token rows, and the longest input.
-        settle: where the weights leave several programs open, take the one that
-            gives the model's read-outs, if there is one; the results of a table that
-            is the output are named by them.
+        settle: where the weights leave several programs open, take the one whose
+            outputs the model's read-out tells, if there is one.
     """
     with np.errstate(all="ignore"):  # weights may be huge: what is not finite agrees with nothing
         return _check(model, program, domain, settle)
@@ -83,12 +86,13 @@ def check(model: Transformer, program: Program, domain: Domain, *, settle: bool 
 def is_settled(found: Check, model: Transformer) -> bool:
     """Whether no other program can be a better answer.
 
-    So it is where something was shown, and where the weights are the program's but
-    projected, or with the noise that the embeddings have: what was changed is the
-    model, and no program has these weights. (Wrong programs look like other noise.)
+    So it is where something was shown; where the weights are the program's and only the
+    read-out is not; and where they are the program's but projected, or with the noise
+    that the embeddings have: what was changed is the model, and no program has these
+    weights. (Wrong programs look like other noise.)
     """
     evidence = found.evidence
-    if found.verdict != "unverified" or evidence.weights == "projected":
+    if found.verdict != "unverified" or evidence.weights in ("reordered", "rotated", "projected"):
         return True
     if evidence.weights != "noisy":
         return False
@@ -114,93 +118,132 @@ def rank(found: Check) -> tuple[int, float, int, float]:
     )
 
 
+@dataclass(frozen=True)
+class _Beside:
+    """A program laid beside a model.
+
+    Attributes:
+        compiled: its weights; None where they are larger than the model's may have been.
+        found: how the model's are to them.
+    """
+
+    program: Program
+    compiled: Transformer | None
+    found: Alignment
+
+
 def _check(model: Transformer, program: Program, domain: Domain, settle: bool) -> Check:
     try:
-        if settle:
-            program = named_by_read_out(model, program, domain)
-        compiled = recompile(program, domain, model)
+        laid = _laid_beside(model, program, domain)
     except ProgramError as error:
         return Check("unverified", 0, f"the program does not compile: {error}", program)
+    named = _named(model, laid, domain) if settle and not cannot_compare(model) else laid
+    found = _judged(model, named, domain, settle)
+    if named is laid or found.verdict != "unverified":
+        return found
+    return max(found, _judged(model, laid, domain, settle), key=rank)
+
+
+def _laid_beside(model: Transformer, program: Program, domain: Domain) -> _Beside:
+    compiled = recompile(program, domain, model)
     if compiled is None:
         larger = Alignment("different", reason="the program needs more dimensions or neurons")
-        return _compare_outputs(model, program, domain, larger)
-    found = align(model, compiled)
-    if found.found == "different":
-        return _compare_outputs(model, program, domain, found)
-    if not found.sameness.same:
-        return _changed(model, program, compiled, domain, found, settle)
-    others = all_alternatives(program, compiled, domain, found.sameness)
-    same = _same(model, program, domain, found, others, settle)
-    return _with_departures(model, _beside_read_out(model, same, domain), domain)
+        return _Beside(program, None, larger)
+    return _Beside(program, compiled, align(model, compiled))
+
+
+def _named(model: Transformer, laid: _Beside, domain: Domain) -> _Beside:
+    """The program with its output's values called, or signed, as the read-out says."""
+    try:
+        if laid.compiled is None or laid.found.change is None:
+            program = named_by_outputs(model, laid.program, domain)
+        else:
+            program = named_by_columns(model, laid.program, laid.compiled, laid.found, domain)
+        return laid if program == laid.program else _laid_beside(model, program, domain)
+    except ProgramError:  # it fails on some input, or under these names
+        return laid
+
+
+def _judged(model: Transformer, laid: _Beside, domain: Domain, settle: bool) -> Check:
+    if laid.compiled is None or laid.found.found == "different":
+        return _compare_outputs(model, laid.program, domain, laid.found)
+    if not laid.found.sameness.same:
+        return _changed(model, laid.program, laid.compiled, domain, laid.found, settle)
+    if cannot_compare(model) or is_unnamed(model, laid.compiled, laid.found):
+        found = _same(model, laid.program, laid.compiled, domain, laid.found, settle)
+    else:
+        found = _same_beside_read_out(model, laid.program, laid.compiled, domain, laid.found)
+    if found.inputs_checked:  # of this model's outputs, which says more
+        return found
+    return _with_departures(model, found, domain)
+
+
+def _said_same(found: Alignment) -> str:
+    how = "axes reordered at most" if found.found == "reordered" else "up to a rotation"
+    return f"the program recompiles to these weights, {how}"
 
 
 def _same(
     model: Transformer,
     program: Program,
+    compiled: Transformer,
     domain: Domain,
     found: Alignment,
-    others: list[Program],
     settle: bool,
 ) -> Check:
-    """The verdict on a program that has the model's weights, as do ``others``."""
-    how = "axes reordered at most" if found.found == "reordered" else "up to a rotation"
-    same = f"the program recompiles to these weights, {how}"
-    evidence = Evidence(found.found, found.off)
-    if not others and not (found.found == "rotated" and sign_is_open(program)):
-        return Check("identical", 0, same, program, (), evidence)
-    for candidate in (program, *others) if settle else (program,):
-        weights = recompile(candidate, domain, model)
-        if weights is None:
-            continue
-        tried = inputs_read_out_alike(model, weights, domain)
-        if tried:
-            detail = f"{same}, and gives its read-outs on {tried:,} inputs"
-            seen = replace(evidence, inputs_checked=tried, inputs_agree=tried)
-            return Check("identical", tried, detail, candidate, (), seen)
-        if candidate is not program and found.found == "rotated":
-            found_too = align(model, weights)
-            if found_too.found == "reordered":  # the axes show the sign
-                still = all_alternatives(candidate, weights, domain, found_too.sameness)
-                return _same(model, candidate, domain, found_too, still, settle)
-    if not others:
+    """The verdict on a program that has the weights of a model without a read-out of values."""
+    same, evidence = _said_same(found), Evidence(found.found, found.off)
+    others = all_alternatives(program, compiled, domain, found.sameness)
+    if others and settle and found.found == "rotated":
+        for candidate in others:
+            weights = recompile(candidate, domain, model)
+            found_too = None if weights is None else align(model, weights)
+            if weights is not None and found_too is not None and found_too.found == "reordered":
+                return _same(model, candidate, weights, domain, found_too, settle)
+    if not others and found.found == "rotated" and sign_is_open(program):
         open_ = "but they leave open the sign of its numerical output"
         return Check("unverified", 0, f"{same}, {open_}", program, (), evidence)
+    made_up = names_are_made_up(program)
+    detail = f"{same}{_open(others)}{f'; {MADE_UP}' if made_up else ''}"
+    return Check("identical", 0, detail, program, tuple(others), evidence, names_are_open=made_up)
+
+
+def _open(others: list[Program]) -> str:
+    if not others:
+        return ""
     count = f"{len(others)} other program{'s' if len(others) > 1 else ''}"
-    open_ = f"as {'do' if len(others) > 1 else 'does'} {count} that give other values"
-    return Check("identical", 0, f"{same}, {open_}", program, tuple(others), evidence)
+    return f", as {'do' if len(others) > 1 else 'does'} {count} that give other values"
 
 
-def _beside_read_out(model: Transformer, found: Check, domain: Domain) -> Check:
-    """The verdict once the read-out was asked too, if there is one and it was not.
+def _same_beside_read_out(
+    model: Transformer,
+    program: Program,
+    compiled: Transformer,
+    domain: Domain,
+    found: Alignment,
+) -> Check:
+    """The verdict on a program that has a model's weights, once the read-out is compared too.
 
-    Weights do not hold the names of results: a program may have a model's very weights
-    and yet give other values than the model's read-out says.
+    Weights do not hold the names of results: a program may have a model's very weights and
+    yet give other values than the read-out says. Where the read-out is the program's own,
+    column by column, the outputs are; else they are compared on the inputs.
     """
-    program = found.program
-    if found.verdict != "identical" or found.inputs_checked or program is None:
-        return found
-    if cannot_compare(model):
-        if names_are_made_up(program):
-            return replace(found, detail=f"{found.detail}; {MADE_UP}", names_are_open=True)
-        return found
-    weights = recompile(program, domain, model)
-    tried = 0 if weights is None else inputs_read_out_alike(model, weights, domain)
-    if tried:
-        evidence = replace(found.evidence, inputs_checked=tried, inputs_agree=tried)
-        detail = f"{found.detail}, and gives its read-outs on {tried:,} inputs"
-        return replace(found, inputs_checked=tried, detail=detail, evidence=evidence)
-    # What is None, or 0, everywhere shows nothing to the comparison above.
+    same = _said_same(found)
+    reason = read_out_differs(model, compiled, found)
+    if not reason:
+        evidence = Evidence(found.found, found.off, read_out="same")
+        return Check("identical", 0, f"{same}, and has its read-out", program, (), evidence)
     seen = outputs_agree(model, program, domain)
-    evidence = replace(
-        found.evidence,
-        inputs_checked=seen.seen,
-        inputs_agree=seen.agree,
-        output_tolerance=seen.tolerance,
-    )
-    if seen.everywhere:
-        return replace(found, inputs_checked=seen.seen, evidence=evidence)
-    detail = f"{found.detail}; but the model's read-out gives other outputs: {seen}"
-    return Check("unverified", seen.seen, detail, program, (), evidence)
+    evidence = Evidence(found.found, found.off, seen.seen, seen.agree, seen.tolerance, "different")
+    if not seen.everywhere:
+        detail = f"{same}; but the model's read-out gives other outputs ({reason}): {seen}"
+        return Check("unverified", seen.seen, detail, program, (), evidence)
+    other = f"{same}; its read-out is another ({reason})"
+    if seen.seen < domain.size:
+        detail = f"{other}, with the same output on {seen.seen:,} different inputs of more"
+        return Check("tested", seen.seen, detail, program, (), evidence)
+    detail = f"{other}, with the same output on all {seen.seen:,} inputs"
+    return Check("identical", seen.seen, detail, program, (), evidence)
 
 
 def _with_departures(model: Transformer, found: Check, domain: Domain) -> Check:
@@ -267,7 +310,10 @@ def _by_outputs(
     if not agreement.everywhere:
         return Check("unverified", agreement.seen, f"{reason}; {agreement}", program, (), evidence)
     if agreement.seen < domain.size:
-        detail = f"tested on {agreement.seen:,} inputs of more, with the same output on all of them"
+        detail = (
+            f"tested on {agreement.seen:,} different inputs of more, with the same output on all "
+            "of them"
+        )
         return Check("tested", agreement.seen, detail, program, (), evidence)
     detail = f"the same output on all {domain.size:,} inputs"
     if found.found in ("projected", "noisy"):

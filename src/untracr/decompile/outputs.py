@@ -1,8 +1,11 @@
-"""Comparing outputs: a model against a program, or against another model's read-out."""
+"""Comparing a model's outputs with a program's, on every input or on different ones of too many.
+
+One rule for all: at each position what is read out most must be the program's value,
+None where nothing is read out, or the number within a tolerance.
+"""
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -12,6 +15,7 @@ import numpy.typing as npt
 
 from untracr.errors import EvaluationError
 from untracr.rasp.domain import Domain
+from untracr.rasp.drawing import drawn_inputs
 from untracr.rasp.equivalence import CHUNK, TOLERANCE, numbers_agree, same_value
 from untracr.rasp.functions import Value, number_or
 from untracr.rasp.interpreter import Batch, Codes, Column, Mask
@@ -22,7 +26,10 @@ MAX_INPUTS = 200_000
 """Inputs that are run one by one; of larger domains `SAMPLED` are tried."""
 
 SAMPLED = 20_000
-"""Inputs tried of a domain that is too large."""
+"""Different inputs tried of a domain that is too large; fewer where they are very long."""
+
+MAX_DRAWN = 4_000_000
+"""Tokens of all these inputs."""
 
 SAMPLE_SEED = 0
 """From which they are drawn, so that a check can be repeated."""
@@ -88,7 +95,7 @@ def cannot_compare(model: Transformer) -> str:
 
 
 def batches(domain: Domain, largest: int, *, causal: bool, first: int = 0) -> Iterator[Batch]:
-    """All inputs of a domain, shorter ones first, or `SAMPLED` of a larger one.
+    """All inputs of a domain, shorter ones first, or different ones of a larger one.
 
     Args:
         domain: the inputs.
@@ -97,17 +104,22 @@ def batches(domain: Domain, largest: int, *, causal: bool, first: int = 0) -> It
         first: inputs of the first batch, if fewer.
     """
     size = min(first, largest) or largest
-    if domain.size <= MAX_INPUTS:
-        start = 0
-        while start < domain.size:
-            yield Batch.of_domain(domain, start, start + size, causal=causal)
-            start, size = start + size, largest
-        return
-    rng = np.random.default_rng(SAMPLE_SEED)
-    left = SAMPLED
-    while left > 0:
-        yield Batch.sampled(domain, min(size, left), rng, causal=causal)
-        left, size = left - size, largest
+    drawn = None if domain.size <= MAX_INPUTS else _drawn(domain)
+    start, stop = 0, domain.size if drawn is None else len(drawn)
+    while start < stop:
+        end = min(start + size, stop)
+        if drawn is None:
+            yield Batch.of_domain(domain, start, end, causal=causal)
+        else:
+            codes, lengths = drawn.tokens.codes[start:end], drawn.lengths[start:end]
+            yield Batch.of_codes(domain, codes, lengths, causal=causal)
+        start, size = end, largest
+
+
+def _drawn(domain: Domain) -> Batch:
+    """Different inputs of a domain that is too large, the same ones every time."""
+    count = min(SAMPLED, max(FIRST_CHUNK, MAX_DRAWN // domain.max_seq_len))
+    return drawn_inputs(domain, count, np.random.default_rng(SAMPLE_SEED))
 
 
 @dataclass(frozen=True)
@@ -115,7 +127,7 @@ class Agreement:
     """On how many of the inputs seen the outputs agree.
 
     Attributes:
-        agree, seen: how many agree, of how many that were run.
+        agree, seen: how many agree, of how many different ones that were run.
         everywhere: whether the whole domain was run and agrees, or all that were
             drawn from a larger one.
         failure: how the program fails on some input, else an empty string.
@@ -259,41 +271,3 @@ def positions_that_agree(
             equal &= np.isfinite(out).all(axis=2)
         agrees[rows, :length] = equal
     return agrees
-
-
-def inputs_read_out_alike(model: Transformer, other: Transformer, domain: Domain) -> int:
-    """How many inputs were tried if two models' read-outs agree on all of them, else 0.
-
-    The models have the same weights, so what is left open (a sign, the names of
-    values) shows on nearly every input; the first and some of all lengths are tried.
-    Numbers that are all 0 show no sign.
-    """
-    if model.W_U is None or other.W_U is None or has_no_values(model):
-        return 0
-    few = min(FIRST_CHUNK, largest_chunk(model, domain))
-    tried = [Batch.of_domain(domain, 0, min(domain.size, few), causal=model.causal)]
-    if domain.size > few:
-        rng = np.random.default_rng(SAMPLE_SEED)
-        tried.append(Batch.sampled(domain, few, rng, causal=model.causal))
-    some = False
-    for _, ids in itertools.chain.from_iterable(by_length(model, batch) for batch in tried):
-        mine = model.forward(ids).output[:, 1:] @ model.W_U
-        theirs = other.forward(ids).output[:, 1:] @ other.W_U
-        if not (np.isfinite(mine).all() and np.isfinite(theirs).all()):
-            return 0
-        if model.output_values is None or other.output_values is None:
-            if model.output_values != other.output_values:
-                return 0
-            close = OUTPUT_TOLERANCE * np.maximum(1.0, np.abs(theirs))
-            agree = bool((np.abs(mine - theirs) <= close).all())
-            some = some or bool((np.abs(theirs) > 2 * close).any())
-        else:
-            same = np.array(
-                [[same_value(a, b) for b in other.output_values] for a in model.output_values]
-            )
-            clear = theirs.max(axis=2) > CLEAR  # not so where nothing is attended to
-            agree = bool((same[mine.argmax(axis=2), theirs.argmax(axis=2)] | ~clear).all())
-            some = some or bool(clear.any())
-        if not agree:
-            return 0
-    return sum(map(len, tried)) if some else 0

@@ -1,78 +1,105 @@
-"""Names for the results of a program that holds functions outside the closed lists.
+"""Names for the results of a program, as a model's read-out tells them.
 
-Weights hold no names of values, so the results of a table that was read off
-them are numbered. Where such a program's output is categorical, the model's
-read-out says what its values are called.
+Weights hold no names of values, nor the sign of a number that nothing reads. Each
+column of a categorical read-out reads the direction of one value and says what that is
+called; a numerical one shows the sign. Where the program's weights are not the model's,
+so that directions cannot be compared, the model is run.
 """
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import replace
 
 from untracr.compile.values import value_sets
-from untracr.decompile.outputs import CLEAR, by_length, has_no_values, largest_chunk
+from untracr.decompile.alignment import Alignment
+from untracr.decompile.alternatives import negated, sign_is_open
+from untracr.decompile.outputs import CLEAR, batches, by_length, cannot_compare, largest_chunk
+from untracr.decompile.read_out import reads_negative, values_read
+from untracr.decompile.renaming import renamed, source_of
 from untracr.metamodel.answers import is_listed
-from untracr.metamodel.outside import function_of_results
 from untracr.metamodel.tables import call
 from untracr.metamodel.vocabulary import BINARY, UNARY
 from untracr.rasp.domain import Domain
-from untracr.rasp.equivalence import CHUNK
-from untracr.rasp.functions import Value
-from untracr.rasp.interpreter import Batch, Failure
-from untracr.rasp.program import (
-    CATEGORICAL,
-    Aggregate,
-    Map,
-    Program,
-    Ref,
-    SequenceMap,
-    children,
-)
+from untracr.rasp.equivalence import CHUNK, same_value
+from untracr.rasp.functions import Table
+from untracr.rasp.interpreter import Failure
+from untracr.rasp.program import CATEGORICAL, Map, Program, SequenceMap
+from untracr.rasp.values import Value, value_fault
 from untracr.transformer.transformer import Transformer
 
 
-def named_by_read_out(model: Transformer, program: Program, domain: Domain) -> Program:
-    """The program with the output's values named as the model's read-out says, if it says so.
+def named_by_columns(
+    model: Transformer, program: Program, compiled: Transformer, found: Alignment, domain: Domain
+) -> Program:
+    """The program with its output called, and signed, as the model's read-out says.
 
     Args:
-        model: the weights.
+        model: with a read-out that has values.
+        program: a candidate.
+        compiled: its weights.
+        found: how the two are to each other; with the change of basis.
+        domain: the inputs.
+
+    Raises:
+        ProgramError: the program fails on some value, or takes too many.
+    """
+    if model.output_values is None and compiled.output_values is None:
+        if sign_is_open(program) and reads_negative(model, compiled, found):
+            return negated(program, value_sets(program, domain.vocab, domain.max_seq_len))
+        return program
+    if model.output_values is None:
+        return program
+    if compiled.output_values is None:
+        return _as_value(program, model.output_values, domain)
+    read = values_read(model, compiled, found)
+    names: dict[Value, Value] = {}
+    for value, columns in zip(compiled.output_values, read, strict=True):
+        if columns and all(same_value(columns[0], other) for other in columns):
+            names[value] = columns[0]
+    return renamed(program, names, domain) if all(map(_is_writable, names.values())) else program
+
+
+def _as_value(program: Program, values: tuple[Value, ...], domain: Domain) -> Program:
+    """A Map to 0 and 1 as one to a value, and None for 0, which has the same weights."""
+    node = program.nodes[program.output]
+    if len(values) != 1 or not isinstance(node, Map) or not _is_writable(values[0]):
+        return program
+    if program.encoding(node.inner) is not CATEGORICAL:
+        return program
+    known = value_sets(program, domain.vocab, domain.max_seq_len)[node.inner].ordered
+    results = [call(node.function, value) for value in known]
+    if not set(results) <= {0, 1}:
+        return program
+    named = [values[0] if result else None for result in results]
+    function = Table(tuple(((v,), name) for v, name in zip(known, named, strict=True)), 1)
+    nodes = list(program.nodes)
+    nodes[program.output] = replace(node, function=function, encoding=CATEGORICAL)
+    return replace(program, nodes=tuple(nodes))
+
+
+def named_by_outputs(model: Transformer, program: Program, domain: Domain) -> Program:
+    """The program with its output's values called what the model reads out where they occur.
+
+    Args:
+        model: with a read-out that has values.
         program: a candidate; one over the closed lists, whose functions name
             their results, is given back as it is.
-        domain: the inputs.
+        domain: the inputs; `CHUNK` of them at most are run.
 
     Raises:
         ProgramError: the program fails on some input, or takes too many values.
     """
-    if has_no_values(model) or model.output_values is None or is_listed(program):
+    if cannot_compare(model) or model.output_values is None or is_listed(program):
         return program
-    source = _source(program)
-    if source is None:
+    if program.encoding(program.output) is not CATEGORICAL or source_of(program) is None:
         return program
     names = _names(model, program, domain)
-    if not names:
-        return program
-    node = program.nodes[source]
-    assert isinstance(node, (Map, SequenceMap))
-    inner = (node.inner,) if isinstance(node, Map) else (node.fst, node.snd)
-    sets = value_sets(program, domain.vocab, domain.max_seq_len)
-    values = [sets[ref].ordered for ref in inner]
-    results = [call(node.function, *arguments) for arguments in itertools.product(*values)]
-    unseen = (n for n in itertools.count() if n not in names.values())
-    for result in results:  # what no input shows keeps apart from the rest
-        if result is not None and result not in names:
-            names[result] = next(unseen)
-    if all(old == new for old, new in names.items()):
-        return program
-    nodes = list(program.nodes)
-    function = function_of_results(values, [None if r is None else names[r] for r in results])
-    nodes[source] = replace(node, function=function)
-    return replace(program, nodes=tuple(nodes))
+    return renamed(program, names, domain) if all(map(_is_writable, names.values())) else program
 
 
 def names_are_made_up(program: Program) -> bool:
     """Whether the output's values come from a table: weights hold no names of results."""
-    source = _source(program)
+    source = source_of(program)
     if source is None:
         return False
     node = program.nodes[source]
@@ -80,23 +107,9 @@ def names_are_made_up(program: Program) -> bool:
     return node.function not in (UNARY if isinstance(node, Map) else BINARY)
 
 
-def _source(program: Program) -> Ref | None:
-    """The operation whose results are the output, moved at most; None if others read them too."""
-    ref = program.output
-    while True:
-        node = program.nodes[ref]
-        if isinstance(node, Aggregate) and node.encoding is CATEGORICAL:
-            inner = node.sop
-            readers = [r for r in program.reachable if inner in children(program.nodes[r])]
-            if readers != [ref]:
-                return None
-            ref = inner
-        elif (isinstance(node, Map) and node.encoding is CATEGORICAL) or (
-            isinstance(node, SequenceMap) and node.fst != node.snd
-        ):
-            return ref
-        else:
-            return None
+def _is_writable(name: Value) -> bool:
+    """Whether a program can give this value and be compiled."""
+    return name is not None and not value_fault(name)
 
 
 def _names(model: Transformer, program: Program, domain: Domain) -> dict[Value, Value]:
@@ -104,20 +117,23 @@ def _names(model: Transformer, program: Program, domain: Domain) -> dict[Value, 
     assert model.W_U is not None
     assert model.output_values is not None
     names: dict[Value, Value] = {}
-    stop, size = min(domain.size, CHUNK), largest_chunk(model, domain)
-    for start in range(0, stop, size):
-        batch = Batch.of_domain(domain, start, min(start + size, stop), causal=model.causal)
+    seen = 0
+    for batch in batches(domain, largest_chunk(model, domain), causal=model.causal):
         column = batch.evaluate(program)
-        seen: set[tuple[int, int]] = set()
+        pairs: set[tuple[int, int]] = set()
         for rows, ids in by_length(model, batch):
             out = model.forward(ids).output[:, 1:] @ model.W_U
             codes = column.codes[rows, : ids.shape[1] - 1]
             clear = out.max(axis=2) > CLEAR
-            seen |= set(zip(codes[clear].tolist(), out.argmax(axis=2)[clear].tolist(), strict=True))
-        for code, place in sorted(seen):
+            found = zip(codes[clear].tolist(), out.argmax(axis=2)[clear].tolist(), strict=True)
+            pairs |= set(found)
+        for code, place in sorted(pairs):
             old, new = column.values[code], model.output_values[place]
             if old is None or isinstance(old, Failure):
                 continue
             if names.setdefault(old, new) != new:
                 return {}
+        seen += len(batch)
+        if seen >= CHUNK:
+            break
     return names if len(set(names.values())) == len(names) else {}

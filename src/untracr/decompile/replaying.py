@@ -263,8 +263,11 @@ def _evidence(certificate: Certificate, found: Check) -> Step:
         )
     if weaker:
         return Step("evidence", False, "; ".join(weaker))
-    outputs = f"outputs agree on {seen.inputs_agree:,} inputs" if seen.inputs_checked else ""
-    outputs = outputs or "outputs not compared"
+    outputs = "outputs not compared"
+    if seen.read_out == "same":
+        outputs = "the read-out is the program's own"
+    elif seen.inputs_checked:
+        outputs = f"outputs agree on {seen.inputs_agree:,} different inputs"
     return Step("evidence", True, f"weights {seen.weights}, {outputs}")
 
 
@@ -282,6 +285,8 @@ def _weaker(claimed: Evidence, seen: Evidence) -> list[str]:
             f"weights are certified as off by {claimed.weights_off:.2g}, "
             f"and are by {seen.weights_off:.2g}"
         )
+    if claimed.read_out == "same" != seen.read_out:
+        weaker.append("the read-out is certified to be the program's own, and is not")
     if seen.inputs_agree < claimed.inputs_agree or seen.inputs_checked < claimed.inputs_checked:
         weaker.append(
             f"outputs are certified to agree on {claimed.inputs_agree:,} of "
@@ -330,7 +335,10 @@ def _read_out(model: Transformer, found: Check) -> Step:
         return Step(name, True, f"{missing}: the weights hold no names of results")
     if found.verdict == "unverified":
         return Step(name, True, "nothing to compare")
-    return Step(name, True, "it gives the program's outputs")
+    if found.evidence.read_out == "same":
+        return Step(name, True, "it is the program's own, column by column")
+    count = f"{found.evidence.inputs_agree:,} different inputs"
+    return Step(name, True, f"it gives the program's outputs on {count}")
 
 
 def _first_line(error: ProgramError) -> str:

@@ -14,6 +14,8 @@ Verdict = Literal["identical", "equivalent", "tested", "unverified"]
 PROVED: tuple[Verdict, ...] = ("identical", "equivalent")
 """Verdicts that hold on every input of the domain."""
 
+ReadOutFound = Literal["not compared", "same", "different"]
+
 WeightsFound = Literal["not compared", "reordered", "rotated", "projected", "noisy", "different"]
 
 
@@ -29,12 +31,15 @@ class Evidence:
         weights_off: the largest difference of a weight, relative to the larger of 1 and
             itself (of a vector and its length, where a basis was changed); the root mean
             square of the noise for ``noisy``.
-        inputs_checked: inputs on which outputs were compared.
+        inputs_checked: different inputs on which outputs were compared.
         inputs_agree: on how many of them they agree.
         output_tolerance: how far a numerical output may be off, relative to the larger
             of 1 and itself; 0 where outputs are values, or were not compared. Where the
             weights are the program's but projected or noisy, less than half the distance
             between any two numbers that it puts out.
+        read_out: whether the model's read-out is the ``same`` as that of the program's own
+            weights, column by column: then what it gives follows from the weights, on
+            every input, and no input is run.
     """
 
     weights: WeightsFound = "not compared"
@@ -42,6 +47,7 @@ class Evidence:
     inputs_checked: int = 0
     inputs_agree: int = 0
     output_tolerance: float = 0.0
+    read_out: ReadOutFound = "not compared"
 
 
 NOTHING_COMPARED = Evidence()
@@ -81,9 +87,10 @@ class Result:
         source: the program as Python for Tracr, empty without a program.
         verdict: ``identical``: the program recompiles to these very weights, up
             to rotation of the residual stream and the order of axes, heads and
-            neurons. ``equivalent``: the model's outputs equal the program's on
-            every input of the domain. ``tested``: they are equal on the inputs that
-            were tried, of a domain too large to try all. ``unverified``: none of this
+            neurons; a read-out is the program's too, or gives its outputs on every
+            input. ``equivalent``: the model's outputs equal the program's on
+            every input of the domain. ``tested``: they are equal on the different inputs
+            that were tried, of a domain too large to try all. ``unverified``: none of this
             was shown.
         inputs_checked: inputs on which outputs were compared.
         detail: one sentence on the verdict.

@@ -26,7 +26,8 @@ import numpy as np
 from untracr.compile.canonical import paper_tokens
 from untracr.compile.compiler import compile_program
 from untracr.compile.values import value_sets
-from untracr.decompile.outputs import inputs_read_out_alike
+from untracr.decompile.alignment import align
+from untracr.decompile.read_out import read_out_differs
 from untracr.decompile.sameness import same_weights
 from untracr.errors import ProgramError
 from untracr.evaluate.cases import Case
@@ -84,8 +85,7 @@ def same_weight_programs(case: Case, *, rotated: bool) -> frozenset[tuple[str, .
 
     Returns:
         None where there are more than `MAX_CANDIDATES` to be compiled, where the
-        reference cannot be compiled, and where not even the reference is found:
-        no input shows what is read out if that is 0 on all that are tried.
+        reference cannot be compiled, and where not even the reference is found.
     """
     for typed in (True, False):
         try:
@@ -148,7 +148,7 @@ class _Search:
             equal = found.same and found.in_order
         if not equal or mine.W_U is None:
             return equal
-        return bool(inputs_read_out_alike(mine, theirs, self.case.domain))
+        return not read_out_differs(mine, theirs, align(mine, theirs))
 
     def _programs(
         self, place: int, guesses: _Guesses, nodes: Mapping[Ref, Node]

@@ -140,6 +140,22 @@ class Batch:
         return batch
 
     @classmethod
+    def of_codes(
+        cls, domain: Domain, codes: Codes, lengths: Codes, *, causal: bool = False
+    ) -> Batch:
+        """Inputs by the places of their tokens in a domain's vocabulary.
+
+        Args:
+            domain: of the inputs.
+            codes: [batch, position]; any place behind the end of an input.
+            lengths: [batch], at least 1.
+            causal: see `Batch`.
+        """
+        batch = cls.__new__(cls)
+        batch._set(codes, tuple(domain.vocab), lengths, causal)
+        return batch
+
+    @classmethod
     def sampled(
         cls, domain: Domain, count: int, rng: np.random.Generator, *, causal: bool = False
     ) -> Batch:
@@ -147,9 +163,7 @@ class Batch:
         lengths = rng.integers(1, domain.max_seq_len + 1, size=count)
         codes = rng.integers(len(domain.vocab), size=(count, domain.max_seq_len))
         codes[np.arange(domain.max_seq_len) >= lengths[:, None]] = 0
-        batch = cls.__new__(cls)
-        batch._set(codes, tuple(domain.vocab), lengths, causal)
-        return batch
+        return cls.of_codes(domain, codes, lengths, causal=causal)
 
     def __len__(self) -> int:
         return len(self.lengths)

@@ -1,0 +1,306 @@
+"""A read-out beside a program's own: what is said of outputs holds on every input."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from untracr.audit.claims import compiled_rows
+from untracr.compile.canonical import canonicalise
+from untracr.decompile.bundled import bundled_decompiler
+from untracr.decompile.checking import Check, check
+from untracr.decompile.outputs import SAMPLED, batches
+from untracr.decompile.result import PROVED
+from untracr.rasp.domain import PAPER_DOMAIN, Domain
+from untracr.rasp.drawing import drawn_inputs
+from untracr.rasp.equivalence import decide_equivalence
+from untracr.rasp.interpreter import Batch
+from untracr.rasp.parsing import parse
+from untracr.rasp.program import Program
+from untracr.transformer import treatments
+from untracr.transformer.transformer import Transformer
+
+LETTERS = Domain(("a", "b", "c", "d"), 4)
+LARGE = Domain(tuple(range(8)), 8)
+HIST = "h = SelectorWidth(Select(tokens, tokens, Comparison.EQ))\n"
+RARE = HIST + "Map(lambda x: {0: 0, 1: 1, 2: 2, 3: 3, 4: 4, 5: 7}[x], h)\n"
+
+
+def program_of(source: str) -> Program:
+    return canonicalise(parse(source))
+
+
+def compiled(source: str, domain: Domain = PAPER_DOMAIN) -> Transformer:
+    """A program's weights with its read-out."""
+    return compiled_rows(program_of(source), domain, causal=False)
+
+
+def rotated(model: Transformer) -> Transformer:
+    return treatments.rotate(model, np.random.default_rng(3))
+
+
+def without(model: Transformer) -> Transformer:
+    return model.replace(W_U=None, output_values=None)
+
+
+# Outputs that differ on rare inputs
+
+
+@pytest.mark.parametrize("turn", [lambda m: m, rotated], ids=["raw", "rotated"])
+def test_a_rare_output_is_seen(turn: Callable[[Transformer], Transformer]) -> None:
+    """Of 3,905 inputs five have one token five times: the table's last entry is not lost."""
+    model = turn(compiled(RARE))
+    same = check(model, program_of(HIST + "Map(lambda x: x, h, simplify=False)\n"), PAPER_DOMAIN)
+    assert same.program is not None
+    assert decide_equivalence(same.program, program_of(RARE), PAPER_DOMAIN).equal
+    found = bundled_decompiler().decompile(model)
+    assert (found.verdict, found.evidence.read_out) == ("identical", "same")
+    assert found.program is not None
+    assert decide_equivalence(found.program, program_of(RARE), PAPER_DOMAIN).equal
+
+
+def test_a_false_claim_of_rare_outputs_is_refuted() -> None:
+    """As a certificate's replay does: without taking another program of the same weights."""
+    false = program_of(HIST + "Map(lambda x: x, h, simplify=False)\n")
+    found = check(compiled(RARE), false, PAPER_DOMAIN, settle=False)
+    assert found.verdict == "unverified"
+    assert "outputs agree on 3,900 of 3,905 inputs" in found.detail
+
+
+# A read-out is judged as strictly as weights
+
+
+def scaled(factor: float) -> Callable[[Transformer], Transformer]:
+    def change(model: Transformer) -> Transformer:
+        assert model.W_U is not None
+        return model.replace(W_U=model.W_U * np.float32(factor))
+
+    return change
+
+
+def with_column(of: int, name: object) -> Callable[[Transformer], Transformer]:
+    """A further column like another one, but for its name."""
+
+    def change(model: Transformer) -> Transformer:
+        assert model.W_U is not None
+        assert model.output_values is not None
+        W_U = np.concatenate([model.W_U, model.W_U[:, of : of + 1]], axis=1)
+        return model.replace(W_U=W_U, output_values=(*model.output_values, name))
+
+    return change
+
+
+def in_other_order(model: Transformer) -> Transformer:
+    assert model.W_U is not None
+    assert model.output_values is not None
+    return model.replace(W_U=model.W_U[:, ::-1], output_values=model.output_values[::-1])
+
+
+def with_one_input_changed(model: Transformer) -> Transformer:
+    """On one input of one token, 3, the first value is read out."""
+    assert model.W_U is not None
+    W_U = model.W_U.copy()
+    W_U[:, 0] += 0.55 * (model.W_E[3] + model.W_pos[5])
+    return model.replace(W_U=W_U)
+
+
+def with_weight(weight: float) -> Callable[[Transformer], Transformer]:
+    def change(model: Transformer) -> Transformer:
+        assert model.W_U is not None
+        W_U = model.W_U.copy()
+        W_U[0, 0] = weight
+        return model.replace(W_U=W_U)
+
+    return change
+
+
+SAME_OUTPUTS = {
+    "doubled": scaled(2.0),
+    "a column twice": with_column(1, 1),
+    "in another order": in_other_order,
+    "a column of nothing": lambda m: m.replace(
+        W_U=np.concatenate([m.W_U, np.zeros_like(m.W_U[:, :1])], axis=1),
+        output_values=(*m.output_values, 99),
+    ),
+}
+
+OTHER_OUTPUTS = {
+    "a hundredth": scaled(0.01),
+    "negated": scaled(-1.0),
+    "a column of another name first": lambda m: in_other_order(with_column(1, 99)(m)),
+    "one input changed": with_one_input_changed,
+    "not a number": with_weight(float("nan")),
+    "infinite": with_weight(float("inf")),
+}
+
+
+@pytest.mark.parametrize("change", SAME_OUTPUTS.values(), ids=SAME_OUTPUTS)
+def test_another_read_out_of_the_same_outputs_is_run(
+    change: Callable[[Transformer], Transformer],
+) -> None:
+    """It is compared on every input, and the verdict says so; or its columns show it."""
+    found = check(change(compiled(HIST)), program_of(HIST), PAPER_DOMAIN)
+    assert found.verdict == "identical"
+    if found.evidence.read_out != "same":
+        assert found.evidence.inputs_agree == PAPER_DOMAIN.size
+        assert "the same output on all 3,905 inputs" in found.detail
+
+
+@pytest.mark.parametrize("change", OTHER_OUTPUTS.values(), ids=OTHER_OUTPUTS)
+@pytest.mark.parametrize("settle", [True, False])
+def test_a_read_out_of_other_outputs_is_not_proved(
+    change: Callable[[Transformer], Transformer], settle: bool
+) -> None:
+    """Weights are the program's, and outputs are not."""
+    found = check(change(compiled(HIST)), program_of(HIST), PAPER_DOMAIN, settle=settle)
+    assert found.verdict == "unverified", found.detail
+    assert found.evidence.weights == "reordered"
+    assert "read-out" in found.detail
+
+
+def test_a_number_read_out_twice_as_large_is_another() -> None:
+    source = "numerical(Map(lambda x: x, tokens, simplify=False))\n"
+    model, program = compiled(source), program_of(source)
+    assert check(model, program, PAPER_DOMAIN).evidence.read_out == "same"
+    for factor in (2.0, 0.01, 1.01):
+        assert check(scaled(factor)(model), program, PAPER_DOMAIN).verdict == "unverified"
+
+
+def test_outputs_that_were_only_sampled_are_not_proved() -> None:
+    """Where the read-out is another and the domain too large, nothing is proved of outputs."""
+    model, program = compiled(HIST, LARGE), program_of(HIST)
+    assert check(model, program, LARGE).verdict == "identical"  # by the columns alone
+    found = check(scaled(2.0)(model), program, LARGE)
+    assert found.verdict == "tested"
+    assert found.verdict not in PROVED
+    assert f"{found.inputs_checked:,} different inputs of more" in found.detail
+    assert found.inputs_checked <= SAMPLED
+
+
+def test_where_a_program_gives_none_outputs_are_compared() -> None:
+    """A model that reads out a value where the program gives None does not agree."""
+    source = "Aggregate(Select(indices, indices, lambda x, y: x == y - 1), tokens)\n"
+    model, program = compiled(source), program_of(source)
+    assert check(model, program, PAPER_DOMAIN).verdict == "identical"
+    assert model.W_U is not None
+    W_U = model.W_U.copy()
+    W_U[:, 2] += 0.4 * model.W_pos[1]  # the first position, which has no earlier one
+    assert check(model.replace(W_U=W_U), program, PAPER_DOMAIN).verdict == "unverified"
+
+
+# More knowledge costs no verdict
+
+
+NAMED = [
+    "Map(lambda x: x * 3, tokens)",
+    "Map(lambda x: x - 2, tokens)",
+    "Map(lambda x: 10 * x + 10, tokens)",
+    "Map(lambda x: {0: 'c', 1: 'a', 2: 'x', 3: 'b', 4: 'q'}[x], tokens)",
+    "Map(lambda x: x ** 0.5, tokens)",
+    "Map(lambda x: 5, tokens)",
+    "a = Map(lambda x: x * 3, tokens)\nAggregate(Select(indices, indices, Comparison.EQ), a)",
+    "a = Map(lambda x: x * 2, tokens)\n"
+    "s = SelectorWidth(Select(a, a, Comparison.LT))\n"
+    "SequenceMap(lambda x, y: x * 10 + y, a, s)",
+    "a = Map(lambda x: x * 3 - 1, tokens)\nAggregate(Select(a, a, lambda x, y: x == y + 3), a)",
+    "SequenceMap(lambda x, y: x * y - 7, tokens, indices)",
+]
+
+
+@pytest.mark.parametrize("source", NAMED)
+def test_a_true_read_out_names_the_results(source: str) -> None:
+    """What is identical without its read-out is so with it, and behaves as the read-out says."""
+    model, program = compiled(source), program_of(source)
+    for given in (model, rotated(model)):
+        assert bundled_decompiler().decompile(without(given)).verdict == "identical"
+        found = bundled_decompiler().decompile(given)
+        assert (found.verdict, found.evidence.read_out) == ("identical", "same")
+        assert (found.alternatives, found.names_are_open) == (0, False)
+        assert found.program is not None
+        assert decide_equivalence(found.program, program, PAPER_DOMAIN).equal
+
+
+def test_names_become_common_functions() -> None:
+    """A table that a common function has is written as that."""
+    for function in ("x * 3", "x - 2", "x * x", "x % 3"):
+        found = bundled_decompiler().decompile(compiled(f"Map(lambda x: {function}, tokens)"))
+        assert f"lambda x: {function}," in found.source
+
+
+def test_letters_are_named() -> None:
+    model = compiled("Map(lambda x: {'a': 1, 'b': 0, 'c': 5, 'd': -1}[x], tokens)", LETTERS)
+    found = bundled_decompiler().decompile(model, vocab=LETTERS.vocab)
+    assert found.verdict == "identical"
+    assert "{'a': 1, 'b': 0, 'c': 5, 'd': -1}" in found.source
+
+
+def test_what_reads_a_named_table_keeps_its_meaning() -> None:
+    """A Select and a SequenceMap read the renamed values, moved ones too."""
+    source = (
+        "a = Map(lambda x: {0: 9, 1: 4, 2: 0, 3: 7, 4: 2}[x], tokens)\n"
+        "s = Select(a, a, lambda x, y: x == y)\n"
+        "m = Aggregate(Select(indices, indices, Comparison.EQ), a)\n"
+        "Aggregate(Select(m, tokens, lambda x, y: x == y + 2), a)\n"
+    )
+    model, program = compiled(source), program_of(source)
+    found = check(model, program, PAPER_DOMAIN)
+    assert found.evidence.read_out == "same"
+    other = model.replace(output_values=(10, 11, 12, 13, 14))
+    renamed = check(other, program, PAPER_DOMAIN)
+    assert (renamed.verdict, renamed.evidence.read_out) == ("identical", "same")
+    assert renamed.program is not None
+    names = dict(zip((0, 2, 4, 7, 9), range(10, 15), strict=True))
+    batch = Batch.of_domain(PAPER_DOMAIN)
+    mine, theirs = batch.evaluate(program), batch.evaluate(renamed.program)
+    for row in range(0, len(batch), 7):
+        wanted = [None if v is None else names[v] for v in batch.row(mine, row)]  # type: ignore[index]
+        assert batch.row(theirs, row) == wanted
+
+
+def test_a_read_out_that_no_program_has_ends_soon() -> None:
+    """Names that a width cannot have: the weights' program is given, and nothing is searched."""
+    model = compiled(HIST).replace(output_values=(0, 1, 2, 3, 4, 7))
+    found = bundled_decompiler().decompile(model)
+    assert found.verdict == "unverified"
+    assert found.evidence.weights == "reordered"
+    assert found.program is not None
+    assert decide_equivalence(found.program, program_of(HIST), PAPER_DOMAIN).equal
+    assert found.search is not None
+    assert found.search.operations == 0
+
+
+# Inputs drawn of large domains
+
+
+def test_drawn_inputs_differ_and_repeat_themselves() -> None:
+    """No input comes twice; those of one token are among them."""
+    batch = drawn_inputs(LARGE, 2_000, np.random.default_rng(0))
+    rows = [tuple(batch.input(row)) for row in range(len(batch))]
+    assert len(set(rows)) == len(rows) > 1_900
+    assert all(1 <= len(row) <= 8 for row in rows)
+    assert {(token,) * 8 for token in range(8)} <= set(rows)
+    assert (0, 1) * 4 in rows or any(len(set(row)) == 2 and len(row) == 8 for row in rows)
+
+
+def test_no_more_is_drawn_than_there_is() -> None:
+    small = Domain((0, 1, 2), 5)
+    assert small.size == 363
+    assert len(drawn_inputs(small, 512, np.random.default_rng(0))) == 363
+    long = Domain(tuple(range(5)), 900)
+    assert len(drawn_inputs(long, 100, np.random.default_rng(0))) == 100
+    seen = [tuple(batch.input(row)) for batch in batches(LARGE, 512, causal=False)
+            for row in range(len(batch))]  # fmt: skip
+    assert len(seen) == len(set(seen))
+
+
+def test_a_sample_finds_what_only_repetition_shows() -> None:
+    """Eight equal tokens are one input in two million; a changed column there is found."""
+    model, program = compiled(HIST, LARGE), program_of(HIST)
+    assert model.output_values is not None
+    named = replace(model, output_values=(*model.output_values[:-1], 99))
+    found: Check = check(named, program, LARGE, settle=False)
+    assert found.verdict == "unverified"
+    assert found.evidence.inputs_agree < found.inputs_checked
