@@ -290,3 +290,31 @@ def test_programs_without_suspicion_are_right_and_suspects_suffice(index: int) -
     if not is_suspicious(program, compiled):
         assert full.ok
     assert verify(program, compiled, PAPER_DOMAIN, only_suspicious=True).ok == full.ok
+
+
+@pytest.mark.parametrize(
+    ("source", "mended"),
+    [
+        ("Aggregate(all, number, default=0)", "numerical(Aggregate(all, number, default=0))"),
+        ("Aggregate(all, number)", "numerical(Aggregate(all, number, default=0))"),
+        (
+            "numerical(Aggregate(all, tokens))",
+            "numerical(Aggregate(all, numerical(Map(lambda x: x, tokens))))",
+        ),
+        (
+            "LinearSequenceMap(number, number, 1, 2)",
+            "numerical(LinearSequenceMap(number, number, 1, 2))",
+        ),
+        (
+            "numerical(LinearSequenceMap(number, tokens, 1, 2))",
+            "numerical(LinearSequenceMap(number, numerical(Map(lambda x: x, tokens)), 1, 2))",
+        ),
+    ],
+)
+def test_encodings_are_mended_as_told(source: str, mended: str) -> None:
+    """One error, whose fix names the conversion that is missing; with it the program is fine."""
+    before = NUMBER + "all = Select(tokens, tokens, Comparison.TRUE)\n"
+    (problem,) = errors(check(parse(before + source), (0, 1), 3))
+    missing = "Map(" if source.startswith("numerical") else source.partition("(")[0]
+    assert f"numerical({missing}" in problem.fix
+    assert errors(check(parse(before + mended), (0, 1), 3)) == []

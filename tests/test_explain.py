@@ -16,7 +16,7 @@ from untracr.cli import main
 from untracr.compile.canonical import canonicalise
 from untracr.compile.compiler import BOS, PAD, compile_program
 from untracr.explain import Explanation, explain
-from untracr.explain.drawing import Drawing, shade, xml_text
+from untracr.explain.drawing import MONO_WIDTH, Drawing, shade, xml_text
 from untracr.explain.page import page
 from untracr.explain.picture import picture
 from untracr.explain.side_by_side import _wanted
@@ -406,6 +406,28 @@ def test_the_command_draws(file: Path, tmp_path: Path, suffix: str) -> None:
     text = path.read_text("utf-8")
     assert text.startswith("<svg" if suffix == ".svg" else "<!DOCTYPE html>")
     assert "sort.safetensors, program read off: identical" in text
+
+
+def test_notes_stay_within_their_panel_and_pale_rows_are_explained(tmp_path: Path) -> None:
+    """What is said of values without a row is within the rules; BOS's row says why it is pale."""
+    program = tmp_path / "p.py"
+    program.write_text(
+        "a = SequenceMap(lambda x, y: x * 10 + y, tokens, indices)\n"
+        "n = SelectorWidth(Select(a, tokens, Comparison.EQ))\n"
+    )
+    path, drawn = tmp_path / "m.npz", tmp_path / "m.svg"
+    assert main(["compile", str(program), "-o", str(path)]) == 0
+    assert (
+        main(["explain", str(path), "1", "--program", str(program), "--picture", str(drawn)]) == 0
+    )
+    text = drawn.read_text("utf-8")
+    note = re.search(r'<text x="([\d.]+)"[^>]*font-size="10"[^>]*>([^<]* more values[^<]*)<', text)
+    assert note is not None
+    ends = re.findall(r'<rect x="([\d.]+)" y="[\d.]+" width="([\d.]+)" height="1"', text)
+    right = max(float(x) + float(width) for x, width in ends)
+    assert float(note[1]) + 10 * MONO_WIDTH * len(note[2]) <= right + 0.1
+    assert "pale: what BOS attends to" in text
+    assert "query BOS, key BOS: 1.000, not compared" in text
 
 
 def test_composite_selectors_are_lowered(

@@ -14,9 +14,11 @@ from pathlib import Path
 
 import pytest
 import torch
+import tqdm
 
 from untracr.errors import ModelFileError, UsageError
 from untracr.metamodel import task as tasks
+from untracr.metamodel import training
 from untracr.metamodel.checkpoint import load_checkpoint, save_checkpoint, write_atomically
 from untracr.metamodel.first_difference import first_difference
 from untracr.metamodel.network import Network, NetworkConfig
@@ -322,3 +324,18 @@ def test_checkpoints_keep_every_bit(tmp_path: Path) -> None:
 def test_pick_device_takes_the_cpu() -> None:
     """The CPU is always there."""
     assert pick_device("cpu") == torch.device("cpu")
+
+
+def test_the_bar_moves_with_every_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It shows the share that is over, however seldom steps are logged, and ends at 100."""
+    shown: list[float] = []
+
+    class Bar(tqdm.tqdm):  # type: ignore[type-arg]
+        def update(self, n: float | None = 1) -> bool | None:
+            self.n += n or 0
+            shown.append(self.n)
+            return None
+
+    monkeypatch.setattr(training, "tqdm", Bar)
+    train(metamodel_task(TINY), settings(tmp_path, steps=8, log_every=1000))
+    assert shown == pytest.approx([12.5 * step for step in range(1, 9)], abs=0.06)

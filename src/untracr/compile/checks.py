@@ -207,7 +207,7 @@ def _check_encodings(found: _Static, ref: Ref) -> None:
                 found.add(
                     ref,
                     "a LinearSequenceMap's inputs and output must be numerical",
-                    "make them numerical, or use SequenceMap",
+                    _linear_fix(program, node),
                 )
             if not (math.isfinite(node.fst_factor) and math.isfinite(node.snd_factor)):
                 found.add(ref, "a LinearSequenceMap's factors must be finite", "use finite numbers")
@@ -218,12 +218,15 @@ def _check_encodings(found: _Static, ref: Ref) -> None:
 def _check_aggregate(found: _Static, ref: Ref, node: Aggregate) -> None:
     inner = found.program.encoding(node.sop)
     if node.encoding is not inner:
+        label = found.program.labels[node.sop]
+        numbers = f"numerical(Aggregate(..., {label}, default=0)) is numerical, as {label} is"
         found.add(
             ref,
             f"an Aggregate's encoding must be its SOp's: it is {node.encoding.value}, "
-            f"{found.program.labels[node.sop]} is {inner.value}",
-            f"convert the SOp first: {node.encoding.value}(Map(lambda x: x, ...))",
+            f"{label} is {inner.value}",
+            numbers if inner is NUMERICAL else f"aggregate numerical(Map(lambda x: x, {label}))",
         )
+        return
     if node.encoding is CATEGORICAL and node.default is not None:
         found.add(
             ref,
@@ -234,6 +237,14 @@ def _check_aggregate(found: _Static, ref: Ref, node: Aggregate) -> None:
         found.add(
             ref, f"a numerical Aggregate's default must be 0, not {node.default!r}", "default=0"
         )
+
+
+def _linear_fix(program: Program, node: LinearSequenceMap) -> str:
+    categorical = [r for r in (node.fst, node.snd) if program.encoding(r) is CATEGORICAL]
+    if not categorical:
+        return "numerical(LinearSequenceMap(...)) is numerical"
+    labels = " and ".join(dict.fromkeys(program.labels[ref] for ref in categorical))
+    return f"read {labels} through numerical(Map(lambda x: x, ...)), or use SequenceMap"
 
 
 def _check_values(found: _Static, vocab: set[Value], max_seq_len: int) -> None:

@@ -32,6 +32,9 @@ CODE, CODE_COLUMNS, CODE_LINES, INDENT = 12.0, 56, 5, 4
 GRID, CHIP, BAND = 19.0, 24.0, 17.0
 """Heights of a cell of a matrix, of a value and of a coefficient."""
 
+NOTE = 10.0
+"""Size of the letters below a stream."""
+
 GAP, SPACE = 56.0, 14.0
 """Between columns, and above and below a line."""
 
@@ -45,6 +48,9 @@ WEAK = 0.1
 """A value whose coefficients are all below this has no row, unless the program has it."""
 
 BOS = "BOS"
+
+DIMMED = "#ffffffb0"
+"""Laid over the attention of BOS, of which a program says nothing."""
 
 
 def picture(found: Sequence[Explanation], title: str) -> str:
@@ -74,7 +80,8 @@ def _panel(drawing: Drawing, found: Explanation, y: float) -> float:
     model = program + labels + max(chip * len(found.tokens), grid) + GAP
     heads = max((len(line.patterns) for line in found.lines), default=1)
     step = labels + grid + GAP / 2
-    right = model + max(labels + chip * len(found.tokens), heads * step)
+    stream = max(chip * len(found.tokens), max(map(_note_width, found.lines), default=0.0))
+    right = model + max(labels + stream, heads * step)
     tokens = ", ".join(map(value_text, found.tokens))
     drawing.words(LEFT, y + 16, f"input {tokens}", 14, weight="bold")
     for row, text in enumerate(summary(found)):
@@ -218,13 +225,26 @@ def _stream(drawing: Drawing, line: Line, left: float, width: float, y: float) -
             stroke_width=2.0,
             radius=4,
         )
-    hidden = len(line.values) - len(rows)
-    if hidden:
-        text = f"{hidden} more value{'s'[: hidden != 1]}, "
-        text += "not shown" if _hides(line, rows) else f"all below {WEAK:g}"
-        drawing.words(left, bottom + 11, text, 10, fill=FAINT)
+    if note := _note(line, rows):
+        drawing.words(left, bottom + 11, note, NOTE, fill=FAINT)
         bottom += 14
     return bottom
+
+
+def _note(line: Line, rows: Sequence[int]) -> str:
+    """How many values have no row, and how strong they are; empty if all have one."""
+    hidden = len(line.values) - len(rows)
+    if not hidden:
+        return ""
+    strength = "not shown" if _hides(line, rows) else f"all below {WEAK:g}"
+    return f"{hidden} more value{'s'[: hidden != 1]}, {strength}"
+
+
+def _note_width(line: Line) -> float:
+    """How wide the note below a line's stream is."""
+    if not line.is_known or line.coefficients is None or not line.values:
+        return 0.0
+    return MONO_WIDTH * NOTE * len(_note(line, _shown_values(line)))
 
 
 def _shown_values(line: Line) -> list[int]:
@@ -307,7 +327,14 @@ def _grid(
                 title=f"query {query}, key {key}: {told}",
             )
             if pattern is not None and row == 0:
-                drawing.box(left + column * GRID, line_y, GRID - 1, GRID - 1, "#ffffffb0")
+                drawing.box(
+                    left + column * GRID,
+                    line_y,
+                    GRID - 1,
+                    GRID - 1,
+                    DIMMED,
+                    title=f"query {query}, key {key}: {share:.3f}, not compared",
+                )
             elif pattern is not None and 0.05 < share < 0.95:
                 drawing.words(
                     left + (column + 0.5) * GRID - 0.5,
@@ -347,6 +374,11 @@ def _legend(drawing: Drawing, y: float) -> None:
     x += 210
     drawing.box(x, y, 22, 12, HATCH, stroke=RULE)
     drawing.words(x + 30, y + 10, "BOS, which programs do not see", 11)
+    x, y = LEFT, y + 24
+    drawing.box(x, y, 22, 12, shade(1.0), stroke=RULE, stroke_width=0.5)
+    drawing.box(x, y, 22, 12, DIMMED)
+    text = "pale: what BOS attends to (a head's first row), which is not compared"
+    drawing.words(x + 30, y + 10, text, 11)
 
 
 def _short(value: Value) -> str:

@@ -272,6 +272,7 @@ class _Run:
                 if wish or progress >= 1.0:
                     break
                 self._step(arrays, progress, log, bar)
+                _move(bar, self._progress())
                 if time.monotonic() - saved > 60 * self.settings.save_minutes:
                     self._save(log)
                     saved = time.monotonic()
@@ -323,8 +324,7 @@ class _Run:
                 "lr": rate,
             }
             self._log(log, values)
-            bar.n = round(100 * progress, 1)
-            bar.set_postfix(loss=f"{loss:.4f}", exact=f"{exact:.3f}")
+            bar.set_postfix(loss=f"{loss:.4f}", exact=f"{exact:.3f}", refresh=False)
 
     def _of_whole_batch(self, score: Score) -> Score:
         """Makes gradients and score those of the whole batch, in one exchange.
@@ -355,6 +355,11 @@ class _Run:
         counts = {name: self.state[name] for name in ("step", "examples", "elapsed")}
         log.write(json.dumps({**counts, **values}) + "\n")
         log.flush()
+
+
+def _move(bar: tqdm[Any], progress: float) -> None:
+    """Shows how much of the run is over; the bar itself decides how often it is drawn."""
+    bar.update(round(100 * min(progress, 1.0), 1) - bar.n)
 
 
 def learning_rate_factor(progress: float) -> float:
