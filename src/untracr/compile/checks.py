@@ -24,11 +24,12 @@ from untracr.compile.compiler import BOS, PAD, compile_program
 from untracr.compile.layers import half_layers
 from untracr.compile.lowering import lower_selectors
 from untracr.compile.program_run import shown
+from untracr.compile.selector_pairs import SelectorPairs
 from untracr.compile.values import ValueSet, node_values
 from untracr.compile.verification import verify
 from untracr.errors import InputError, Problem, ProgramError, Severity
 from untracr.rasp.domain import Domain
-from untracr.rasp.functions import Function, Predicate, Value
+from untracr.rasp.functions import Function, Predicate, Value, brief
 from untracr.rasp.program import (
     CATEGORICAL,
     INDICES,
@@ -49,7 +50,9 @@ from untracr.rasp.program import (
     children,
     program_of,
 )
+from untracr.rasp.spent import Spent, TooCostly
 from untracr.rasp.values import number_or, token_fault, value_fault
+from untracr.shown_text import shown as shown_value
 
 MAX_FLOAT32 = 3.4e38
 """The largest number of which weights can be made."""
@@ -101,6 +104,12 @@ def check(
 
 # Static rules
 
+MAX_NODES = 1_000
+"""Operations and selectors of a program that is compiled or checked."""
+
+MAX_PROBLEMS = 100
+"""Problems that are told of one program."""
+
 
 def static_problems(
     program: Program,
@@ -113,6 +122,14 @@ def static_problems(
     """Lists the static rules that a program breaks, node by node."""
     tokens = tuple(vocab)
     found = _Static(program)
+    if len(program.nodes) > MAX_NODES:
+        found.add(
+            None,
+            f"a program may have at most {MAX_NODES:,} operations and selectors, "
+            f"not {len(program.nodes):,}",
+            "compile a part of it",
+        )
+        return found.problems
     _check_domain(found, tokens, max_seq_len, bos, pad)
     if found.problems:
         return found.problems
@@ -131,6 +148,8 @@ class _Static:
     problems: list[Problem] = field(default_factory=list)
 
     def add(self, ref: Ref | None, rule: str, fix: str, severity: Severity = "error") -> None:
+        if len(self.problems) >= MAX_PROBLEMS:
+            return
         expression = "the domain" if ref is None else shown(self.program, ref)
         self.problems.append(Problem(expression, rule, fix, severity, ref))
 
@@ -251,18 +270,27 @@ def _check_values(found: _Static, vocab: set[Value], max_seq_len: int) -> None:
     program = found.program
     sets: dict[Ref, ValueSet] = {}
     unknown: set[Ref] = set()
+    spent, selectors = Spent(), SelectorPairs()
     for ref in sorted(program.reachable):
         node = program.nodes[ref]
         if any(child in unknown for child in children(node)):
             unknown.add(ref)
             continue
-        if isinstance(node, Select):
-            _check_predicate(found, ref, node, sets)
-            continue
         if isinstance(node, SELECTOR_TYPES):
+            predicate = node.predicate if isinstance(node, Select) else None
+            try:
+                spent.call(predicate, selectors.pairs(ref, node, sets), program.labels[ref])
+            except TooCostly as error:
+                found.add(ref, str(error), "shorten max_seq_len or the vocabulary")
+                return
+            if isinstance(node, Select):
+                _check_predicate(found, ref, node, sets)
             continue
         try:
-            sets[ref] = node_values(program, ref, sets, vocab, max_seq_len)
+            sets[ref] = node_values(program, ref, sets, vocab, max_seq_len, spent)
+        except TooCostly as error:
+            found.add(ref, str(error), "shorten max_seq_len or the vocabulary")
+            return
         except ProgramError as error:
             unknown.add(ref)
             found.add(ref, str(error), _value_fix(node))
@@ -294,7 +322,9 @@ def _check_function(found: _Static, ref: Ref, sets: dict[Ref, ValueSet]) -> None
     values = sets[ref]
     if program.encoding(ref) is NUMERICAL and not _all_of(values.types, (bool, int, float)):
         odd = [v for v in values.ordered if not isinstance(v, (bool, int, float))]
-        found.add(ref, f"a numerical SOp must hold numbers, not {odd}", "make it categorical")
+        found.add(
+            ref, f"a numerical SOp must hold numbers, not {shown_value(odd)}", "make it categorical"
+        )
         return
     if program.encoding(ref) is NUMERICAL:
         largest = max((abs(number_or(v, 0.0)) for v in values.ordered), default=0.0)
@@ -334,9 +364,12 @@ def _unary_failure(
         try:
             result = function(value)
         except (ArithmeticError, TypeError, ValueError) as error:
-            return f"{function} fails on {value!r}, a value it may meet: {error}"
+            return f"{brief(function)} fails on {shown_value(value)}, a value it may meet: {error}"
         if number and result is None:
-            return f"a numerical SOp must hold numbers, but {function} gives None on {value!r}"
+            return (
+                f"a numerical SOp must hold numbers, but {brief(function)} gives None on "
+                f"{shown_value(value)}"
+            )
     return None
 
 
@@ -354,7 +387,10 @@ def _binary_failure(
             try:
                 function(x, y)
             except (ArithmeticError, TypeError, ValueError) as error:
-                return f"{function} fails on {x!r}, {y!r}, values it may meet: {error}"
+                return (
+                    f"{brief(function)} fails on {shown_value(x)}, {shown_value(y)}, values it "
+                    f"may meet: {error}"
+                )
     return None
 
 
@@ -380,7 +416,10 @@ def _predicate_failure(
             try:
                 float(predicate(key, query))  # type: ignore[arg-type]
             except (ArithmeticError, TypeError, ValueError, ProgramError) as error:
-                return f"{predicate} fails on key {key!r} and query {query!r}: {error}"
+                return (
+                    f"{brief(predicate)} fails on key {shown_value(key)} and query "
+                    f"{shown_value(query)}: {error}"
+                )
     return None
 
 

@@ -6,6 +6,7 @@ the residual basis, the weights of each operation, and their assembly.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -30,6 +31,7 @@ from untracr.rasp.program import (
     SelectorWidth,
     SequenceMap,
 )
+from untracr.rasp.spent import TooCostly
 from untracr.transformer.transformer import Array, Transformer
 
 BOS = "compiler_bos"
@@ -38,6 +40,9 @@ PAD = "compiler_pad"
 
 MLP_EXACTNESS = 100
 """Tracr's slope of the steps by which MLPs compute functions of numbers."""
+
+MAX_WEIGHTS = 50_000_000
+"""Weights of a model, as many as are read from a file."""
 
 CLEAN_BOS = "_hidden_clean_bos_"
 """Tracr's hidden name, by which it is sorted, of the neuron that corrects BOS."""
@@ -337,6 +342,14 @@ class _Assembly:
             "W_out": (d_mlp, width),
             "b_out": (width,),
         }
+        numbers = n_layers * sum(math.prod(shape) for shape in shapes.values())
+        ends = (self.residual.values["tokens"], self.residual.values["indices"])
+        numbers += width * (sum(map(len, ends)) + len(self.dims(self.program.output)))
+        if numbers > MAX_WEIGHTS:
+            raise TooCostly(
+                f"a model may have at most {MAX_WEIGHTS:,} weights; this program takes "
+                f"{numbers:,}: {n_layers} layers of {width:,} dimensions and {d_mlp:,} neurons"
+            )
         return {
             name: np.zeros((n_layers, *shape), dtype=np.float32) for name, shape in shapes.items()
         }

@@ -332,7 +332,7 @@ class CompiledModel:
         found: list[list[Value]] = [[] for _ in inputs]
         ids = self.input_encoder.encoding_map
         for length, rows in by_length.items():
-            step = max(1, WORK // (self.transformer.d_model * (length + 1)))
+            step = max(1, WORK // self.transformer.numbers_of_a_run(length + 1))
             for start in range(0, len(rows), step):
                 part = rows[start : start + step]
                 batch = [[self.compiled.bos_id, *(ids[t] for t in inputs[r])] for r in part]

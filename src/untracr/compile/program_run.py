@@ -12,6 +12,7 @@ from untracr.errors import EvaluationError, Problem, ProgramError
 from untracr.rasp.interpreter import Batch, Column, Entry, Mask
 from untracr.rasp.printing import print_program
 from untracr.rasp.program import Aggregate, Program, Ref
+from untracr.rasp.spent import Spent
 
 
 def shown(program: Program, ref: Ref) -> str:
@@ -44,9 +45,12 @@ class ProgramRun:
 
     def evaluate(self) -> Problem | None:
         """Runs the program; the problem where it fails."""
+        spent = Spent()
         for ref in sorted(self.program.reachable):
+            node = self.program.nodes[ref]
             try:
-                self.states[ref] = self.batch.step(self.program.nodes[ref], self.states)
+                self.batch.count(node, self.states, spent, self.program.labels[ref])
+                self.states[ref] = self.batch.step(node, self.states)
             except ProgramError as error:
                 fix = "handle that value; where nothing is selected a value is None"
                 if not isinstance(error, EvaluationError):

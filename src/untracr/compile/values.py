@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from untracr.errors import ProgramError
-from untracr.rasp.functions import Function, Value, types_of, weighted_sum
+from untracr.rasp.functions import Function, Value, brief, types_of, weighted_sum
 from untracr.rasp.program import (
     NUMERICAL,
     Aggregate,
@@ -25,6 +25,8 @@ from untracr.rasp.program import (
     SequenceMap,
     Tokens,
 )
+from untracr.rasp.spent import Held, Spent, TooCostly
+from untracr.shown_text import shown
 
 Types = tuple[type, ...]
 
@@ -62,23 +64,38 @@ def value_sets(program: Program, vocab: Iterable[Value], max_seq_len: int) -> di
         ProgramError: a numerical Aggregate averages values other than 0 and 1.
     """
     sets: dict[Ref, ValueSet] = {}
+    spent = Spent()
     tokens = vocab if isinstance(vocab, (set, frozenset)) else set(vocab)
     for ref in program.sops:
-        sets[ref] = node_values(program, ref, sets, set(tokens), max_seq_len)
+        sets[ref] = node_values(program, ref, sets, set(tokens), max_seq_len, spent)
     return sets
 
 
 def node_values(
-    program: Program, ref: Ref, sets: dict[Ref, ValueSet], vocab: set[Value], max_seq_len: int
+    program: Program,
+    ref: Ref,
+    sets: dict[Ref, ValueSet],
+    vocab: set[Value],
+    max_seq_len: int,
+    spent: Spent | None = None,
 ) -> ValueSet:
     """The values of one SOp, given those of the SOps that it reads.
 
+    Args:
+        program: the program.
+        ref: the SOp.
+        sets: the values of the SOps before it.
+        vocab: the tokens.
+        max_seq_len: the longest input.
+        spent: what was spent on the program before; nothing if not given.
+
     Raises:
+        TooCostly: the values take too long to be told, or are too many.
         ProgramError: a function fails, or a numerical Aggregate averages values
             other than 0 and 1.
     """
     node = program.nodes[ref]
-    _require_countable(program, ref, sets, max_seq_len)
+    _count(program, ref, sets, max_seq_len, Spent() if spent is None else spent)
     match node:
         case Tokens():
             return ValueSet.of(vocab)
@@ -105,39 +122,61 @@ def node_values(
 MAX_VALUES = 100_000
 """Values one variable may take."""
 
-MAX_PAIRS = 4_000_000
-"""Pairs of values one SequenceMap may have: each is a neuron."""
 
-
-def _require_countable(
-    program: Program, ref: Ref, sets: dict[Ref, ValueSet], max_seq_len: int
+def _count(
+    program: Program, ref: Ref, sets: dict[Ref, ValueSet], max_seq_len: int, spent: Spent
 ) -> None:
-    """Refuses what would fill memory long before it is weights.
+    """Adds what it costs to tell a variable's values, before they are made.
 
     Raises:
-        ProgramError: a variable would take too many values.
+        ProgramError: a variable would take too many values, or it costs too much.
     """
-    node = program.nodes[ref]
-    if isinstance(node, (Indices, SelectorWidth)) and max_seq_len > MAX_VALUES:
-        raise ProgramError(
-            f"{program.labels[ref]}: a variable may take at most {MAX_VALUES:,} values, but "
-            f"max_seq_len is {max_seq_len:,}"
-        )
-    if isinstance(node, (SequenceMap, LinearSequenceMap)):
-        fst, snd = len(sets[node.fst].unordered), len(sets[node.snd].unordered)
-        if fst * snd > MAX_PAIRS:
-            raise ProgramError(
-                f"{program.labels[ref]}: its arguments take {fst:,} and {snd:,} values, more than "
-                f"{MAX_PAIRS:,} pairs; shorten max_seq_len or the vocabulary"
+    node, label = program.nodes[ref], program.labels[ref]
+    match node:
+        case Indices() | SelectorWidth() if max_seq_len > MAX_VALUES:
+            raise TooCostly(
+                f"{label}: a variable may take at most {MAX_VALUES:,} values, but "
+                f"max_seq_len is {max_seq_len:,}"
             )
+        case Map(function, inner):
+            spent.call(function, len(sets[inner].unordered), label)
+        case SequenceMap(function, fst, snd):
+            spent.call(function, len(sets[fst].unordered) * len(sets[snd].unordered), label)
+        case LinearSequenceMap(fst, snd):
+            spent.call(None, len(sets[fst].unordered) * len(sets[snd].unordered), label)
+        case Aggregate(sop=sop) if node.encoding is NUMERICAL:
+            spent.call(None, len(sets[sop].unordered) * max_seq_len, label)
+        case _:
+            pass
+
+
+class _Values:
+    """Gathers the values of one variable while they are few enough."""
+
+    def __init__(self) -> None:
+        self.found: set[Value] = set()
+        self._held = Held()
+
+    def add(self, value: Value) -> None:
+        """Adds a value.
+
+        Raises:
+            TooCostly: the variable takes too many.
+        """
+        if value in self.found:
+            return
+        self._held.add(value)
+        self.found.add(value)
+        if len(self.found) > MAX_VALUES:
+            raise TooCostly(f"a variable may take at most {MAX_VALUES:,} values; it takes more")
 
 
 def _mean_set(program: Program, ref: Ref, inner: ValueSet, max_seq_len: int) -> ValueSet:
     numbers = [v for v in inner.unordered if isinstance(v, (bool, int, float))]
-    if len(numbers) < len(inner.unordered) or not {int(x) for x in numbers} <= {0, 1}:
+    if len(numbers) < len(inner.unordered) or not all(-1 < x < 2 for x in numbers):
         raise ProgramError(
             f"{program.labels[ref]}: a numerical Aggregate can only average 0 and 1 (Tracr's "
-            f"rule), not {list(inner.ordered)}; map the values to booleans first"
+            f"rule), not {shown(inner.ordered)}; map the values to booleans first"
         )
     return ValueSet.of({value / n for value in numbers for n in range(1, max_seq_len + 1)})
 
@@ -149,12 +188,12 @@ def _range_set(stop: int) -> ValueSet:
 
 @functools.lru_cache(maxsize=16384)
 def _map_set(function: Function, values: tuple[Value, ...], types: Types) -> ValueSet:
-    out: set[Value] = set()
+    out = _Values()
     for x in values:
         result = without_arithmetic_errors(function, x)
         if result is not None:
             out.add(result)
-    return ValueSet.of(out)
+    return ValueSet.of(out.found)
 
 
 @functools.lru_cache(maxsize=16384)
@@ -165,13 +204,13 @@ def _sequence_map_set(
     fst_types: Types,
     snd_types: Types,
 ) -> ValueSet:
-    out: set[Value] = set()
+    out = _Values()
     for x in fst:
         for y in snd:
             result = without_arithmetic_errors(function, x, y)
             if result is not None:
                 out.add(result)
-    return ValueSet.of(out)
+    return ValueSet.of(out.found)
 
 
 @functools.lru_cache(maxsize=16384)
@@ -183,8 +222,12 @@ def _linear_set(
     fst_types: Types,
     snd_types: Types,
 ) -> ValueSet:
+    out = _Values()
     try:
-        return ValueSet.of({weighted_sum(x, y, fst_factor, snd_factor) for x in fst for y in snd})
+        for x in fst:
+            for y in snd:
+                out.add(weighted_sum(x, y, fst_factor, snd_factor))
+        return ValueSet.of(out.found)
     except (TypeError, ValueError, ArithmeticError) as error:
         raise ProgramError(f"a LinearSequenceMap needs numbers: {error}") from None
 
@@ -200,8 +243,8 @@ def without_arithmetic_errors(function: Callable[..., Value], *args: Value) -> V
     except ArithmeticError:
         return None
     except (TypeError, ValueError) as error:
-        shown = ", ".join(map(repr, args))
-        raise ProgramError(f"{function} fails on {shown}: {error}") from None
+        listed = ", ".join(map(shown, args))
+        raise ProgramError(f"{brief(function)} fails on {listed}: {error}") from None
 
 
 def tracr_sorted(values: Sequence[Value]) -> tuple[Value, ...]:

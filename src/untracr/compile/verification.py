@@ -21,15 +21,17 @@ from untracr.compile.compiler import Compiled
 from untracr.compile.culprits import culprits
 from untracr.compile.program_run import ProgramRun, shown
 from untracr.compile.suspicious_inputs import suspicious_rows
-from untracr.compile.weights_run import WORK
 from untracr.errors import Problem
 from untracr.rasp.domain import Domain
 from untracr.rasp.functions import Value, types_of
-from untracr.rasp.interpreter import Batch
+from untracr.rasp.interpreter import CELLS_AT_A_TIME, MAX_BATCH, Batch
 from untracr.rasp.program import Aggregate, Program, Select, SelectorWidth
 
 MAX_INPUTS = 5_000
 """Inputs the behavioural check runs: all of a smaller domain, else a fixed sample."""
+
+MAX_PRODUCTS = 20_000_000_000
+"""Products of numbers for which weights are run: some seconds."""
 
 _SAMPLE_SEED = 20_260_101
 
@@ -82,7 +84,7 @@ def verify(
             `untracr.compile.suspicious_inputs.MAX_SUSPECTS` of the inputs on which
             something can go wrong by what the program computes.
     """
-    most = max(_FEWEST, min(max_inputs, WORK // domain.max_seq_len**2))
+    most = _most_inputs(compiled, domain.max_seq_len, max_inputs)
     batch = _batch(domain, types_of(domain.vocab), compiled.transformer.causal, most)
     run = ProgramRun(program, compiled, batch, len(batch) < domain.size)
     failure = run.evaluate()
@@ -97,6 +99,13 @@ def verify(
     if len(rows):
         problems += culprits(run, rows)
     return Verification(tuple(problems), len(batch), domain.size)
+
+
+def _most_inputs(compiled: Compiled, length: int, wanted: int) -> int:
+    """On how many inputs the weights may be run, by what a run of the longest costs."""
+    products = compiled.transformer.n_parameters * (length + 1)
+    most = min(wanted, CELLS_AT_A_TIME // length**2, MAX_PRODUCTS // products)
+    return max(1, most, min(_FEWEST, MAX_BATCH // length**2, 10 * MAX_PRODUCTS // products))
 
 
 @functools.lru_cache(maxsize=4)

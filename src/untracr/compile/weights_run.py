@@ -16,8 +16,8 @@ from untracr.rasp.program import CATEGORICAL, INDICES, NUMERICAL, TOKENS, Progra
 NUMBER_TOLERANCE = 0.01
 """How far weights may be off a number, relative to its size where above one."""
 
-WORK = 4_000_000
-"""Numbers in one residual stream, or selector, at a time: bounds memory."""
+WORK = 20_000_000
+"""Numbers held at a time while a model runs: bounds memory."""
 
 
 def differences(
@@ -53,11 +53,11 @@ def _token_ids(run: ProgramRun, rows: Codes) -> Iterator[tuple[Codes, int, Codes
     values = run.compiled.token_values
     code_to_id = np.array([values.index(v) for v in run.batch.tokens.values])
     lengths = run.batch.lengths[rows]
-    width = run.compiled.transformer.d_model
+    model = run.compiled.transformer
     bos = run.compiled.bos_id
     for length in np.unique(lengths).tolist():
         members = np.flatnonzero(lengths == length)
-        step = max(1, WORK // (width * (length + 1)))
+        step = max(1, WORK // model.numbers_of_a_run(length + 1))
         for start in range(0, len(members), step):
             part = members[start : start + step]
             ids = code_to_id[run.batch.tokens.codes[rows[part], :length]]

@@ -33,6 +33,7 @@ from untracr.rasp.program import (
     Select,
     SelectorWidth,
 )
+from untracr.rasp.spent import Spent
 from untracr.transformer.transformer import Trace, Transformer
 
 NOTHING_HELD = CLEAR / 2
@@ -95,7 +96,9 @@ class _Run:
         self.beside, self.carriers = beside, carriers
         self.batch = Batch([self.tokens], causal=model.causal)
         self.states: dict[Ref, Column | Mask] = {}
+        spent = Spent()
         for ref in sorted(program.reachable):
+            self.batch.count(program.nodes[ref], self.states, spent, program.labels[ref])
             self.states[ref] = self.batch.step(program.nodes[ref], self.states)
         ids = [[len(domain.vocab), *(domain.vocab.index(token) for token in self.tokens)]]
         with np.errstate(over="ignore", invalid="ignore"):

@@ -29,10 +29,17 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from untracr.errors import ProgramError, did_you_mean
-from untracr.rasp.values import MAX_PARTS, MAX_TEXT, SCALARS, TOO_MANY_PARTS, parts
+from untracr.rasp.values import (
+    MAX_PARTS,
+    MAX_TEXT,
+    SCALARS,
+    TOO_MANY_PARTS,
+    parts,
+)
 from untracr.rasp.values import Value as Value
 from untracr.rasp.values import number_or as number_or
 from untracr.rasp.values import types_of as types_of
+from untracr.shown_text import cut, shown
 
 ARGUMENT_NAMES = ("x", "y")
 
@@ -150,7 +157,7 @@ class Table:
             self._require_defined(args)
             raise ProgramError(
                 f"a lookup table must cover every value it meets; it has no entry for "
-                f"{args[0] if self.arity == 1 else args!r}"
+                f"{shown(args[0]) if self.arity == 1 else shown(args)}"
             ) from None
 
     def _require_defined(self, args: tuple[Value, ...]) -> None:
@@ -171,6 +178,25 @@ Function = Formula | Table
 
 Predicate = Comparison | Formula | Table
 """What Select takes; called as ``predicate(key, query)``."""
+
+
+BRIEF = 200
+"""Characters of a function in a message."""
+
+FEW_ENTRIES = 12
+"""Entries of a lookup table that is written out in a message."""
+
+
+def brief(function: object) -> str:
+    """A function as messages show it: a long one is cut, a large table counted."""
+    if isinstance(function, Table) and len(function.entries) > FEW_ENTRIES:
+        return f"a lookup table of {len(function.entries):,} entries"
+    return cut(str(function), BRIEF)
+
+
+def length_of(function: Function | Predicate | None) -> int:
+    """Characters of a formula, all of which may count at each call; 0 for anything else."""
+    return len(function.source) if isinstance(function, Formula) else 0
 
 
 def formula(source: str, arity: int = 1) -> Formula:
@@ -270,7 +296,7 @@ Closure = Callable[[tuple[Value, ...]], Value]
 _MAX_POWER = 64
 
 MAX_BITS = 4_096
-"""Bits of a whole number. Sums may have a few more; only what grows fast is bounded."""
+"""Bits of a whole number."""
 
 
 def _power(base: Any, exponent: Any) -> Value:
@@ -278,8 +304,7 @@ def _power(base: Any, exponent: Any) -> Value:
         raise ArithmeticError(f"an exponent may be at most {_MAX_POWER}, not {exponent}")
     if isinstance(base, int) and isinstance(exponent, int):
         _require_bits(base.bit_length() * abs(exponent))
-    result: Value = base**exponent
-    return result
+    return _number(base**exponent)
 
 
 def _multiply(x: Any, y: Any) -> Value:
@@ -299,8 +324,25 @@ def _add(x: Any, y: Any) -> Value:
         _require_characters(len(x) + len(y))
     if isinstance(x, tuple) and isinstance(y, tuple):
         _require_parts(parts(x) + parts(y))
-    total: Value = x + y
-    return total
+    return _number(x + y)
+
+
+def _subtract(x: Any, y: Any) -> Value:
+    return _number(x - y)
+
+
+def _int(*args: Any) -> Value:
+    return _number(int(*args))
+
+
+def _number(found: Any) -> Value:
+    """A result, if it is no complex number and no whole number without an end."""
+    if isinstance(found, int):
+        _require_bits(found.bit_length())
+    if isinstance(found, complex):
+        raise ArithmeticError("it would be a complex number")
+    number: Value = found
+    return number
 
 
 def weighted_sum(x: Value, y: Value, x_factor: int | float, y_factor: int | float) -> Value:
@@ -357,13 +399,16 @@ def _require_bits(count: int) -> None:
 
 _BINARY: dict[type[ast.operator], Callable[..., Value]] = {
     ast.Add: _add,
-    ast.Sub: operator.sub,
+    ast.Sub: _subtract,
     ast.Mult: _multiply,
     ast.Div: operator.truediv,
     ast.FloorDiv: operator.floordiv,
     ast.Mod: _modulo,
     ast.Pow: _power,
 }
+
+_BOUNDED: dict[str, Callable[..., Value]] = {"round": _round, "int": _int}
+"""What is called in place of a function of `CALLABLES` that may give any number of digits."""
 
 _COMPARISONS: dict[type[ast.cmpop], Callable[..., bool]] = {
     ast.Eq: operator.eq,
@@ -469,5 +514,5 @@ def _build_call(name: str, arguments: list[Closure]) -> Closure:
             f"{did_you_mean(name, CALLABLES)} Add it with untracr.rasp.register_callable, or "
             "write a lookup table"
         )
-    called = _round if name == "round" else CALLABLES[name]
+    called = _BOUNDED.get(name, CALLABLES[name])
     return lambda args: called(*(argument(args) for argument in arguments))

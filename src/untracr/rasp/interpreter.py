@@ -12,9 +12,9 @@ with None is an error.
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Sequence
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -26,10 +26,12 @@ from untracr.rasp.functions import (
     Function,
     Predicate,
     Value,
+    brief,
     types_of,
     weighted_sum,
 )
 from untracr.rasp.program import (
+    SOP_TYPES,
     Aggregate,
     HoldsProgram,
     Indices,
@@ -47,7 +49,9 @@ from untracr.rasp.program import (
     Tokens,
     program_of,
 )
+from untracr.rasp.spent import Held, Spent
 from untracr.rasp.values import type_of
+from untracr.shown_text import shown
 
 Codes = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
@@ -79,6 +83,30 @@ class Column:
     fails: bool = False
 
 
+MAX_BATCH = 100_000_000
+"""Cells of one selector, [input, query, key]."""
+
+CELLS_AT_A_TIME = 4_000_000
+"""Cells of a selector that are worked on at a time: each needs some numbers then."""
+
+CELLS_OF_A_VALUE = 8
+"""As how many cells of a selector a value at one position counts."""
+
+AT_ONCE = 16
+"""Comparisons that cost as much as a call of a function: numbers are compared all at once."""
+
+MAX_CACHED = 10_000
+"""Values, or pairs, of the largest table that is kept."""
+
+
+def _require_size(inputs: int, width: int) -> None:
+    if inputs * width**2 > MAX_BATCH:
+        raise InputError(
+            f"inputs times the square of their length may be at most {MAX_BATCH:,}, "
+            f"not {inputs:,} times {width:,} squared"
+        )
+
+
 class Batch:
     """Inputs of mixed lengths, padded into one array.
 
@@ -101,6 +129,7 @@ class Batch:
         if len(inputs) == 0 or int(lengths.min()) == 0:
             raise InputError("an input must hold at least one token")
         width = int(lengths.max())
+        _require_size(len(inputs), width)
         table = _Distinct()
         codes = np.zeros((len(inputs), width), dtype=np.int64)
         for row, tokens in enumerate(inputs):
@@ -109,6 +138,7 @@ class Batch:
 
     def _set(self, codes: Codes, values: tuple[Entry, ...], lengths: Codes, causal: bool) -> None:
         width = codes.shape[1]
+        _require_size(*codes.shape)
         self.tokens = Column(codes, values)
         self.lengths = lengths
         self.valid: Mask = np.arange(width)[None, :] < lengths[:, None]
@@ -177,18 +207,53 @@ class Batch:
         codes = column.codes[row, : self.lengths[row]]
         return [_require(column.values[code]) for code in codes]
 
-    def evaluate(self, program: Program) -> Column:
+    def evaluate(self, program: Program, spent: Spent | None = None) -> Column:
         """Runs a program on every input.
+
+        Args:
+            program: the program.
+            spent: what was spent on it before; nothing if not given.
 
         Raises:
             EvaluationError: a function or comparison fails on some input.
+            TooCostly: it asks for more than is spent on a program.
         """
         states: dict[Ref, Column | Mask] = {}
+        spent = Spent() if spent is None else spent
         for ref in sorted(program.reachable):
-            states[ref] = self.step(program.nodes[ref], states)
+            node = program.nodes[ref]
+            self.count(node, states, spent, program.labels[ref])
+            states[ref] = self.step(node, states)
         output = states[program.output]
         assert isinstance(output, Column)
         return output
+
+    def count(
+        self, node: Node, states: Mapping[Ref, Column | Mask], spent: Spent, label: str
+    ) -> None:
+        """Adds what one step will cost, before it is taken.
+
+        Raises:
+            TooCostly: it is too much.
+        """
+        positions, cells = self.valid.size, self._pairs.size
+        match node:
+            case Tokens() | Indices():
+                return
+            case Map(function, inner):
+                spent.call(function, len(_column(states, inner).values), label)
+            case SequenceMap(function, fst, snd):
+                spent.call(function, _pairs(states, fst, snd, positions), label)
+            case LinearSequenceMap(fst, snd):
+                spent.call(None, _pairs(states, fst, snd, positions), label)
+            case Select(keys, queries, predicate):
+                calls = _pairs(states, keys, queries, cells)
+                at_once = isinstance(predicate, Comparison)
+                spent.call(predicate, calls // AT_ONCE if at_once else calls, label)
+            case _:
+                pass
+        is_sop = isinstance(node, SOP_TYPES) and not isinstance(node, Aggregate)
+        spent.fill(CELLS_OF_A_VALUE * positions if is_sop else cells, label)
 
     def step(self, node: Node, states: dict[Ref, Column | Mask]) -> Column | Mask:
         """Evaluates one node, given the states of those it reads.
@@ -229,6 +294,14 @@ class Batch:
         return self._checked(table.take(inner.codes), values, fails)
 
     def _sequence_map(self, function: Function | _Linear, fst: Column, snd: Column) -> Column:
+        x, y = fst.values, snd.values
+        if not is_few(len(x) * len(y), fst.codes.size):  # each pair that occurs, once
+            pairs, used = distinct_codes(fst.codes * len(y) + snd.codes, len(x) * len(y))
+            places = used.tolist()
+            table, values, fails = _results(
+                function, ((x[p // len(y)], y[p % len(y)]) for p in places), len(places)
+            )
+            return self._checked(table.take(pairs), values, fails)
         table, values, fails = binary_table(
             function, fst.values, snd.values, types_of(fst.values), types_of(snd.values)
         )
@@ -260,22 +333,40 @@ class Batch:
 
     def _checked(self, codes: Codes, values: tuple[Entry, ...], fails: bool) -> Column:
         if fails:
-            for code, value in enumerate(values):
-                if isinstance(value, Failure) and bool((self.valid & (codes == code)).any()):
+            for code in np.unique(codes[self.valid]).tolist():
+                value = values[code]
+                if isinstance(value, Failure):
                     raise EvaluationError(value.reason)
         return Column(codes, values, fails)
 
     def _select(self, predicate: Predicate, keys: Column, queries: Column) -> Mask:
-        table, reasons = predicate_table(
-            predicate, keys.values, queries.values, types_of(keys.values), types_of(queries.values)
-        )
-        pairs = keys.codes[:, None, :] * len(queries.values) + queries.codes[:, :, None]
+        parts = [self._select_rows(predicate, keys, queries, rows) for rows in self._parts()]
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+    def _parts(self) -> Iterator[slice]:
+        """Rows that are worked on at a time where each needs more than a cell of memory."""
+        step = max(1, CELLS_AT_A_TIME // (self.valid.shape[1] ** 2))
+        return (slice(start, start + step) for start in range(0, len(self), step))
+
+    def _select_rows(
+        self, predicate: Predicate, keys: Column, queries: Column, rows: slice
+    ) -> Mask:
+        k, q, allowed = keys.values, queries.values, self._pairs[rows]
+        pairs = keys.codes[rows, None, :] * len(q) + queries.codes[rows, :, None]
+        if is_few(len(k) * len(q), pairs.size):
+            table, reasons = _few_predicates(predicate, k, q)
+        else:  # each pair that occurs, once
+            pairs, used = distinct_codes(pairs, len(k) * len(q))
+            places = used.tolist()
+            table, reasons = _truths(
+                predicate, ((k[p // len(q)], q[p % len(q)]) for p in places), len(places)
+            )
         found = table.take(pairs)
         if reasons:
-            failed = (found == _FAILED) & self._pairs
+            failed = (found == _FAILED) & allowed
             if bool(failed.any()):
                 raise EvaluationError(reasons[0])
-        selected: Mask = (found == 1) & self._pairs
+        selected: Mask = (found == 1) & allowed
         return selected
 
     def _aggregate(self, selected: Mask, sop: Column, default: Value) -> Column:
@@ -285,8 +376,10 @@ class Batch:
         columns[..., 0] = 1.0
         columns[..., 1] = sop.codes
         columns[..., 2] = numbers.take(sop.codes)
+        sums = np.empty((*sop.codes.shape, 3))
         with np.errstate(over="ignore", invalid="ignore"):
-            sums = selected.astype(np.float64) @ columns
+            for rows in self._parts():
+                sums[rows] = selected[rows].astype(np.float64) @ columns[rows]
         count, single, total = sums[..., 0], sums[..., 1].astype(np.int64), sums[..., 2]
         several = count > 1
         table = _Distinct(sop.values)
@@ -301,11 +394,12 @@ class Batch:
         return self._checked(codes, table.values(), sop.fails)
 
     def _require_numbers(self, selected: Mask, several: Mask, sop: Column, numeric: Mask) -> None:
-        keys = np.broadcast_to(sop.codes[:, None, :], selected.shape)
-        if bool((selected & ~numeric[keys])[several].any()):
+        odd = ~numeric[sop.codes][:, None, :]
+        if bool((selected & odd)[several].any()):
+            met = [v for v, n in zip(sop.values, numeric, strict=True) if not n]
             raise EvaluationError(
                 "an Aggregate that selects several values needs numbers to average; it met "
-                f"{[v for v, n in zip(sop.values, numeric, strict=True) if not n]}"
+                f"{shown(met)}"
             )
 
 
@@ -335,12 +429,24 @@ def run(
         InputError: an input is empty.
         EvaluationError: a function or comparison fails on some input.
     """
-    whole = program_of(program)
-    if len(inputs) == 0:
-        return []
-    batch = Batch(inputs, causal=causal)
-    column = batch.evaluate(whole)
-    return [batch.row(column, row) for row in range(len(batch))]
+    whole, found = program_of(program), list[list[Value]]()
+    for part in _of_like_size(inputs):
+        batch = Batch(part, causal=causal)
+        column = batch.evaluate(whole)
+        found += [batch.row(column, row) for row in range(len(batch))]
+    return found
+
+
+def _of_like_size(inputs: Sequence[Sequence[Value]]) -> Iterator[Sequence[Sequence[Value]]]:
+    """The inputs in order, as many at a time as are run together."""
+    start, longest = 0, 0
+    for row, tokens in enumerate(inputs):
+        longest = max(longest, len(tokens))
+        if row > start and (row + 1 - start) * longest**2 > CELLS_AT_A_TIME:
+            yield inputs[start:row]
+            start, longest = row, len(tokens)
+    if len(inputs):
+        yield inputs[start:]
 
 
 @functools.lru_cache(maxsize=4096)
@@ -394,7 +500,7 @@ def distinct_codes(codes: Codes, stop: int) -> tuple[Codes, Codes]:
         The new codes, in the shape of ``codes``, and the old code of each; both
         in ascending order of the old.
     """
-    if stop > FEW_CODES * codes.size + 64:
+    if not is_few(stop, codes.size):
         used, new = np.unique(codes, return_inverse=True)
         return new.reshape(codes.shape), used
     present = np.zeros(stop, dtype=np.bool_)
@@ -421,12 +527,18 @@ class _Distinct:
     """Numbers distinct values, told apart by type."""
 
     def __init__(self, values: Iterable[Entry] = ()) -> None:
-        self._codes: dict[tuple[Any, Entry], int] = {}
+        self._codes: dict[tuple[type, Entry], int] = {}
+        self._held = Held()
         for value in values:
             self.code(value)
 
     def code(self, value: Entry) -> int:
-        return self._codes.setdefault((type_of(value), value), len(self._codes))
+        key = (type_of(value), value)
+        code = self._codes.get(key)
+        if code is None:
+            self._held.add(value)
+            code = self._codes[key] = len(self._codes)
+        return code
 
     def values(self) -> tuple[Entry, ...]:
         return tuple(value for _, value in self._codes)
@@ -436,6 +548,17 @@ FAILURES = (TypeError, ArithmeticError, ValueError, ProgramError)
 """What a function raises on a value that it is not made for."""
 
 
+def is_few(pairs: int, codes: int) -> bool:
+    """Whether all pairs of two columns' values are tried, and not only those that occur."""
+    return pairs <= FEW_CODES * codes + 64
+
+
+def _pairs(states: Mapping[Ref, Column | Mask], fst: Ref, snd: Ref, codes: int) -> int:
+    """On how many pairs a function of two columns is called."""
+    pairs = len(_column(states, fst).values) * len(_column(states, snd).values)
+    return pairs if is_few(pairs, codes) else codes
+
+
 def _apply(function: Function | Predicate | _Linear, *args: Entry) -> Entry:
     for arg in args:
         if isinstance(arg, Failure):
@@ -443,50 +566,77 @@ def _apply(function: Function | Predicate | _Linear, *args: Entry) -> Entry:
     try:
         return function(*args)  # type: ignore[arg-type]
     except FAILURES as error:
-        shown = ", ".join(repr(arg) for arg in args)
-        return Failure(f"{function} fails on {shown}: {error}")
+        listed = ", ".join(shown(arg) for arg in args)
+        return Failure(f"{brief(function)} fails on {listed}: {error}")
+
+
+Results = tuple[Codes, tuple[Entry, ...], bool]
+"""A code for each argument, distinct results, and whether any of them failed."""
+
+
+def unary_table(function: Function, values: tuple[Entry, ...], types: tuple[type, ...]) -> Results:
+    """A function's results on each value."""
+    table = _unary_table if len(values) <= MAX_CACHED else _unary_table.__wrapped__
+    return table(function, values, types)
 
 
 @functools.lru_cache(maxsize=16384)
-def unary_table(
-    function: Function, values: tuple[Entry, ...], types: tuple[type, ...]
-) -> tuple[Codes, tuple[Entry, ...], bool]:
-    """A function's results on each value: code table, distinct results, whether any failed."""
+def _unary_table(function: Function, values: tuple[Entry, ...], types: tuple[type, ...]) -> Results:
     try:
-        found: list[Entry] = [
-            None if v is None else function(v)  # type: ignore[arg-type]
-            for v in values
-        ]
+        return _coded(
+            (None if v is None else function(v) for v in values),  # type: ignore[arg-type]
+            len(values),
+        )
     except FAILURES:
-        found = [None if v is None else _apply(function, v) for v in values]
-    return _coded(found, (len(values),))
+        return _coded((None if v is None else _apply(function, v) for v in values), len(values))
 
 
-@functools.lru_cache(maxsize=16384)
 def binary_table(
     function: Function | _Linear,
     fst: tuple[Entry, ...],
     snd: tuple[Entry, ...],
     fst_types: tuple[type, ...],
     snd_types: tuple[type, ...],
-) -> tuple[Codes, tuple[Entry, ...], bool]:
-    """A function's results on each pair of values, as `unary_table`."""
+) -> Results:
+    """A function's results on each pair of values; codes [fst, snd]."""
+    table = _binary_table if len(fst) * len(snd) <= MAX_CACHED else _binary_table.__wrapped__
+    return table(function, fst, snd, fst_types, snd_types)
+
+
+@functools.lru_cache(maxsize=16384)
+def _binary_table(
+    function: Function | _Linear,
+    fst: tuple[Entry, ...],
+    snd: tuple[Entry, ...],
+    fst_types: tuple[type, ...],
+    snd_types: tuple[type, ...],
+) -> Results:
+    codes, values, fails = _results(function, itertools.product(fst, snd), len(fst) * len(snd))
+    return codes.reshape(len(fst), len(snd)), values, fails
+
+
+def _results(
+    function: Function | _Linear, pairs: Iterable[tuple[Entry, Entry]], count: int
+) -> Results:
+    """A function's results on some pairs of values."""
+    pairs = list(pairs)
     try:
-        found: list[Entry] = [
-            None if x is None or y is None else function(x, y)  # type: ignore[arg-type]
-            for x in fst
-            for y in snd
-        ]
+        return _coded(
+            (
+                None if x is None or y is None else function(x, y)  # type: ignore[arg-type]
+                for x, y in pairs
+            ),
+            count,
+        )
     except FAILURES:
-        found = [
-            None if x is None or y is None else _apply(function, x, y) for x in fst for y in snd
-        ]
-    return _coded(found, (len(fst), len(snd)))
+        return _coded(
+            (None if x is None or y is None else _apply(function, x, y) for x, y in pairs), count
+        )
 
 
-def _coded(found: list[Entry], shape: tuple[int, ...]) -> tuple[Codes, tuple[Entry, ...], bool]:
+def _coded(found: Iterable[Entry], count: int) -> Results:
     out = _Distinct()
-    codes = np.array(list(map(out.code, found)), dtype=np.int64).reshape(shape)
+    codes = np.fromiter(map(out.code, found), dtype=np.int64, count=count)
     results = out.values()
     return codes, results, Failure in map(type, results)
 
@@ -503,6 +653,19 @@ _ARRAY_COMPARISONS: dict[Comparison, np.ufunc] = {
 }
 
 
+Truths = tuple[npt.NDArray[np.int8], tuple[str, ...]]
+"""For each pair of a key and a query 0, 1, or 2 for failed; and how the first failed."""
+
+
+def _few_predicates(
+    predicate: Predicate, keys: tuple[Entry, ...], queries: tuple[Entry, ...]
+) -> Truths:
+    """A predicate on each pair, [key, query]."""
+    few = len(keys) * len(queries) <= MAX_CACHED
+    table = predicate_table if few else predicate_table.__wrapped__
+    return table(predicate, keys, queries, types_of(keys), types_of(queries))
+
+
 @functools.lru_cache(maxsize=16384)
 def predicate_table(
     predicate: Predicate,
@@ -510,25 +673,30 @@ def predicate_table(
     queries: tuple[Entry, ...],
     key_types: tuple[type, ...],
     query_types: tuple[type, ...],
-) -> tuple[npt.NDArray[np.int8], tuple[str, ...]]:
-    """A predicate on each pair [key, query]: 0, 1 or 2 for failed; and why it failed."""
+) -> Truths:
+    """A predicate on each pair, [key, query]."""
     if isinstance(predicate, Comparison):
         compared = _compare_numbers(predicate, keys, queries)
         if compared is not None:
             return compared
-    table = np.zeros((len(keys), len(queries)), dtype=np.int8)
+    table, reasons = _truths(predicate, itertools.product(keys, queries), len(keys) * len(queries))
+    return table.reshape(len(keys), len(queries)), reasons
+
+
+def _truths(predicate: Predicate, pairs: Iterable[tuple[Entry, Entry]], count: int) -> Truths:
+    """A predicate on some pairs of a key and a query."""
+    table = np.zeros(count, dtype=np.int8)
     reasons: list[str] = []
-    for k, key in enumerate(keys):
-        for q, query in enumerate(queries):
-            if isinstance(predicate, Comparison) and (key is None or query is None):
-                result: Entry = Failure(_cannot_compare_none(predicate))
-            else:
-                result = _apply(predicate, key, query)
-            if isinstance(result, Failure):
-                table[k, q] = _FAILED
-                reasons.append(result.reason)
-            else:
-                table[k, q] = bool(result)
+    for place, (key, query) in enumerate(pairs):
+        if isinstance(predicate, Comparison) and (key is None or query is None):
+            result: Entry = Failure(_cannot_compare_none(predicate))
+        else:
+            result = _apply(predicate, key, query)
+        if isinstance(result, Failure):
+            table[place] = _FAILED
+            reasons = reasons or [result.reason]
+        else:
+            table[place] = bool(result)
     return table, tuple(reasons)
 
 
@@ -557,13 +725,13 @@ def _cannot_compare_none(predicate: Comparison) -> str:
     )
 
 
-def _column(states: dict[Ref, Column | Mask], ref: Ref) -> Column:
+def _column(states: Mapping[Ref, Column | Mask], ref: Ref) -> Column:
     state = states[ref]
     assert isinstance(state, Column)
     return state
 
 
-def _mask(states: dict[Ref, Column | Mask], ref: Ref) -> Mask:
+def _mask(states: Mapping[Ref, Column | Mask], ref: Ref) -> Mask:
     state = states[ref]
     assert not isinstance(state, Column)
     return state

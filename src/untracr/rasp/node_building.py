@@ -13,7 +13,17 @@ import re
 from dataclasses import dataclass
 
 from untracr.errors import ProgramError
-from untracr.rasp.functions import Formula, Function, Table, Value, combine, compose, negate
+from untracr.rasp.functions import (
+    Formula,
+    Function,
+    Predicate,
+    Table,
+    Value,
+    combine,
+    compose,
+    length_of,
+    negate,
+)
 from untracr.rasp.program import (
     INDICES,
     NUMERICAL,
@@ -40,6 +50,9 @@ from untracr.rasp.source_places import MAX_DEPTH, Places, first_deeper_than
 MAX_FORMULA_LENGTH = 4000
 """How long the text of a merged function may grow."""
 
+MAX_MERGED = 1_000_000
+"""Characters and entries of the functions that are merged in one program."""
+
 _NOT = Formula("not x", 1)
 
 
@@ -63,6 +76,7 @@ class NodeBuilder:
     def __init__(self, place: Places) -> None:
         self._place = place
         self._variable_of: dict[Ref, str] = {}
+        self._merged = 0
         self.nodes: list[Node] = [Tokens(), Indices()]
         self.names: list[str | None] = [None, None]
         self.default_given: set[Ref] = set()
@@ -95,7 +109,19 @@ class NodeBuilder:
         """The logical opposite of a SOp."""
         return self.map(at, _NOT, inner)
 
+    def _spend(self, at: ast.expr, *functions: Predicate) -> None:
+        """Adds up what is written anew where functions are merged: all of them, each time."""
+        self._merged += sum(map(_length, functions))
+        if self._merged > MAX_MERGED:
+            raise self._place.error(
+                at,
+                f"functions that are merged may have at most {MAX_MERGED:,} characters or "
+                "entries together, each counted as often as it is merged; keep them apart with "
+                "simplify=False",
+            )
+
     def _merge(self, at: ast.expr, outer: Function, inner: Function) -> Function:
+        self._spend(at, outer, inner)
         if isinstance(inner, Table):
             return _table_after(outer, inner)
         if isinstance(outer, Table):
@@ -129,6 +155,7 @@ class NodeBuilder:
             and isinstance(b, Select)
             and (a.keys, a.queries) == (b.keys, b.queries)
         ):
+            self._spend(at, a.predicate, b.predicate)
             try:
                 predicate = combine(a.predicate, b.predicate, word)
             except ProgramError as error:
@@ -147,6 +174,7 @@ class NodeBuilder:
         node = self.nodes[inner]
         if not simplify or not isinstance(node, Select):
             return self.add(SelectorNot(inner))
+        self._spend(at, node.predicate)
         try:
             return self.add(Select(node.keys, node.queries, negate(node.predicate)))
         except ProgramError as error:
@@ -202,6 +230,10 @@ class NodeBuilder:
         return Program(nodes, place, labels)
 
 
+def _length(function: Predicate) -> int:
+    return len(function.entries) if isinstance(function, Table) else length_of(function)
+
+
 def _table_after(outer: Function, inner: Table) -> Table:
     """The table of ``outer(inner(...))``; entries on which ``outer`` fails are left out."""
     entries: list[tuple[tuple[Value, ...], Value]] = []
@@ -219,19 +251,18 @@ def _unique_labels(
     """Variable names where they are free, else Tracr's labels with a free number."""
     labels: list[str | None] = [*fallback[:2], *[None] * (len(fallback) - 2)]
     taken = set(fallback[:2])
+    numbers: dict[str, int] = {}
     for ref, variable in enumerate(variables):
         if variable is not None and names[ref] is None and variable not in taken:
             labels[ref] = variable
             taken.add(variable)
     for ref, label in enumerate(labels):
         if label is None:
-            labels[ref] = free = _free_label(fallback[ref], taken, len(fallback))
+            stem = fallback[ref].rpartition("_")[0]
+            free = fallback[ref]
+            while free in taken:
+                numbers[stem] = numbers.get(stem, len(fallback)) + 1
+                free = f"{stem}_{numbers[stem] - 1}"
+            labels[ref] = free
             taken.add(free)
     return tuple(label for label in labels if label is not None)
-
-
-def _free_label(label: str, taken: set[str], number: int) -> str:
-    stem = label.rpartition("_")[0]
-    while label in taken:
-        label, number = f"{stem}_{number}", number + 1
-    return label

@@ -19,7 +19,7 @@ Value: TypeAlias = bool | int | float | str | tuple["Value", ...] | None
 
 SCALARS = (bool, int, float, str)
 
-MAX_TEXT = 10_000
+MAX_TEXT = 1_000
 """Characters of a text."""
 
 MAX_PARTS = 100

@@ -109,6 +109,12 @@ class Transformer:
         """How many numbers the model holds, the read-out not counted."""
         return sum(int(getattr(self, name).size) for name in ARRAY_NAMES)
 
+    def numbers_of_a_run(self, length: int) -> int:
+        """How many numbers one input of a length takes while the model runs, its trace included."""
+        a_layer = 4 * self.d_model + self.n_heads * length
+        within = self.d_mlp + self.n_heads * (3 * self.d_head + self.d_model + 3 * length)
+        return length * (self.n_layers * a_layer + within)
+
     def arrays(self) -> dict[str, Array]:
         """The weights by name, without the read-out."""
         return {name: getattr(self, name) for name in ARRAY_NAMES}
