@@ -299,9 +299,11 @@ class _Parser:
     def _lookup_with_gaps(self, start: int) -> Component | None:
         """A lookup that reads some values only: its function gives None for the others."""
         for variable in self.known.categorical:
+            if self._reads_of(variable, start, 1) is None:
+                continue
             count = self._gap_lookup_size(start)
             if start + count > self.count:
-                continue
+                return None
             found = self._reads_of(variable, start, count)
             if found is None:
                 continue
