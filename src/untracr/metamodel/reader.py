@@ -83,8 +83,6 @@ class Reader:
             self.W_V,
             self.W_in,
             base.one,
-            keys=self.head_noise.keys,
-            values=self.head_noise.values,
             neurons=tuple(Tolerance(float(noise), base.noise) for noise in self.noise_in),
             is_told=base.is_orthonormal and not base.noise,
         )

@@ -8,9 +8,10 @@ writes is the same. What reads its direction later is not:
 |---|---|
 | a number | it steeply beside the constant (a staircase); its negative, and then it alone; |
 | | it alone as what a head moves |
-| a value | it alone in a column of keys; a hundred times it in a query; |
-| | it and another direction minus the constant (a grid); it as one of many that a head moves |
+| a value | it as a key or a query of a head, or as one of many that a head moves; |
+| | it and another direction minus the constant (a grid) |
 
+A head's columns may be in any inner basis: what they span is looked at.
 Only exact embeddings at right angles tell this: in a compressed model values may be gone.
 """
 
@@ -22,7 +23,7 @@ from typing import Literal
 import numpy as np
 
 from untracr.compile.blocks import COLDNESS
-from untracr.metamodel.components import READS, Tolerance
+from untracr.metamodel.components import NOTHING, READS, Tolerance
 from untracr.metamodel.frame import Bools, Floats
 
 Role = Literal["number", "value", "alone", "open"]
@@ -34,16 +35,18 @@ STEEP = 3.0
 NEAR = 0.15
 """How far factors of one may be off."""
 
+MAX_HEADS = 1_000_000
+"""Entries of the keys of a layer beyond which nothing is told; compiled models have fewer."""
+
 
 class Roles:
     """The readers of one model, asked for what they read a direction as.
 
     Args:
-        W_Q, W_K, W_V: [L, H, D, K].
+        W_Q, W_K, W_V: [L, H, D, K]; the inner basis of a head may be any.
         W_in: [L, D, M].
         one: the constant direction; products with it are those of its own part only.
-        keys, values: how exact these are.
-        neurons: likewise of each layer's neurons.
+        neurons: how exact each layer's neurons are.
         is_told: whether the embeddings are exact and at right angles; else nothing is told.
     """
 
@@ -55,17 +58,14 @@ class Roles:
         W_in: Floats,
         one: Floats,
         *,
-        keys: Tolerance,
-        values: Tolerance,
         neurons: tuple[Tolerance, ...],
         is_told: bool,
     ) -> None:
-        self.is_told = is_told
+        self.is_told = is_told and W_K[0].size <= MAX_HEADS
         self.n_layers = len(W_in)
-        self.W_Q, self.W_in, self.one = W_Q, W_in, one
-        self.head_readers = (W_K, keys), (W_V, values)
+        self.W_Q, self.W_K, self.W_V, self.W_in, self.one = W_Q, W_K, W_V, W_in, one
         self.neuron_tolerances = neurons
-        self._heads: dict[int, tuple[_Columns, _Columns]] = {}
+        self._spans: dict[int, tuple[list[_Span], list[_Span]]] = {}
         self._neurons: dict[int, _Neurons] = {}
 
     def role(self, direction: Floats, half_layer: int) -> Role:
@@ -93,10 +93,10 @@ class Roles:
             half_layer: that writes it.
         """
         for layer in self._later(half_layer):
-            for columns, others in zip(self._columns(layer), (1, 0), strict=True):
-                heads = np.flatnonzero(columns.are(direction).any(axis=1))
-                if len(heads):
-                    return max(0, int(columns.some[heads[0]].sum()) - others)
+            for spans, others in zip(self._spans_of(layer), (1, 0), strict=True):
+                for span in spans:
+                    if span.holds(direction):
+                        return max(0, span.rank - others)
         return 0
 
     def share_a_reader(self, fst: Floats, snd: Floats, half_layer: int) -> bool:
@@ -105,8 +105,7 @@ class Roles:
         Then they are values of one variable.
         """
         for layer in self._later(half_layer):
-            asks = [(d @ self.W_Q[layer] > COLDNESS / 2).any(axis=1) for d in (fst, snd)]
-            if (asks[0] & asks[1]).any():
+            if (self._asks(fst, layer) & self._asks(snd, layer)).any():
                 return True
             ours, theirs = (self._neurons_of(layer).partners(d) for d in (fst, snd))
             for other in ours.T:
@@ -117,20 +116,24 @@ class Roles:
     def _later(self, half_layer: int) -> range:
         return range(half_layer // 2 + 1, self.n_layers) if self.is_told else range(0)
 
-    def _columns(self, layer: int) -> tuple[_Columns, _Columns]:
+    def _spans_of(self, layer: int) -> tuple[list[_Span], list[_Span]]:
         """Of the keys and of the values of a layer's heads."""
-        if layer not in self._heads:
-            keys, values = (_Columns.of(W[layer], exact) for W, exact in self.head_readers)
-            self._heads[layer] = keys, values
-        return self._heads[layer]
+        if layer not in self._spans:
+            keys, values = ([_Span.of(head) for head in W[layer]] for W in (self.W_K, self.W_V))
+            self._spans[layer] = keys, values
+        return self._spans[layer]
+
+    def _asks(self, direction: Floats, layer: int) -> Bools:
+        """Which heads of a layer a direction is a query of."""
+        scores = np.einsum("hk,hdk->hd", direction @ self.W_Q[layer], self.W_K[layer])
+        return np.asarray(np.square(scores).sum(axis=1) > (COLDNESS / 2) ** 2, dtype=np.bool_)
 
     def _in_heads(self, direction: Floats, layer: int) -> set[Role]:
-        keys, values = self._columns(layer)
+        keys, values = self._spans_of(layer)
         found: set[Role] = set()
-        if keys.are(direction).any() or (direction @ self.W_Q[layer] > COLDNESS / 2).any():
+        if any(span.holds(direction) for span in keys) or self._asks(direction, layer).any():
             found.add("value")
-        for head in np.flatnonzero(values.are(direction).any(axis=1)):
-            found.add("value" if values.some[head].sum() > 1 else "alone")
+        found |= {"value" if s.rank > 1 else "alone" for s in values if s.holds(direction)}
         return found
 
     def _in_neurons(self, direction: Floats, layer: int) -> set[Role]:
@@ -146,32 +149,32 @@ class Roles:
 
 
 @dataclass(frozen=True)
-class _Columns:
-    """Columns of the heads of a layer.
+class _Span:
+    """What the columns of a matrix span.
 
     Attributes:
-        W: [H, D, K].
-        squares: [H, K], their squared lengths.
-        allowed: [H, K], how far a squared distance may be from 0.
-        some: [H, K], which are not zero, but for noise.
+        basis: [D, rank], orthonormal.
     """
 
-    W: Floats
-    squares: Floats
-    allowed: Floats
-    some: Bools
+    basis: Floats
 
     @classmethod
-    def of(cls, W: Floats, exact: Tolerance) -> _Columns:
-        """Those of matrices [H, D, K]."""
-        squares = np.square(W).sum(axis=1)
-        allowed = np.stack([exact.squared(head) for head in W])
-        return cls(W, squares, allowed, squares > allowed + READS)
+    def of(cls, W: Floats) -> _Span:
+        """The span of the columns of [D, K]."""
+        finite = np.nan_to_num(W, nan=0.0, posinf=0.0, neginf=0.0)
+        left, sizes, _ = np.linalg.svd(finite, full_matrices=False)
+        return cls(left[:, sizes > NOTHING * max(1.0, float(sizes.max(initial=0.0)))])
 
-    def are(self, direction: Floats) -> Bools:
-        """Which columns are a direction [D]."""
-        distance = self.squares - 2 * (direction @ self.W) + direction @ direction
-        return np.asarray(distance <= self.allowed, dtype=np.bool_)
+    @property
+    def rank(self) -> int:
+        """How many dimensions it has."""
+        return int(self.basis.shape[1])
+
+    def holds(self, direction: Floats) -> bool:
+        """Whether a direction [D] lies in it."""
+        inside = direction @ self.basis
+        square = float(direction @ direction)
+        return square - float(inside @ inside) < NOTHING * square
 
 
 @dataclass(frozen=True)
@@ -198,8 +201,8 @@ class _Neurons:
         left = rest - self.one**2
         steep = (np.abs(along) > STEEP) & (np.abs(self.one) > READS) & (left <= self.allowed)
         only = (rest <= self.allowed) & (np.abs(np.abs(along) - 1) < NEAR)
-        signs = only[:-1] & only[1:] & (along[:-1] < 0) & (along[1:] > 0)
-        if steep.any() or signs.any():
+        signs = np.sign(along[only])
+        if steep.any() or {-1.0, 1.0} <= set(signs.tolist()):
             return {"number"}
         return {"value"} if self._in_grid(along).any() else set()
 
