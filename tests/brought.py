@@ -77,7 +77,7 @@ MAIL = ("click", "dear", "free", "hello", "offer", "you")
 def fetched(sop: SOp, place: int) -> SOp:
     """The element at one place, everywhere."""
     return rasp.Aggregate(
-        rasp.Select(indices, rasp.Map(lambda _, p=place: p, indices), EQ),  # type: ignore[misc]
+        rasp.Select(indices, rasp.Map(lambda _, p=place: p, indices), EQ),
         sop,
     )
 
