@@ -81,11 +81,11 @@ def _compile(sop: SOp, vocab: tuple[Value, ...], like: Brought) -> Any:
 
 def save_weights(given: Compiled, path: Path) -> None:
     """Writes an npz file of the parameters under their own names, which says nothing else."""
-    arrays = {
-        f"{m}/{n}": np.asarray(a) for m, p in given.model.params.items() for n, a in p.items()
-    }
     config = given.model.model_config
-    np.savez(path, num_heads=config.num_heads, causal=int(config.causal), **arrays)
+    arrays: dict[str, Any] = {"num_heads": config.num_heads, "causal": int(config.causal)}
+    for module, parameters in given.model.params.items():
+        arrays |= {f"{module}/{name}": np.asarray(array) for name, array in parameters.items()}
+    np.savez(path, **arrays)
 
 
 def save_with_read_out(given: Compiled, path: Path) -> None:
