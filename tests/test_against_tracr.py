@@ -141,6 +141,12 @@ def live_programs() -> dict[str, Any]:
             rasp.Select(pair, tokens, lambda key, query: key[0] == query)
         ),
         "pairs compared": rasp.SelectorWidth(rasp.Select(pair, pair, rasp.Comparison.LT)),
+        "truths of NumPy's add up": rasp.SequenceMap(
+            lambda x, y: x + y, rasp.Map(lambda x: np.equal(x, 2), tokens), tokens
+        ),
+        "texts and numbers": rasp.SequenceMap(
+            lambda x, y: (x, y), rasp.Map(lambda x: x if x < 2 else "ab"[x % 2], tokens), indices
+        ),
         "pairs and texts": rasp.Map(lambda x: (x, (x, True)) if x else "none", tokens),
     }
 

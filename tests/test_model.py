@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -261,3 +262,17 @@ def test_strict_models_are_right_on_every_input(index: int) -> None:
     else:
         with pytest.raises(CheckFailed, match="On input"):
             compile_rasp_to_model(program, domain.vocab, domain.max_seq_len)
+
+
+def test_tokens_of_numpy_s_are_plain_ones(tmp_path: Path) -> None:
+    """A vocabulary may be an array; what is saved is plain."""
+    given: tuple[Any, ...] = (
+        np.arange(3),
+        {np.int64(0), np.int64(1), np.int64(2)},
+        [np.str_("a"), "b"],
+    )
+    for vocab in given:
+        model = compile_rasp_to_model("Map(lambda x: x, tokens)", vocab, 3)
+        assert all(type(token) in (int, str) for token in model.domain.vocab)
+        model.save(tmp_path / "m.npz")
+        assert model.run([[model.domain.vocab[1]]]) == [[model.domain.vocab[1]]]

@@ -308,10 +308,10 @@ def pairwise_and(
     one_dim: int,
     out_dims: dict[Value, int],
 ) -> Neurons:
-    """SequenceMap: one neuron ``relu(x_i + y_j - 1)`` a pair of values, first value major."""
+    """SequenceMap: one neuron ``relu(x_i + y_j - 1)`` a pair of values (`_neuron_of_pair`)."""
     n, m = len(fst.ordered), len(snd.ordered)
     count = n * m
-    each = np.arange(count)
+    each = _neuron_of_pair(fst, snd)
     rows = np.concatenate([np.repeat(fst_dims, m), np.tile(snd_dims, n), np.full(count, one_dim)])
     values = np.ones(3 * count)
     values[2 * count :] = -1.0
@@ -324,8 +324,38 @@ def pairwise_and(
         f"_hidden_{label}_",
         count,
         (rows, np.concatenate([each, each, each]), values),
-        (written, places[written], np.ones(len(written))),
+        (each[written], places[written], np.ones(len(written))),
     )
+
+
+def _neuron_of_pair(fst: ValueSet, snd: ValueSet) -> Dims:
+    """Which neuron each pair of values has, pairs with the first value major.
+
+    Tracr sorts the neurons by their pairs: first value major, unless values cannot be
+    compared (texts and numbers), where the pairs are compared as Python prints them.
+    """
+    try:
+        for values in (fst, snd):
+            sorted(values.ordered)  # type: ignore[type-var]
+        return np.arange(len(fst.ordered) * len(snd.ordered))
+    except TypeError:
+        pairs = [_Pair(x, y) for x in fst.ordered for y in snd.ordered]
+        order = sorted(range(len(pairs)), key=pairs.__getitem__)
+        return np.argsort(order)
+
+
+@dataclass(frozen=True, slots=True)
+class _Pair:
+    """Values of a SequenceMap, ordered as Tracr orders its hidden neurons."""
+
+    fst: Value
+    snd: Value
+
+    def __lt__(self, other: _Pair) -> bool:
+        try:
+            return bool((self.fst, self.snd) < (other.fst, other.snd))
+        except TypeError:
+            return str(("", self.fst, "", self.snd)) < str(("", other.fst, "", other.snd))
 
 
 @functools.lru_cache(maxsize=16384)

@@ -32,6 +32,7 @@ from untracr.rasp.domain import Domain
 from untracr.rasp.functions import Value
 from untracr.rasp.parsing import parse
 from untracr.rasp.program import Program, Ref
+from untracr.rasp.values import plain_value, types_of
 from untracr.transformer.files import save_model
 from untracr.transformer.haiku import HaikuParams, haiku_params
 from untracr.transformer.transformer import Array, Trace, Transformer
@@ -67,7 +68,7 @@ def compile_rasp_to_model(
         CheckFailed: the program breaks rules; all of them are listed.
         ProgramError: the program cannot be read.
     """
-    given = vocab if isinstance(vocab, (set, frozenset)) else tuple(vocab)
+    given = _plain_tokens(vocab)
     ordered = tracr_sorted(tuple(given)) if isinstance(given, (set, frozenset)) else given
     source = parse(program, vocab=ordered, max_seq_len=max_seq_len)
     problems = static_problems(source, given, max_seq_len, bos=compiler_bos, pad=compiler_pad)
@@ -90,6 +91,14 @@ def compile_rasp_to_model(
         if not found.ok:
             raise CheckFailed([*problems, *found.problems])
     return model
+
+
+def _plain_tokens(vocab: Iterable[Value]) -> set[Value] | frozenset[Value] | tuple[Value, ...]:
+    """The tokens as Python's own values; a set of such stays as it is, order and all."""
+    tokens = tuple(map(plain_value, vocab))
+    if not isinstance(vocab, (set, frozenset)):
+        return tokens
+    return vocab if types_of(vocab) == types_of(tokens) else set(tokens)
 
 
 @dataclass(frozen=True)

@@ -232,7 +232,8 @@ class _Reader:
         self.nodes: list[Node] = [Tokens(), Indices()]
         self.objects: dict[Ref, Any] = {}
         self.ref: dict[int, Ref] = {}
-        self._values: dict[Ref, tuple[Value, ...]] = {}
+        self._values: dict[Ref, tuple[Any, ...]] = {}
+        self._given: dict[Ref, list[Any]] = {}
 
     def read(self, expression: Any) -> None:
         """Adds the node of one object.
@@ -298,16 +299,22 @@ class _Reader:
         self, function: Callable[..., object], refs: list[Ref], what: str, is_predicate: bool
     ) -> Function:
         domains = [self.values(ref, what) for ref in refs]
-        table = _tabulate(function, domains, what)
+        table, results = _tabulate(function, domains, what)
         if is_predicate:
             table = _truths(table, what)
-        candidates = _predicates(domains) if is_predicate else _formulas(domains)
+        else:
+            self._given[len(self.nodes)] = results
+        plain = [[*map(plain_value, domain)] for domain in domains]
+        candidates = _predicates(plain) if is_predicate else _formulas(plain)
         return next((c for c in candidates if _agrees(c, table)), table)
 
     # Values.
 
-    def values(self, ref: Ref, what: str) -> tuple[Value, ...]:
-        """The values that a SOp can take.
+    def values(self, ref: Ref, what: str) -> tuple[Any, ...]:
+        """The values that a SOp can take, as its functions give them: NumPy's stay NumPy's.
+
+        The next function is to see what Tracr would show it: truths of NumPy's add up
+        to truths, Python's to numbers.
 
         Raises:
             ProgramError: they depend on a vocabulary or length that was not given.
@@ -327,7 +334,9 @@ class _Reader:
                 stack.extend(_value_sources(self.nodes[current]))
         return needed
 
-    def _image(self, ref: Ref, what: str) -> Iterable[Value]:
+    def _image(self, ref: Ref, what: str) -> Iterable[Any]:
+        if ref in self._given:
+            return self._given[ref]
         node = self.nodes[ref]
         match node:
             case Tokens():
@@ -337,19 +346,19 @@ class _Reader:
             case SelectorWidth():
                 return range(self._need(self.max_seq_len, "max_seq_len", what) + 1)
             case Map(function, inner):
-                return _results(_tabulate(function, [self._values[inner]], what))
+                return _tabulate(function, [self._values[inner]], what)[1]
             case SequenceMap(function, fst, snd):
                 domains = [self._values[fst], self._values[snd]]
-                return _results(_tabulate(function, domains, what))
+                return _tabulate(function, domains, what)[1]
             case LinearSequenceMap(fst, snd, fst_factor, snd_factor):
                 domains = [self._values[fst], self._values[snd]]
                 linear = formula(f"{fst_factor!r} * x + {snd_factor!r} * y", 2)
-                return _results(_tabulate(linear, domains, what))
+                return _tabulate(linear, domains, what)[1]
             case Aggregate(sop=sop, default=default, encoding=encoding):
                 inner_values = self._values[sop]
                 if encoding is NUMERICAL:
                     length = self._need(self.max_seq_len, "max_seq_len", what)
-                    inner_values = tuple(_means(inner_values, length))
+                    inner_values = tuple(_means([*map(plain_value, inner_values)], length))
                 return inner_values if default is None else (*inner_values, default)
             case _:
                 raise AssertionError(node)
@@ -380,8 +389,9 @@ def _encoding(expression: Any) -> Encoding:
 
 
 def _tabulate(
-    function: Callable[..., object], domains: Sequence[Sequence[Value]], what: str
-) -> Table:
+    function: Callable[..., object], domains: Sequence[Sequence[Any]], what: str
+) -> tuple[Table, list[Any]]:
+    """A function as a table, and its results as it gives them, None left out."""
     size = 1
     for domain in domains:
         size *= len(domain)
@@ -392,11 +402,14 @@ def _tabulate(
         )
     entries: list[tuple[tuple[Value, ...], Value]] = []
     fails: list[tuple[tuple[Value, ...], str]] = []
+    results: list[Any] = []
     for arguments in itertools.product(*domains):
+        plain = tuple(map(plain_value, arguments))
         try:
-            entries.append((arguments, plain_value(function(*arguments))))
+            results.append(function(*arguments))
+            entries.append((plain, plain_value(results[-1])))
         except ArithmeticError as error:
-            fails.append((arguments, f"{type(error).__name__}: {error}"))
+            fails.append((plain, f"{type(error).__name__}: {error}"))
         except ProgramError as error:
             raise ProgramError(f"{what} cannot be read: {error}{_place(function)}") from None
         except Exception as error:
@@ -404,7 +417,8 @@ def _tabulate(
             raise ProgramError(
                 f"{what} fails on ({shown}): {type(error).__name__}: {error}{_place(function)}"
             ) from error
-    return Table(tuple(entries), len(domains), tuple(fails))
+    table = Table(tuple(entries), len(domains), tuple(fails))
+    return table, [result for result in results if result is not None]
 
 
 def _place(function: Callable[..., object]) -> str:
@@ -430,10 +444,6 @@ def _truths(table: Table, what: str) -> Table:
     if any(value not in (0, 1) for _, value in table.entries):
         return table
     return replace(table, entries=tuple((key, bool(value)) for key, value in table.entries))
-
-
-def _results(table: Table) -> list[Value]:
-    return [value for _, value in table.entries if value is not None]
 
 
 def _means(values: Sequence[Value], length: int) -> Iterator[Value]:
