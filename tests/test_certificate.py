@@ -23,6 +23,7 @@ from untracr.compile.model import compile_rasp_to_model
 from untracr.decompile import bundled_decompiler
 from untracr.decompile.certificate import (
     Certificate,
+    CertifiedRows,
     certificate_of,
     parse_certificate,
     read_certificate,
@@ -32,7 +33,7 @@ from untracr.decompile.checking import check
 from untracr.decompile.program_cost import require_affordable
 from untracr.decompile.replaying import Replay, model_path, replay, replay_file
 from untracr.decompile.result import Evidence, Result
-from untracr.decompile.token_rows import in_standard_order, vocabulary
+from untracr.decompile.token_rows import in_standard_order
 from untracr.decompile.weights_digest import weights_digest
 from untracr.errors import CertificateError, ModelFileError
 from untracr.metamodel.numpy_network import NumpyNetwork
@@ -55,7 +56,7 @@ WIDTH = "some = Select(tokens, tokens, Comparison.{})\nwidth = SelectorWidth(som
 def result_of(loaded: LoadedModel, program: Program, vocab: tuple[Value, ...] = ()) -> Result:
     """What decompiling gives if the meta-model writes this program."""
     model, named = in_standard_order(loaded)
-    domain = Domain(vocab or named or vocabulary(model), len(model.W_pos) - 1)
+    domain = Domain(vocab or named, len(model.W_pos) - 1)
     found = check(model, program, domain)
     assert found.program is not None
     return Result(
@@ -575,6 +576,7 @@ def strange_models(
                 inputs_checked=0,
                 detail="",
                 evidence=Evidence(),
+                rows=CertifiedRows(tuple(range(len(names))), len(names), len(names) + 1),
             )
             found.append((claim, one))
     return found

@@ -620,8 +620,10 @@ def test_bad_checkpoints(run: Run, bad: dict[str, Path], model: Path, kind: str)
 def test_vocabularies_must_fit(run: Run, model: Path, checkpoint: Path) -> None:
     """--vocab names every token row."""
     arguments = ["decompile", model, "--checkpoint", checkpoint, "--vocab", "a,b"]
-    assert "a vocabulary must name all but the last two of 7" in run.fails(1, *arguments)
-    assert "a vocabulary must name all but" in run.fails(1, "run", model, "a", "--vocab", "a,b")
+    assert "a vocabulary must name all rows of W_E but BOS and PAD, 5 of 7" in run.fails(
+        1, *arguments
+    )
+    assert "a vocabulary must name all" in run.fails(1, "run", model, "a", "--vocab", "a,b")
 
 
 @pytest.mark.usefixtures("writes_hist")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import pytest
@@ -13,6 +13,7 @@ from untracr.compile.compiler import compile_program
 from untracr.decompile.decompiler import BUDGET, Decompiler
 from untracr.decompile.result import Result
 from untracr.decompile.search import Proposals
+from untracr.decompile.token_rows import NOTHING_SAID, Naming
 from untracr.errors import ModelFileError, UsageError
 from untracr.evaluate.evaluation import evaluate_folder, evaluate_samples
 from untracr.evaluate.share import Share
@@ -36,7 +37,8 @@ class Scripted(Decompiler):
         model: Transformer,
         *,
         name: str = "",
-        vocab: Sequence[Value] | None = None,
+        vocab: Iterable[Value] | None = None,
+        naming: Naming = NOTHING_SAID,
         greedy: bool = False,
         budget: float = BUDGET,
         proposals: Proposals = "network",
@@ -50,7 +52,7 @@ class Scripted(Decompiler):
             inputs_checked=0,
             detail="",
             seconds=0.0,
-            vocab=tuple(vocab or ()),
+            vocab=tuple(naming.vocab or ()),
             max_seq_len=len(model.W_pos) - 1,
             log_probability=0.0,
         )

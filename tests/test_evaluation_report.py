@@ -6,7 +6,7 @@ import json
 import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from untracr.cli import main
 from untracr.decompile.decompiler import BUDGET, Decompiler
 from untracr.decompile.result import Result
 from untracr.decompile.search import Proposals
+from untracr.decompile.token_rows import NOTHING_SAID, Naming
 from untracr.errors import ModelFileError, UntracrError, UsageError
 from untracr.evaluate.cases import CaseSet, library_cases, sampled_cases
 from untracr.evaluate.full_report import FullReport, Plan, measure
@@ -49,7 +50,8 @@ class Scripted(Decompiler):
         model: Transformer,
         *,
         name: str = "",
-        vocab: Sequence[Value] | None = None,
+        vocab: Iterable[Value] | None = None,
+        naming: Naming = NOTHING_SAID,
         greedy: bool = False,
         budget: float = BUDGET,
         proposals: Proposals = "network",

@@ -190,7 +190,7 @@ def audit_one(audit: Audit, item: tuple[str, int]) -> Record:
     failed = Record(kind, index, subject.name, "failed")
     try:
         result = _decompiler(audit.checkpoint).decompile(
-            subject.model, name=subject.name, vocab=subject.domain.vocab, budget=audit.budget
+            subject.model, name=subject.name, naming=subject.naming, budget=audit.budget
         )
     except UntracrError as error:
         return replace(failed, false=f"{type(error).__name__}: {error}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from untracr.decompile.token_rows import Naming, tokens_first
 from untracr.rasp.domain import Domain
 from untracr.rasp.program import Program
 from untracr.transformer.transformer import Transformer
@@ -31,3 +32,8 @@ class Subject:
     reference: Program | None = None
     before: Transformer | None = None
     read_out: Transformer | None = None
+
+    @property
+    def naming(self) -> Naming:
+        """What the decompiler is told of the token rows."""
+        return tokens_first(self.domain.vocab)

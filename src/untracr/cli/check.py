@@ -15,6 +15,7 @@ from untracr.cli.programs import (
     add_domain_options,
     read_program,
 )
+from untracr.cli.reading_options import add_rows_options, refuse_rows_options
 from untracr.cli.saved_models import is_model
 from untracr.errors import UsageError
 
@@ -37,12 +38,14 @@ def configure(parser: Parser) -> None:
     add_model_option(parser)
     add_domain_options(parser)
     add_causal_option(parser)
+    add_rows_options(parser)
     add_json_option(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Prints problems, or the outcome of the comparison, or of replaying certificates."""
     if any(is_json(file) for file in args.programs):
+        refuse_rows_options(args, "models; a certificate says itself which rows are which")
         return check_certificates(args)
     if len(args.programs) > 1:
         raise UsageError(
@@ -53,6 +56,7 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("--model is the model of a certificate; there is no certificate here")
     if args.against is not None:
         return compare(args.programs[0], args.against, args)
+    refuse_rows_options(args, "models, which are compared by --against")
     if is_model(args.programs[0]):
         raise UsageError(
             "a model is compared with a program or another model by --against; what program it "

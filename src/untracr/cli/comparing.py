@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from untracr.cli.command import NO, OK
 from untracr.cli.output import print_json
 from untracr.cli.programs import read_program
-from untracr.cli.saved_models import SavedModel, is_model
+from untracr.cli.reading_options import refuse_rows_options
+from untracr.cli.saved_models import SavedModel, is_model, read_saved, tell_assumed
 from untracr.cli.values import show_values
 from untracr.errors import UsageError
 
@@ -42,6 +43,7 @@ def _programs(fst: str, snd: str, args: argparse.Namespace) -> int:
     from untracr.decompile.comparing import Compared
     from untracr.rasp.equivalence import decide_equivalence
 
+    refuse_rows_options(args, "models; neither is one")
     left, right = read_program(fst), read_program(snd)
     domain = (left if left.named is not None else right).domain(args)
     found = decide_equivalence(left.program, right.program, domain, causal=bool(args.causal))
@@ -61,7 +63,9 @@ def _model_and_program(
     if example is not None and not model_first:
         example = CounterExample(example.input, example.snd_output, example.fst_output)
         found = Compared(found.inputs_checked, found.domain_size, example)
-    return _tell(found, args)
+    code = _tell(found, args)
+    tell_assumed(model)
+    return code
 
 
 def _models(fst: str, snd: str, args: argparse.Namespace) -> int:
@@ -77,15 +81,15 @@ def _models(fst: str, snd: str, args: argparse.Namespace) -> int:
         )
     longest = min(left.domain.max_seq_len, right.domain.max_seq_len)
     domain = _within(Domain(left.domain.vocab, longest), args)
-    return _tell(compare_outputs(left.model, right.with_vocab(domain.vocab), domain), args)
+    code = _tell(compare_outputs(left.model, right.with_vocab(domain.vocab), domain), args)
+    tell_assumed(left, right)
+    return code
 
 
 def _saved(file: str, args: argparse.Namespace) -> SavedModel:
-    from untracr.transformer.files import load_model
-
     if args.causal is not None:
         raise UsageError("--causal is for programs; a model's file says it itself")
-    return SavedModel(load_model(file), args.vocab)
+    return read_saved(file, args)
 
 
 def _within(domain: Domain, args: argparse.Namespace) -> Domain:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from untracr.cli.certificates import add_certificate_option, write_certificate_into
 from untracr.cli.command import FAILED, NO, OK, Command, Parser
 from untracr.cli.output import add_json_option, print_json, with_progress
-from untracr.cli.reading_options import add_checkpoint_option, add_row_values_option
+from untracr.cli.reading_options import add_checkpoint_option, add_row_values_option, naming_of
 from untracr.cli.result_text import result_text
 from untracr.cli.values import positive_number
 from untracr.errors import UntracrError, UsageError
@@ -81,7 +81,7 @@ def _read(decompiler: Decompiler, file: str, args: argparse.Namespace) -> int:
         result = decompiler.decompile_loaded(
             loaded,
             name=file,
-            vocab=args.vocab,
+            naming=naming_of(args),
             greedy=args.greedy,
             budget=args.budget,
             proposals=args.proposals,
@@ -114,12 +114,11 @@ def _report_error(file: str, error: UntracrError, args: argparse.Namespace) -> N
 def _lines(loaded: LoadedModel, result: Result) -> tuple[Carrier, ...]:
     """What carries each line of the program that was read; nothing without one."""
     from untracr.decompile.carriers import carriers
-    from untracr.decompile.token_rows import in_standard_order
     from untracr.rasp.domain import Domain
 
-    if result.program is None:
+    if result.program is None or result.token_rows is None:
         return ()
-    model, _ = in_standard_order(loaded, result.vocab)
+    model = result.token_rows.applied(loaded.transformer)
     return carriers(model, result.program, Domain(result.vocab, result.max_seq_len))
 
 

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 from untracr.cli.command import NO, OK, Command, Parser
 from untracr.cli.output import add_json_option, print_json
 from untracr.cli.programs import PROGRAM_HELP, read_program
-from untracr.cli.reading_options import add_checkpoint_option, add_row_values_option
+from untracr.cli.reading_options import add_checkpoint_option, add_row_values_option, naming_of
 from untracr.cli.values import parse_values
 from untracr.errors import UntracrError, UsageError
 
 if TYPE_CHECKING:
+    from untracr.decompile.token_rows import TokenRows
     from untracr.explain.explanation import Explanation
     from untracr.rasp.domain import Domain
     from untracr.rasp.program import Program
@@ -51,7 +52,6 @@ def configure(parser: Parser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Prints one explanation an input."""
     from untracr.atomic_write import write_atomically
-    from untracr.decompile.token_rows import in_standard_order
     from untracr.explain.page import page
     from untracr.explain.picture import picture
     from untracr.explain.side_by_side import explain
@@ -61,11 +61,12 @@ def run(args: argparse.Namespace) -> int:
     if args.picture is not None and args.picture.suffix.lower() not in PICTURES:
         raise UsageError(f"--picture must end in .svg or .html, not {args.picture.name!r}")
     loaded = load_model(args.model)
-    program, domain, told = _program(args, loaded)
-    model, _ = in_standard_order(loaded, domain.vocab)
+    program, domain, rows, told = _program(args, loaded)
+    model = rows.applied(loaded.transformer)
     found: list[Explanation] = []
     if not args.json:
-        print(f"# {args.model}, {told}\n")
+        print(f"# {args.model}, {told}")
+        print(f"# {rows.assumed}\n" if rows.assumed else "")
     for explained in explain(model, program, domain, args.inputs):
         found.append(explained)
         if args.json:
@@ -81,36 +82,33 @@ def run(args: argparse.Namespace) -> int:
     return OK if all(explained.agrees for explained in found) else NO
 
 
-def _program(args: argparse.Namespace, loaded: LoadedModel) -> tuple[Program, Domain, str]:
-    """The program, its inputs, and in words where it is from.
+def _program(
+    args: argparse.Namespace, loaded: LoadedModel
+) -> tuple[Program, Domain, TokenRows, str]:
+    """The program, its inputs, the model's rows, and in words where it is from.
 
     Raises:
         UntracrError: none can be read off the model, or the one given cannot be used.
     """
     from untracr.compile.lowering import lower_selectors
     from untracr.decompile.decompiler import Decompiler, require_readable
-    from untracr.decompile.token_rows import in_standard_order, vocabulary
+    from untracr.decompile.token_rows import token_rows
     from untracr.rasp.domain import Domain
 
+    naming = naming_of(args)
     if args.program is None:
-        result = Decompiler(args.checkpoint).decompile_loaded(loaded, vocab=args.vocab)
-        if result.program is None:
+        result = Decompiler(args.checkpoint).decompile_loaded(loaded, naming=naming)
+        if result.program is None or result.token_rows is None:
             raise UntracrError(f"{args.model}: {result.detail}; give one with --program")
         domain = Domain(result.vocab, result.max_seq_len)
-        return result.program, domain, f"program read off: {result.verdict}"
+        return result.program, domain, result.token_rows, f"program read off: {result.verdict}"
     if args.checkpoint is not None:
         raise UsageError("--checkpoint reads a program off the model; --program gives one")
-    model, values = in_standard_order(loaded, args.vocab)
-    require_readable(model)
-    values = values if values is not None else vocabulary(model)
-    if len(values) != len(model.W_E) - 2:
-        raise UsageError(
-            f"a vocabulary must name all but the last two of {len(model.W_E)} token rows "
-            f"(BOS and PAD), not {len(values)}"
-        )
-    domain = Domain(values, len(model.W_pos) - 1)
-    program = lower_selectors(read_program(args.program).program, values, domain.max_seq_len)
-    return program, domain, f"program {args.program}"
+    require_readable(loaded.transformer)
+    rows = token_rows(loaded, naming)
+    domain = Domain(rows.values, len(loaded.transformer.W_pos) - 1)
+    program = lower_selectors(read_program(args.program).program, rows.values, domain.max_seq_len)
+    return program, domain, rows, f"program {args.program}"
 
 
 COMMAND = Command(

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from untracr.cli.command import Parser
-from untracr.cli.values import parse_values
+from untracr.cli.values import parse_value, parse_values
+from untracr.errors import UsageError
+
+if TYPE_CHECKING:
+    from untracr.decompile.token_rows import Naming
 
 
 def add_checkpoint_option(parser: Parser) -> None:
@@ -19,10 +25,54 @@ def add_checkpoint_option(parser: Parser) -> None:
 
 
 def add_row_values_option(parser: Parser) -> None:
-    """Adds ``--vocab``, as `in_standard_order` takes it."""
+    """Adds ``--vocab``, and the options of `add_rows_options`."""
     parser.add_argument(
         "--vocab",
         type=parse_values,
         metavar="A,B,...",
-        help="the values of the token rows (default: as the file says, else 0,1,2,...)",
+        help="the values of the tokens' rows of W_E, in the order of the rows, BOS's and PAD's "
+        "left out (default: as the file says, else 0,1,2,...)",
     )
+    add_rows_options(parser)
+
+
+def add_rows_options(parser: argparse.ArgumentParser) -> None:
+    """Adds ``--rows``, ``--bos`` and ``--pad``, for `naming_of`."""
+    parser.add_argument(
+        "--rows",
+        type=parse_values,
+        metavar="A,B,...",
+        help="the values of all rows of W_E in order, BOS's and PAD's names among them",
+    )
+    for name in ("bos", "pad"):
+        parser.add_argument(
+            f"--{name}",
+            type=parse_value,
+            metavar="NAME",
+            help=f"the name of {name.upper()}'s row, where rows have names (default: as the file "
+            f"says, else compiler_{name}); else the row's number (default: as the weights show)",
+        )
+
+
+def refuse_rows_options(args: argparse.Namespace, what_for: str) -> None:
+    """Checks that none of the options of `add_rows_options` is given.
+
+    Raises:
+        UsageError: one is; the message says what it is for.
+    """
+    for option in ("rows", "bos", "pad"):
+        if getattr(args, option) is not None:
+            raise UsageError(f"--{option} is for {what_for}")
+
+
+def naming_of(args: argparse.Namespace) -> Naming:
+    """What the options say of the token rows.
+
+    Raises:
+        UsageError: ``--vocab`` and ``--rows`` are both given.
+    """
+    from untracr.decompile.token_rows import Naming
+
+    if args.vocab is not None and args.rows is not None:
+        raise UsageError("--rows names all rows and --vocab those of tokens: give one of them")
+    return Naming(args.vocab, args.rows, args.bos, args.pad)

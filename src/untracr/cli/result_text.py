@@ -17,6 +17,15 @@ WIDEST = 76
 MOST_PROGRAMS = 4
 """Other programs that are shown; the rest is counted."""
 
+SAID = {
+    "given": "as given",
+    "file": "as the file says",
+    "weights": "as the weights show",
+    "read-out": "as the read-out's values",
+    "assumed": "assumed",
+}
+"""On whose word rows are what."""
+
 MOST_LINES = 6
 """Lines that are shown by which two programs differ."""
 
@@ -32,8 +41,30 @@ def result_text(result: Result, lines: Sequence[Carrier]) -> str:
     shown += program_text(result.source, lines) if result.source else ["# no program could be read"]
     shown.append(f"# {result.verdict}: {result.detail} ({result.seconds:.3f} s)")
     if result.source:
-        shown += [f"# {line}" for line in (*_evidence(result), *_search(result), *_others(result))]
+        shown += [f"# {line}" for line in _statements(result)]
     return "\n".join(shown) + "\n"
+
+
+def _statements(result: Result) -> list[str]:
+    return [*_evidence(result), *_rows(result), *_search(result), *_others(result)]
+
+
+def _rows(result: Result) -> list[str]:
+    """What rows were taken for BOS and PAD, and how tokens are called, where nobody said so."""
+    rows = result.token_rows
+    if rows is None or {rows.names_from, rows.rows_from} <= {"given", "file"}:
+        return []
+    how = {"weights": "as the weights show", "assumed": "assumed"}
+    shown = how.get(
+        rows.rows_from, "as " + ("given" if rows.rows_from == "given" else "the file says")
+    )
+    text = f"rows of W_E: BOS {rows.bos}, PAD {rows.pad}, {shown}"
+    if rows.names_from == "assumed":
+        names = f"0 to {len(rows.tokens) - 1}" if len(rows.tokens) > 1 else "0"
+        text += f"; the others are called {names} in their order"
+    if rows.names_from == "read-out":
+        text += "; the others are called as the read-out's values are"
+    return [text]
 
 
 def program_text(source: str, lines: Sequence[Carrier]) -> list[str]:

@@ -13,7 +13,8 @@ from untracr.cli.programs import (
     add_domain_options,
     read_program,
 )
-from untracr.cli.saved_models import SavedModel, is_model
+from untracr.cli.reading_options import add_rows_options, refuse_rows_options
+from untracr.cli.saved_models import SavedModel, is_model, read_saved, tell_assumed
 from untracr.cli.values import Value, parse_values, show_values
 from untracr.errors import UsageError
 
@@ -36,34 +37,37 @@ def configure(parser: Parser) -> None:
     )
     add_domain_options(parser)
     add_causal_option(parser)
+    add_rows_options(parser)
     add_json_option(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Prints one output a line."""
-    runner = _model_runner(args) if is_model(args.program) else _program_runner(args)
+    model = _model(args) if is_model(args.program) else None
+    runner = _program_runner(args) if model is None else model.run
     for tokens in args.inputs:
         output = runner(tokens)
         if args.json:
             print_json({"input": list(tokens), "output": output})
         else:
             print(show_values(output))
+    if model is not None:
+        tell_assumed(model)
     return OK
 
 
-def _model_runner(args: argparse.Namespace) -> Runner:
-    from untracr.transformer.files import load_model
-
+def _model(args: argparse.Namespace) -> SavedModel:
     if args.max_seq_len:
         raise UsageError("--max-seq-len is for programs; a model's weights fix its own")
     if args.causal is not None:
         raise UsageError("--causal is for programs; a model's file says it itself")
-    return SavedModel(load_model(args.program), args.vocab).run
+    return read_saved(args.program, args)
 
 
 def _program_runner(args: argparse.Namespace) -> Runner:
     from untracr.rasp.interpreter import run as interpret
 
+    refuse_rows_options(args, "models; a program has no rows of weights")
     given = read_program(args.program)
     domain = given.domain(args) if given.has_domain(args) else None
 

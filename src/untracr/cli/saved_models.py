@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import argparse
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from untracr.cli.compile import SUFFIXES
+from untracr.cli.reading_options import naming_of
 from untracr.cli.values import Value, show_values
 from untracr.errors import ModelFileError
 
 if TYPE_CHECKING:
+    from untracr.decompile.token_rows import Naming
     from untracr.rasp.domain import Domain
     from untracr.transformer.files import LoadedModel
     from untracr.transformer.transformer import Transformer
@@ -21,34 +25,31 @@ class SavedModel:
 
     Args:
         loaded: the file.
-        vocab: the tokens; what the file says, or else 0, 1, 2, ..., if not
-            given. Without the file's word the last two rows are BOS and PAD.
+        naming: which rows are which; what the file says, or else the weights show, if not
+            given. `rows` tells what was taken.
 
     Attributes:
         path: the file.
         model: the weights, rows of BOS and PAD last.
         domain: the inputs.
+        rows: which rows of W_E were taken for what.
 
     Raises:
         ModelFileError: outputs have no values, or the rows have none.
     """
 
-    def __init__(self, loaded: LoadedModel, vocab: Sequence[Value] | None = None) -> None:
-        from untracr.decompile.token_rows import in_standard_order
+    def __init__(self, loaded: LoadedModel, naming: Naming | None = None) -> None:
+        from untracr.decompile.token_rows import NOTHING_SAID, token_rows
         from untracr.rasp.domain import Domain
 
         _require_read_out(loaded)
-        self.model, values = in_standard_order(loaded, vocab)
-        count, positions = len(self.model.W_E), len(self.model.W_pos)
+        count, positions = len(loaded.transformer.W_E), len(loaded.transformer.W_pos)
         if count < 3 or positions < 2:
             raise ModelFileError(f"{loaded.path}: the model has no room for a token after BOS")
-        values = tuple(range(count - 2)) if values is None else values
-        if len(values) != count - 2:
-            raise ModelFileError(
-                f"{loaded.path}: a vocabulary must name all but the last two of {count} token "
-                f"rows (BOS and PAD), not {len(values)}"
-            )
+        self.rows = token_rows(loaded, naming or NOTHING_SAID)
+        self.model: Transformer = self.rows.applied(loaded.transformer)
         self.path: Path = loaded.path
+        values = self.rows.values
         self._bos = count - 2
         self.domain: Domain = Domain(values, positions - 1)
         self._ids = {value: row for row, value in enumerate(values)}
@@ -82,6 +83,24 @@ class SavedModel:
             numbers: list[Value] = out[:, 0].tolist()
             return numbers
         return [values[place] for place in out.argmax(axis=1).tolist()]
+
+
+def read_saved(file: str, args: argparse.Namespace) -> SavedModel:
+    """Loads a model under the options of `add_rows_options`.
+
+    Raises:
+        UntracrError: it cannot be read or run, or the options do not fit it.
+    """
+    from untracr.transformer.files import load_model
+
+    return SavedModel(load_model(file), naming_of(args))
+
+
+def tell_assumed(*models: SavedModel) -> None:
+    """Says on standard error what was assumed of models' rows, once there is an answer."""
+    for model in models:
+        if model.rows.assumed:
+            print(f"untracr: {model.path}: {model.rows.assumed}", file=sys.stderr)
 
 
 def is_model(argument: str) -> bool:

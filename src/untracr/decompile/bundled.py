@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 
 from untracr.compile.model import CompiledModel
 from untracr.decompile.decompiler import BUDGET, Decompiler
 from untracr.decompile.result import Result
+from untracr.decompile.token_rows import Naming
 from untracr.errors import UsageError
 from untracr.rasp.functions import Value
 from untracr.transformer.files import LoadedModel, load_model
@@ -33,7 +34,10 @@ def bundled_decompiler() -> Decompiler:
 def decompile_model(
     model: object,
     *,
-    vocab: Sequence[Value] | None = None,
+    vocab: Iterable[Value] | None = None,
+    token_values: Sequence[Value] | Mapping[Value, int] | None = None,
+    bos: Value = None,
+    pad: Value = None,
     budget: float = BUDGET,
     num_heads: int | None = None,
     causal: bool | None = None,
@@ -43,8 +47,14 @@ def decompile_model(
     Args:
         model: a weights file, a `Transformer`, a compiled or loaded model, a model of
             Tracr's or its ``params``, or a state dict with TransformerLens' names.
-        vocab: the values of the token rows; what the file says, or else 0, 1,
-            2, ..., if not given.
+        vocab: the values of the tokens' rows of W_E, in the order of these rows (of a set
+            in Tracr's), BOS's and PAD's left out; what the file says, or else 0, 1, 2, ...,
+            if not given.
+        token_values: the values of all rows, BOS's and PAD's names among them, or the row
+            of each value, as ``input_encoder.encoding_map`` of a model of Tracr has it.
+        bos, pad: names among ``token_values``, if they are not Tracr's; or, where rows have
+            no names, the numbers of the two rows. As the weights show if not given; where
+            they leave it open, `Result.token_rows` and `Result.detail` say what was assumed.
         budget: seconds after which the search for a better program ends.
         num_heads: heads a layer, which ``params`` do not tell.
         causal: whether attention is masked to earlier positions, which ``params`` and a
@@ -60,10 +70,11 @@ def decompile_model(
         raise UsageError(
             "num_heads and causal are for params and state dicts; this model tells them"
         )
+    reader, naming = bundled_decompiler(), Naming(vocab, token_values, bos, pad)
     if isinstance(model, Transformer):
-        return bundled_decompiler().decompile(model, vocab=vocab, budget=budget)
+        return reader.decompile(model, naming=naming, budget=budget)
     loaded = _loaded(model, num_heads, causal)
-    return bundled_decompiler().decompile_loaded(loaded, vocab=vocab, budget=budget)
+    return reader.decompile_loaded(loaded, naming=naming, budget=budget)
 
 
 def _loaded(model: object, num_heads: int | None, causal: bool | None) -> LoadedModel:

@@ -25,7 +25,7 @@ from untracr.decompile.checking import check
 from untracr.decompile.outputs import cannot_compare
 from untracr.decompile.program_cost import require_affordable
 from untracr.decompile.result import Evidence, ReadOutFound, Result, Verdict, WeightsFound
-from untracr.decompile.token_rows import in_standard_order
+from untracr.decompile.token_rows import Naming, token_rows
 from untracr.decompile.weights_digest import weights_digest
 from untracr.errors import CertificateError, InputError, ProgramError
 from untracr.metamodel.scope import MAX_NUMBER
@@ -39,7 +39,8 @@ from untracr.transformer.files import LoadedModel
 
 FORMAT = "untracr certificate"
 FORMAT_VERSION = 2
-"""Version 1 took a read-out's outputs for compared that were tried on a sample."""
+"""Version 1 took a read-out's outputs for compared that were tried on a sample, and did not
+say which rows of W_E are which."""
 
 MAX_BYTES = 8 * 2**20
 """The largest certificate that is read, in bytes."""
@@ -65,6 +66,7 @@ _KEYS = (
     "untracr_version",
     "model",
     "vocab",
+    "token_rows",
     "max_seq_len",
     "causal",
     "program",
@@ -74,6 +76,29 @@ _KEYS = (
     "evidence",
     "other_programs",
 )
+
+
+@dataclass(frozen=True)
+class CertifiedRows:
+    """The rows of W_E that a claim is about.
+
+    Attributes:
+        tokens: the row of each token of the vocabulary.
+        bos, pad: rows.
+    """
+
+    tokens: tuple[int, ...]
+    bos: int
+    pad: int
+
+    @property
+    def order(self) -> tuple[int, ...]:
+        """All rows, those of the tokens first, then BOS and PAD."""
+        return (*self.tokens, self.bos, self.pad)
+
+    def as_dict(self) -> dict[str, object]:
+        """As plain JSON values."""
+        return {"tokens": list(self.tokens), "bos": self.bos, "pad": self.pad}
 
 
 @dataclass(frozen=True)
@@ -92,6 +117,7 @@ class Certificate:
         detail: one sentence on the verdict, for people; nothing rests on it.
         evidence: what was compared, and how closely.
         other_programs: see `Result.other_programs`.
+        rows: which rows of W_E are which.
         untracr_version: what wrote it.
     """
 
@@ -105,6 +131,7 @@ class Certificate:
     inputs_checked: int
     detail: str
     evidence: Evidence
+    rows: CertifiedRows
     other_programs: tuple[str, ...] = ()
     untracr_version: str = untracr.__version__
 
@@ -121,6 +148,7 @@ class Certificate:
             "untracr_version": self.untracr_version,
             "model": {"file": self.model_file, "sha256": self.sha256},
             "vocab": list(self.vocab),
+            "token_rows": self.rows.as_dict(),
             "max_seq_len": self.max_seq_len,
             "causal": self.causal,
             "program": self.program,
@@ -165,7 +193,12 @@ def certificate_of(result: Result, loaded: LoadedModel, folder: Path) -> Certifi
     """
     if result.program is None:
         raise NothingShown(f"{result.name}: no certificate, no program could be read")
-    model, _ = in_standard_order(loaded, result.vocab)
+    rows = (
+        result.token_rows
+        if result.token_rows is not None
+        else token_rows(loaded, Naming(result.vocab))
+    )
+    model = rows.applied(loaded.transformer)
     domain = Domain(result.vocab, result.max_seq_len)
     program = parse(result.source)
     try:
@@ -184,9 +217,10 @@ def certificate_of(result: Result, loaded: LoadedModel, folder: Path) -> Certifi
         program=result.source,
         verdict=found.verdict,
         inputs_checked=found.inputs_checked,
-        detail=found.detail,
+        detail=f"{found.detail}; {rows.assumed}" if rows.assumed else found.detail,
         evidence=found.evidence,
         other_programs=tuple(print_program(other) for other in found.others),
+        rows=CertifiedRows(rows.tokens, rows.bos, rows.pad),
     )
 
 
@@ -288,6 +322,7 @@ def parse_certificate(data: bytes) -> Certificate:
         other_programs=tuple(
             _text(text, f"other_programs[{i}]", MAX_SOURCE) for i, text in enumerate(others)
         ),
+        rows=_rows(content["token_rows"]),
         untracr_version=_text(content["untracr_version"], "untracr_version"),
     )
     _require_consistent(found)
@@ -310,6 +345,12 @@ def _require_consistent(certificate: Certificate) -> None:
         _ = certificate.domain
     except InputError as error:
         raise CertificateError(f"vocab: {error}") from None
+    count = len(certificate.vocab) + 2
+    if sorted(certificate.rows.order) != list(range(count)):
+        raise CertificateError(
+            f"token_rows must give each of the rows 0 to {count - 1} once: a row for each of "
+            f"{count - 2} tokens, BOS and PAD"
+        )
 
 
 def _json(data: bytes) -> object:
@@ -339,6 +380,18 @@ def _evidence(content: dict[str, Any]) -> Evidence:
         inputs_agree=_count(content["inputs_agree"], "evidence.inputs_agree"),
         output_tolerance=_number(content["output_tolerance"], "evidence.output_tolerance"),
         read_out=cast(ReadOutFound, read_out),
+    )
+
+
+def _rows(value: object) -> CertifiedRows:
+    content = _object(value, "token_rows")
+    _require_keys(content, ("tokens", "bos", "pad"), "token_rows")
+    most = MAX_TOKENS + 2
+    listed = _list(content["tokens"], "token_rows.tokens")[:most]
+    return CertifiedRows(
+        tuple(_count(row, f"token_rows.tokens[{i}]", most=most) for i, row in enumerate(listed)),
+        _count(content["bos"], "token_rows.bos", most=most),
+        _count(content["pad"], "token_rows.pad", most=most),
     )
 
 

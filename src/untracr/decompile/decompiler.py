@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
@@ -15,7 +15,7 @@ from untracr.decompile.checking import Check, check, is_settled, rank
 from untracr.decompile.greedy import decode_greedily
 from untracr.decompile.result import NO_SEARCH, Result, Search
 from untracr.decompile.search import Deadline, ProgramSearch, Proposals
-from untracr.decompile.token_rows import in_standard_order, vocabulary
+from untracr.decompile.token_rows import NOTHING_SAID, Naming, TokenRows, rows_of, token_rows
 from untracr.errors import ModelFileError, ProgramError
 from untracr.metamodel.numpy_network import NumpyNetwork
 from untracr.metamodel.scope import MAX_NUMBER
@@ -59,7 +59,8 @@ class Decompiler:
         model: Transformer,
         *,
         name: str = "",
-        vocab: Sequence[Value] | None = None,
+        vocab: Iterable[Value] | None = None,
+        naming: Naming = NOTHING_SAID,
         greedy: bool = False,
         budget: float = BUDGET,
         proposals: Proposals = "network",
@@ -67,9 +68,12 @@ class Decompiler:
         """Reads one model.
 
         Args:
-            model: the weights; the last two rows of W_E are BOS and PAD.
+            model: the weights.
             name: carried into the result.
-            vocab: the values of the other rows; 0, 1, 2, ... if not given.
+            vocab: the values of the tokens' rows, in the order of these rows; 0, 1, 2, ...
+                if not given.
+            naming: which rows are which; as the weights show, and else as `Result.token_rows`
+                says, if nothing is said.
             greedy: keep the program as first written: nothing is searched for, even
                 where the model's read-out shows that another one is meant.
             budget: seconds after which the search for a better program ends; what is
@@ -82,19 +86,27 @@ class Decompiler:
         """
         begun = time.perf_counter()
         require_readable(model)
-        values = tuple(vocab) if vocab is not None else vocabulary(model)
+        rows = rows_of(model, _with_vocab(naming, vocab))
+        return self._read(model, rows, name, greedy, budget, proposals, begun)
+
+    def _read(
+        self,
+        model: Transformer,
+        rows: TokenRows,
+        name: str,
+        greedy: bool,
+        budget: float,
+        proposals: Proposals,
+        begun: float,
+    ) -> Result:
+        values = rows.values
         if not all(_is_token(value) for value in values):
             raise ModelFileError(
                 "tokens must be None, bool, int, float or str, and numbers at most "
                 f"{MAX_NUMBER:.0e} in size; one of them is not"
             )
-        if len(values) != len(model.W_E) - 2:
-            raise ModelFileError(
-                f"a vocabulary must name all but the last two of {len(model.W_E)} token rows "
-                f"(BOS and PAD), not {len(values)}"
-            )
         domain = Domain(values, len(model.W_pos) - 1)
-        task = _Task(model, values, domain, self._network, begun)
+        task = _Task(rows.applied(model), rows, domain, self._network, begun)
         if greedy:
             return task.result(name, task.greedily(settle=False))
         if proposals == "network":
@@ -114,7 +126,8 @@ class Decompiler:
         loaded: LoadedModel,
         *,
         name: str = "",
-        vocab: Sequence[Value] | None = None,
+        vocab: Iterable[Value] | None = None,
+        naming: Naming = NOTHING_SAID,
         greedy: bool = False,
         budget: float = BUDGET,
         proposals: Proposals = "network",
@@ -124,17 +137,17 @@ class Decompiler:
         Args:
             loaded: the file's contents.
             name: carried into the result; the file's path if not given.
-            vocab: as for `decompile`; it goes before what the file says.
+            vocab, naming: as for `decompile`; they go before what the file says.
             greedy, budget, proposals: as for `decompile`.
 
         Raises:
             ModelFileError: the model is outside what can be read.
         """
-        model, values = in_standard_order(loaded, vocab)
-        name = name or str(loaded.path)
-        return self.decompile(
-            model, name=name, vocab=values, greedy=greedy, budget=budget, proposals=proposals
-        )
+        begun = time.perf_counter()
+        model, name = loaded.transformer, name or str(loaded.path)
+        require_readable(model)
+        rows = token_rows(loaded, _with_vocab(naming, vocab))
+        return self._read(model, rows, name, greedy, budget, proposals, begun)
 
 
 @dataclass(frozen=True)
@@ -152,10 +165,10 @@ class _Answer:
 
 @dataclass(frozen=True)
 class _Task:
-    """One model to be read."""
+    """One model to be read, its token rows in order."""
 
     model: Transformer
-    vocab: tuple[Value, ...]
+    rows: TokenRows
     domain: Domain
     network: NumpyNetwork
     begun: float
@@ -163,7 +176,7 @@ class _Task:
     def greedily(self, *, settle: bool = True) -> _Answer:
         """The program that the network writes, checked."""
         try:
-            decoded = decode_greedily(self.network, self.model, self.vocab)
+            decoded = decode_greedily(self.network, self.model, self.domain.vocab)
         except ProgramError as error:
             return _Answer(Check("unverified", 0, f"no program could be read: {error}"))
         found = check(self.model, decoded.program, self.domain, settle=settle)
@@ -181,7 +194,7 @@ class _Task:
         best = first or _Answer(nothing)
         if is_settled(best.check, self.model):
             return best
-        programs = ProgramSearch(self.model, self.vocab, self.network, proposals)
+        programs = ProgramSearch(self.model, self.domain.vocab, self.network, proposals)
         tried = {best.check.program}
         candidates, repairs = best.search.candidates, best.search.repairs
         with np.errstate(all="ignore"):
@@ -215,7 +228,7 @@ class _Task:
             source=print_program(found.program) if found.program is not None else "",
             verdict=found.verdict,
             inputs_checked=found.inputs_checked,
-            detail=found.detail,
+            detail=self._detail(found),
             seconds=time.perf_counter() - self.begun,
             vocab=self.domain.vocab,
             max_seq_len=self.domain.max_seq_len,
@@ -225,7 +238,17 @@ class _Task:
             departures=found.departures,
             evidence=found.evidence,
             search=answer.search,
+            token_rows=self.rows,
         )
+
+    def _detail(self, found: Check) -> str:
+        """What was found, with what was assumed for it."""
+        assumed = self.rows.assumed
+        return f"{found.detail}; {assumed}" if assumed else found.detail
+
+
+def _with_vocab(naming: Naming, vocab: Iterable[Value] | None) -> Naming:
+    return naming if vocab is None else replace(naming, vocab=vocab)
 
 
 def _is_token(value: object) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from untracr.decompile.certificate import SHOWN, Certificate, plain_evidence, read_certificate
@@ -20,7 +20,7 @@ from untracr.decompile.program_cost import require_affordable
 from untracr.decompile.recompiling import recompile
 from untracr.decompile.result import PROVED, Evidence, WeightsFound
 from untracr.decompile.sameness import same_weights
-from untracr.decompile.token_rows import in_standard_order
+from untracr.decompile.token_rows import Naming, TokenRows, token_rows
 from untracr.decompile.weights_digest import weights_digest
 from untracr.errors import CertificateError, ProgramError, RaspSyntaxError
 from untracr.rasp.functions import Value
@@ -167,12 +167,13 @@ def replay(
     """
     begun = time.perf_counter()
     require_readable(loaded.transformer)
-    model, named = in_standard_order(loaded, vocab)
+    own = token_rows(loaded, Naming(vocab))
+    model = _in_certified_order(certificate, loaded.transformer, own)
     steps = [_same_model(certificate, model)]
     program: Program | None = None
     found: Check | None = None
     if steps[0].holds:
-        steps += [_same_tokens(certificate, model, named, given=vocab is not None)]
+        steps += [_same_tokens(certificate, own)]
         steps += [_same_inputs(certificate, model)]
     if all(step.holds for step in steps):
         step, program = _read(certificate, model)
@@ -194,23 +195,44 @@ def _same_model(certificate: Certificate, model: Transformer) -> Step:
     return Step("model", False, text)
 
 
-def _same_tokens(
-    certificate: Certificate,
-    model: Transformer,
-    named: Sequence[Value] | None,
-    *,
-    given: bool,
-) -> Step:
+def _in_certified_order(
+    certificate: Certificate, model: Transformer, own: TokenRows
+) -> Transformer:
+    """The model with its token rows in the order that is certified."""
+    rows = certificate.rows
+    if len(rows.order) != len(model.W_E):
+        return own.applied(model)
+    return replace(own, tokens=rows.tokens, bos=rows.bos, pad=rows.pad).applied(model)
+
+
+def _same_tokens(certificate: Certificate, own: TokenRows) -> Step:
+    """Whether rows and names are as the file says, or as the user does.
+
+    Where neither does they are the certificate's, which is said.
+    """
     certified = _listed(certificate.vocab)
-    if len(certificate.vocab) != len(model.W_E) - 2:
-        text = f"{len(certificate.vocab)} are certified, the model has {len(model.W_E) - 2}"
+    if len(certificate.vocab) != len(own.values):
+        text = f"{len(certificate.vocab)} are certified, the model has {len(own.values)}"
         return Step("tokens", False, text)
-    if named is None:
-        return Step("tokens", True, f"{certified}, as certified; the file names none")
-    if [(type(v), v) for v in named] != [(type(v), v) for v in certificate.vocab]:
-        who = "--vocab says" if given else "the file says"
-        return Step("tokens", False, f"{certified} are certified, {who} {_listed(named)}")
-    return Step("tokens", True, f"{certified}, as {'given' if given else 'the file says'}")
+    who = {"given": "--vocab says", "file": "the file says"}
+    if own.names_from in who and _typed(own.values) != _typed(certificate.vocab):
+        other = f"{certified} are certified, {who[own.names_from]} {_listed(own.values)}"
+        return Step("tokens", False, other)
+    rows = certificate.rows
+    differ = rows.order != own.order
+    if differ and own.rows_from in who:
+        return Step("tokens", False, f"other rows are certified than {who[own.rows_from]}")
+    how = {"given": "as given", "file": "as the file says"}
+    text = f"{certified}, {how.get(own.names_from, 'as certified; the file names none')}"
+    if differ:
+        text += f"; rows {rows.bos} and {rows.pad} of W_E are taken for BOS and PAD, as certified"
+    elif own.assumed:
+        text += f"; {own.assumed}"
+    return Step("tokens", True, text)
+
+
+def _typed(values: Sequence[Value]) -> list[tuple[type, Value]]:
+    return [(type(value), value) for value in values]
 
 
 def _listed(values: Sequence[Value]) -> str:

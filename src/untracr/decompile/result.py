@@ -6,6 +6,7 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Literal
 
+from untracr.decompile.token_rows import TokenRows
 from untracr.rasp.functions import Value
 from untracr.rasp.program import Program
 
@@ -110,6 +111,7 @@ class Result:
             RASP says: Tracr's construction is not exact for every program.
         evidence: what was compared, and how closely.
         search: what it cost; None where nothing was searched for.
+        token_rows: which rows of W_E the tokens, BOS and PAD were taken to be, and on whose word.
     """
 
     name: str
@@ -127,6 +129,7 @@ class Result:
     departures: int = 0
     evidence: Evidence = NOTHING_COMPARED
     search: Search | None = None
+    token_rows: TokenRows | None = None
 
     @property
     def is_proved(self) -> bool:
@@ -156,6 +159,7 @@ class Result:
             "departures": self.departures,
             "evidence": asdict(self.evidence),
             "search": None if self.search is None else asdict(self.search),
+            "token_rows": None if self.token_rows is None else self.token_rows.as_dict(),
         }
 
     def to_json(self) -> str:

@@ -17,6 +17,7 @@ import numpy as np
 from tqdm import tqdm
 
 from untracr.decompile.decompiler import Decompiler
+from untracr.decompile.token_rows import tokens_first
 from untracr.errors import UsageError
 from untracr.evaluate.cases import CaseSet, folder_cases, library_cases, sampled_cases
 from untracr.evaluate.outcome import Counts, Outcome, judge
@@ -190,7 +191,7 @@ def evaluate(decompiler: Decompiler, cases: CaseSet, treatment: Treatment, seed:
         result = decompiler.decompile(
             treated(model, treatment, seed, number),
             name=case.name,
-            vocab=case.domain.vocab,
+            naming=tokens_first(case.domain.vocab),
             greedy=True,
         )
         outcomes.append(judge(case, result, model))
