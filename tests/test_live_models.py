@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -97,6 +99,27 @@ def test_state_dicts_are_read(model: CompiledModel) -> None:
     for given in (arrays, tensors, Module()):
         assert decompile_model(given).verdict == "identical"
     assert live_model(tensors, causal=True).transformer.causal
+
+
+def test_a_module_s_configuration_counts(model: CompiledModel) -> None:
+    """Its mask is taken along, and what we would run otherwise than it runs is refused."""
+
+    class Module:
+        def __init__(self, **cfg: object) -> None:
+            self.cfg = SimpleNamespace(**cfg)
+
+        def state_dict(self) -> dict[str, Any]:
+            return dict(lens_tensors(model.transformer))
+
+    assert live_model(Module(attention_dir="causal", act_fn="relu")).transformer.causal
+    assert not live_model(Module(attention_dir="bidirectional")).transformer.causal
+    for name, value in (("act_fn", "gelu"), ("use_attn_scale", False)):
+        with pytest.raises(ModelFileError, match=f"must have {name}="):
+            live_model(Module(**{name: value}))
+    config = replace(model.model_config, activation_function=lambda x: x)  # type: ignore[arg-type]
+    other = SimpleNamespace(params=model.params, model_config=config)
+    with pytest.raises(ModelFileError, match="must be relu, not <lambda>"):
+        live_model(other)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -10,13 +11,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from untracr.compile.checks import check
 from untracr.compile.model import (
     CategoricalEncoder,
     CompiledModel,
     NumericalEncoder,
     compile_rasp_to_model,
 )
-from untracr.errors import CheckFailed, InputError, RaspSyntaxError, UsageError
+from untracr.errors import CheckFailed, InputError, RaspSyntaxError, UntracrError, UsageError
 from untracr.rasp.domain import PAPER_DOMAIN, Domain
 from untracr.rasp.functions import Value
 from untracr.rasp.interpreter import run
@@ -276,3 +278,28 @@ def test_tokens_of_numpy_s_are_plain_ones(tmp_path: Path) -> None:
         assert all(type(token) in (int, str) for token in model.domain.vocab)
         model.save(tmp_path / "m.npz")
         assert model.run([[model.domain.vocab[1]]]) == [[model.domain.vocab[1]]]
+
+
+@pytest.mark.parametrize(
+    ("vocab", "length", "words"),
+    [
+        (5, 3, "a vocabulary is a set or list of tokens, not 5"),
+        ("ab", "3", "max_seq_len must be a whole number, not '3'"),
+        ("ab", 2.5, "max_seq_len must be a whole number, not 2.5"),
+        ([[0], [1]], 3, "a value must be None, bool, int, float, str or a tuple"),
+    ],
+)
+def test_arguments_of_other_kinds_are_told(vocab: Any, length: Any, words: str) -> None:
+    """Neither compiling nor checking ends in an error of Python's."""
+    for build in (compile_rasp_to_model, check):
+        with pytest.raises(UntracrError, match=re.escape(words)):
+            build("Map(lambda x: x, tokens)", vocab, length)
+
+
+def test_models_are_printed_in_a_line() -> None:
+    """A notebook shows sizes, not pages of numbers."""
+    model = compile_rasp_to_model("hist = " + HIST, (0, 1), 3)
+    assert repr(model) == (
+        "<CompiledModel of hist: <Transformer: 1 layers, 1 heads, d_model 13, d_head 4, d_mlp 8, "
+        "4 tokens, 4 positions>>"
+    )

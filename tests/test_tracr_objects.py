@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 
 from strategies import RELAXED, programs
+from untracr.compile.checks import check
 from untracr.compile.model import compile_rasp_to_model
 from untracr.errors import CheckFailed, ProgramError, UntracrError
 from untracr.rasp.functions import Comparison, Table, formula
@@ -301,3 +302,17 @@ def test_to_tracr_without_tracr_says_what_to_install(monkeypatch: pytest.MonkeyP
     monkeypatch.setitem(sys.modules, "tracr.rasp", None)
     with pytest.raises(UntracrError, match=r"pip install 'untracr\[tracr\]'"):
         to_tracr(parse("tokens"))
+
+
+def test_what_is_nearly_a_program_is_told() -> None:
+    """A selector, or a maker that was not called, is told with what to do."""
+    select = rasp.Select(rasp.tokens, rasp.tokens, rasp.Comparison.EQ)
+    with pytest.raises(ProgramError, match="put the selector into SelectorWidth"):
+        compile_rasp_to_model(select, range(2), 3)
+    with pytest.raises(ProgramError, match="call it to get its SOp"):
+        compile_rasp_to_model(lib.make_hist, range(2), 3)
+
+
+def test_live_programs_are_checked() -> None:
+    """check takes what compile_rasp_to_model takes."""
+    assert check(lib.make_reverse(rasp.tokens), set(LETTERS), 4) == ()

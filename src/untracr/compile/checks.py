@@ -28,8 +28,9 @@ from untracr.compile.selector_pairs import SelectorPairs
 from untracr.compile.values import ValueSet, node_values
 from untracr.compile.verification import verify
 from untracr.errors import InputError, Problem, ProgramError, Severity
-from untracr.rasp.domain import Domain
+from untracr.rasp.domain import Domain, plain_length, plain_tokens
 from untracr.rasp.functions import Function, Predicate, Value, brief
+from untracr.rasp.parsing import parse
 from untracr.rasp.program import (
     CATEGORICAL,
     INDICES,
@@ -37,7 +38,6 @@ from untracr.rasp.program import (
     SELECTOR_TYPES,
     TOKENS,
     Aggregate,
-    HoldsProgram,
     Indices,
     LinearSequenceMap,
     Map,
@@ -48,7 +48,6 @@ from untracr.rasp.program import (
     SequenceMap,
     Tokens,
     children,
-    program_of,
 )
 from untracr.rasp.spent import Spent, TooCostly
 from untracr.rasp.values import number_or, token_fault, value_fault
@@ -59,7 +58,7 @@ MAX_FLOAT32 = 3.4e38
 
 
 def check(
-    program: Program | HoldsProgram,
+    program: object,
     vocab: Iterable[Value],
     max_seq_len: int,
     *,
@@ -69,7 +68,7 @@ def check(
     """Lists all that is wrong with a program.
 
     Args:
-        program: the program; composite selectors are welcome.
+        program: whatever `untracr.rasp.parsing.parse` reads; composite selectors are welcome.
         vocab: the tokens.
         max_seq_len: the longest input.
         strict: also run program and weights against each other, if the static
@@ -80,8 +79,8 @@ def check(
     Returns:
         Errors first, each kind in node order; empty when all is well.
     """
-    program = program_of(program)
-    tokens = tuple(vocab)
+    tokens, max_seq_len = tuple(plain_tokens(vocab)), plain_length(max_seq_len)
+    program = parse(program, vocab=tokens, max_seq_len=max_seq_len)
     problems = static_problems(program, tokens, max_seq_len)
     if strict and not any(problem.severity == "error" for problem in problems):
         domain = Domain(tokens, max_seq_len)

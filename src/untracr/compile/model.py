@@ -28,11 +28,10 @@ from untracr.compile.values import tracr_sorted
 from untracr.compile.verification import MAX_INPUTS, Verification, verify
 from untracr.compile.weights_run import WORK
 from untracr.errors import CheckFailed, InputError, did_you_mean
-from untracr.rasp.domain import Domain
+from untracr.rasp.domain import Domain, plain_length, plain_tokens
 from untracr.rasp.functions import Value
 from untracr.rasp.parsing import parse
 from untracr.rasp.program import Program, Ref
-from untracr.rasp.values import plain_value, types_of
 from untracr.transformer.files import save_model
 from untracr.transformer.haiku import HaikuParams, haiku_params
 from untracr.transformer.transformer import Array, Trace, Transformer
@@ -67,8 +66,9 @@ def compile_rasp_to_model(
     Raises:
         CheckFailed: the program breaks rules; all of them are listed.
         ProgramError: the program cannot be read.
+        InputError: the vocabulary is no collection, or the length no whole number.
     """
-    given = _plain_tokens(vocab)
+    given, max_seq_len = plain_tokens(vocab), plain_length(max_seq_len)
     ordered = tracr_sorted(tuple(given)) if isinstance(given, (set, frozenset)) else given
     source = parse(program, vocab=ordered, max_seq_len=max_seq_len)
     problems = static_problems(source, given, max_seq_len, bos=compiler_bos, pad=compiler_pad)
@@ -91,14 +91,6 @@ def compile_rasp_to_model(
         if not found.ok:
             raise CheckFailed([*problems, *found.problems])
     return model
-
-
-def _plain_tokens(vocab: Iterable[Value]) -> set[Value] | frozenset[Value] | tuple[Value, ...]:
-    """The tokens as Python's own values; a set of such stays as it is, order and all."""
-    tokens = tuple(map(plain_value, vocab))
-    if not isinstance(vocab, (set, frozenset)):
-        return tokens
-    return vocab if types_of(vocab) == types_of(tokens) else set(tokens)
 
 
 @dataclass(frozen=True)
@@ -227,7 +219,7 @@ class ModelOutput:
     input_embeddings: Array
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class CompiledModel:
     """A program compiled to weights.
 
@@ -246,6 +238,10 @@ class CompiledModel:
     domain: Domain
     bos: Value = BOS
     pad: Value = PAD
+
+    def __repr__(self) -> str:
+        output = self.source.labels[self.source.output]
+        return f"<CompiledModel of {output}: {self.transformer!r}>"
 
     @property
     def transformer(self) -> Transformer:

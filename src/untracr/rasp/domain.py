@@ -4,11 +4,40 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Iterator, Sequence
+import operator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from untracr.errors import InputError
-from untracr.rasp.functions import Value
+from untracr.rasp.values import Value, plain_value, types_of
+
+
+def plain_tokens(vocab: Iterable[Value]) -> set[Value] | frozenset[Value] | tuple[Value, ...]:
+    """Tokens as Python's own values; a set of such stays as it is, order and all.
+
+    Raises:
+        InputError: there are none to go through.
+        ProgramError: one is of no type that a position may hold.
+    """
+    try:
+        tokens = tuple(map(plain_value, vocab))
+    except TypeError:
+        raise InputError(f"a vocabulary is a set or list of tokens, not {vocab!r:.60}") from None
+    if not isinstance(vocab, (set, frozenset)):
+        return tokens
+    return vocab if types_of(vocab) == types_of(tokens) else set(tokens)
+
+
+def plain_length(length: object) -> int:
+    """A longest input as Python's own number.
+
+    Raises:
+        InputError: it is no whole number.
+    """
+    try:
+        return operator.index(length)  # type: ignore[arg-type]
+    except TypeError:
+        raise InputError(f"max_seq_len must be a whole number, not {length!r:.60}") from None
 
 
 @dataclass(frozen=True)
@@ -32,7 +61,7 @@ class Domain:
             raise InputError("a vocabulary must hold at least one token")
         if len(set(self.vocab)) != len(self.vocab):
             raise InputError(f"a vocabulary must not repeat a token: {list(self.vocab)}")
-        if self.max_seq_len < 1:
+        if plain_length(self.max_seq_len) < 1:
             raise InputError(f"max_seq_len must be at least 1, not {self.max_seq_len}")
 
     @functools.cached_property

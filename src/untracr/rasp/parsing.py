@@ -38,7 +38,7 @@ from untracr.rasp.program import Program, Ref
 from untracr.rasp.reading_expressions import ExpressionReader
 from untracr.rasp.reading_names import UNSUPPORTED_NAMES, Meaning, Scope, unsupported_name
 from untracr.rasp.source_places import MAX_DEPTH, TOO_DEEP, Places
-from untracr.rasp.tracr_objects import from_tracr, is_tracr_sop
+from untracr.rasp.tracr_objects import from_tracr, is_tracr_selector, is_tracr_sop
 
 __all__ = ["MAX_DEPTH", "MAX_FORMULA_LENGTH", "MAX_SOURCE", "parse"]
 
@@ -107,8 +107,14 @@ def parse(
         return held
     raise ProgramError(
         "a program is source text (str), a Tracr SOp, a Program or a named program, "
-        f"not {type(source).__name__}"
+        f"not {type(source).__name__}{_what_to_do(source)}"
     )
+
+
+def _what_to_do(source: object) -> str:
+    if is_tracr_selector(source):
+        return "; a program gives a SOp, so put the selector into SelectorWidth or Aggregate"
+    return "; call it to get its SOp" if callable(source) else ""
 
 
 def _parse_text(text: str, filename: str) -> Program:

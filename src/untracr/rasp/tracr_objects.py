@@ -24,6 +24,7 @@ from dataclasses import replace
 from typing import Any
 
 from untracr.errors import ProgramError, UntracrError
+from untracr.rasp.domain import plain_length
 from untracr.rasp.functions import Comparison, Formula, Function, Predicate, Table, Value, formula
 from untracr.rasp.program import (
     CATEGORICAL,
@@ -76,8 +77,17 @@ _FIXES = {
 
 def is_tracr_sop(value: object) -> bool:
     """Whether ``value`` is a live ``tracr.rasp`` SOp."""
+    return _is_of_tracr(value, "SOp")
+
+
+def is_tracr_selector(value: object) -> bool:
+    """Whether ``value`` is a live ``tracr.rasp`` selector."""
+    return _is_of_tracr(value, "Selector")
+
+
+def _is_of_tracr(value: object, name: str) -> bool:
     return any(
-        cls.__name__ == "SOp" and cls.__module__.split(".")[0] == "tracr"
+        cls.__name__ == name and cls.__module__.split(".")[0] == "tracr"
         for cls in type(value).__mro__
     )
 
@@ -103,7 +113,10 @@ def from_tracr(
         raise ProgramError(f"from_tracr takes a tracr.rasp SOp, not {type(sop).__name__}")
     labels = _labels(sop)
     order = _children_first(sop)
-    reader = _Reader(vocab, max_seq_len)
+    reader = _Reader(
+        None if vocab is None else tuple(vocab),
+        None if max_seq_len is None else plain_length(max_seq_len),
+    )
     for expression in order:
         reader.read(expression)
     return Program(

@@ -40,8 +40,8 @@ def live_model(
             nested or flat; a state dict of NumPy arrays or PyTorch tensors, or a
             module that has one.
         num_heads: heads a layer; needed for Haiku's parameters, which do not tell.
-        causal: whether attention is masked to earlier positions; what a Tracr model
-            says, else not, if not given.
+        causal: whether attention is masked to earlier positions; what the model's
+            configuration says, else not, if not given.
 
     Raises:
         ModelFileError: it is none of these, or its arrays are not a model's.
@@ -49,13 +49,27 @@ def live_model(
     if hasattr(model, "params") and hasattr(model, "model_config"):
         return _of_tracr(model, num_heads, causal)
     if not isinstance(model, Mapping) and callable(getattr(model, "state_dict", None)):
-        return _named(_of_state_dict(model.state_dict()), "state dict", causal)  # type: ignore[attr-defined]
+        return _of_module(model, causal)
     if not isinstance(model, Mapping):
         raise ModelFileError(f"a model must be {KINDS}; not {type(model).__name__}")
     names = [str(name) for name in model]
     if any(name.startswith("token_embed") for name in names):
         return _named(_of_params(model, num_heads), "params", causal)
     return _named(_of_state_dict(model), "state dict", causal)
+
+
+_WANTED = {"act_fn": "relu", "positional_embedding_type": "standard", "use_attn_scale": True}
+"""What a TransformerLens configuration must say, where it says anything."""
+
+
+def _of_module(module: Any, causal: bool | None) -> LoadedModel:
+    """A module of PyTorch, with TransformerLens' configuration if it has one."""
+    config = getattr(module, "cfg", None)
+    for name, wanted in _WANTED.items():
+        if (found := getattr(config, name, wanted)) != wanted:
+            raise ModelFileError(f"a model must have {name}={wanted!r} to be read, not {found!r}")
+    masked = getattr(config, "attention_dir", None) == "causal" if causal is None else causal
+    return _named(_of_state_dict(module.state_dict()), type(module).__name__, masked)
 
 
 def _named(transformer: Transformer, name: str, causal: bool | None) -> LoadedModel:
@@ -93,6 +107,9 @@ def _array(name: str, tensor: Any) -> npt.NDArray[Any]:
 def _of_tracr(model: Any, num_heads: int | None, causal: bool | None) -> LoadedModel:
     config = model.model_config
     heads = num_heads if num_heads is not None else getattr(config, "num_heads", None)
+    activation = getattr(getattr(config, "activation_function", None), "__name__", "relu")
+    if activation != "relu":
+        raise ModelFileError(f"a model's activation function must be relu, not {activation}")
     if not isinstance(model.params, Mapping):
         raise ModelFileError(f"params must be a mapping, not {type(model.params).__name__}")
     masked = bool(getattr(config, "causal", False)) if causal is None else causal

@@ -39,7 +39,7 @@ ARRAY_NAMES = (
 )
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Transformer:
     """Weights of a transformer; immutable by convention.
 
@@ -78,6 +78,11 @@ class Transformer:
     causal: bool = False
     W_U: Array | None = None
     output_values: tuple[Value, ...] | None = None
+
+    def __repr__(self) -> str:
+        sizes = f"{self.n_layers} layers, {self.n_heads} heads, d_model {self.d_model}"
+        rows = f"{len(self.W_E)} tokens, {len(self.W_pos)} positions"
+        return f"<Transformer: {sizes}, d_head {self.d_head}, d_mlp {self.d_mlp}, {rows}>"
 
     @property
     def n_layers(self) -> int:
