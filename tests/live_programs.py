@@ -175,7 +175,26 @@ TRUTHS: dict[str, tuple[Callable[[], Any], tuple[Value, ...]]] = {
 }
 """Truth values of tokens, as numbers and as values."""
 
-PROGRAMS = {**CONSTANTS, **NONE, **TRUTHS}
+TWICE: dict[str, tuple[Callable[[], Any], tuple[Value, ...]]] = {
+    "doubled": (lambda: SequenceMap(lambda x, y: x + y, tokens, tokens), DIGITS),
+    "letters doubled": (lambda: SequenceMap(lambda x, y: x + y, tokens, tokens), LETTERS),
+    "always true": (lambda: SequenceMap(lambda x, y: x == y, tokens, tokens), LETTERS),
+    "square less itself": (
+        lambda: SequenceMap(
+            lambda x, y: x - y,
+            SequenceMap(lambda x, y: x * y, tokens, tokens).named("square"),
+            tokens,
+        ),
+        DIGITS,
+    ),
+    "none of a pair alike": (
+        lambda: SequenceMap(lambda x, y: x if x == y and x > 1 else None, tokens, tokens),
+        DIGITS,
+    ),
+}
+"""A function of one argument given twice."""
+
+PROGRAMS = {**CONSTANTS, **NONE, **TRUTHS, **TWICE}
 
 
 def compiled(name: str) -> tuple[Transformer, tuple[Value, ...]]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from live_programs import PROGRAMS, compiled
+from live_programs import CONSTANTS, PROGRAMS, compiled
 from untracr.decompile.decompiler import Decompiler
-from untracr.transformer.treatments import rotate
+from untracr.transformer.treatments import compress, rotate
 
 
 @pytest.fixture(scope="module")
@@ -22,3 +22,14 @@ def test_is_identical_from_weights_alone(decompiler: Decompiler, name: str) -> N
     for weights in (model, rotate(model, np.random.default_rng(0))):
         found = decompiler.decompile(weights, vocab=vocab)
         assert found.verdict == "identical", found.detail
+
+
+@pytest.mark.parametrize("name", list(CONSTANTS)[:4])
+def test_constants_are_found_where_compression_hides_what_reads_them(
+    decompiler: Decompiler, name: str
+) -> None:
+    """The search finds the lookup that the reader cannot tell from a number."""
+    model, vocab = compiled(name)
+    small = compress(model, np.random.default_rng(0), 0.95, include_bos=True).model
+    found = decompiler.decompile(small, vocab=vocab)
+    assert found.evidence.weights == "projected", found.detail

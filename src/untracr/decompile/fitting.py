@@ -21,7 +21,7 @@ from untracr.compile.compiler import MLP_EXACTNESS
 from untracr.compile.values import ValueSet
 from untracr.errors import ProgramError
 from untracr.metamodel.components import Component
-from untracr.metamodel.frame import Base, Floats, Ints, Variable
+from untracr.metamodel.frame import Base, Bools, Floats, Ints, Variable
 from untracr.metamodel.scope import result_variable
 from untracr.metamodel.tables import call
 from untracr.metamodel.vocabulary import Operation
@@ -37,6 +37,9 @@ FARTHEST = 7.0
 
 LONGEST = 0.03
 """How far the squared length of a direction may be from 1."""
+
+ROUND = 0.1
+"""How far factors of one may be off, before they are compared with what noise gives."""
 
 WIDTH = formula("round(1 / x - 1)")
 """From the mean of BOS over what is selected back to how much that is."""
@@ -276,6 +279,22 @@ class Fitter:
         if self.base.is_orthonormal:
             return rows @ read, self.noise["W_in"][layer] * 2
         return np.linalg.lstsq(rows.T, read, rcond=1e-6)[0], 0.0
+
+    def values_read(self, frame: Frame, neuron: int, variable: Variable) -> Bools | None:
+        """Which values of a categorical variable a neuron reads once each; None if it reads else.
+
+        A neuron that reads nothing at all but writes something reads none of them.
+        """
+        if neuron >= self.model.d_mlp or self.is_dead(frame, neuron):
+            return None
+        factors, noise = self.summed(frame, neuron, variable)
+        reads = np.asarray(factors > 1 / 2, dtype=np.bool_)
+        if not np.isfinite(factors).all() or (np.abs(factors - reads) > ROUND + 3 * noise).any():
+            return None
+        rows = frame.dims(variable)[reads]
+        read = Entries(rows, np.zeros_like(rows), np.ones(len(rows)), 1)
+        vectors = self.model.W_in[frame.half_layer // 2][:, neuron : neuron + 1].T
+        return reads if self._reads(frame, "W_in", vectors, read) else None
 
     def _may_read(self, frame: Frame, start: int, operation: Operation) -> bool:
         """Whether the first neuron may be the operation's, whatever its function is."""

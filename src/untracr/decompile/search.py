@@ -27,6 +27,7 @@ from untracr.decompile.proposals import (
     network_proposals,
     uniform_proposals,
 )
+from untracr.decompile.shown_lookups import shown_lookups
 from untracr.errors import ProgramError
 from untracr.metamodel.components import Component
 from untracr.metamodel.frame import Base, Variable
@@ -201,19 +202,25 @@ class _InOneFrame:
                 yield proposal
         others = uniform_proposals(self.reader, place)
         if state.writing is None:
-            yield from itertools.chain(others, self._sums(state))
+            yield from itertools.chain(others, self._shown(state))
             return
-        for proposal in itertools.chain(self._sums(state), others):
+        for proposal in itertools.chain(self._shown(state), others):
             if (proposal.operation.kind, proposal.operation.arguments) not in seen:
                 yield replace(proposal, log_probability=-UNIFORM_COST)
 
-    def _sums(self, state: _State) -> Iterator[Proposal]:
-        """Sums whose function is not listed: what the next neuron reads of each value.
+    def _shown(self, state: _State) -> Iterator[Proposal]:
+        """Sums and lookups whose function is not listed, as the next neurons show them.
 
-        The reader may have taken the neuron for a part of something else.
+        The reader may have taken the neurons for a part of something else.
         """
         if state.half_layer % 2 == 0 or state.start >= self.fitter.model.d_mlp:
             return
+        yield from self._sums(state)
+        for operation in shown_lookups(self.fitter, state.frame, state.start):
+            yield Proposal(operation, 0.0)
+
+    def _sums(self, state: _State) -> Iterator[Proposal]:
+        """What the next neuron reads of each value."""
         for variable in state.frame.by_slot.values():
             if variable.is_categorical:
                 numbers, noise = self.fitter.summed(state.frame, state.start, variable)

@@ -118,6 +118,11 @@ class Component:
     is_whole: bool = False
 
     @property
+    def is_of_one(self) -> bool:
+        """Whether it combines a variable with itself."""
+        return self.kind == "pairs" and self.reads[0] is self.reads[1]
+
+    @property
     def is_operation(self) -> bool:
         """Whether it stands for an operation of its own."""
         return self.kind not in ("clean", "width stair")
@@ -142,6 +147,29 @@ class Tolerance:
         exact = (EXACT**2 + FIRST_ORDER * self.known) * np.maximum(squares, SMALLEST)
         noisy = NOISE_LIMIT**2 * self.noise**2 * len(vectors)
         return np.asarray(exact + noisy, dtype=np.float64)
+
+
+def groups_of_pairs(groups: Ints, count: int) -> Ints | None:
+    """Groups of all pairs of values, from those of values with themselves.
+
+    Weights hold only ``f(x, x)``, and how many results there are. Pairs of different
+    values give the results that are left, then those of the first value.
+
+    Args:
+        groups: [n], per value; -1 for None.
+        count: of all results.
+
+    Returns:
+        [n * n], first value major; None where there are too few pairs for all results.
+    """
+    n = len(groups)
+    others = np.setdiff1d(np.arange(count), groups)
+    if len(others) > n * (n - 1):
+        return None
+    found = np.repeat(groups, n)
+    places = np.setdiff1d(np.arange(n * n), np.arange(n) * (n + 1))
+    found[places[: len(others)]] = others
+    return found
 
 
 def direction_groups(vectors: Floats, noise: float = 0.0) -> Ints:

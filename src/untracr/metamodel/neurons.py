@@ -29,6 +29,7 @@ from untracr.metamodel.components import (
     Component,
     Tolerance,
     direction_groups,
+    groups_of_pairs,
 )
 from untracr.metamodel.frame import Bools, Directions, Floats, Ints, Variable, two_coefficients
 from untracr.metamodel.roles import Role, Roles
@@ -297,7 +298,11 @@ class _Parser:
         return self.layer.is_last and self.roles.is_told and (start, count) == (0, self.count)
 
     def _lookup_with_gaps(self, start: int) -> Component | None:
-        """A lookup that reads some values only: its function gives None for the others."""
+        """A lookup that reads some values only: its function gives None for the others.
+
+        Neurons that read nothing are of a SequenceMap of a variable with itself, and for
+        results of two different values.
+        """
         for variable in self.known.categorical:
             if self._reads_of(variable, start, 1) is None:
                 continue
@@ -305,13 +310,16 @@ class _Parser:
             if start + count > self.count:
                 return None
             found = self._reads_of(variable, start, count)
-            if found is None:
+            if found is None or (found < 0).all():
                 continue
             neurons = np.arange(start, start + count)
-            outputs = np.where(found[:, None] < 0, 0.0, self.layer.write[neurons][found])
-            return replace(
-                self._component("lookup", (variable,), neurons), outputs=outputs, groups=found
-            )
+            is_of_one = len(set(found[found >= 0].tolist())) < count
+            groups = groups_of_pairs(found, count) if is_of_one else found
+            if groups is None:
+                continue
+            kind, reads = ("pairs", (variable,) * 2) if is_of_one else ("lookup", (variable,))
+            outputs = np.where(groups[:, None] < 0, 0.0, self.layer.write[neurons][groups])
+            return replace(self._component(kind, reads, neurons), outputs=outputs, groups=groups)
         return None
 
     def _gap_lookup_size(self, start: int) -> int:
@@ -349,14 +357,17 @@ class _Parser:
         """For each value the neuron from ``start`` on that reads it, if these read each once."""
         position = np.full(len(variable.values), -1, dtype=np.int64)
         for place in range(min(len(position), self.count - start)):
-            if not self._marks(position, variable, start, place):
+            if not self._marks(position, variable, start, place) or place not in position:
                 return None
             if bool((position >= 0).all()):
                 return position
         return None
 
     def _reads_of(self, variable: Variable, start: int, count: int) -> Ints | None:
-        """For each value which of ``count`` neurons reads it, -1 for none, if at most one does."""
+        """For each value which of ``count`` neurons reads it, -1 for none, if at most one does.
+
+        Neurons may read none at all.
+        """
         position = np.full(len(variable.values), -1, dtype=np.int64)
         marked = all(self._marks(position, variable, start, place) for place in range(count))
         return position if marked else None
@@ -367,7 +378,7 @@ class _Parser:
         factors = coefficients[:, start + place]
         reads = factors > 0.5
         clear = bool((np.abs(factors - reads) < ROUND).all())
-        if not fits[start + place] or not clear or not reads.any():
+        if not fits[start + place] or not clear:
             return False
         if bool((position[reads] >= 0).any()):
             return False

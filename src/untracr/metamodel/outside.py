@@ -16,7 +16,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from untracr.metamodel.components import Component
+from untracr.metamodel.components import Component, groups_of_pairs
 from untracr.metamodel.frame import Bools, Floats, Ints, Variable
 from untracr.metamodel.matching import ALL, CLOSE, FITTING, same_groups
 from untracr.metamodel.order import ranks_read
@@ -141,6 +141,9 @@ def read_function(reader: Reader, component: Component) -> Function | None:
         )
     if kind not in ("stair to values", "pairs"):
         return None
+    if component.is_of_one:
+        own = component.groups[:: len(variables[0].values) + 1]
+        return diagonal_of_groups(variables[0].values, own, component.size)
     ranks = ranks_read(reader, component)
     in_order = ranks is not None
     groups = component.groups if ranks is None else ranks
@@ -241,6 +244,33 @@ def binary_of_groups(
         if named is not None:
             return _BINARY_NAMES[named]
     labels = [None if group < 0 else group for group in groups.tolist()]
+    return Table(tuple(zip(pairs, labels, strict=True)), 2)
+
+
+def diagonal_of_groups(values: tuple[Value, ...], groups: Ints, count: int) -> Function | None:
+    """A categorical function of two arguments, always the same ones.
+
+    Args:
+        values: of both arguments.
+        groups: per value the place of its result among all results; -1 for None.
+        count: how many results two values, alike or not, may give.
+
+    Returns:
+        None where pairs of different values are too few for the other results.
+    """
+    pairs = list(itertools.product(values, values))
+    alike = np.arange(len(values)) * (len(values) + 1)
+    if len(pairs) <= MAX_NAMED:
+        names = _binary_names(values, values, types_of(values), types_of(values))
+        sizes = (np.diff(np.sort(names.ranks, axis=1), axis=1) > 0).sum(axis=1) + 1
+        fits = (names.ranks[:, alike] == groups).all(axis=1) & (sizes == count)
+        named = _first(names, np.asarray(fits))
+        if named is not None:
+            return _BINARY_NAMES[named]
+    every = groups_of_pairs(groups, count)
+    if every is None:
+        return None
+    labels = [None if group < 0 else group for group in every.tolist()]
     return Table(tuple(zip(pairs, labels, strict=True)), 2)
 
 

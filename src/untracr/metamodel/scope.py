@@ -170,6 +170,9 @@ def _directions(results: list[Value], values: tuple[Value, ...], component: Comp
     width = component.outputs.shape[1]
     if len(component.outputs) != len(results):
         return np.zeros((len(values), width))
+    if component.is_of_one and len(values) == component.size:  # one neuron a value, in order
+        first = [int(np.argmax(component.groups == n)) for n in range(len(values))]
+        return component.outputs[first]
     place = {value: n for n, value in enumerate(values)}
     rows, counts = np.zeros((len(values), width)), np.zeros(len(values))
     for result, output in zip(results, component.outputs, strict=True):
