@@ -304,6 +304,15 @@ def test_to_tracr_without_tracr_says_what_to_install(monkeypatch: pytest.MonkeyP
         to_tracr(parse("tokens"))
 
 
+@pytest.mark.parametrize("number", [float("inf"), float("nan")])
+def test_a_number_that_is_not_finite_is_what_is_told(number: float) -> None:
+    """However it is reached: functions of it are not read as formulas that cannot be written."""
+    odd = rasp.Map(lambda x: number if x else x, rasp.tokens)
+    for sop in (odd, rasp.Map(lambda x: x > 1, odd, simplify=False), odd == 1):
+        with pytest.raises(CheckFailed, match="a number must be finite"):
+            compile_rasp_to_model(rasp.SequenceMap(lambda x, y: x, sop, odd), range(3), 3)
+
+
 def test_what_is_nearly_a_program_is_told() -> None:
     """A selector, or a maker that was not called, is told with what to do."""
     select = rasp.Select(rasp.tokens, rasp.tokens, rasp.Comparison.EQ)

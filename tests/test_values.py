@@ -18,6 +18,7 @@ from untracr.rasp.interpreter import run
 from untracr.rasp.parsing import parse
 from untracr.rasp.printing import print_program
 from untracr.rasp.values import MAX_PARTS, Value, parts, plain_value, token_fault, types_of
+from untracr.shown_text import shown
 from untracr.transformer.files import load_model, save_model
 from untracr.transformer.model_document import document_text, parse_document
 
@@ -58,6 +59,13 @@ def test_tuples_are_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     assert capsys.readouterr().out == "(2, 0),(1, 1)\n"
     assert main(["run", str(path), "2,1", "--json"]) == 0
     assert "[[2, 0], [1, 1]]" in capsys.readouterr().out
+
+
+def test_messages_show_tuples() -> None:
+    """An error shows a tuple as Python does, and a list of values as a list."""
+    assert (shown((1, "a")), shown((1,)), shown([(1, 2)])) == ("(1, 'a')", "(1,)", "[(1, 2)]")
+    problems = check(parse(PAIRS + "Map(lambda p: p + 1, pair, simplify=False)"), (0,), 1)
+    assert "fails on (0, 0)" in problems[0].rule
 
 
 def test_tuples_of_equal_parts_of_other_types_stay_apart() -> None:

@@ -26,8 +26,10 @@ def shown(value: object, most: int = MOST) -> str:
             return repr(value) if len(value) <= most else f"{value[: most - 3]!r}..."
         case int() if value.bit_length() > 4 * most:
             return f"a whole number of {value.bit_length():,} bits"
-        case list() | tuple():
+        case list():
             return f"[{_items(value, most)}]"
+        case tuple():
+            return f"({_items(value, most)}{',' * (len(value) == 1)})"
         case Mapping() | Set():
             return f"{{{_items(value, most)}}}"
         case _:

@@ -176,7 +176,7 @@ def _mean_set(program: Program, ref: Ref, inner: ValueSet, max_seq_len: int) -> 
     if len(numbers) < len(inner.unordered) or not all(-1 < x < 2 for x in numbers):
         raise ProgramError(
             f"{program.labels[ref]}: a numerical Aggregate can only average 0 and 1 (Tracr's "
-            f"rule), not {shown(inner.ordered)}; map the values to booleans first"
+            f"rule), not {shown([*inner.ordered])}; map the values to booleans first"
         )
     return ValueSet.of({value / n for value in numbers for n in range(1, max_seq_len + 1)})
 

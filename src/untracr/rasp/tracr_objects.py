@@ -48,7 +48,7 @@ from untracr.rasp.program import (
     SequenceMap,
     Tokens,
 )
-from untracr.rasp.values import plain_value, type_of
+from untracr.rasp.values import plain_value, type_of, value_fault
 
 MAX_TABULATED = 200_000
 """How many argument combinations one opaque function may be tabulated on."""
@@ -490,7 +490,7 @@ def _fails(candidate: Formula, arguments: tuple[Value, ...]) -> bool:
 
 
 def _constants(domain: Iterable[Value]) -> tuple[Value, ...]:
-    return tuple(dict.fromkeys((*domain, 0, 0.5)))
+    return tuple(dict.fromkeys((*(v for v in domain if not value_fault(v)), 0, 0.5)))
 
 
 def _formulas(domains: Sequence[Sequence[Value]]) -> Iterator[Formula]:
