@@ -846,8 +846,8 @@ def test_check_confirms(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     found = capsys.readouterr()
     lines = found.out.splitlines()
     assert found.err == ""
-    names = ["model", "tokens", "inputs", "program", "verdict", "evidence", "other programs"]
-    names.append("read-out")
+    names = ["model", "tokens", "inputs", "exactness", "program", "verdict", "evidence"]
+    names += ["other programs", "read-out"]
     assert [line.split(":")[0] for line in lines[1:-1]] == names
     assert lines[-1].startswith("confirmed: identical: the program recompiles to these weights")
     assert main(["check", str(file), "--json"]) == 0

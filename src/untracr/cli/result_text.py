@@ -7,6 +7,8 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from untracr.compile.compiler import MLP_EXACTNESS
+
 if TYPE_CHECKING:
     from untracr.decompile.carriers import Carrier
     from untracr.decompile.result import Result
@@ -46,7 +48,20 @@ def result_text(result: Result, lines: Sequence[Carrier]) -> str:
 
 
 def _statements(result: Result) -> list[str]:
-    return [*_evidence(result), *_rows(result), *_search(result), *_others(result)]
+    return [
+        *_evidence(result),
+        *_exactness(result),
+        *_rows(result),
+        *_search(result),
+        *_others(result),
+    ]
+
+
+def _exactness(result: Result) -> list[str]:
+    slope = result.mlp_exactness
+    if slope is None or slope == MLP_EXACTNESS:
+        return []
+    return [f"compiled with mlp_exactness={slope:.12g}, as the staircases show"]
 
 
 def _rows(result: Result) -> list[str]:

@@ -28,6 +28,7 @@ from untracr.decompile.result import Evidence, ReadOutFound, Result, Verdict, We
 from untracr.decompile.token_rows import Naming, token_rows
 from untracr.decompile.weights_digest import weights_digest
 from untracr.errors import CertificateError, InputError, ProgramError
+from untracr.metamodel.exactness import find_exactness
 from untracr.metamodel.scope import MAX_NUMBER
 from untracr.rasp.domain import Domain
 from untracr.rasp.functions import Value
@@ -67,6 +68,7 @@ _KEYS = (
     "model",
     "vocab",
     "token_rows",
+    "mlp_exactness",
     "max_seq_len",
     "causal",
     "program",
@@ -118,6 +120,7 @@ class Certificate:
         evidence: what was compared, and how closely.
         other_programs: see `Result.other_programs`.
         rows: which rows of W_E are which.
+        mlp_exactness: see `Result`.
         untracr_version: what wrote it.
     """
 
@@ -132,6 +135,7 @@ class Certificate:
     detail: str
     evidence: Evidence
     rows: CertifiedRows
+    mlp_exactness: float | None = None
     other_programs: tuple[str, ...] = ()
     untracr_version: str = untracr.__version__
 
@@ -149,6 +153,7 @@ class Certificate:
             "model": {"file": self.model_file, "sha256": self.sha256},
             "vocab": list(self.vocab),
             "token_rows": self.rows.as_dict(),
+            "mlp_exactness": self.mlp_exactness,
             "max_seq_len": self.max_seq_len,
             "causal": self.causal,
             "program": self.program,
@@ -221,6 +226,7 @@ def certificate_of(result: Result, loaded: LoadedModel, folder: Path) -> Certifi
         evidence=found.evidence,
         other_programs=tuple(print_program(other) for other in found.others),
         rows=CertifiedRows(rows.tokens, rows.bos, rows.pad),
+        mlp_exactness=find_exactness(model).value,
     )
 
 
@@ -323,6 +329,7 @@ def parse_certificate(data: bytes) -> Certificate:
             _text(text, f"other_programs[{i}]", MAX_SOURCE) for i, text in enumerate(others)
         ),
         rows=_rows(content["token_rows"]),
+        mlp_exactness=_exactness(content["mlp_exactness"]),
         untracr_version=_text(content["untracr_version"], "untracr_version"),
     )
     _require_consistent(found)
@@ -393,6 +400,15 @@ def _rows(value: object) -> CertifiedRows:
         _count(content["bos"], "token_rows.bos", most=most),
         _count(content["pad"], "token_rows.pad", most=most),
     )
+
+
+def _exactness(value: object) -> float | None:
+    if value is None:
+        return None
+    number = _number(value, "mlp_exactness")
+    if not 0 < number < math.inf:
+        raise CertificateError(f"mlp_exactness must be above 0, or null, not {_shown(value)}")
+    return number
 
 
 _ABSOLUTE = re.compile(r"[/\\]|[A-Za-z]:")

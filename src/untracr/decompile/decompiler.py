@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -17,6 +18,7 @@ from untracr.decompile.result import NO_SEARCH, Result, Search
 from untracr.decompile.search import Deadline, ProgramSearch, Proposals
 from untracr.decompile.token_rows import NOTHING_SAID, Naming, TokenRows, rows_of, token_rows
 from untracr.errors import ModelFileError, ProgramError
+from untracr.metamodel.exactness import at_usual_slope, find_exactness
 from untracr.metamodel.numpy_network import NumpyNetwork
 from untracr.metamodel.scope import MAX_NUMBER
 from untracr.rasp.domain import Domain
@@ -173,10 +175,15 @@ class _Task:
     network: NumpyNetwork
     begun: float
 
+    @functools.cached_property
+    def usual(self) -> Transformer:
+        """The model with staircases of the usual slope, for all that reads programs."""
+        return at_usual_slope(self.model)
+
     def greedily(self, *, settle: bool = True) -> _Answer:
         """The program that the network writes, checked."""
         try:
-            decoded = decode_greedily(self.network, self.model, self.domain.vocab)
+            decoded = decode_greedily(self.network, self.usual, self.domain.vocab)
         except ProgramError as error:
             return _Answer(Check("unverified", 0, f"no program could be read: {error}"))
         found = check(self.model, decoded.program, self.domain, settle=settle)
@@ -194,7 +201,7 @@ class _Task:
         best = first or _Answer(nothing)
         if is_settled(best.check, self.model):
             return best
-        programs = ProgramSearch(self.model, self.domain.vocab, self.network, proposals)
+        programs = ProgramSearch(self.usual, self.domain.vocab, self.network, proposals)
         tried = {best.check.program}
         candidates, repairs = best.search.candidates, best.search.repairs
         with np.errstate(all="ignore"):
@@ -239,12 +246,16 @@ class _Task:
             evidence=found.evidence,
             search=answer.search,
             token_rows=self.rows,
+            mlp_exactness=find_exactness(self.model).value,
         )
 
     def _detail(self, found: Check) -> str:
         """What was found, with what was assumed for it."""
-        assumed = self.rows.assumed
-        return f"{found.detail}; {assumed}" if assumed else found.detail
+        steps = find_exactness(self.model)
+        slopes = ", ".join(f"{slope:.6g}" for slope in (steps.value or 0, *steps.others)[:4])
+        uneven = f"staircases have several slopes ({slopes}), a program's have one"
+        said = (found.detail, uneven if steps.others else "", self.rows.assumed)
+        return "; ".join(part for part in said if part)
 
 
 def _with_vocab(naming: Naming, vocab: Iterable[Value] | None) -> Naming:

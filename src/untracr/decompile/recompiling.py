@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from untracr.compile.compiler import BOS, PAD, Compiled, compile_program
 from untracr.compile.values import ValueSet, value_sets
+from untracr.metamodel.exactness import find_exactness
 from untracr.rasp.domain import Domain
 from untracr.rasp.program import CATEGORICAL, Map, Program, Ref, SequenceMap
 from untracr.transformer.transformer import Transformer
@@ -16,6 +17,8 @@ WIDEST = 2
 
 def recompile(program: Program, domain: Domain, like: Transformer) -> Transformer | None:
     """Compiles a program with the token rows in the domain's order, then BOS and PAD.
+
+    Its staircases are as steep as those of ``like``.
 
     Returns:
         None if it needs more neurons than ``like`` has, or more dimensions than ``like``
@@ -41,7 +44,13 @@ def recompile_with_parts(program: Program, domain: Domain, like: Transformer) ->
     while bos in domain.vocab or pad in domain.vocab:
         bos, pad = f"{bos}_", f"{pad}_"
     compiled = compile_program(
-        program, domain.vocab, domain.max_seq_len, causal=like.causal, bos=bos, pad=pad
+        program,
+        domain.vocab,
+        domain.max_seq_len,
+        causal=like.causal,
+        bos=bos,
+        pad=pad,
+        mlp_exactness=find_exactness(like).to_compile,
     )
     token_values = (*domain.vocab, bos, pad)
     rows = [compiled.token_values.index(value) for value in token_values]

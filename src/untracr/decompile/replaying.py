@@ -23,6 +23,7 @@ from untracr.decompile.sameness import same_weights
 from untracr.decompile.token_rows import Naming, TokenRows, token_rows
 from untracr.decompile.weights_digest import weights_digest
 from untracr.errors import CertificateError, ProgramError, RaspSyntaxError
+from untracr.metamodel.exactness import find_exactness
 from untracr.rasp.functions import Value
 from untracr.rasp.parsing import parse
 from untracr.rasp.printing import print_program
@@ -50,7 +51,8 @@ class Step:
     """One thing that was checked.
 
     Attributes:
-        name: model, tokens, inputs, program, verdict, evidence, other programs or read-out.
+        name: model, tokens, inputs, exactness, program, verdict, evidence, other programs or
+            read-out.
         holds: whether it is as certified.
         text: what was found.
     """
@@ -174,7 +176,7 @@ def replay(
     found: Check | None = None
     if steps[0].holds:
         steps += [_same_tokens(certificate, own)]
-        steps += [_same_inputs(certificate, model)]
+        steps += [_same_inputs(certificate, model), _same_exactness(certificate, model)]
     if all(step.holds for step in steps):
         step, program = _read(certificate, model)
         steps.append(step)
@@ -248,6 +250,16 @@ def _same_inputs(certificate: Certificate, model: Transformer) -> Step:
     claimed = "causal" if certificate.causal else "not causal"
     claim = f"1 to {certificate.max_seq_len} tokens, {claimed}, is certified"
     return Step("inputs", False, f"{claim}; the model takes {text}")
+
+
+def _same_exactness(certificate: Certificate, model: Transformer) -> Step:
+    """Whether the model's staircases are as steep as certified: the program is compiled so."""
+    found, certified = find_exactness(model).value, certificate.mlp_exactness
+    shown = "no staircase" if found is None else f"mlp_exactness {found:.12g}"
+    if found != certified:
+        text = "none is" if certified is None else f"{certified:.12g} is"
+        return Step("exactness", False, f"{text} certified; the weights show {shown}")
+    return Step("exactness", True, f"{shown}, as the weights show")
 
 
 def _read(certificate: Certificate, model: Transformer) -> tuple[Step, Program | None]:

@@ -111,6 +111,8 @@ class Result:
             RASP says: Tracr's construction is not exact for every program.
         evidence: what was compared, and how closely.
         search: what it cost; None where nothing was searched for.
+        mlp_exactness: the slope of the model's staircases, with which programs were compiled to
+            be compared with it; None where there is none, and any gives these weights.
         token_rows: which rows of W_E the tokens, BOS and PAD were taken to be, and on whose word.
     """
 
@@ -130,6 +132,7 @@ class Result:
     evidence: Evidence = NOTHING_COMPARED
     search: Search | None = None
     token_rows: TokenRows | None = None
+    mlp_exactness: float | None = None
 
     @property
     def is_proved(self) -> bool:
@@ -159,6 +162,7 @@ class Result:
             "departures": self.departures,
             "evidence": asdict(self.evidence),
             "search": None if self.search is None else asdict(self.search),
+            "mlp_exactness": self.mlp_exactness,
             "token_rows": None if self.token_rows is None else self.token_rows.as_dict(),
         }
 

@@ -87,6 +87,17 @@ def find_constant(model: Transformer) -> Constant:
     return Constant(np.zeros(rows.shape[1]), False)
 
 
+def embeddings_are_orthonormal(rows: Floats, places: Floats) -> bool:
+    """Whether embeddings are exact: orthonormal but for one direction that tokens share.
+
+    Args:
+        rows: [V, D], of W_E, in any order.
+        places: [P, D], of W_pos, that of BOS left out.
+    """
+    with np.errstate(all="ignore"):
+        return bool(np.abs(_off_orthonormal(rows, places)).max() < EXACT)
+
+
 def other_constants(model: Transformer, found: Constant) -> Iterator[Constant]:
     """What else may stand for the constant in exact weights, most likely first.
 
