@@ -6,6 +6,7 @@ argument twice, selectors by a constant, several truth values of the tokens side
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -194,7 +195,17 @@ TWICE: dict[str, tuple[Callable[[], Any], tuple[Value, ...]]] = {
 }
 """A function of one argument given twice."""
 
-PROGRAMS = {**CONSTANTS, **NONE, **TRUTHS, **TWICE}
+NUMBERS: dict[str, tuple[Callable[[], Any], tuple[Value, ...]]] = {
+    "tanh": (lambda: numerical(Map(lambda x: math.tanh(3 * x), tokens)), DIGITS),
+    "almost itself": (lambda: numerical(Map(lambda x: x + 0.004, tokens)), DIGITS),
+    "mean squared": (
+        lambda: numerical(Map(lambda x: x * x, _share(_is("a", "is_a"), "share_a"))),
+        LETTERS,
+    ),
+}
+"""Numbers that are no simple fractions."""
+
+PROGRAMS = {**CONSTANTS, **NONE, **TRUTHS, **TWICE, **NUMBERS}
 
 
 def compiled(name: str) -> tuple[Transformer, tuple[Value, ...]]:

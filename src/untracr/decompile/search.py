@@ -225,7 +225,9 @@ class _InOneFrame:
             if variable.is_categorical:
                 numbers, noise = self.fitter.summed(state.frame, state.start, variable)
                 if np.isfinite(numbers).all():
-                    function = unary_of_numbers("sum", variable.values, numbers, 3 * noise)
+                    function = unary_of_numbers(
+                        "sum", variable.values, numbers, 3 * noise, is_exact=self.base.is_exact
+                    )
                     arguments = (variable.slot, TABLE["unary"])
                     yield Proposal(Operation("map numerical", arguments, function), 0.0)
 

@@ -116,6 +116,11 @@ class Base:
     is_orthonormal: bool = True
     noise: float = 0.0
 
+    @property
+    def is_exact(self) -> bool:
+        """Whether directions are neither noisy nor lost by a compression."""
+        return self.is_orthonormal and not self.noise
+
     @classmethod
     def of(cls, model: Transformer, vocab: tuple[Value, ...]) -> Base:
         """Reads the embeddings.

@@ -524,7 +524,7 @@ class _Parser:
             reads,
             len(neurons),
             neurons=neurons,
-            is_whole=self.known.base.is_orthonormal and not self.known.base.noise,
+            is_whole=self.known.base.is_exact,
         )
 
 

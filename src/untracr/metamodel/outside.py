@@ -44,6 +44,10 @@ MAX_STEPS = 40
 EXACT_NUMBER = 1e-3
 """Numbers read off exact weights are right within this."""
 
+ROUNDING = 1e-6
+"""Numbers read off exact weights that no compression changed are right within this, relative to
+the larger of 1 and themselves."""
+
 UNLIKE = 4.0
 """A function is not the one that numbers show if it is off by this many times their distance
 from whole numbers and halves."""
@@ -133,7 +137,12 @@ def read_function(reader: Reader, component: Component) -> Function | None:
         allowed = 3 * component.spread * (1 + np.abs(numbers))
         factor_open = component.orientation == 0
         return unary_of_numbers(
-            kind, variables[0].values, numbers, allowed, factor_open=factor_open
+            kind,
+            variables[0].values,
+            numbers,
+            allowed,
+            factor_open=factor_open,
+            is_exact=is_whole,
         )
     if kind == "lookup":
         return unary_of_groups(
@@ -198,6 +207,7 @@ def unary_of_numbers(
     allowed: Floats | float = 0.0,
     *,
     factor_open: bool = False,
+    is_exact: bool = False,
 ) -> Function:
     """A numerical function of one argument.
 
@@ -206,14 +216,16 @@ def unary_of_numbers(
         values: its arguments.
         numbers: its results.
         allowed: how far each of them may be off.
-        factor_open: whether they are known up to a factor only.
+        factor_open: whether they are known up to a factor only; exact ones up to their sign.
+        is_exact: whether they are right but for rounding.
     """
-    ways = _ways(numbers) if factor_open else [numbers]
+    ways = _ways(numbers, is_exact) if factor_open else [numbers]
+    close = ROUNDING * (1 + np.abs(numbers)) if is_exact else CLOSE
     if len(values) <= MAX_NAMED:
         names = _unary_names(kind, values, types_of(values))
         for way in ways:
             off = np.abs(names.numbers - way)
-            fits = (off < CLOSE + allowed).all(axis=1)
+            fits = (off < close + allowed).all(axis=1)
             worst = np.where(fits, off.max(axis=1, initial=0.0), np.inf)
             # Noise lets others fit too, but not as well, nor as well as the nearest halves do.
             halves = float(np.abs(np.round(2 * way) / 2 - way).max(initial=0.0))
@@ -221,7 +233,8 @@ def unary_of_numbers(
             named = _first(names, np.asarray(fits))
             if named is not None:
                 return _UNARY_NAMES[kind][named]
-    limits = np.broadcast_to(np.clip(allowed, EXACT_NUMBER, COARSEST), numbers.shape)
+    nearest = close / 4 if is_exact else np.clip(allowed, EXACT_NUMBER, COARSEST)
+    limits = np.broadcast_to(nearest, numbers.shape)
     results = [
         _simple(n, limit) for n, limit in zip(ways[0].tolist(), limits.tolist(), strict=True)
     ]
@@ -326,11 +339,11 @@ def _labels(groups: Ints, is_whole: bool) -> list[Value]:
     return [unknown if group < 0 else group for group in groups.tolist()]
 
 
-def _ways(numbers: Floats) -> list[Floats]:
+def _ways(numbers: Floats, is_exact: bool) -> list[Floats]:
     """Numbers known up to a factor, in units that make them simple, with either sign."""
     largest = float(np.abs(numbers).max(initial=0.0))
     chosen = numbers
-    if largest > EXACT_NUMBER and not _whole(2 * numbers):
+    if largest > EXACT_NUMBER and not _whole(2 * numbers) and not is_exact:
         for size in _SMALL[1:]:
             scaled = numbers * (size / largest)
             if _whole(scaled):
@@ -352,6 +365,8 @@ def _simple(number: float, allowed: float) -> Value:
         numerator = round(number * denominator)
         if abs(numerator / denominator - number) <= allowed:
             return numerator if denominator == 1 else numerator / denominator
+    if allowed < EXACT_NUMBER:
+        return float(str(np.float32(number)))
     return round(number, 6)
 
 

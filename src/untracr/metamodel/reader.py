@@ -84,7 +84,7 @@ class Reader:
             self.W_in,
             base.one,
             neurons=tuple(Tolerance(float(noise), base.noise) for noise in self.noise_in),
-            is_told=base.is_orthonormal and not base.noise,
+            is_told=base.is_exact,
         )
 
     def _neuron_noise(self, squares: Floats, entries: int) -> Floats:
