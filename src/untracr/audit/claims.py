@@ -9,7 +9,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from untracr.audit.plain_run import fails, outputs_differ, read_out_differs, renamed
+from untracr.audit.plain_run import (
+    fails,
+    misread,
+    outputs_differ,
+    read_out_differs,
+    renamed,
+)
 from untracr.audit.subject import Subject
 from untracr.audit.weights import EXACT, ROTATED, rounded_alike, weights_differ
 from untracr.compile.compiler import BOS, PAD, compile_program
@@ -41,8 +47,8 @@ class Claim:
         renamed: it does not, but it does with other names of the values that it puts out:
             what a file without a read-out does not hold where a table was read off.
         contradicted: an input on which the read-out of a model that is ``identical`` is
-            not the program's output, though that of the program's own weights is; empty
-            if there is none.
+            not the program's output, though nothing tells of it, or that of the program's
+            own weights is: this is false, too; empty if there is none.
     """
 
     false: str = ""
@@ -73,10 +79,12 @@ def judge_claim(subject: Subject, result: Result) -> Claim:
     is_renamed = behaves is False and not listed and _is_renamed(subject, program)
     false = contradicted = ""
     if result.verdict == "identical":
-        contradicted = _contradicted(subject, program)
-        # Where the weights do not do what a program says, another one of the same weights may.
+        contradicted = _contradicted(subject, program, departs=result.departures > 0)
+        # Where the weights do not do what a program says, another one of the same weights may;
+        # and what a read-out gives was judged by itself.
         as_reference = behaves is not False or listed or is_renamed or result.departures > 0
-        false = _false_identity(subject, program, others, as_reference)
+        as_reference = as_reference or not cannot_compare(subject.model)
+        false = _false_identity(subject, program, others, as_reference) or contradicted
     elif result.verdict == "equivalent":
         tolerance = result.evidence.output_tolerance
         false = read_out_differs(subject.model, program, subject.domain, tolerance)
@@ -130,19 +138,22 @@ def _is_renamed(subject: Subject, program: Program) -> bool:
     return renamed(program, reference, subject.domain, causal=model.causal)
 
 
-def _contradicted(subject: Subject, program: Program) -> str:
+def _contradicted(subject: Subject, program: Program, *, departs: bool) -> str:
+    """An input on which the read-out gives another value than the program.
+
+    If the answer says that weights depart from the program, the program's own must not do so
+    there.
+    """
     model, domain = subject.model, subject.domain
     if cannot_compare(model):
         return ""
-    reason = read_out_differs(model, program, domain, OUTPUT_TOLERANCE)
-    if not reason:
-        return ""
     try:
-        mine = compiled_rows(program, domain, causal=model.causal)
-    except ProgramError:
-        return reason
-    departs = read_out_differs(mine, program, domain, OUTPUT_TOLERANCE)
-    return "" if departs else reason
+        mine = compiled_rows(program, domain, causal=model.causal) if departs else None
+        places = misread(model, program, domain, OUTPUT_TOLERANCE, but_for=mine)
+        found = next(places, None)
+    except ProgramError:  # it does not compile, or fails on some input: told otherwise
+        return ""
+    return "" if found is None else found.text
 
 
 def _false_identity(

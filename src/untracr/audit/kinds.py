@@ -21,6 +21,7 @@ from untracr.audit.foreign import (
     spliced,
     without_read_out,
 )
+from untracr.audit.read_outs import changed_read_out, rare_outputs
 from untracr.audit.subject import Subject
 from untracr.compile.canonical import canonicalise
 from untracr.compile.lowering import lower_selectors
@@ -172,6 +173,8 @@ KINDS: dict[str, Kind] = {
     "trained": Kind("trained weights", _trained, needs_torch=True),
     "spliced": Kind("parts of two models", spliced),
     "changed": Kind("one weight changed", changed),
+    "read-out-changed": Kind("read-out changed, half rotated", changed_read_out),
+    "rare-outputs": Kind("other outputs on rare inputs, with read-out", rare_outputs),
     "changed-rotated": Kind("one weight changed, then rotated", changed_rotated),
 }
 

@@ -1,22 +1,23 @@
 """A second forward pass and a second comparison of outputs, written down plainly.
 
 They share nothing with what the decompiler compares outputs by
-(`untracr.decompile.outputs`): double precision, head by head, every position
-decoded to a value, which is then compared with the interpreter's.
+(`untracr.decompile.outputs`, `untracr.decompile.read_out`): double precision, head by
+head, every position decoded to a value, which is then compared with the interpreter's.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
 
 import numpy as np
 import numpy.typing as npt
 
 from untracr.errors import EvaluationError
 from untracr.rasp.domain import Domain
-from untracr.rasp.equivalence import columns_differ, same_value
 from untracr.rasp.functions import Value, number_or
-from untracr.rasp.interpreter import Batch
+from untracr.rasp.interpreter import Batch, Column, Entry
 from untracr.rasp.program import CATEGORICAL, Program
 from untracr.transformer.transformer import Transformer
 
@@ -57,7 +58,7 @@ def outputs_differ(fst: Program, snd: Program, domain: Domain, *, causal: bool) 
     try:
         for batch in inputs(domain, causal=causal):
             left, right = batch.evaluate(fst), batch.evaluate(snd)
-            rows = np.flatnonzero((columns_differ(left, right) & batch.valid).any(axis=1))
+            rows = np.flatnonzero((_columns_differ(left, right) & batch.valid).any(axis=1))
             if len(rows):
                 row = int(rows[0])
                 return (
@@ -103,6 +104,40 @@ def _name(value: object) -> str:
     return f"{float(value):.9g}" if isinstance(value, (bool, int, float)) else repr(value)
 
 
+def _columns_differ(left: Column, right: Column) -> npt.NDArray[np.bool_]:
+    pairs, inverse = np.unique(left.codes * len(right.values) + right.codes, return_inverse=True)
+    found = [divmod(pair, len(right.values)) for pair in pairs.tolist()]
+    differ = np.array([not _alike(left.values[a], right.values[b]) for a, b in found])
+    return np.asarray(differ[inverse.reshape(left.codes.shape)])
+
+
+def _alike(fst: Entry, snd: Entry) -> bool:
+    """Whether two values count as equal: numbers within a billionth, or of the smaller."""
+    if isinstance(fst, tuple) and isinstance(snd, tuple):
+        return len(fst) == len(snd) and all(map(_alike, fst, snd))
+    numbers = all(isinstance(value, (bool, int, float)) for value in (fst, snd))
+    if fst == snd or not numbers or (isinstance(fst, int) and isinstance(snd, int)):
+        return fst == snd
+    try:
+        one, other = (Fraction(value) for value in (fst, snd))  # type: ignore[arg-type]
+    except (OverflowError, ValueError):  # infinite, or no number
+        return str(fst) == str(snd)
+    return abs(one - other) * 10**9 <= max(Fraction(1), min(abs(one), abs(other)))
+
+
+@dataclass(frozen=True)
+class Misread:
+    """A place where a model's read-out is not a program's output.
+
+    Attributes:
+        tokens: the input.
+        text: what the program gives, and what is read out.
+    """
+
+    tokens: tuple[Value, ...]
+    text: str
+
+
 def read_out_differs(model: Transformer, program: Program, domain: Domain, tolerance: float) -> str:
     """An input on which a model's read-out is not a program's output; empty if there is none.
 
@@ -114,32 +149,62 @@ def read_out_differs(model: Transformer, program: Program, domain: Domain, toler
     """
     if model.W_U is None:
         return "the model has no read-out"
-    layers = _layers(model)
     try:
-        for batch in inputs(domain, causal=model.causal):
-            column = batch.evaluate(program)
-            for length in np.unique(batch.lengths).tolist():
-                rows = np.flatnonzero(batch.lengths == length)
-                ids = batch.tokens.codes[rows, :length]
-                read = _forward(model, layers, ids) @ model.W_U.astype(np.float64)
-                codes = column.codes[rows, :length]
-                wrong = _wrong(read, codes, column.values, model.output_values, tolerance)
-                if wrong.any():
-                    row, place = (int(n) for n in np.argwhere(wrong)[0])
-                    return (
-                        f"{batch.input(int(rows[row]))} gives "
-                        f"{column.values[codes[row, place]]!r} at position {place}, where "
-                        f"{np.round(read[row, place], 4).tolist()} is read out"
-                    )
+        found = next(misread(model, program, domain, tolerance), None)
     except EvaluationError as error:
         return f"the program fails on some input: {error}"
-    return ""
+    return "" if found is None else found.text
+
+
+def misread(
+    model: Transformer,
+    program: Program,
+    domain: Domain,
+    tolerance: float,
+    *,
+    but_for: Transformer | None = None,
+) -> Iterator[Misread]:
+    """The inputs on which a model's read-out is not a program's output.
+
+    Args:
+        model, program, domain, tolerance: see `read_out_differs`.
+        but_for: places where this model's read-out is not either are left out.
+
+    Raises:
+        EvaluationError: the program fails on some input.
+    """
+    layers = _layers(model)
+    others = None if but_for is None else (but_for, _layers(but_for))
+    for batch in inputs(domain, causal=model.causal):
+        column = batch.evaluate(program)
+        for length in np.unique(batch.lengths).tolist():
+            rows = np.flatnonzero(batch.lengths == length)
+            ids, codes = (a.codes[rows, :length] for a in (batch.tokens, column))
+            read = _read(model, layers, ids)
+            wrong = _wrong(read, codes, column.values, model.output_values, tolerance)
+            if others is not None and wrong.any():
+                theirs = _read(*others, ids)
+                named = others[0].output_values
+                wrong &= ~_wrong(theirs, codes, column.values, named, tolerance)
+            for row in np.flatnonzero(wrong.any(axis=1)).tolist():
+                tokens, place = batch.input(int(rows[row])), int(wrong[row].argmax())
+                text = (
+                    f"{tokens} gives {column.values[codes[row, place]]!r} at position {place}, "
+                    f"where {np.round(read[row, place], 4).tolist()} is read out"
+                )
+                yield Misread(tuple(tokens), text)
+
+
+def _read(model: Transformer, layers: list[_Layer], ids: Ints) -> Floats:
+    """Read-outs [inputs, positions, columns] of token ids [inputs, positions]."""
+    assert model.W_U is not None
+    return np.asarray(_forward(model, layers, ids) @ model.W_U.astype(np.float64))
 
 
 def _wrong(
     read: Floats,
     codes: Ints,
-    wanted: tuple[object, ...],
+    wanted: tuple[Entry, ...],
     columns: tuple[Value, ...] | None,
     tolerance: float,
 ) -> npt.NDArray[np.bool_]:
@@ -147,10 +212,11 @@ def _wrong(
     if columns is None:
         numbers = np.array([number_or(value, np.nan) for value in wanted])[codes]
         allowed = (tolerance + ROUNDING) * np.maximum(1.0, np.abs(numbers))
-        return np.asarray(~(np.abs(read[:, :, 0] - numbers) <= allowed))
+        close = np.abs(read[:, :, 0] - numbers) <= allowed
+        return np.asarray(~(close & np.isfinite(numbers) & np.isfinite(read[:, :, 0])))
     found = np.where(read.max(axis=2) > NOTHING, read.argmax(axis=2), len(columns))
     values = (*columns, None)
-    fits = np.array([[same_value(value, other) for other in values] for value in wanted])  # type: ignore[arg-type]
+    fits = np.array([[_alike(value, other) for other in values] for value in wanted])
     return np.asarray(~fits[codes, found] | ~np.isfinite(read).all(axis=2))
 
 
