@@ -226,7 +226,8 @@ def _same_beside_read_out(
 
     Weights do not hold the names of results: a program may have a model's very weights and
     yet give other values than the read-out says. Where the read-out is the program's own,
-    column by column, the outputs are; else they are compared on the inputs.
+    column by column, the outputs are; else they are compared on the inputs, and no more
+    than that is said.
     """
     same = _said_same(found)
     reason = read_out_differs(model, compiled, found)
@@ -243,7 +244,7 @@ def _same_beside_read_out(
         detail = f"{other}, with the same output on {seen.seen:,} different inputs of more"
         return Check("tested", seen.seen, detail, program, (), evidence)
     detail = f"{other}, with the same output on all {seen.seen:,} inputs"
-    return Check("identical", seen.seen, detail, program, (), evidence)
+    return Check("equivalent", seen.seen, detail, program, (), evidence)
 
 
 def _with_departures(model: Transformer, found: Check, domain: Domain) -> Check:

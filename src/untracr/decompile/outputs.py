@@ -67,6 +67,23 @@ def tolerance_of_changed(program: Program, domain: Domain, *, causal: bool) -> f
     Raises:
         EvaluationError: the program fails on some input.
     """
+    return min(LOOSEST, _below_half_of_gaps(program, domain, causal=causal))
+
+
+def tolerance_of_exact(program: Program, domain: Domain, *, causal: bool) -> float:
+    """How far numbers may be off that other weights put out.
+
+    By no more than single precision makes of them, and by less than half the distance of
+    two numbers that the program puts out.
+
+    Raises:
+        EvaluationError: the program fails on some input.
+    """
+    return min(OUTPUT_TOLERANCE, _below_half_of_gaps(program, domain, causal=causal))
+
+
+def _below_half_of_gaps(program: Program, domain: Domain, *, causal: bool) -> float:
+    """Less than half the least distance of numbers that are put out, relative to the larger."""
     numbers: set[float] = set()
     for batch in batches(domain, affordable_chunk(domain), causal=causal):
         column = batch.evaluate(program)
@@ -75,8 +92,7 @@ def tolerance_of_changed(program: Program, domain: Domain, *, causal: bool) -> f
     ordered = np.array(sorted(number for number in numbers if math.isfinite(number)))
     gaps = np.diff(ordered) / np.maximum(1.0, np.maximum(np.abs(ordered[1:]), np.abs(ordered[:-1])))
     apart = gaps[gaps > TOLERANCE]
-    half = float(apart.min()) / 2 if apart.size else LOOSEST
-    return max(OUTPUT_TOLERANCE, min(LOOSEST, 0.999 * half))
+    return 0.999 * float(apart.min(initial=np.inf)) / 2
 
 
 def has_no_values(model: Transformer) -> bool:
@@ -153,7 +169,7 @@ def outputs_agree(
     model: Transformer,
     program: Program,
     domain: Domain,
-    tolerance: float = OUTPUT_TOLERANCE,
+    tolerance: float | None = None,
     *,
     to_the_end: bool = True,
 ) -> Agreement:
@@ -163,19 +179,24 @@ def outputs_agree(
         model: with a read-out that has values.
         program: a candidate.
         domain: the inputs.
-        tolerance: see `Evidence.output_tolerance`.
+        tolerance: see `Evidence.output_tolerance`; `tolerance_of_exact` if not given.
         to_the_end: also where some differ; else no further than the batch that shows it.
     """
     agree = seen = 0
     differing: list[tuple[Value, ...]] = []
-    used = tolerance if model.output_values is None else 0.0
+    used = 0.0
+    if model.output_values is None:
+        try:
+            used = tolerance or tolerance_of_exact(program, domain, causal=model.causal)
+        except EvaluationError as error:
+            return Agreement(0, 0, failure=str(error))
     largest = largest_chunk(model, domain)
     for batch in batches(domain, largest, causal=model.causal, first=FIRST_CHUNK):
         try:
             column = batch.evaluate(program)
         except EvaluationError as error:
             return Agreement(agree, seen, failure=str(error), tolerance=used)
-        same = rows_that_agree(model, batch, column, tolerance)
+        same = rows_that_agree(model, batch, column, used)
         agree, seen = agree + int(same.sum()), seen + len(batch)
         for row in np.flatnonzero(~same)[: MAX_DIFFERING - len(differing)].tolist():
             differing.append(tuple(batch.input(row)))

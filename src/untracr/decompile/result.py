@@ -88,10 +88,10 @@ class Result:
         source: the program as Python for Tracr, empty without a program.
         verdict: ``identical``: the program recompiles to these very weights, up
             to rotation of the residual stream and the order of axes, heads and
-            neurons; a read-out is the program's too, or gives its outputs on every
-            input. ``equivalent``: the model's outputs equal the program's on
-            every input of the domain. ``tested``: they are equal on the different inputs
-            that were tried, of a domain too large to try all. ``unverified``: none of this
+            neurons, and so to its read-out, if it has one of values. ``equivalent``: the
+            model's outputs equal the program's on every input of the domain. ``tested``:
+            they are equal on the different inputs that were tried, of a domain too large
+            to try all, whatever the weights are. ``unverified``: none of this
             was shown.
         inputs_checked: inputs on which outputs were compared.
         detail: one sentence on the verdict.
