@@ -13,7 +13,7 @@ from untracr.compile.canonical import canonicalise
 from untracr.decompile.bundled import bundled_decompiler
 from untracr.decompile.checking import Check, check
 from untracr.decompile.outputs import SAMPLED, batches
-from untracr.decompile.result import PROVED
+from untracr.decompile.result import PROVED, Result
 from untracr.rasp.domain import PAPER_DOMAIN, Domain
 from untracr.rasp.drawing import drawn_inputs
 from untracr.rasp.equivalence import decide_equivalence
@@ -40,6 +40,10 @@ def compiled(source: str, domain: Domain = PAPER_DOMAIN) -> Transformer:
 
 def rotated(model: Transformer) -> Transformer:
     return treatments.rotate(model, np.random.default_rng(3))
+
+
+def decompiled(model: Transformer) -> Result:
+    return bundled_decompiler().decompile(model, vocab=PAPER_DOMAIN.vocab)
 
 
 def without(model: Transformer) -> Transformer:
@@ -229,8 +233,8 @@ def test_a_true_read_out_names_the_results(source: str) -> None:
     """What is identical without its read-out is so with it, and behaves as the read-out says."""
     model, program = compiled(source), program_of(source)
     for given in (model, rotated(model)):
-        assert bundled_decompiler().decompile(without(given)).verdict == "identical"
-        found = bundled_decompiler().decompile(given)
+        assert decompiled(without(given)).verdict == "identical"
+        found = decompiled(given)
         assert (found.verdict, found.evidence.read_out) == ("identical", "same")
         assert (found.alternatives, found.names_are_open) == (0, False)
         assert found.program is not None
