@@ -231,8 +231,8 @@ def test_what_was_checked_is_one_line() -> None:
     """Weights, outputs, tolerance and domain are told."""
     (line,) = [x for x in result_text(RESULT, LINES).splitlines() if x.startswith("# checked")]
     assert line == (
-        "# checked: weights rotated, off by 2e-07 at most; outputs agree on 5 of 6 different inputs "
-        "to 0.001; domain: 6 inputs, 1 to 2 of 2 tokens"
+        "# checked: weights rotated, off by 2e-07 at most; outputs agree on 5 of 6 different "
+        "inputs to 0.001; domain: 6 inputs, 1 to 2 of 2 tokens"
     )
 
 
