@@ -21,7 +21,9 @@ from untracr.compile.compiler import MLP_EXACTNESS
 from untracr.compile.values import ValueSet
 from untracr.errors import ProgramError
 from untracr.metamodel.components import Component
-from untracr.metamodel.frame import Base, Bools, Floats, Ints, Variable
+from untracr.metamodel.frame import Base, Bools, Directions, Floats, Ints, Variable
+from untracr.metamodel.heads import HeadWeights
+from untracr.metamodel.reader import Reader
 from untracr.metamodel.scope import result_variable
 from untracr.metamodel.tables import call
 from untracr.metamodel.vocabulary import Operation
@@ -64,11 +66,33 @@ class Entries:
 
 
 @dataclass(frozen=True)
+class LayerView:
+    """A half-layer's weights in the order in which they are explained.
+
+    Attributes:
+        W_in, W_out: [D, M] and [M, D].
+        heads: those of an MLP are none.
+        numbers: of each head or neuron.
+    """
+
+    W_in: npt.NDArray[np.floating]
+    W_out: npt.NDArray[np.floating]
+    numbers: Ints
+    heads: tuple[HeadWeights, ...] = ()
+
+    def place(self, component: Component) -> int:
+        """Where a component begins."""
+        first = component.head if component.head >= 0 else int(component.neurons[0])
+        return int(np.flatnonzero(self.numbers == first)[0])
+
+
+@dataclass(frozen=True)
 class Frame:
     """What a half-layer may read.
 
     Attributes:
         half_layer: which one.
+        view: its weights.
         variables: those known before it.
         rows: [n, D]: the constant, BOS, then the directions of each variable.
         starts: of each variable, by slot, its first row; auxiliary ones have -1 - slot.
@@ -78,6 +102,7 @@ class Frame:
     """
 
     half_layer: int
+    view: LayerView
     variables: tuple[Variable, ...]
     rows: Floats
     starts: dict[int, int]
@@ -117,10 +142,11 @@ class Fitter:
     Args:
         model: the weights.
         base: its embedding frame.
+        reader: of the same model; it says in which form its layers are taken.
     """
 
-    def __init__(self, model: Transformer, base: Base) -> None:
-        self.model, self.base = model, base
+    def __init__(self, model: Transformer, base: Base, reader: Reader) -> None:
+        self.model, self.base, self.reader = model, base, reader
         self.max_seq_len = len(model.W_pos) - 1
         self.noise = {
             name: [_noise(matrix) if base.noise else 0.0 for matrix in getattr(model, name)]
@@ -151,7 +177,41 @@ class Fitter:
             noise.append([variances.get(v.slot, own)] * size)
             at += size
         pads = np.concatenate(pad) if base.is_orthonormal else np.zeros(at)
-        return Frame(half_layer, known, np.concatenate(rows), starts, pads, np.concatenate(noise))
+        return Frame(
+            half_layer,
+            self._view(half_layer, known),
+            known,
+            np.concatenate(rows),
+            starts,
+            pads,
+            np.concatenate(noise),
+        )
+
+    def _view(self, half_layer: int, known: tuple[Variable, ...]) -> LayerView:
+        """A half-layer in Tracr's form, where the variables show it."""
+        layer = half_layer // 2
+        if layer >= self.model.n_layers:
+            return LayerView(np.zeros((0, 0)), np.zeros((0, 0)), np.zeros(0, dtype=np.int64))
+        try:
+            shown = Directions(known, self.base) if self.reader.any_form else None
+        except ProgramError:  # too many to be told apart
+            shown = None
+        W_in, W_out = self.model.W_in[layer], self.model.W_out[layer]
+        every = np.arange(self.model.d_mlp if half_layer % 2 else self.model.n_heads)
+        if half_layer % 2:
+            if shown is None:
+                return LayerView(W_in, W_out, every)
+            living = self.reader.neurons(layer, shown)
+            order = np.concatenate([living, np.setdiff1d(every, living)])
+            return LayerView(W_in[:, order], W_out[order], order)
+        if shown is None:
+            names = ("W_Q", "W_K", "W_V", "W_O")
+            arrays = [getattr(self.model, name)[layer] for name in names]
+            given = tuple(HeadWeights(*(array[head] for array in arrays)) for head in every)
+            return LayerView(W_in, W_out, every, given)
+        order = np.argsort(~self.reader.alive_heads[layer], kind="stable")
+        heads = tuple(self.reader.head(layer, head, shown) for head in order.tolist())
+        return LayerView(W_in, W_out, order, heads)
 
     # Neurons
 
@@ -159,17 +219,17 @@ class Fitter:
         """Whether no head or neuron from this one on holds anything."""
         layer = frame.half_layer // 2
         if frame.half_layer % 2:
-            reads, writes = self.model.W_in[layer][:, start:].T, self.model.W_out[layer][start:]
+            reads, writes = frame.view.W_in[:, start:].T, frame.view.W_out[start:]
             return self._is_nothing("W_in", layer, reads) and self._is_nothing(
                 "W_out", layer, writes
             )
         return all(
-            self._is_nothing(name, layer, _columns(getattr(self.model, name)[layer, head], name))
-            for head in range(start, self.model.n_heads)
+            self._is_nothing(name, layer, _columns(getattr(head, name), name))
+            for head in frame.view.heads[start:]
             for name in ("W_O", "W_Q")
         )
 
-    def _is_nothing(self, name: str, layer: int, vectors: npt.NDArray[np.float32]) -> bool:
+    def _is_nothing(self, name: str, layer: int, vectors: npt.NDArray[np.floating]) -> bool:
         squares = np.square(vectors.astype(np.float64)).sum(axis=1)
         return self._small(squares, self.noise[name][layer] ** 2, vectors.shape[1], squares)
 
@@ -209,7 +269,7 @@ class Fitter:
         return bool(float(excess.sum()) <= allowed)
 
     def _reads(
-        self, frame: Frame, name: str, vectors: npt.NDArray[np.float32], read: Entries
+        self, frame: Frame, name: str, vectors: npt.NDArray[np.floating], read: Entries
     ) -> bool:
         """Whether vectors [n, D] read what they should."""
         layer = frame.half_layer // 2
@@ -224,7 +284,7 @@ class Fitter:
         return self._small(squares, variance, exact.shape[1], sizes, pad, shared)
 
     def _written(
-        self, frame: Frame, name: str, vectors: npt.NDArray[np.float32], write: Floats
+        self, frame: Frame, name: str, vectors: npt.NDArray[np.floating], write: Floats
     ) -> tuple[Floats, float] | None:
         """The directions of which vectors [n, D] are these combinations [n, k], if they are."""
         exact = vectors.astype(np.float64)
@@ -274,11 +334,11 @@ class Fitter:
             The numbers [values], and the standard deviation of the noise in them.
         """
         layer = frame.half_layer // 2
-        read = self.model.W_in[layer][:, start].astype(np.float64)
+        read = frame.view.W_in[:, start].astype(np.float64)
         rows = variable.directions
         if self.base.is_orthonormal:
             return rows @ read, self.noise["W_in"][layer] * 2
-        return np.linalg.lstsq(rows.T, read, rcond=1e-6)[0], 0.0
+        return np.asarray(np.linalg.lstsq(rows.T, read, rcond=1e-6)[0], dtype=np.float64), 0.0
 
     def values_read(self, frame: Frame, neuron: int, variable: Variable) -> Bools | None:
         """Which values of a categorical variable a neuron reads once each; None if it reads else.
@@ -293,7 +353,7 @@ class Fitter:
             return None
         rows = frame.dims(variable)[reads]
         read = Entries(rows, np.zeros_like(rows), np.ones(len(rows)), 1)
-        vectors = self.model.W_in[frame.half_layer // 2][:, neuron : neuron + 1].T
+        vectors = frame.view.W_in[:, neuron : neuron + 1].T
         return reads if self._reads(frame, "W_in", vectors, read) else None
 
     def _may_read(self, frame: Frame, start: int, operation: Operation) -> bool:
@@ -312,21 +372,20 @@ class Fitter:
         else:
             return True
         if key not in frame.seen:
-            vectors = self.model.W_in[frame.half_layer // 2][:, start : start + 1].T
+            vectors = frame.view.W_in[:, start : start + 1].T
             frame.seen[key] = len(vectors) == 1 and self._reads(frame, "W_in", vectors, read)
         return frame.seen[key]
 
     def _runs(
         self, frame: Frame, start: int, runs: list[blocks.Neurons], variable: Variable
     ) -> Fit | None:
-        layer = frame.half_layer // 2
         read, write, size = _joined(runs, len(variable.directions))
         if start + size > self.model.d_mlp:
             return None
-        vectors = self.model.W_in[layer][:, start : start + size].T
+        vectors = frame.view.W_in[:, start : start + size].T
         if not self._reads(frame, "W_in", vectors, read):
             return None
-        found = self._written(frame, "W_out", self.model.W_out[layer][start : start + size], write)
+        found = self._written(frame, "W_out", frame.view.W_out[start : start + size], write)
         if found is None:
             return None
         return Fit(replace(variable, directions=found[0]), found[1], size)
@@ -350,7 +409,7 @@ class Fitter:
 
     def cleans(self, frame: Frame, start: int, widths: int) -> bool:
         """Whether a neuron takes back what so many SelectorWidths wrote at BOS."""
-        vectors = self.model.W_in[frame.half_layer // 2][:, start : start + 1].T
+        vectors = frame.view.W_in[:, start : start + 1].T
         zero = np.zeros(1, dtype=np.int64)
         read = Entries(zero + BOS, zero, np.array([float(widths)]), 1)
         return len(vectors) == 1 and self._reads(frame, "W_in", vectors, read)
@@ -372,9 +431,8 @@ class Fitter:
         logit = blocks.COLDNESS * (1.0 if value is None else 0.5)
         if not self._selects(frame, head, keys, queries, operation.predicate, bos, logit):
             return None
-        layer = frame.half_layer // 2
         count = 1 if value is None else len(value.directions)
-        W_O = self.model.W_O[layer, head]
+        W_O = frame.view.heads[head].W_O
         found = self._written(frame, "W_O", W_O[:count], np.eye(count))
         if found is None:
             return None
@@ -386,8 +444,7 @@ class Fitter:
     def _bos_column(self, frame: Frame, head: int, keys: Variable) -> int | None:
         """The column of W_K that reads BOS, if the others read the keys in order."""
         count = len(keys.directions)
-        layer = frame.half_layer // 2
-        vectors = self.model.W_K[layer, head].T
+        vectors = frame.view.heads[head].W_K.T
         if count + 1 > len(vectors):
             return None
         to_bos = np.square(vectors[: count + 1] - frame.rows[BOS]).sum(axis=1)
@@ -402,7 +459,7 @@ class Fitter:
     def _moves(self, frame: Frame, head: int, value: Variable | None) -> bool:
         key = ("value", head, None if value is None else value.slot)
         if key not in frame.seen:
-            vectors = self.model.W_V[frame.half_layer // 2, head].T
+            vectors = frame.view.heads[head].W_V.T
             rows = np.array([BOS]) if value is None else frame.dims(value)
             fits = len(rows) <= len(vectors)
             read = Entries(rows, np.arange(len(rows)), np.ones(len(rows)), len(vectors))
@@ -421,7 +478,7 @@ class Fitter:
     ) -> bool:
         key = ("selects", head, keys.slot, queries.slot, predicate, logit)
         if key not in frame.seen:
-            vectors = self.model.W_Q[frame.half_layer // 2, head].T
+            vectors = frame.view.heads[head].W_Q.T
             k, q = _selected(
                 predicate,
                 keys.values,
@@ -437,12 +494,12 @@ class Fitter:
         return frame.seen[key]
 
 
-def _noise(matrix: npt.NDArray[np.float32]) -> float:
+def _noise(matrix: npt.NDArray[np.floating]) -> float:
     """Standard deviation of the noise in a matrix most of whose entries hold nothing else."""
     return float(np.median(np.abs(matrix))) / 0.6745
 
 
-def _columns(matrix: npt.NDArray[np.float32], name: str) -> npt.NDArray[np.float32]:
+def _columns(matrix: npt.NDArray[np.floating], name: str) -> npt.NDArray[np.floating]:
     return matrix if name == "W_O" else matrix.T
 
 

@@ -51,6 +51,9 @@ OUTLIER = 10.0
 ILL_CONDITIONED = 100.0
 """Weights of a head may be this many times larger than their products, and no more is allowed."""
 
+ROUNDINGS = 4
+"""A product may be off by that of its two factors and of the change of basis on either side."""
+
 NEAR_AXES = 1e-3
 """A change of basis this near to a reordering of axes must be one exactly."""
 
@@ -218,7 +221,7 @@ def _rotated(
     sizes = np.linalg.norm(ours, axis=1)
     off = np.linalg.norm(ours @ change - given, axis=1) / np.maximum(1.0, sizes)
     usual = float(np.median(off[sizes > TINY]))
-    worst = float(off.max())
+    worst, products = float(off.max()), 0.0
     for head, other in heads:
         for product, their_product, factors in _products(head, other, change):
             for axis in (0, 1):
@@ -226,7 +229,8 @@ def _rotated(
                 terms = np.linalg.norm(factors[axis], axis=0) * np.linalg.norm(factors[1 - axis])
                 terms = np.maximum(1.0, np.minimum(terms, ILL_CONDITIONED * row))
                 rest = np.linalg.norm(product - their_product, axis=1 - axis)
-                worst = max(worst, float((rest / terms).max()))
+                products = max(products, float((rest / terms).max()))
+    worst = max(worst, products / ROUNDINGS)
     if worst <= min(ROTATED, max(ROUNDED, OUTLIER * usual)):
         return Sameness(True, off=worst)
     return _off(worst)

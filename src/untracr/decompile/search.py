@@ -152,8 +152,8 @@ class _InOneFrame:
         self, model: Transformer, base: Base, network: NumpyNetwork | None, cost: Cost
     ) -> None:
         self.base = base
-        self.reader = Reader(model, self.base, read_out=True)
-        self.fitter = Fitter(model, self.base)
+        self.reader = Reader(model, self.base, read_out=True, any_form=True)
+        self.fitter = Fitter(model, self.base, self.reader)
         self.network, self.cost = network, cost
         self.n_half_layers = 2 * model.n_layers
 
@@ -234,8 +234,7 @@ class _InOneFrame:
     def _place(self, state: _State) -> Place:
         known = list(state.frame.variables)
         for number, component in enumerate(state.components):
-            first = component.head if component.head >= 0 else int(component.neurons[0])
-            if first == state.start:
+            if state.frame.view.place(component) == state.start:
                 return Place(state.half_layer, known, number, component)
         return Place(state.half_layer, known, state.ordinal, None)
 

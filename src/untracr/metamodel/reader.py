@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 import numpy as np
 
@@ -16,8 +17,17 @@ from untracr.metamodel.components import (
     Component,
     Tolerance,
 )
-from untracr.metamodel.frame import Base, Directions, Floats, Variable, two_coefficients
+from untracr.metamodel.frame import (
+    Base,
+    Directions,
+    Floats,
+    Ints,
+    Variable,
+    two_coefficients,
+)
+from untracr.metamodel.head_form import in_form
 from untracr.metamodel.heads import HeadNoise, HeadWeights, read_head
+from untracr.metamodel.neuron_order import Profile, direction_key, order_like_tracr
 from untracr.metamodel.neurons import STEEP, LayerWeights, read_neurons
 from untracr.metamodel.roles import Roles
 from untracr.transformer.transformer import Transformer
@@ -39,6 +49,8 @@ class Reader:
             its sign from the axis it lies on. Rotated weights have no such axis.
         read_out: whether a numerical output may take its sign and length from the
             model's read-out, if it has one.
+        any_form: whether exact weights may have their neurons in any order and their heads
+            in any inner basis. What is in Tracr's form is read as it is.
     """
 
     def __init__(
@@ -48,10 +60,12 @@ class Reader:
         *,
         axis_signs: bool = True,
         read_out: bool = False,
+        any_form: bool = False,
     ) -> None:
         self.model = model
         self.base = base
         self.axis_signs = axis_signs
+        self.any_form = any_form and base.is_orthonormal and not base.noise
         self.read_out = _number_read_out(model) if read_out else None
         self.W_in = model.W_in.astype(np.float64)
         self.W_out = model.W_out.astype(np.float64)
@@ -142,17 +156,12 @@ class Reader:
         if not alive[layer].any():
             return
         known = Directions([v for v in variables if v.available_from <= half_layer], self.base)
-        places = np.flatnonzero(alive[layer])
         if half_layer % 2 == 0:
-            for head in places.tolist():
-                weights = HeadWeights(
-                    self.W_Q[layer, head],
-                    self.W_K[layer, head],
-                    self.W_V[layer, head],
-                    self.W_O[layer, head],
-                )
+            for head in np.flatnonzero(alive[layer]).tolist():
+                weights = self.head(layer, head, known)
                 yield read_head(half_layer, head, weights, known, self.head_noise)
             return
+        places = self.neurons(layer, known)
         living = LayerWeights(
             half_layer,
             places,
@@ -169,6 +178,40 @@ class Reader:
         """Whether nothing lives behind a half-layer of neurons."""
         behind = half_layer // 2 + 1
         return not (self.alive_heads[behind:].any() or self.alive_neurons[behind:].any())
+
+    def head(self, layer: int, head: int, known: Directions) -> HeadWeights:
+        """A head's weights, in Tracr's form if they may have any."""
+        arrays = (self.W_Q, self.W_K, self.W_V, self.W_O)
+        given = HeadWeights(*(array[layer, head] for array in arrays))
+        return in_form(given, known, self.head_noise) if self.any_form else given
+
+    def neurons(self, layer: int, known: Directions) -> Ints:
+        """The living neurons of a layer, in an order like Tracr's if they may have any."""
+        places = np.flatnonzero(self.alive_neurons[layer])
+        if not self.any_form:
+            return places
+        read, write = self.W_in[layer][:, places], self.W_out[layer][places]
+        return places[order_like_tracr(read, write, known, partial(self._profile, layer + 1))]
+
+    def _profile(self, start: int, direction: Floats) -> Profile:
+        """How layers from one on read a direction."""
+        counts: list[float] = []
+        targets: set[bytes] = set()
+        cells: set[tuple[int, int]] = set()
+        for layer in range(start, self.model.n_layers):
+            for head in np.flatnonzero(self.alive_heads[layer]).tolist():
+                Q, K = self.W_Q[layer, head], self.W_K[layer, head]
+                moved = (direction @ self.W_V[layer, head]) @ self.W_O[layer, head]
+                for way in (Q @ (direction @ K), K @ (direction @ Q), moved):
+                    counts.append(float(way @ way > READS))
+            factors = direction @ self.W_in[layer]
+            reads = np.flatnonzero(np.abs(factors) > READS)
+            sizes = float(np.log1p(self.in_squares[layer, reads]).sum())
+            counts += [float(len(reads)), float((np.abs(factors) > STEEP).sum()), sizes]
+            in_grid = np.abs(self.one_in[layer, reads] + 1) < READS
+            cells |= {(layer, n) for n in reads[in_grid].tolist()}
+            targets |= {direction_key(w) for w in self.W_out[layer, reads] if w @ w > NOTHING}
+        return Profile(np.array(counts), frozenset(targets), frozenset(cells))
 
     def orient(self, along: Floats, half_layer: int) -> tuple[Floats, int]:
         """Gives a numerical direction its sign and length, if anything shows them.
@@ -230,11 +273,15 @@ class Reader:
         steep = np.flatnonzero(fits & (np.abs(solved[0]) > STEEP))
         if len(steep):
             return float(solved[0][steep[0]]) / MLP_EXACTNESS
+        if self.any_form:  # the first of two neurons reads a number's negative
+            return 0.0
         flat = np.flatnonzero(fits & (np.abs(solved[1]) < smallest))
         return -float(solved[0][flat[0]]) if len(flat) else 0.0
 
     def _length_in_heads(self, unit: Floats, layer: int) -> float:
         """Likewise as the heads of a layer carry it over."""
+        if self.any_form:
+            return self._sign_behind_heads(unit, layer)
         columns = self.W_V[layer, :, :, 0]  # [heads, d_model]; a number takes one column
         along = columns @ unit
         left = np.square(columns).sum(axis=1) - along**2
@@ -242,6 +289,18 @@ class Reader:
         fits = (left <= allowed) & (np.abs(along) > max(READS, 5 * self.base.noise))
         found = np.flatnonzero(fits)
         return float(along[found[0]]) if len(found) else 0.0
+
+    def _sign_behind_heads(self, unit: Floats, layer: int) -> float:
+        """The sign of a direction that a head carries over, as what reads the copy shows it."""
+        for value, out in zip(self.W_V[layer], self.W_O[layer], strict=True):
+            copy = (unit @ value) @ out
+            size = float(copy @ copy)
+            length = float(((value.T @ value) * (out @ out.T)).sum())
+            if size > READS and length - size < NOTHING * length:
+                oriented, how = self.orient(copy, 2 * layer)
+                if how == 1:
+                    return float(np.sign(copy @ oriented))
+        return 0.0
 
 
 def _number_read_out(model: Transformer) -> Floats | None:

@@ -1,0 +1,115 @@
+"""Models whose heads have any inner basis, and whose parts stand in any order, are read too."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from untracr.audit.claims import compiled_rows
+from untracr.compile.compiler import BOS, PAD, compile_program
+from untracr.compile.lowering import lower_selectors
+from untracr.decompile.decompiler import Decompiler
+from untracr.metamodel.frame import Base, Directions
+from untracr.metamodel.reader import Reader
+from untracr.metamodel.scope import true_variables
+from untracr.rasp.domain import Domain
+from untracr.rasp.library import named_program
+from untracr.rasp.program import Program
+from untracr.sample.sampler import PAPER, sample_program
+from untracr.transformer import treatments
+from untracr.transformer.head_basis import BasisKind, change_head_bases
+from untracr.transformer.transformer import Transformer
+
+SEED = 777
+
+HARD = (13, 17, 33, 40, 52, 53, 56, 89, 260, 307)
+"""Programs with several grids, lookups or staircases of one variable, or heads that do nothing."""
+
+BASES: tuple[BasisKind, ...] = ("permuted", "orthogonal", "invertible")
+
+Change = Callable[[Transformer, np.random.Generator], Transformer]
+
+
+def everything(model: Transformer, rng: np.random.Generator) -> Transformer:
+    """All that decides nothing, changed at once."""
+    kind = BASES[rng.integers(3)]
+    model = change_head_bases(model, rng, kind, model.d_head + int(rng.integers(3)))
+    model = treatments.permute_heads(treatments.permute_neurons(model, rng), rng)
+    change = treatments.rotate if rng.random() < 0.5 else treatments.permute_residual
+    return change(model, rng)
+
+
+CHANGES: dict[str, Change] = {
+    "heads": treatments.permute_heads,
+    "neurons": treatments.permute_neurons,
+    "columns": lambda m, rng: change_head_bases(m, rng, "permuted"),
+    "bases": change_head_bases,
+    "fewer": lambda m, rng: change_head_bases(m, rng, d_head=max(1, m.d_head - 1)),
+    "everything": everything,
+}
+
+
+@pytest.fixture(scope="module")
+def decompiler() -> Decompiler:
+    """The released meta-model."""
+    return Decompiler()
+
+
+def bare(program: Program, domain: Domain = PAPER.domain) -> Transformer:
+    return compiled_rows(program, domain, causal=False).replace(W_U=None, output_values=None)
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_no_form_decides_a_verdict(decompiler: Decompiler, name: str) -> None:
+    """Programs that compile to the very weights are found whatever form these are in."""
+    for index in (*range(6), *HARD):
+        rng = np.random.default_rng([index, 5])
+        model = CHANGES[name](bare(sample_program(SEED, index)), rng)
+        result = decompiler.decompile(model, budget=60.0)
+        assert result.verdict == "identical", (index, result.detail)
+
+
+def test_half_a_change_is_no_program_s(decompiler: Decompiler) -> None:
+    """One factor in another basis than the other one is no head."""
+    rng = np.random.default_rng(1)
+    program = named_program("hist").program
+    model = bare(program)
+    other = change_head_bases(model, rng, "orthogonal")
+    for name in ("W_Q", "W_K", "W_V", "W_O"):
+        half = model.replace(**{name: getattr(other, name)})
+        assert decompiler.decompile(half, budget=1.0).verdict != "identical", name
+
+
+@pytest.mark.parametrize("name", ["sort", "shuffle_dyck2", "frac_prevs", "reverse"])
+def test_what_is_in_tracr_s_form_is_read_as_it_is(name: str) -> None:
+    """Neither its neurons nor its heads are put in another form."""
+    named = named_program(name)
+    assert_as_given(
+        lower_selectors(named.program, named.domain.vocab, named.domain.max_seq_len), named.domain
+    )
+
+
+def test_sampled_programs_are_read_as_they_are() -> None:
+    """Likewise."""
+    for index in range(40):
+        assert_as_given(sample_program(SEED + 1, index), PAPER.domain)
+
+
+def assert_as_given(program: Program, domain: Domain) -> None:
+    compiled = compile_program(program, domain.vocab, domain.max_seq_len)
+    rows = [compiled.token_values.index(value) for value in (*domain.vocab, BOS, PAD)]
+    model = compiled.transformer.replace(W_E=compiled.transformer.W_E[rows])
+    base = Base.of(model, domain.vocab)
+    variables, _ = true_variables(program, compiled, base)
+    reader = Reader(model, base, any_form=True)
+    for half_layer in range(reader.n_half_layers):
+        layer = half_layer // 2
+        known = Directions([v for v in variables if v.available_from <= half_layer], base)
+        if half_layer % 2:
+            order = reader.neurons(layer, known)
+            assert np.array_equal(order, np.flatnonzero(reader.alive_neurons[layer]))
+            continue
+        for head in np.flatnonzero(reader.alive_heads[layer]).tolist():
+            assert np.array_equal(reader.head(layer, head, known).W_K, reader.W_K[layer, head])
