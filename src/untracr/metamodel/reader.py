@@ -206,7 +206,7 @@ class Reader:
                     counts.append(float(way @ way > READS))
             factors = direction @ self.W_in[layer]
             reads = np.flatnonzero(np.abs(factors) > READS)
-            sizes = float(np.log1p(self.in_squares[layer, reads]).sum())
+            sizes = round(float(np.log1p(self.in_squares[layer, reads]).sum()), 2)
             counts += [float(len(reads)), float((np.abs(factors) > STEEP).sum()), sizes]
             in_grid = np.abs(self.one_in[layer, reads] + 1) < READS
             cells |= {(layer, n) for n in reads[in_grid].tolist()}
