@@ -134,6 +134,10 @@ def test_a_tuple_is_counted_before_it_is_walked() -> None:
         ("Map(lambda x: (x, float('inf')), tokens)", "must be finite, not inf"),
         ("Map(lambda x: (2 ** 60) ** 18 * x, tokens)", "at most 1,023 bits"),
         ("numerical(Map(lambda x: x * 1e39, tokens))", "float32"),
+        (
+            "n = numerical(Map(lambda x: 0, tokens))\nnumerical(LinearSequenceMap(n, n, 1, 1e39))",
+            "fit float32",
+        ),
     ],
 )
 def test_values_that_no_weights_hold(source: str, words: str) -> None:

@@ -15,7 +15,6 @@ There are two kinds of checks.
 from __future__ import annotations
 
 import functools
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -227,8 +226,12 @@ def _check_encodings(found: _Static, ref: Ref) -> None:
                     "a LinearSequenceMap's inputs and output must be numerical",
                     _linear_fix(program, node),
                 )
-            if not (math.isfinite(node.fst_factor) and math.isfinite(node.snd_factor)):
-                found.add(ref, "a LinearSequenceMap's factors must be finite", "use finite numbers")
+            if not all(abs(f) <= MAX_FLOAT32 for f in (node.fst_factor, node.snd_factor)):
+                found.add(
+                    ref,
+                    "a LinearSequenceMap's factors must be finite and fit float32",
+                    f"use numbers up to {MAX_FLOAT32:.1e}",
+                )
         case _:
             pass
 

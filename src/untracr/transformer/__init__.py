@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from untracr.transformer.files import LoadedModel, load_model, save_model
 from untracr.transformer.haiku import HaikuParams, haiku_params, transformer_from_haiku
+from untracr.transformer.live_models import live_model
 from untracr.transformer.transformer import Trace, Transformer
 from untracr.transformer.treatments import (
     Compression,
@@ -26,6 +27,7 @@ __all__ = [
     "add_noise",
     "compress",
     "haiku_params",
+    "live_model",
     "load_model",
     "permute_heads",
     "permute_neurons",

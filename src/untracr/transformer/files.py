@@ -105,7 +105,8 @@ def save_model(
     if not isinstance(transformer, Transformer):
         raise UsageError(
             f"what is saved must be a Transformer, not {type(transformer).__name__}; "
-            "compiled and loaded models have one as .transformer"
+            "compiled and loaded models have one as .transformer, and "
+            "untracr.transformer.live_model makes one of a model of Tracr's"
         )
     place = Path(path)
     writers = {".safetensors": safetensors_bytes, ".npz": npz_bytes}
