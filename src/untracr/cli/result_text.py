@@ -7,8 +7,6 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from untracr.compile.compiler import MLP_EXACTNESS
-
 if TYPE_CHECKING:
     from untracr.decompile.carriers import Carrier
     from untracr.decompile.result import Result
@@ -58,6 +56,8 @@ def _statements(result: Result) -> list[str]:
 
 
 def _exactness(result: Result) -> list[str]:
+    from untracr.compile.compiler import MLP_EXACTNESS
+
     slope = result.mlp_exactness
     if slope is None or slope == MLP_EXACTNESS:
         return []
