@@ -25,8 +25,10 @@ from untracr.dataset.engine import R, S, T
 from untracr.dataset.faults import MOST
 from untracr.dataset.hashing import HashTask, hash_shards
 from untracr.dataset.manifest import ShardNote
+from untracr.dataset.manifest_parts import COUNTED
 from untracr.dataset.rows import COMPILED, Row, row_at
 from untracr.errors import DatasetError
+from untracr.sample import sampler
 
 
 @pytest.fixture
@@ -142,8 +144,9 @@ def test_a_forged_row_is_found(copied: Path) -> None:
     record["shards"][0]["sha256"] = digest
     (copied / "manifest.json").write_text(json.dumps(record))
     found = verify_dataset(copied, HERE, SETTINGS.programs)
-    assert [(f.shard, f.row) for f in found.faults] == [(shard.name, 3)]
-    assert found.faults[0].what.startswith("length is ")
+    # Its length is not what the manifest has counted, either.
+    assert [(f.shard, f.row) for f in found.faults] == [("manifest.json", None), (shard.name, 3)]
+    assert found.faults[1].what.startswith("length is ")
 
 
 def test_missing_shards_are_found(copied: Path) -> None:
@@ -412,3 +415,63 @@ def test_as_many_faults_of_a_shard_are_told_as_are_of_use(copied: Path) -> None:
     count, faults = compare_rows(settings, task)
     assert count == len(faults) == MOST < shard.rows
     assert [fault.row for fault in faults] == list(range(count))
+
+
+@pytest.mark.parametrize("name", COUNTED)
+def test_forged_statistics_are_found(small: Path, name: str) -> None:
+    """No digest covers the manifest: what it counts is counted again."""
+    record = json.loads((small / "manifest.json").read_bytes())
+    value = next(iter(record["statistics"][name]))
+    record["statistics"][name][value] += 1
+    (small / "manifest.json").write_text(json.dumps(record))
+    (fault,) = verify_dataset(small, HERE, 2).faults
+    assert (fault.shard, fault.row) == ("manifest.json", None)
+    assert f"statistics.{name} tells" in fault.what
+
+
+def test_a_file_that_grew_is_not_read_to_its_end(small: Path) -> None:
+    """A file may have a terabyte and take no room on a disk."""
+    shard = read_manifest(small).shards[0]
+    with open(small / shard.name, "r+b") as file:
+        file.truncate(2**40)
+    found = verify_dataset(small, HERE, 0)
+    assert any(f"has {2**40:,} bytes, and the manifest has" in f.what for f in found.faults)
+
+
+ODD: dict[str, tuple[tuple[str | int, ...], object, str]] = {
+    "no statistics": (("statistics",), {}, "there must be lengths"),
+    "counts of words": (("statistics", "lengths"), {"5": "many"}, "must be a whole number"),
+    "names of lines": (("statistics", "domains"), {"5x5\nx": 1}, "a text of one line"),
+    "sets": (("excluded",), {"sets": 3, "digest": ""}, "excluded.sets must be a list"),
+    "escapes": (("versions",), {"numpy": "\x1b[2J"}, "a text of one line"),
+    "no draws": (("drawing", "drawn"), 0, "drawing.drawn must be"),
+    "no end": (("settings", "max_seq_len"), 10**9, "from 1 to 100"),
+    "no program fits": (("settings", "max_weights"), 1, "no program"),
+    "nothing long enough": (("settings", "min_length"), 99, "must be at most"),
+    "lists": (("settings", "vocab"), [[0], [1]], "must be a whole number"),
+    "negative": (("shards", 0, "rows"), -1, "from 0 to"),
+    "huge": (("shards", 0, "rows"), 10**30, "from 0 to"),
+    "digest": (("shards", 0, "sha256"), "x", "64 hexadecimal digits"),
+}
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_odd_manifests_are_told_in_one_line(
+    small: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each part is checked when it is read; no command has to expect anything else."""
+    monkeypatch.setattr(sampler, "MAX_ATTEMPTS", 20)
+    path, value, message = ODD[name]
+    record = json.loads((small / "manifest.json").read_bytes())
+    part = record
+    for step in path[:-1]:
+        part = part[step]
+    part[path[-1]] = value
+    (small / "manifest.json").write_text(json.dumps(record))
+    if name == "no program fits":
+        (fault,) = verify_dataset(small, HERE, 2).faults
+        assert message in fault.what
+        return
+    with pytest.raises(DatasetError, match=message) as caught:
+        verify_dataset(small, HERE, 2)
+    assert "\n" not in str(caught.value)

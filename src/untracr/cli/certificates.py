@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from untracr.cli.command import FAILED, NO, OK
-from untracr.cli.output import print_json
+from untracr.cli.output import complain, print_json
 from untracr.errors import CertificateError, UntracrError, UsageError
 from untracr.shown_text import printable
 from untracr.strangers_files import beginning_of
@@ -46,11 +46,11 @@ def write_certificate_into(folder: Path, loaded: LoadedModel, result: Result) ->
     try:
         certificate = certificate_of(result, loaded, folder)
     except NothingShown as error:
-        print(f"untracr: {error}", file=sys.stderr)
+        print(f"untracr: {printable(error)}", file=sys.stderr)
         return None
     write_certificate(path, certificate)
     if certificate.verdict != result.verdict:  # a check from the file alone shows another one
-        print(f"untracr: {path} claims {certificate.verdict} only", file=sys.stderr)
+        print(f"untracr: {printable(path)} claims {certificate.verdict} only", file=sys.stderr)
     return path
 
 
@@ -99,7 +99,7 @@ def _check(path: Path, args: argparse.Namespace) -> int:
         if args.json:
             print_json({"file": str(path), "error": str(error)})
         else:
-            print(f"untracr: error: {error}", file=sys.stderr)
+            complain(error)
         return FAILED
     if args.json:
         print_json({"file": str(path), **found.as_dict()})

@@ -7,7 +7,7 @@ import argparse
 from untracr.cli.certificates import add_model_option, check_certificates, is_json
 from untracr.cli.command import NO, OK, Command, Parser
 from untracr.cli.comparing import compare
-from untracr.cli.output import add_json_option, print_json
+from untracr.cli.output import add_json_option, print_json, say
 from untracr.cli.programs import (
     PROGRAM_HELP,
     GivenProgram,
@@ -77,7 +77,7 @@ def _check(given: GivenProgram, args: argparse.Namespace) -> int:
         print_json({"ok": not errors, "problems": shown})
     else:
         for problem in problems:
-            print(problem)
+            say(problem)
         print(_summary(errors, len(problems) - errors, given.causal(args)))
     return NO if errors else OK
 

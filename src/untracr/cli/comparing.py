@@ -6,7 +6,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from untracr.cli.command import NO, OK
-from untracr.cli.output import print_json
+from untracr.cli.output import print_json, say
 from untracr.cli.programs import read_program
 from untracr.cli.reading_options import refuse_rows_options
 from untracr.cli.saved_models import SavedModel, is_model, read_saved, tell_assumed
@@ -112,7 +112,7 @@ def _tell(found: Compared, args: argparse.Namespace) -> int:
         example = _plain(found.counterexample)
         print_json({"equal": found.equal, **counts, "counterexample": example})
     else:
-        print(_sentence(found))
+        say(_sentence(found))
     return OK if found.is_shown else NO
 
 

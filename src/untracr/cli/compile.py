@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from untracr.cli.command import OK, Command, Parser
-from untracr.cli.output import add_json_option, print_json
+from untracr.cli.output import add_json_option, print_json, say
 from untracr.cli.programs import (
     PROGRAM_HELP,
     add_causal_option,
@@ -77,7 +77,7 @@ def run(args: argparse.Namespace) -> int:
         print_json({"file": str(args.output), **sizes})
     else:
         shown = ", ".join(f"{name} {size:,}" for name, size in sizes.items())
-        print(f"wrote {args.output}: {shown}")
+        say(f"wrote {args.output}: {shown}")
     return OK
 
 

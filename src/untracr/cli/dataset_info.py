@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from untracr.cli.command import OK, Command, Parser
 from untracr.cli.extras import dataset_extra
-from untracr.cli.output import add_json_option, print_json
+from untracr.cli.output import add_json_option, print_json, say
+from untracr.shown_text import printable
 
 if TYPE_CHECKING:
     from untracr.dataset.manifest import Manifest
@@ -40,21 +41,21 @@ def print_info(root: Path, manifest: Manifest, *, as_json: bool) -> None:
         print_json({"folder": str(root), **content, "files": len(shards), "bytes": manifest.bytes})
         return
     plan = manifest.plan
-    print(f"{root}: {sum(plan.rows.values()):,} programs, {_size(manifest.bytes)}")
+    say(f"{printable(root)}: {sum(plan.rows.values()):,} programs, {_size(manifest.bytes)}")
     for split in SPLITS:
         found = manifest.of_split(split)
         size = _size(sum(shard.bytes for shard in found))
-        print(f"  {split:<11} {plan.rows[split]:>12,} programs {len(found):>7,} files {size:>10}")
+        say(f"  {split:<11} {plan.rows[split]:>12,} programs {len(found):>7,} files {size:>10}")
     for name in ("lengths", "layers", "treatments", "domains", "parameters"):
         counts = in_order(manifest.statistics[name])
-        print(f"  {name}: {', '.join(f'{value} {count:,}' for value, count in counts.items())}")
-    print(
+        say(f"  {name}: {', '.join(f'{value} {count:,}' for value, count in counts.items())}")
+    say(
         f"  drawn: {plan.drawn:,} of seed {manifest.settings.seed}, {plan.repeated:,} repeated "
         f"({plan.repeated / plan.drawn:.1%}), {plan.excluded:,} excluded"
     )
     if manifest.excluded["sets"]:
-        print(f"  apart from: {', '.join(manifest.excluded['sets'])}")
-    print(f"  made with: {', '.join(f'{n} {v}' for n, v in manifest.versions.items())}")
+        say(f"  apart from: {', '.join(manifest.excluded['sets'])}")
+    say(f"  made with: {', '.join(f'{n} {v}' for n, v in manifest.versions.items())}")
 
 
 def _size(count: float) -> str:

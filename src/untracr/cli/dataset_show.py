@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from untracr.cli.command import OK, Command, Parser, require_known
 from untracr.cli.extras import dataset_extra
-from untracr.cli.output import add_json_option, print_json
+from untracr.cli.output import add_json_option, print_json, say
 from untracr.cli.values import not_negative
 from untracr.errors import UsageError
+from untracr.shown_text import printable
 
 if TYPE_CHECKING:
     from untracr.dataset.rows import Row
@@ -56,11 +57,11 @@ def run(args: argparse.Namespace) -> int:
         print_json({name: value for name, value in row.items() if name != "weights"})
         return OK
     about = ", ".join(f"{name} {row[name]}" for name in SHOWN if row[name] is not None)
-    print(f"# {args.split} {args.index}: {about}\n{row['program']}")
+    say(f"# {args.split} {args.index}: {about}\n{row['program']}")
     for entry in row["layout"]:
-        print(f"# {entry['name']:<6} {' x '.join(map(str, entry['shape']))}")
+        say(f"# {entry['name']:<6} {' x '.join(map(str, entry['shape']))}")
     if args.save is not None:
-        print(f"# wrote {args.save}")
+        say(f"# wrote {printable(args.save)}")
     return OK
 
 

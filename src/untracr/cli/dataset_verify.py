@@ -10,7 +10,7 @@ from pathlib import Path
 from untracr.cli.command import NO, OK, Command, Parser
 from untracr.cli.dataset_progress import Bars, processors
 from untracr.cli.extras import dataset_extra
-from untracr.cli.output import add_json_option, print_json
+from untracr.cli.output import add_json_option, print_json, say
 from untracr.cli.values import not_negative, positive
 
 
@@ -49,12 +49,12 @@ def run(args: argparse.Namespace) -> int:
         print_json(asdict(found))
     else:
         for fault in found.faults:
-            print(fault)
+            say(fault)
         word = "faults" if len(found.faults) != 1 else "fault"
         rows = f"{found.rows:,}"
         if found.rows != found.asked:
             rows += f" of {found.asked:,}"
-        print(
+        say(
             f"{args.out}: {found.shards:,} files hashed, {rows} rows made again, "
             f"{len(found.faults) or 'no'} {word}"
         )

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from typing import TYPE_CHECKING
 
 from untracr.cli.certificates import add_certificate_option, write_certificate_into
 from untracr.cli.command import FAILED, NO, OK, Command, Parser
-from untracr.cli.output import add_json_option, print_json, with_progress
+from untracr.cli.output import add_json_option, complain, print_json, say, with_progress
 from untracr.cli.reading_options import add_checkpoint_option, add_row_values_option, naming_of
 from untracr.cli.result_text import result_text
 from untracr.cli.values import positive_number
@@ -93,12 +92,12 @@ def _read(decompiler: Decompiler, file: str, args: argparse.Namespace) -> int:
     if args.json:
         print_json({**result.as_dict(), "lines": [line.as_dict() for line in lines]})
     else:
-        print(result_text(result, lines), flush=True)
+        say(result_text(result, lines))
     if args.certificate is not None:
         try:
             write_certificate_into(args.certificate, loaded, result)
         except UntracrError as error:
-            print(f"untracr: error: {error}", file=sys.stderr)
+            complain(error)
             return FAILED
     return OK if result.is_proved else NO
 
@@ -108,7 +107,7 @@ def _report_error(file: str, error: UntracrError, args: argparse.Namespace) -> N
         print_json({"file": file, "error": str(error)})
         return
     shown = str(error) if file in str(error) else f"{file}: {error}"
-    print(f"untracr: error: {shown}", file=sys.stderr)
+    complain(shown)
 
 
 def _lines(loaded: LoadedModel, result: Result) -> tuple[Carrier, ...]:

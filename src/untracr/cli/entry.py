@@ -33,6 +33,7 @@ from untracr.cli.command import (
     Parser,
     require_known,
 )
+from untracr.cli.output import complain
 from untracr.errors import UntracrError, UsageError
 
 COMMANDS: dict[str, Command] = {
@@ -156,7 +157,7 @@ def _fail(message: str, code: int) -> int:
     # What was printed before the error comes before it, also where both streams meet.
     with suppress(OSError):
         sys.stdout.flush()
-    print(f"untracr: error: {message}", file=sys.stderr)
+    complain(message)
     return code
 
 

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from untracr.cli.command import NO, OK, Command, Parser
-from untracr.cli.output import add_json_option, print_json
+from untracr.cli.output import add_json_option, print_json, say
 from untracr.cli.programs import PROGRAM_HELP, read_program
 from untracr.cli.reading_options import add_checkpoint_option, add_row_values_option, naming_of
 from untracr.cli.values import parse_values
 from untracr.errors import UntracrError, UsageError
+from untracr.shown_text import printable
 
 if TYPE_CHECKING:
     from untracr.decompile.token_rows import TokenRows
@@ -65,20 +66,20 @@ def run(args: argparse.Namespace) -> int:
     model = rows.applied(loaded.transformer)
     found: list[Explanation] = []
     if not args.json:
-        print(f"# {args.model}, {told}")
-        print(f"# {rows.assumed}\n" if rows.assumed else "")
+        say(f"# {printable(args.model)}, {told}")
+        say(f"# {printable(rows.assumed)}\n" if rows.assumed else "")
     for explained in explain(model, program, domain, args.inputs):
         found.append(explained)
         if args.json:
             print_json({"file": args.model, "program": told, **explained.as_dict()})
         else:
-            print(explanation_text(explained), flush=True)
+            say(explanation_text(explained))
     if args.picture is not None:
         draw = picture if args.picture.suffix.lower() == ".svg" else page
-        title = f"{Path(args.model).name}, {told}"
+        title = printable(f"{Path(args.model).name}, {told}")
         write_atomically(args.picture, draw(found, title).encode("utf-8"))
         if not args.json:
-            print(f"wrote {args.picture}")
+            say(f"wrote {args.picture}")
     return OK if all(explained.agrees for explained in found) else NO
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from untracr.cli.command import OK, Command, Parser
 from untracr.cli.extras import training_extra
+from untracr.cli.output import say
 from untracr.errors import UsageError
 
 
@@ -33,7 +34,7 @@ def run(args: argparse.Namespace) -> int:
         from untracr.metamodel.release import export
 
     export(args.checkpoint, args.output)
-    print(f"wrote {args.output}: {args.output.stat().st_size:,} bytes")
+    say(f"wrote {args.output}: {args.output.stat().st_size:,} bytes")
     return OK
 
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import sys
 from collections.abc import Iterable, Iterator
 from typing import TypeVar
+
+from untracr.shown_text import printable_lines
 
 T = TypeVar("T")
 
@@ -17,8 +20,38 @@ def add_json_option(parser: argparse.ArgumentParser) -> None:
 
 
 def print_json(value: object) -> None:
-    """Prints one line of JSON at once, so that a reader sees it while work goes on."""
-    print(json.dumps(value), flush=True)
+    """Prints one line of JSON at once, so that a reader sees it while work goes on.
+
+    JSON has no number that is not finite: it stands there as a text, "Infinity",
+    "-Infinity" or "NaN".
+    """
+    try:
+        line = json.dumps(value, allow_nan=False)
+    except ValueError:
+        line = json.dumps(_finite(value), allow_nan=False)
+    print(line, flush=True)
+
+
+def _finite(value: object) -> object:
+    match value:
+        case float() if not math.isfinite(value):
+            return json.dumps(value)
+        case dict():
+            return {name: _finite(part) for name, part in value.items()}
+        case list() | tuple():
+            return [_finite(part) for part in value]
+        case _:
+            return value
+
+
+def say(text: object) -> None:
+    """Prints a text that may hold what strangers wrote: a terminal obeys nothing in it."""
+    print(printable_lines(str(text)), flush=True)
+
+
+def complain(text: object) -> None:
+    """Tells an error on standard error, likewise."""
+    print(f"untracr: error: {printable_lines(str(text))}", file=sys.stderr)
 
 
 def with_progress(items: Iterable[T], total: int, unit: str, *, show: bool = True) -> Iterator[T]:

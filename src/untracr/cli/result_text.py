@@ -7,6 +7,8 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from untracr.shown_text import printable
+
 if TYPE_CHECKING:
     from untracr.decompile.carriers import Carrier
     from untracr.decompile.result import Result
@@ -37,11 +39,11 @@ def result_text(result: Result, lines: Sequence[Carrier]) -> str:
         result: a model's.
         lines: what carries each line; empty without a program.
     """
-    shown = [f"# {result.name}"]
+    shown = [f"# {printable(result.name)}"]
     shown += program_text(result.source, lines) if result.source else ["# no program could be read"]
-    shown.append(f"# {result.verdict}: {result.detail} ({result.seconds:.3f} s)")
+    shown.append(f"# {result.verdict}: {printable(result.detail)} ({result.seconds:.3f} s)")
     if result.source:
-        shown += [f"# {line}" for line in _statements(result)]
+        shown += [f"# {printable(line)}" for line in _statements(result)]
     return "\n".join(shown) + "\n"
 
 

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Callable, Sequence
 
 from untracr.cli.command import OK, Command, Parser
-from untracr.cli.output import add_json_option, print_json
+from untracr.cli.output import add_json_option, print_json, say
 from untracr.cli.programs import (
     PROGRAM_HELP,
     add_causal_option,
@@ -50,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
         if args.json:
             print_json({"input": list(tokens), "output": output})
         else:
-            print(show_values(output))
+            say(show_values(output))
     if model is not None:
         tell_assumed(model)
     return OK

@@ -12,6 +12,7 @@ from untracr.cli.compile import SUFFIXES
 from untracr.cli.reading_options import naming_of
 from untracr.cli.values import Value, show_values
 from untracr.errors import ModelFileError
+from untracr.shown_text import printable
 
 if TYPE_CHECKING:
     from untracr.decompile.token_rows import Naming
@@ -100,7 +101,7 @@ def tell_assumed(*models: SavedModel) -> None:
     """Says on standard error what was assumed of models' rows, once there is an answer."""
     for model in models:
         if model.rows.assumed:
-            print(f"untracr: {model.path}: {model.rows.assumed}", file=sys.stderr)
+            print(f"untracr: {printable(f'{model.path}: {model.rows.assumed}')}", file=sys.stderr)
 
 
 def is_model(argument: str) -> bool:

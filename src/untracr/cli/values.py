@@ -50,7 +50,9 @@ def show_values(values: Iterable[Value]) -> str:
 def _show(value: Value) -> str:
     if isinstance(value, float):
         return f"{value:.6g}"
-    if isinstance(value, str) and (not value or parse_value(value) != value):
+    if isinstance(value, str) and (
+        not value or not value.isprintable() or parse_value(value) != value
+    ):
         return repr(value)
     return str(value)
 

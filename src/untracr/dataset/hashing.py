@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,10 @@ from untracr.strangers_files import open_regular
 
 HASHED_TOGETHER = 2**28
 """Bytes that are hashed in one task: enough that starting a worker takes no longer."""
+
+
+LONGER = 2**24
+"""Bytes that a changed file may have more than twice those of the manifest, to be read."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +83,10 @@ def hash_shards(shared: None, task: HashTask) -> list[Hashed]:
 def _hash(path: Path, shard: ShardNote) -> Hashed:
     try:
         with open_regular(path, "a shard", DatasetError) as file:
+            size = os.fstat(file.fileno()).st_size
+            if size > 2 * shard.bytes + LONGER:  # not read to its end only to find that out
+                what = f"has {size:,} bytes, and the manifest has {shard.bytes:,}"
+                return Hashed(shard.name, False, Fault(shard.name, None, what))
             found = hashlib.file_digest(file, "sha256").hexdigest()
     except (OSError, ValueError, DatasetError) as error:  # a path with a zero byte is a ValueError
         why = getattr(error, "strerror", None) or error

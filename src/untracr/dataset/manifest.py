@@ -11,12 +11,14 @@ import numpy as np
 import pyarrow as pa
 
 from untracr import __version__
+from untracr.dataset import manifest_parts as parts
 from untracr.dataset.excluded import Excluded
 from untracr.dataset.folder import DatasetFolder, read_json
 from untracr.dataset.planning import Plan
 from untracr.dataset.settings import SPLITS, DatasetSettings
 from untracr.dataset.shards import Counts
-from untracr.errors import DatasetError
+from untracr.errors import DatasetError, InputError
+from untracr.shown_text import printable, shown
 
 FORMAT = 1
 
@@ -141,10 +143,10 @@ def manifest_of(
 ) -> Manifest:
     """Puts the notes on all shards together; one at a time is in memory as it was written."""
     counts = Counts()
-    found = []
+    found: list[ShardNote] = []
     for note in notes:
         counts.add_counts(note["statistics"])
-        found.append(_shard(note))
+        found.append(ShardNote(*parts.shard(note, len(found))))
     return Manifest(
         settings,
         excluded.as_dict(),
@@ -180,31 +182,43 @@ def read_manifest(root: Path) -> Manifest:
             )
         raise DatasetError(f"{root}: not a data set: there is no {folder.manifest.name}")
     found = read_json(folder.manifest)
-    if found.get("format") != FORMAT:
+    if found.get("format") != FORMAT or type(found["format"]) is not int:
         raise DatasetError(
-            f"{folder.manifest}: format {FORMAT} is read; the file has {found.get('format')!r:.60}"
+            f"{folder.manifest}: format {FORMAT} is read; the file has {shown(found.get('format'))}"
         )
     try:
-        drawing = found["drawing"]
-        return Manifest(
-            settings=DatasetSettings.from_dict(found["settings"]),
-            excluded=found["excluded"],
-            versions=found["versions"],
-            plan=Plan(
-                {split: int(drawing["rows"][split]) for split in SPLITS},
-                drawing["drawn"],
-                drawing["repeated"],
-                drawing["excluded"],
-            ),
-            shards=tuple(_shard(note) for note in found["shards"]),
-            statistics=found["statistics"],
+        return _manifest(found)
+    except (ValueError, InputError) as error:
+        raise DatasetError(f"{printable(folder.manifest)}: damaged: {error}") from None
+
+
+def _manifest(found: dict[str, Any]) -> Manifest:
+    """A manifest of which every part was checked.
+
+    Raises:
+        ValueError, InputError: some part is not as it should be.
+    """
+    drawing = parts.an_object(parts.entry(found, "drawing"), "drawing")
+    rows = parts.rows_by_split(parts.entry(drawing, "rows"))
+    counts = [
+        parts.a_count(parts.entry(drawing, name), f"drawing.{name}")
+        for name in ("drawn", "repeated", "excluded")
+    ]
+    plan = Plan(rows, *counts)
+    if not 1 <= sum(rows.values()) <= plan.drawn - plan.repeated - plan.excluded:
+        raise ValueError(
+            "drawing.drawn must be what is repeated, excluded and in some split, not "
+            f"{plan.drawn:,} of {plan.repeated:,}, {plan.excluded:,} and {sum(rows.values()):,}"
         )
-    except (KeyError, TypeError, ValueError) as error:
-        raise DatasetError(f"{folder.manifest}: damaged: {error!r}") from None
-
-
-def _shard(note: dict[str, Any]) -> ShardNote:
-    name = str(note["name"])
-    if not name.startswith("data/") or ".." in name:
-        raise ValueError(f"a shard lies in data/, not at {name!r:.80}")
-    return ShardNote(name, int(note["rows"]), int(note["bytes"]), str(note["sha256"]))
+    shards = parts.a_list(parts.entry(found, "shards"), "shards")
+    notes = tuple(ShardNote(*parts.shard(note, n)) for n, note in enumerate(shards))
+    if len({note.name for note in notes}) < len(notes):
+        raise ValueError("a shard must be there once; one is there twice")
+    return Manifest(
+        settings=parts.settings(parts.entry(found, "settings")),
+        excluded=parts.excluded(parts.entry(found, "excluded")),
+        versions=parts.texts(parts.entry(found, "versions"), "versions"),
+        plan=plan,
+        shards=notes,
+        statistics=parts.statistics(parts.entry(found, "statistics")),
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -102,6 +102,22 @@ def read_indices(path: Path, *, name: str = "") -> npt.NDArray[np.int64]:
         if table["index"].null_count:
             raise DatasetError(f"{shown}: each row must have an index")
         return np.asarray(table["index"].to_numpy(), dtype=np.int64)
+
+
+def read_columns(path: Path, columns: Mapping[str, pa.DataType], *, name: str = "") -> pa.Table:
+    """Some columns of a shard, each of its type and without gaps.
+
+    Raises:
+        DatasetError: the file is missing or damaged, or a column is another one.
+    """
+    with _opened(path, name) as file:
+        table = file.read(columns=list(columns), use_threads=False)
+        for column, kind in columns.items():
+            if column not in table.column_names or table.schema.field(column).type != kind:
+                raise DatasetError(f"there must be a column {column}, of {kind}")
+            if table[column].null_count:
+                raise DatasetError(f"each row must have a {column}")
+        return table
 
 
 def row_groups(path: Path, *, name: str = "") -> list[int]:

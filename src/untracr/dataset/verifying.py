@@ -9,12 +9,15 @@ from pathlib import Path
 
 from untracr.dataset.building import Progress, silent
 from untracr.dataset.comparing import compare, row_tasks
+from untracr.dataset.counting import statistics_faults
+from untracr.dataset.drawing import drawn_program
 from untracr.dataset.engine import Engine
 from untracr.dataset.faults import Fault
 from untracr.dataset.folder import DatasetFolder
 from untracr.dataset.hashing import hashed_shards
 from untracr.dataset.index_order import index_faults
 from untracr.dataset.manifest import Manifest, read_manifest, versions
+from untracr.errors import UntracrError
 
 
 @dataclass(frozen=True)
@@ -46,7 +49,8 @@ def verify_dataset(
 
     All rows of a file with another digest are compared, to tell which are wrong.
     The indices of all other files must ascend, and none may be in two splits.
-    In the folder of the shards there may be nothing else.
+    In the folder of the shards there may be nothing else. Where nothing is wrong so far,
+    the manifest's statistics are compared with counts of all rows.
 
     Args:
         root: the data set's folder.
@@ -68,7 +72,13 @@ def verify_dataset(
     faults += _count_faults(manifest)
     faults += _strangers(folder, manifest)
     faults += index_faults(folder, manifest, unread | changed, progress)
-    asked = row_tasks(folder, manifest, sample, seed, changed)
+    if not faults:
+        faults += statistics_faults(folder, manifest, progress)
+    can_draw = _can_draw(manifest)
+    if not can_draw:
+        what = "no program can be drawn by its settings, so no row can be made again"
+        faults.append(Fault("manifest.json", None, what))
+    asked = row_tasks(folder, manifest, sample, seed, changed) if can_draw else []
     tasks = [task for task in asked if task.name not in unread]
     # A damaged file may bring down who reads it: each has a worker of its own.
     together = [[task for task in tasks if task.name not in changed]]
@@ -94,6 +104,15 @@ def verify_dataset(
     )
     wanted = sum(len(task.chosen) for task in asked)
     return Verified(len(hashed) - len(unread), wanted, compared, tuple(told))
+
+
+def _can_draw(manifest: Manifest) -> bool:
+    """Whether the settings leave any program; what asks for more than there is has no end."""
+    try:
+        drawn_program(manifest.settings, 0)
+    except UntracrError:
+        return False
+    return True
 
 
 def _count_faults(manifest: Manifest) -> Iterator[Fault]:

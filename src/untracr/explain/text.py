@@ -8,6 +8,7 @@ import numpy as np
 
 from untracr.explain.explanation import Explanation, Line, Mask
 from untracr.rasp.functions import Value
+from untracr.shown_text import printable
 
 WIDEST = 76
 """Longer lines do not push the comments of the others to the right."""
@@ -65,7 +66,7 @@ def value_text(value: Value) -> str:
     """A value as short as it can be read; numbers to four digits."""
     if isinstance(value, float):
         return f"{value:.4g}" if abs(value) >= 5e-4 else "0"
-    return value if isinstance(value, str) else str(value)
+    return value if isinstance(value, str) and value.isprintable() else printable(value)
 
 
 def _values(line: Line) -> list[str]:

@@ -29,6 +29,7 @@ copies of its node. Two rules go beyond Tracr:
 from __future__ import annotations
 
 import ast
+import warnings
 from collections.abc import Iterable, Sequence
 
 from untracr.errors import ProgramError, RaspSyntaxError
@@ -129,7 +130,9 @@ def _parse_text(text: str, filename: str) -> Program:
         line = text[: text.index("\0")].count("\n") + 1
         raise RaspSyntaxError("source text must not hold null bytes", line=line, filename=filename)
     try:
-        module = ast.parse(text)
+        with warnings.catch_warnings():  # Python's own, of text that it takes to be strange
+            warnings.simplefilter("ignore", SyntaxWarning)
+            module = ast.parse(text)
         place.check_depth(module)
         return _StatementReader(place, module).read(module)
     except SyntaxError as error:

@@ -17,6 +17,7 @@ from random import Random
 from typing import TypeVar
 
 from untracr.compile.canonical import canonicalise
+from untracr.errors import UsageError
 from untracr.rasp.domain import PAPER_DOMAIN, Domain
 from untracr.rasp.interpreter import Batch
 from untracr.rasp.program import (
@@ -86,11 +87,16 @@ class SamplerSettings:
 PAPER = SamplerSettings()
 
 
+MAX_ATTEMPTS = 2_000
+"""Programs that are drawn for one that is within the settings; usual ones take one or two."""
+
+
 def sample_program(seed: int, index: int, settings: SamplerSettings = PAPER) -> Program:
     """Draws program number ``index`` of the stream ``seed``, in canonical form.
 
     Raises:
         ValueError: seed or index is negative.
+        UsageError: there seems to be no program within these settings.
     """
     if seed < 0 or index < 0:
         raise ValueError(f"seed and index must not be negative: {seed=}, {index=}")
@@ -98,10 +104,14 @@ def sample_program(seed: int, index: int, settings: SamplerSettings = PAPER) -> 
     length = settings.min_length + int(
         rng.random() * (settings.max_length - settings.min_length + 1)
     )
-    while True:
+    for _ in range(MAX_ATTEMPTS):
         program = _attempt(rng, length, settings)
         if program is not None:
             return program
+    raise UsageError(
+        f"in {MAX_ATTEMPTS:,} attempts no program of length {length} was within max_tokens "
+        f"{settings.max_tokens:,} and max_weights {settings.max_weights:,}; shorten the programs"
+    )
 
 
 def sample_programs(
