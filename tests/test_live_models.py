@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+import safetensors.numpy
 
 from tracr_reference import compile_with_tracr
+from untracr.cli.entry import main
 from untracr.compile.model import CompiledModel, compile_rasp_to_model
 from untracr.decompile.bundled import decompile_model
 from untracr.errors import ModelFileError, UntracrError, UsageError
@@ -17,6 +20,7 @@ from untracr.rasp.domain import Domain
 from untracr.rasp.equivalence import decide_equivalence
 from untracr.rasp.functions import Value
 from untracr.rasp.tracr_objects import from_tracr
+from untracr.transformer.files import load_model
 from untracr.transformer.lens import lens_tensors
 from untracr.transformer.live_models import live_model
 
@@ -159,6 +163,22 @@ def test_damaged_models_in_memory_are_refused(model: CompiledModel) -> None:
 
 
 def test_what_a_model_tells_is_not_told_again(model: CompiledModel) -> None:
-    """Heads and mask are given for bare weights only."""
-    with pytest.raises(UsageError, match="this model tells them"):
-        decompile_model(model.transformer, causal=True)
+    """Heads are given for params only."""
+    with pytest.raises(UsageError, match="this model does"):
+        decompile_model(model.transformer, num_heads=2)
+
+
+def test_the_mask_of_any_model_may_be_told(tmp_path: Path) -> None:
+    """A file of bare tensors says nothing of it; what is given goes before what a model says."""
+    source = "SelectorWidth(Select(tokens, tokens, Comparison.TRUE))"
+    masked = compile_rasp_to_model(source, range(3), 3, causal=True)
+    bare = tmp_path / "bare.safetensors"
+    safetensors.numpy.save_file(lens_tensors(masked.transformer), bare)
+    assert not load_model(bare).transformer.causal
+    assert load_model(bare, causal=True).transformer.causal
+    given = (bare, load_model(bare), load_model(bare).transformer, masked)
+    for one in given:
+        result = decompile_model(one, causal=True)
+        assert result.verdict == "identical"
+    assert main(["decompile", str(bare), "--causal"]) == 0
+    assert main(["decompile", str(bare), "--causal", "--certificate", str(tmp_path)]) == 2

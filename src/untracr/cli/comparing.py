@@ -9,7 +9,7 @@ from untracr.cli.command import NO, OK
 from untracr.cli.output import print_json, say
 from untracr.cli.programs import read_program
 from untracr.cli.reading_options import refuse_rows_options
-from untracr.cli.saved_models import SavedModel, is_model, read_saved, tell_assumed
+from untracr.cli.saved_models import is_model, read_saved, tell_assumed
 from untracr.cli.values import show_values
 from untracr.errors import UsageError
 
@@ -56,7 +56,7 @@ def _model_and_program(
     from untracr.decompile.comparing import Compared, compare_outputs
     from untracr.rasp.equivalence import CounterExample
 
-    model, given = _saved(model_file, args), read_program(program)
+    model, given = read_saved(model_file, args), read_program(program)
     domain = _within(model.domain, args)
     found = compare_outputs(model.model, given.program, domain)
     example = found.counterexample
@@ -72,7 +72,7 @@ def _models(fst: str, snd: str, args: argparse.Namespace) -> int:
     from untracr.decompile.comparing import compare_outputs
     from untracr.rasp.domain import Domain
 
-    left, right = _saved(fst, args), _saved(snd, args)
+    left, right = read_saved(fst, args), read_saved(snd, args)
     if set(left.domain.vocab) != set(right.domain.vocab):
         raise UsageError(
             "models are compared on the same tokens; "
@@ -84,12 +84,6 @@ def _models(fst: str, snd: str, args: argparse.Namespace) -> int:
     code = _tell(compare_outputs(left.model, right.with_vocab(domain.vocab), domain), args)
     tell_assumed(left, right)
     return code
-
-
-def _saved(file: str, args: argparse.Namespace) -> SavedModel:
-    if args.causal is not None:
-        raise UsageError("--causal is for programs; a model's file says it itself")
-    return read_saved(file, args)
 
 
 def _within(domain: Domain, args: argparse.Namespace) -> Domain:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from untracr.cli.certificates import add_certificate_option, write_certificate_into
 from untracr.cli.command import FAILED, NO, OK, Command, Parser
 from untracr.cli.output import add_json_option, complain, print_json, say, with_progress
+from untracr.cli.programs import add_causal_option
 from untracr.cli.reading_options import add_checkpoint_option, add_row_values_option, naming_of
 from untracr.cli.result_text import result_text
 from untracr.cli.values import positive_number
@@ -47,6 +48,7 @@ def configure(parser: Parser) -> None:
     )
     add_checkpoint_option(parser)
     add_row_values_option(parser)
+    add_causal_option(parser)
     add_certificate_option(parser)
     parser.add_argument("--no-progress", action="store_true", help="no progress bar")
     add_json_option(parser)
@@ -64,6 +66,11 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(
             "--greedy is what the meta-model writes: --proposals uniform leaves that out"
         )
+    if args.certificate is not None and args.causal is not None:
+        raise UsageError(
+            "--certificate is about models as their files say they are; "
+            "--causal does not go with it"
+        )
     decompiler = Decompiler(args.checkpoint)
     codes = {
         _read(decompiler, file, args)
@@ -76,7 +83,7 @@ def _read(decompiler: Decompiler, file: str, args: argparse.Namespace) -> int:
     from untracr.transformer.files import load_model
 
     try:
-        loaded = load_model(file)
+        loaded = load_model(file, causal=args.causal)
         result = decompiler.decompile_loaded(
             loaded,
             name=file,

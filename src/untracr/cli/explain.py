@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from untracr.cli.command import NO, OK, Command, Parser
 from untracr.cli.output import add_json_option, print_json, say
-from untracr.cli.programs import PROGRAM_HELP, read_program
+from untracr.cli.programs import PROGRAM_HELP, add_causal_option, read_program
 from untracr.cli.reading_options import add_checkpoint_option, add_row_values_option, naming_of
 from untracr.cli.values import parse_values
 from untracr.errors import UntracrError, UsageError
@@ -47,6 +47,7 @@ def configure(parser: Parser) -> None:
     )
     add_checkpoint_option(parser)
     add_row_values_option(parser)
+    add_causal_option(parser)
     add_json_option(parser)
 
 
@@ -61,7 +62,7 @@ def run(args: argparse.Namespace) -> int:
 
     if args.picture is not None and args.picture.suffix.lower() not in PICTURES:
         raise UsageError(f"--picture must end in .svg or .html, not {args.picture.name!r}")
-    loaded = load_model(args.model)
+    loaded = load_model(args.model, causal=args.causal)
     program, domain, rows, told = _program(args, loaded)
     model = rows.applied(loaded.transformer)
     found: list[Explanation] = []

@@ -82,7 +82,7 @@ def add_causal_option(parser: argparse.ArgumentParser) -> None:
         "--causal",
         action=argparse.BooleanOptionalAction,
         help="a selector selects no key after its query, as causal attention does "
-        "(default: as the library program, else not)",
+        "(default: as the library program or the model's file says, else not)",
     )
 
 

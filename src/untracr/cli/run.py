@@ -59,8 +59,6 @@ def run(args: argparse.Namespace) -> int:
 def _model(args: argparse.Namespace) -> SavedModel:
     if args.max_seq_len:
         raise UsageError("--max-seq-len is for programs; a model's weights fix its own")
-    if args.causal is not None:
-        raise UsageError("--causal is for programs; a model's file says it itself")
     return read_saved(args.program, args)
 
 

@@ -87,14 +87,14 @@ class SavedModel:
 
 
 def read_saved(file: str, args: argparse.Namespace) -> SavedModel:
-    """Loads a model under the options of `add_rows_options`.
+    """Loads a model under the options of `add_rows_options`, and under --causal.
 
     Raises:
         UntracrError: it cannot be read or run, or the options do not fit it.
     """
     from untracr.transformer.files import load_model
 
-    return SavedModel(load_model(file), naming_of(args))
+    return SavedModel(load_model(file, causal=args.causal), naming_of(args))
 
 
 def tell_assumed(*models: SavedModel) -> None:

@@ -18,6 +18,8 @@ from untracr.transformer.files import LoadedModel, load_model
 from untracr.transformer.live_models import live_model
 from untracr.transformer.transformer import Transformer
 
+_COMPILED = Path("compiled model")
+
 EXAMPLE = "examples/real-101-0000.npz"
 
 
@@ -58,33 +60,33 @@ def decompile_model(
         budget: seconds after which the search for a better program ends.
         num_heads: heads a layer, which ``params`` do not tell.
         causal: whether attention is masked to earlier positions, which ``params`` and a
-            state dict do not tell.
+            state dict do not tell; what the model says, else not, if not given.
 
     Raises:
         ModelFileError: it is no model, or outside what can be read.
-        UsageError: ``num_heads`` or ``causal`` is given beside a model that tells them.
+        UsageError: ``num_heads`` is given beside a model that tells them.
     """
-    if isinstance(model, (Transformer, LoadedModel, CompiledModel, str, os.PathLike)) and not (
-        num_heads is None and causal is None
-    ):
-        raise UsageError(
-            "num_heads and causal are for params and state dicts; this model tells them"
-        )
+    ours = (Transformer, LoadedModel, CompiledModel, str, os.PathLike)
+    if isinstance(model, ours) and num_heads is not None:
+        raise UsageError("num_heads is for params, which do not tell it; this model does")
     reader, naming = bundled_decompiler(), Naming(vocab, token_values, bos, pad)
     if isinstance(model, Transformer):
-        return reader.decompile(model, naming=naming, budget=budget)
+        masked = model if causal is None else model.replace(causal=causal)
+        return reader.decompile(masked, naming=naming, budget=budget)
     loaded = _loaded(model, num_heads, causal)
     return reader.decompile_loaded(loaded, naming=naming, budget=budget)
 
 
 def _loaded(model: object, num_heads: int | None, causal: bool | None) -> LoadedModel:
     match model:
-        case LoadedModel():
-            return model
+        case LoadedModel(transformer, metadata, path):
+            masked = transformer if causal is None else transformer.replace(causal=causal)
+            return LoadedModel(masked, metadata, path)
         case CompiledModel():
-            return LoadedModel(model.transformer, model.description(), Path("compiled model"))
+            described = model.description()
+            return _loaded(LoadedModel(model.transformer, described, _COMPILED), None, causal)
         case str() | os.PathLike():
-            return load_model(model)
+            return load_model(model, causal=causal)
         case _:
             return live_model(model, num_heads=num_heads, causal=causal)
 

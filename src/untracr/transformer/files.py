@@ -62,12 +62,17 @@ class LoadedModel:
     path: Path
 
 
-def load_model(path: str | os.PathLike[str]) -> LoadedModel:
+def load_model(path: str | os.PathLike[str], *, causal: bool | None = None) -> LoadedModel:
     """Reads a weights file.
 
     Floats of any width become float32. Layers with fewer neurons, or in
     safetensors fewer heads, than the largest are filled up with zeros, which
     changes nothing they compute.
+
+    Args:
+        path: the file.
+        causal: whether attention is masked to later positions; what the file says, else
+            not, if not given. Files of TransformerLens' tensors do not say.
 
     Raises:
         ModelFileError: the file is missing, damaged, of another format, unsafe,
@@ -77,7 +82,8 @@ def load_model(path: str | os.PathLike[str]) -> LoadedModel:
     try:
         data = read_file(place, MAX_BYTES, "a model", ModelFileError)
         transformer, metadata = _reader(data)(data, MAX_BYTES)
-        return LoadedModel(transformer.validate(), metadata, place)
+        masked = transformer.causal if causal is None else causal
+        return LoadedModel(transformer.replace(causal=masked).validate(), metadata, place)
     except ModelFileError as error:
         raise ModelFileError(f"{printable(place)}: {error}") from error
 
