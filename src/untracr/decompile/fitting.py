@@ -28,7 +28,6 @@ from untracr.metamodel.scope import result_variable
 from untracr.metamodel.tables import call
 from untracr.metamodel.vocabulary import Operation
 from untracr.rasp.functions import Predicate, Value, formula, types_of
-from untracr.sample.pools import FACTORS
 from untracr.transformer.transformer import Transformer
 
 EXACT = 2e-3
@@ -529,8 +528,7 @@ def _block(frame: Frame, operation: Operation, result: Variable) -> list[blocks.
     out = {value: n for n, value in enumerate(result.values)}
     if kind == "linear":
         snd_dims = frame.dims(frame.by_slot[a[1]])
-        p, q = FACTORS[a[2]], FACTORS[a[3]]
-        return blocks.linear("", int(fst_dims[0]), int(snd_dims[0]), p, q, 0)
+        return blocks.linear("", int(fst_dims[0]), int(snd_dims[0]), *operation.factors, 0)
     if kind == "sequence map" and a[0] != a[1]:
         snd = frame.by_slot[a[1]]
         return [

@@ -17,7 +17,7 @@ from untracr.metamodel.components import Component
 from untracr.metamodel.features import features
 from untracr.metamodel.frame import Base, Variable
 from untracr.metamodel.numpy_network import Decoding, NumpyNetwork, TokenPlace
-from untracr.metamodel.outside import read_off, readable_slots
+from untracr.metamodel.outside import read_off, readable_slots, with_read_factors
 from untracr.metamodel.reader import Reader
 from untracr.metamodel.scope import result_variable, width_variable
 from untracr.metamodel.vocabulary import (
@@ -161,7 +161,7 @@ class _Writer:
             arguments.append(index)
             if shown is not None and index == TABLE.get(class_name):
                 table = read_off(self.reader, shown)
-        return Operation(kind, tuple(arguments), table)
+        return with_read_factors(Operation(kind, tuple(arguments), table), component)
 
     def _choose(self, place: TokenPlace, allowed: list[int]) -> int:
         if not allowed:

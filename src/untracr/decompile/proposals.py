@@ -19,7 +19,7 @@ from untracr.metamodel.components import Component
 from untracr.metamodel.features import features
 from untracr.metamodel.frame import Variable
 from untracr.metamodel.numpy_network import Decoding, NumpyNetwork, TokenPlace
-from untracr.metamodel.outside import read_off
+from untracr.metamodel.outside import read_off, readable_slots, with_read_factors
 from untracr.metamodel.reader import Reader
 from untracr.metamodel.vocabulary import (
     CLASS_RANGES,
@@ -122,6 +122,7 @@ def network_proposals(reader: Reader, writing: Writing, place: Place) -> Iterato
     queue: list[tuple[float, int, _Partial]] = [
         (0.0, next(numbers), _Partial((), writing.decoding, writing.last, None))
     ]
+    given: set[Operation] = set()
     for _ in range(MAX_EXPANDED):
         if not queue:
             return
@@ -130,7 +131,10 @@ def network_proposals(reader: Reader, writing: Writing, place: Place) -> Iterato
             return
         if partial.is_whole:
             after = Writing(partial.decoding, partial.last, writing.components)
-            yield Proposal(partial.operation(), -cost, after)
+            operation = with_read_factors(partial.operation(), place.component)
+            if operation not in given:  # many that are written may be read as one
+                given.add(operation)
+                yield Proposal(operation, -cost, after)
             continue
         for loss, longer in partial.longer(reader, place):
             heapq.heappush(queue, (cost + loss, next(numbers), longer))
@@ -189,8 +193,18 @@ class _Partial:
             yield loss, _Partial((*self.tokens, index), decoding, token, table)
 
 
+def _with_factors(place: Place) -> Iterator[Proposal]:
+    """A LinearSequenceMap with factors that are not listed, if the component shows one."""
+    slots = () if place.component is None else readable_slots(place.component)
+    if len(slots) == 2 and place.component is not None and place.component.kind == "linear":
+        read = with_read_factors(Operation("linear", (*slots, 0, 0)), place.component)
+        if read.read_factors is not None:
+            yield Proposal(read, 0.0)
+
+
 def uniform_proposals(reader: Reader, place: Place) -> Iterator[Proposal]:
-    """All operations of the grammar, and the table that the component shows if it shows one."""
+    """All operations of the grammar, and the table or factors that the component shows."""
+    yield from _with_factors(place)
     for kind_token in allowed_kinds(place.half_layer, place.known, full=False)[1:]:
         kind = KIND_NAMES[kind_token - FIRST_KIND]
         classes = KINDS[kind]

@@ -492,10 +492,24 @@ class _Parser:
         return replace(
             self._component("linear", (fst, snd), neurons),
             outputs=effects,
-            numbers=_factors(_along(effects, direction), orientation),
+            numbers=self._factors(_along(effects, direction), orientation),
             direction=direction,
             orientation=orientation,
         )
+
+    def _factors(self, effects: Floats, orientation: int) -> Floats:
+        """A LinearSequenceMap's effects: whole numbers where the length of its direction is open.
+
+        In exact weights that are not compressed it is one.
+        """
+        if orientation or (self.known.base.is_orthonormal and not self.known.base.noise):
+            return effects
+        for divisor in range(1, LARGEST_FACTOR + 1):  # the longest direction comes first
+            unit = np.abs(effects).max(initial=0.0) / divisor
+            factors = effects / max(unit, NOTHING)
+            if unit <= 1 + ROUND and bool((np.abs(factors - np.round(factors)) < ROUND / 2).all()):
+                return np.asarray(factors)
+        return effects
 
     def _signs(self, start: int) -> Variable | None:
         """The number that a neuron reads negatively and the next one positively."""
@@ -533,18 +547,6 @@ def _are_truths(variable: Variable, groups: Ints) -> bool:
     tables = unary_tables(variable.values)
     truths = [tables.numbers[n] for n in TRUTHS if None not in tables.results[n]]
     return all(any(np.array_equal(groups == n, truth) for truth in truths) for n in (0, 1))
-
-
-def _factors(effects: Floats, orientation: int) -> Floats:
-    """A LinearSequenceMap's effects, as whole numbers where the length of its direction is open."""
-    if orientation:
-        return effects
-    for divisor in range(1, LARGEST_FACTOR + 1):  # the longest direction comes first
-        unit = np.abs(effects).max(initial=0.0) / divisor
-        factors = effects / max(unit, NOTHING)
-        if unit <= 1 + ROUND and bool((np.abs(factors - np.round(factors)) < ROUND / 2).all()):
-            return np.asarray(factors)
-    return effects
 
 
 def _along(vectors: Floats, direction: Floats) -> Floats:

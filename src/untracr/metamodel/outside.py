@@ -21,8 +21,15 @@ from untracr.metamodel.frame import Bools, Floats, Ints, Variable
 from untracr.metamodel.matching import ALL, CLOSE, FITTING, same_groups
 from untracr.metamodel.order import ranks_read
 from untracr.metamodel.reader import Reader
+from untracr.metamodel.simplest import simplest_number
 from untracr.metamodel.tables import Tables, call, tabulate
-from untracr.metamodel.vocabulary import BINARY, PREDICATES, UNARY
+from untracr.metamodel.vocabulary import (
+    BINARY,
+    PREDICATES,
+    UNARY,
+    Operation,
+    linear_operation,
+)
 from untracr.rasp.functions import (
     Formula,
     Function,
@@ -57,6 +64,13 @@ COARSEST = 0.25
 
 DENOMINATORS = 12
 """Fractions up to this denominator are recognised."""
+
+EXACT_FACTOR, ROUGH_FACTOR = 1e-6, 0.03
+"""Factors of a LinearSequenceMap are right within this share of the larger one: in exact
+weights, and in compressed or noisy ones."""
+
+MAX_FACTOR = 1e9
+"""Larger factors are not read."""
 
 _SMALL = range(10)
 
@@ -162,6 +176,25 @@ def read_function(reader: Reader, component: Component) -> Function | None:
         )
     fst, snd = variables
     return binary_of_groups(fst.values, snd.values, groups, in_order=in_order, is_whole=is_whole)
+
+
+def with_read_factors(operation: Operation, component: Component | None) -> Operation:
+    """A LinearSequenceMap with the factors that its component shows, where these are not listed.
+
+    Args:
+        operation: any; others come back as they are.
+        component: what computes it, if that is known.
+    """
+    if operation.kind != "linear" or component is None or component.kind != "linear":
+        return operation
+    fst, snd = operation.arguments[:2]
+    largest = float(np.abs(component.numbers).max(initial=0.0))
+    if readable_slots(component) != (fst, snd) or not 0 < largest < MAX_FACTOR:
+        return operation
+    allowed = largest * (EXACT_FACTOR if component.is_whole else ROUGH_FACTOR)
+    p, q = (simplest_number(number, allowed) for number in component.numbers.tolist())
+    read = linear_operation(fst, snd, (p, q))
+    return operation if read.read_factors is None else read
 
 
 def read_predicate(component: Component) -> Predicate | None:

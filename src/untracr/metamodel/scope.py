@@ -22,7 +22,6 @@ from untracr.metamodel.tables import call
 from untracr.metamodel.vocabulary import Operation
 from untracr.rasp.functions import Value
 from untracr.rasp.program import CATEGORICAL, Program, Ref, SelectorWidth
-from untracr.sample.pools import FACTORS
 
 MAX_VALUES = 200_000
 """Values a decoded variable may take; beyond, reading stops with an error."""
@@ -145,7 +144,7 @@ def _result_variable(
         return Variable(slot, True, values, rows, half_layer + 1)
     wanted = np.array([_number(r) for r in results])
     if operation.kind == "linear":
-        wanted = np.array([float(FACTORS[a[2]]), float(FACTORS[a[3]])])
+        wanted = np.array([float(factor) for factor in operation.factors])
     row = _number_direction(wanted, component)
     return Variable(slot, False, values, row[None], half_layer + 1)
 
@@ -161,7 +160,7 @@ def _results(operation: Operation, by_slot: dict[int, Variable]) -> list[Value]:
         raise ProgramError(_too_many(len(fst) * len(snd)))
     if operation.kind == "sequence map":
         return [call(operation.function, x, y) for x in fst for y in snd]
-    p, q = FACTORS[a[2]], FACTORS[a[3]]
+    p, q = operation.factors
     return [p * _number(x) + q * _number(y) for x in fst for y in snd]
 
 

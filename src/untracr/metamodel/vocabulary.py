@@ -114,11 +114,14 @@ class Operation:
         arguments: indices within each argument's class (a slot, a position in
             `UNARY`, ...), in the order of ``KINDS[kind]``.
         table: the function or predicate that was read off, where `TABLE` is written.
+        read_factors: of a LinearSequenceMap, where they are not in the list and were read
+            off; the arguments then have the nearest that are.
     """
 
     kind: str
     arguments: tuple[int, ...]
     table: Predicate | None = None
+    read_factors: tuple[float, float] | None = None
 
     def ids(self) -> list[int]:
         """Its token ids."""
@@ -143,6 +146,13 @@ class Operation:
         if function is None or isinstance(function, Comparison):
             raise ProgramError("a table is written where none can be read off the weights")
         return function
+
+    @property
+    def factors(self) -> tuple[float, float]:
+        """Of a LinearSequenceMap."""
+        if self.read_factors is not None:
+            return self.read_factors
+        return FACTORS[self.arguments[2]], FACTORS[self.arguments[3]]
 
     @property
     def predicate(self) -> Predicate:
@@ -184,8 +194,7 @@ def operation_of(
                 index, table = _choice("binary", BINARY, function, read.get(ref))
                 return Operation("sequence map", (slots[fst], slots[snd], index), table)
             case LinearSequenceMap(fst, snd, a, b):
-                factors = (_index(FACTORS, a), _index(FACTORS, b))
-                return Operation("linear", (slots[fst], slots[snd], *factors))
+                return linear_operation(slots[fst], slots[snd], (a, b))
             case Aggregate(selector, sop, _, encoding):
                 selects, table = _select(program, selector, slots, read)
                 return Operation(f"aggregate {encoding.value}", (*selects, slots[sop]), table)
@@ -197,6 +206,13 @@ def operation_of(
         raise ProgramError(
             f"{program.labels[ref]} is outside the meta-model's language: {error}"
         ) from None
+
+
+def linear_operation(fst: int, snd: int, factors: tuple[float, float]) -> Operation:
+    """A LinearSequenceMap of two slots, with any factors."""
+    nearest = [min(range(len(FACTORS)), key=lambda n: abs(FACTORS[n] - f)) for f in factors]
+    listed = all(FACTORS[n] == f for n, f in zip(nearest, factors, strict=True))
+    return Operation("linear", (fst, snd, *nearest), read_factors=None if listed else factors)
 
 
 def _select(
@@ -249,7 +265,7 @@ def _node(builder: Builder, operation: Operation, refs: list[Ref]) -> Node:
         case "sequence map":
             return SequenceMap(operation.function, refs[a[0]], refs[a[1]], CATEGORICAL)
         case "linear":
-            return LinearSequenceMap(refs[a[0]], refs[a[1]], FACTORS[a[2]], FACTORS[a[3]])
+            return LinearSequenceMap(refs[a[0]], refs[a[1]], *operation.factors)
         case _:
             select = builder.add(Select(refs[a[0]], refs[a[1]], operation.predicate))
             if operation.kind == "width":
