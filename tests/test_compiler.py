@@ -12,6 +12,7 @@ from untracr.compile.values import tracr_sorted, value_sets
 from untracr.compile.verification import verify
 from untracr.errors import ModelFileError, ProgramError
 from untracr.rasp.domain import PAPER_DOMAIN, Domain
+from untracr.rasp.interpreter import run
 from untracr.rasp.library import LIBRARY, NamedProgram
 from untracr.rasp.parsing import parse
 from untracr.rasp.program import INDICES, TOKENS, Program, Ref
@@ -204,3 +205,16 @@ def test_haiku_errors() -> None:
         transformer_from_haiku(params, 0)
     with pytest.raises(ModelFileError, match="array of numbers"):
         transformer_from_haiku({**params, "pos_embed": {"embeddings": "text"}}, 1)
+
+
+@pytest.mark.parametrize("name", ["one", "hist_selector_width_attn_output"])
+def test_names_of_the_compilers_own_directions_are_free(name: str) -> None:
+    """A variable called like the constant was written into every token's row."""
+    source = f"""
+{name} = numerical(Map(lambda x: x == 1, tokens))
+hist = SelectorWidth(Select(tokens, tokens, Comparison.EQ))
+often = numerical(Map(lambda x: x > 1, hist))
+sum = numerical(LinearSequenceMap({name}, often, 1, 2))
+"""
+    model = compile_rasp_to_model(source, range(4), 3)
+    assert model.run([[1, 2, 1]]) == run(parse(source), [[1, 2, 1]]) == [[3, 0, 3]]

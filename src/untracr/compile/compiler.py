@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -116,6 +116,7 @@ def compile_program(
     Raises:
         ProgramError: the program has no operation, or cannot be compiled.
     """
+    program = _with_free_labels(program)
     layers = half_layers(program)
     if not layers:
         raise ProgramError("a program needs at least one operation; this one returns its input")
@@ -129,6 +130,22 @@ def compile_program(
         assembly.place(ref, half_layer)
     transformer, node_map = assembly.finish(layers, token_values, max_seq_len, causal)
     return Compiled(transformer, node_map, residual, token_values, sets, bos_id)
+
+
+def _with_free_labels(program: Program) -> Program:
+    """The program without labels that the compiler's own directions have, as ``one`` has."""
+    widths = [ref for ref, node in enumerate(program.nodes) if isinstance(node, SelectorWidth)]
+    own = {ONE, *(attention_output_label(program.labels[ref]) for ref in widths)}
+    if own.isdisjoint(program.labels):
+        return program
+    taken = own | set(program.labels)
+    labels = list(program.labels)
+    for ref, label in enumerate(labels):
+        if label in own:
+            while labels[ref] in taken:
+                labels[ref] += "_"
+            taken.add(labels[ref])
+    return replace(program, labels=tuple(labels))
 
 
 def _in_set_order(vocab: Iterable[Value]) -> tuple[Value, ...]:
