@@ -51,6 +51,12 @@ def test_tuples_from_end_to_end(source: str, suffix: str, tmp_path: Path) -> Non
     assert main(["check", str(tmp_path / "shown" / f"{path.name}.json")]) == 0
 
 
+def test_a_pair_is_read_as_a_pair() -> None:
+    """Where the read-out names pairs, the program that is read says so."""
+    result = decompile_model(compile_rasp_to_model(PAIRS, range(3), 3))
+    assert "rasp.SequenceMap(lambda x, y: (x, y), rasp.tokens, rasp.indices)" in result.source
+
+
 def test_tuples_are_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """On the command line a tuple is printed as Python prints it, in JSON as a list."""
     path = tmp_path / "pairs.npz"

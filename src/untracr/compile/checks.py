@@ -168,7 +168,7 @@ def _check_domain(
         Domain(tokens, max_seq_len)
     except InputError as error:
         found.add(None, str(error), "change vocab or max_seq_len")
-    for fault in dict.fromkeys(filter(None, map(token_fault, tokens))):
+    for fault in dict.fromkeys(filter(None, map(token_fault, (*tokens, bos, pad)))):
         found.add(None, fault, "leave it out of the vocabulary, or rename it")
 
 

@@ -335,6 +335,10 @@ def predicate_of_table(
     return Table(tuple(zip(pairs, table.ravel().tolist(), strict=True)), 2)
 
 
+PAIR = formula("(x, y)", 2)
+"""Told only where results have names: weights hold none, and any numbering will do."""
+
+
 def function_of_results(values: Sequence[tuple[Value, ...]], results: Sequence[Value]) -> Function:
     """The function with these very results: a common one if there is one, else a table.
 
@@ -343,7 +347,7 @@ def function_of_results(values: Sequence[tuple[Value, ...]], results: Sequence[V
         results: on each combination, the first argument major.
     """
     arguments = list(itertools.product(*values))
-    pool = (*UNARY, *MORE_UNARY) if len(values) == 1 else _BINARY_NAMES
+    pool = (*UNARY, *MORE_UNARY) if len(values) == 1 else (*_BINARY_NAMES, PAIR)
     if len(arguments) <= MAX_NAMED:
         for function in pool:
             if all(call(function, *a) == r for a, r in zip(arguments, results, strict=True)):
