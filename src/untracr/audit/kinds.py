@@ -21,6 +21,7 @@ from untracr.audit.foreign import (
     spliced,
     without_read_out,
 )
+from untracr.audit.forms import half_a_basis, inner_basis, renamed_variables
 from untracr.audit.read_outs import changed_read_out, rare_outputs
 from untracr.audit.subject import Subject
 from untracr.compile.canonical import canonicalise
@@ -169,6 +170,9 @@ KINDS: dict[str, Kind] = {
     "named-rotated": treated_kind(
         "library and hand-written, rotated", _NAMED, "rotated", read_out=True
     ),
+    "renamed": Kind("variables of random names, every second rotated", renamed_variables),
+    "inner-basis": Kind("heads in any inner basis, all parts and axes in any order", inner_basis),
+    "half-a-basis": Kind("one factor of a head, or one entry of a product, changed", half_a_basis),
     "random": Kind("random weights", random_weights),
     "trained": Kind("trained weights", _trained, needs_torch=True),
     "spliced": Kind("parts of two models", spliced),
