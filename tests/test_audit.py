@@ -553,3 +553,28 @@ def test_a_true_audit_ends_well(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert [line["kind"] for line in lines] == ["compiled", "named"]
     assert all(line["false"] == [] and line["models"] == 3 for line in lines)
     assert len(file.read_text().splitlines()) == 7
+
+
+@pytest.mark.parametrize("kind", ["renamed", "inner-basis"])
+def test_the_judge_knows_a_program_in_any_form(kind: str) -> None:
+    """Names, inner bases and orders make no other weights; the next program's are others."""
+    for index in range(12):
+        item = KINDS[kind].make(SEED, index)
+        assert item.reference is not None
+        program = canonicalise(item.reference)
+        assert judge_claim(item, answer(program, "identical")).false == "", item.name
+        other = answer(sample_program(SEED, index + 1), "identical")
+        assert judge_claim(item, other).false != "", item.name
+
+
+def test_half_a_change_of_a_head_refutes_its_program() -> None:
+    """One factor in another basis, or one entry of a product."""
+    for index in range(16):
+        item = KINDS["half-a-basis"].make(SEED, index)
+        reference = next(
+            program
+            for n in range(100)
+            if compiled(program := sample_program(SEED, 30_000_000 + 1000 * index + n)).W_Q.any()
+        )
+        claim = judge_claim(item, answer(reference, "identical"))
+        assert "differs" in claim.false, item.name
