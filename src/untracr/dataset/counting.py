@@ -17,15 +17,15 @@ from untracr.dataset.shard_rows import read_columns
 from untracr.errors import DatasetError
 from untracr.shown_text import shown
 
-COLUMNS = {
-    "tokens": pa.list_(pa.string()),
-    "length": pa.int32(),
-    "n_layers": pa.int32(),
-    "n_parameters": pa.int32(),
-    "treatment": pa.string(),
-    "vocab": pa.list_(pa.int64()),
-    "max_seq_len": pa.int32(),
-}
+COLUMNS = (
+    "tokens",
+    "length",
+    "n_layers",
+    "n_parameters",
+    "treatment",
+    "vocab",
+    "max_seq_len",
+)
 """What is read of each row."""
 
 _KINDS = {

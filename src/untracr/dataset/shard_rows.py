@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from untracr.dataset.rows import Row
+from untracr.dataset.shards import SCHEMA
 from untracr.errors import DatasetError
 from untracr.strangers_files import require_regular
 
@@ -19,6 +20,9 @@ WEIGHTS = "weights"
 
 MAX_UNPACKED = 2**30
 """Bytes of a shard, unpacked."""
+
+MAY_BE_NULL = ("treatment_size", "output_values")
+"""Columns that not every row has a value in."""
 
 MAX_ROWS = 10_000_000
 """Rows of a shard."""
@@ -81,8 +85,10 @@ def read_shard(path: Path, columns: Sequence[str] | None = None, *, name: str = 
         DatasetError: the file is missing or damaged.
     """
     with _opened(path, name) as file:
-        wanted = None if columns is None else list(columns)
-        return ShardRows(file.read(columns=wanted, use_threads=False), name or str(path))
+        wanted = SCHEMA.names if columns is None else list(columns)
+        table = file.read(columns=wanted, use_threads=False)
+        _require_columns(table, wanted)
+        return ShardRows(table, name or str(path))
 
 
 def read_indices(path: Path, *, name: str = "") -> npt.NDArray[np.int64]:
@@ -104,19 +110,15 @@ def read_indices(path: Path, *, name: str = "") -> npt.NDArray[np.int64]:
         return np.asarray(table["index"].to_numpy(), dtype=np.int64)
 
 
-def read_columns(path: Path, columns: Mapping[str, pa.DataType], *, name: str = "") -> pa.Table:
-    """Some columns of a shard, each of its type and without gaps.
+def read_columns(path: Path, columns: Sequence[str], *, name: str = "") -> pa.Table:
+    """Some columns of a shard.
 
     Raises:
         DatasetError: the file is missing or damaged, or a column is another one.
     """
     with _opened(path, name) as file:
         table = file.read(columns=list(columns), use_threads=False)
-        for column, kind in columns.items():
-            if column not in table.column_names or table.schema.field(column).type != kind:
-                raise DatasetError(f"there must be a column {column}, of {kind}")
-            if table[column].null_count:
-                raise DatasetError(f"each row must have a {column}")
+        _require_columns(table, columns)
         return table
 
 
@@ -131,14 +133,33 @@ def row_groups(path: Path, *, name: str = "") -> list[int]:
         return [int(file.metadata.row_group(group).num_rows) for group in groups]
 
 
-def read_group(path: Path, group: int, *, name: str = "") -> ShardRows:
+def read_group(path: Path, group: int, *, name: str = "", checked: bool = True) -> ShardRows:
     """One group of rows of a shard.
+
+    Args:
+        path: the file.
+        group: its number.
+        name: how errors call the file; its path by default.
+        checked: False lets columns be missing or of other types.
 
     Raises:
         DatasetError: the file is missing or damaged there.
     """
     with _opened(path, name, f", group of rows {group},") as file:
-        return ShardRows(file.read_row_group(group, use_threads=False), name or str(path))
+        table = file.read_row_group(group, use_threads=False)
+        if checked:
+            _require_columns(table, SCHEMA.names)
+        return ShardRows(table, name or str(path))
+
+
+def _require_columns(table: pa.Table, wanted: Sequence[str]) -> None:
+    """Checks that columns are there, of their types and without gaps."""
+    for column in wanted:
+        kind = SCHEMA.field(column).type if column in SCHEMA.names else None
+        if table.column_names.count(column) != 1 or table.schema.field(column).type != kind:
+            raise DatasetError(f"there must be a column {column}, of {kind}")
+        if table[column].null_count and column not in MAY_BE_NULL:
+            raise DatasetError(f"each row must have a {column}")
 
 
 @contextmanager
