@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import time
 from collections.abc import Sequence
 from importlib import import_module
 from typing import Any
@@ -14,6 +13,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from slow_interpreter import ComparesNone, evaluate
+from steps import at_most
 from strategies import RELAXED, programs, values
 from untracr.errors import EvaluationError, InputError, ProgramError
 from untracr.rasp.domain import PAPER_DOMAIN, Domain
@@ -297,7 +297,5 @@ def parse_predicate(text: str) -> Any:
 )
 def test_what_grows_without_bounds_fails(source: str) -> None:
     """No short program fills the memory with one number or text; it fails on its input."""
-    began = time.perf_counter()
-    with pytest.raises(EvaluationError):
+    with at_most(100_000), pytest.raises(EvaluationError):
         run(parse(source), [[3, 1]])
-    assert time.perf_counter() - began < 5

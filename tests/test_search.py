@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from steps import at_most
 from untracr.compile.canonical import canonicalise
 from untracr.compile.compiler import BOS, PAD, Compiled, compile_program, half_layer_order
 from untracr.decompile import search
@@ -260,10 +261,9 @@ def test_a_budget_bounds_the_search(network: NumpyNetwork) -> None:
     _, model = compiled(named_program("sort").program)
     weights = model.W_out + rng.normal(0, 0.2, model.W_out.shape).astype(np.float32)
     changed = bare(model.replace(W_out=weights))
-    begun = time.perf_counter()
-    result = bundled_decompiler().decompile(changed, budget=0.5)
+    with at_most(20_000_000):
+        result = bundled_decompiler().decompile(changed, budget=0.5)
     assert result.verdict == "unverified"
-    assert time.perf_counter() - begun < 15
     assert not list(ProgramSearch(changed, VOCAB, network, "uniform").programs(soon(-1)))
 
 
