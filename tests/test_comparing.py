@@ -99,17 +99,33 @@ def test_numbers_are_compared_as_numbers(tmp_path: Path) -> None:
     assert main(["check", model, "--against", written(tmp_path / "p.py", source)]) == 0
     assert main(["check", model, "--against", model]) == 0
     assert main(["check", model, "--against", other]) == 3
+    same = "Map(lambda x: x == 'a', tokens)"
+    truths = saved(tmp_path / "truths.npz", same)
+    numbers = saved(tmp_path / "numbers.npz", f"numerical({same})")
+    assert main(["check", truths, "--against", numbers]) == 0
+    assert main(["check", numbers, "--against", truths]) == 0
 
 
-def test_none_is_an_output_too() -> None:
-    """Where nothing is read out it is None, and None is no other value."""
-    model = compile_rasp_to_model(HIST, VOCAB, 2)
-    silent = model.transformer.replace(W_U=np.zeros_like(model.unembed))
-    found = compare_outputs(silent, model.source, model.domain)
-    assert found.counterexample is not None
-    assert found.counterexample.fst_output == (None,)
-    nothing = parse("Map(lambda x: None if x else x, tokens)")
-    assert compare_outputs(silent, nothing, model.domain).is_shown
+def test_a_model_never_gives_none(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It is read out as run prints it, also where all columns are 0; a program's None differs."""
+    source = "Map(lambda x: True if x == 'a' else None, tokens)"
+    model = saved(tmp_path / "m.npz", source, 2)
+    assert main(["run", model, "b"]) == 0
+    assert capsys.readouterr().out == "True\n"
+    assert main(["check", model, "--against", written(tmp_path / "p.py", source)]) == 3
+    assert capsys.readouterr().out == "different: b gives True and None\n"
+
+
+def test_outputs_that_overflow_agree_with_nothing() -> None:
+    """Weights may be finite and what they compute not."""
+    model = compile_rasp_to_model("Map(lambda x: x == 'a', tokens)", VOCAB, 2)
+    wild = model.transformer.replace(
+        W_out=model.transformer.W_out * np.float32(3e38), W_U=model.unembed * np.float32(3e38)
+    )
+    assert not compare_outputs(wild, model.source, model.domain).equal
+    number = compile_rasp_to_model("numerical(Map(lambda x: x == 'a', tokens))", VOCAB, 2)
+    other = number.transformer.replace(W_U=np.full_like(number.unembed, np.inf))
+    assert not compare_outputs(other, number.source, number.domain).equal
 
 
 def test_what_is_too_much_to_compare_is_not_called_equal(

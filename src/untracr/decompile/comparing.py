@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -9,19 +10,17 @@ import numpy as np
 
 from untracr.decompile.outputs import (
     FIRST_CHUNK,
-    NOTHING_READ,
     OUTPUT_TOLERANCE,
     ReadOuts,
     affordable_chunk,
     batches,
     largest_chunk,
-    positions_that_agree,
     read_outs,
 )
 from untracr.rasp.domain import Domain
-from untracr.rasp.equivalence import CounterExample
-from untracr.rasp.functions import Value
-from untracr.rasp.interpreter import Batch, Codes, Column, distinct_numbers
+from untracr.rasp.equivalence import CounterExample, columns_differ, numbers_agree
+from untracr.rasp.functions import Value, number_or
+from untracr.rasp.interpreter import Batch, Codes, Column, Mask, distinct_numbers
 from untracr.rasp.program import Program
 from untracr.transformer.transformer import Transformer
 
@@ -54,9 +53,10 @@ class Compared:
 def compare_outputs(model: Transformer, other: Program | Transformer, domain: Domain) -> Compared:
     """Compares a model's outputs with those of a program or another model.
 
-    All inputs are run, or different ones of a domain that is too large. Values must be the
-    same, numbers within `OUTPUT_TOLERANCE`; where a model reads nothing out, it is None. A
-    program is run with causal attention where the model has it.
+    A model's outputs are what it is read out as: the value of the largest column, or the
+    number. It never gives None, so it differs from a program wherever that does. All inputs
+    are run, or different ones of a domain that is too large. Numbers may be off by
+    `OUTPUT_TOLERANCE`. A program is run with causal attention where the model has it.
 
     Args:
         model: with a read-out that has values; its rows of W_E are those of the domain's
@@ -68,44 +68,51 @@ def compare_outputs(model: Transformer, other: Program | Transformer, domain: Do
         EvaluationError: the program fails on some input.
     """
     seen = 0
+    exact = model.output_values is not None
     largest = min(affordable_chunk(domain), largest_chunk(model, domain))
     if isinstance(other, Transformer):
         largest = min(largest, largest_chunk(other, domain))
+        exact &= other.output_values is not None
     for batch in batches(domain, largest, causal=model.causal, first=FIRST_CHUNK):
-        outs = read_outs(model, batch)
-        column = batch.evaluate(other) if isinstance(other, Program) else outputs(other, batch)
-        agrees = positions_that_agree(model, batch, column, OUTPUT_TOLERANCE, outs)
-        differs = np.flatnonzero((~agrees & batch.valid).any(axis=1))
+        mine = outputs(model, batch)
+        theirs = batch.evaluate(other) if isinstance(other, Program) else outputs(other, batch)
+        differs = np.flatnonzero((_differ(mine, theirs, exact) & batch.valid).any(axis=1))
         seen += len(batch)
         if len(differs):
             row = int(differs[0])
-            mine = _column(model, batch, outs)
-            shown = (batch.input(row), batch.row(mine, row), batch.row(column, row))
+            shown = (batch.input(row), batch.row(mine, row), batch.row(theirs, row))
             return Compared(seen, domain.size, CounterExample(*map(tuple, shown)))
     return Compared(seen, domain.size)
 
 
 def outputs(model: Transformer, batch: Batch) -> Column:
-    """A model's outputs on a batch; None where nothing is read out."""
-    return _column(model, batch, read_outs(model, batch))
-
-
-def _column(model: Transformer, batch: Batch, seen: Sequence[ReadOuts]) -> Column:
+    """A model's outputs on a batch; "not a number" where they are not finite."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        seen = read_outs(model, batch)
     if model.output_values is not None:
-        named: tuple[Value, ...] = (*model.output_values, None)
+        named: tuple[Value, ...] = (*model.output_values, math.nan)
         return Column(_places(batch, seen), named)
     numbers = np.zeros(batch.valid.shape, dtype=np.float64)
     for part in seen:
         numbers[part.rows, : part.out.shape[1]] = part.out[:, :, 0]
-    values, codes = distinct_numbers(numbers.ravel())
+    values, codes = distinct_numbers(np.where(np.isfinite(numbers), numbers, np.nan).ravel())
     return Column(codes.reshape(numbers.shape), tuple(values.tolist()))
 
 
 def _places(batch: Batch, seen: Sequence[ReadOuts]) -> Codes:
-    """The column of the read-out at each position; one more where nothing is read out."""
+    """The largest column of the read-out at each position; one more where it is not finite."""
     places = np.zeros(batch.valid.shape, dtype=np.int64)
     for part in seen:
         best, columns = part.out.argmax(axis=2), part.out.shape[2]
-        nothing = part.out.max(axis=2) <= NOTHING_READ
-        places[part.rows, : part.out.shape[1]] = np.where(nothing, columns, best)
+        finite = np.isfinite(part.out).all(axis=2)
+        places[part.rows, : part.out.shape[1]] = np.where(finite, best, columns)
     return places
+
+
+def _differ(mine: Column, theirs: Column, exact: bool) -> Mask:
+    """Where outputs differ, [batch, position]: as values, or else as numbers that weights gave."""
+    if exact:
+        return columns_differ(mine, theirs)
+    fst = np.array([number_or(value, math.nan) for value in mine.values])[mine.codes]
+    snd = np.array([number_or(value, math.nan) for value in theirs.values])[theirs.codes]
+    return np.asarray(~numbers_agree(fst, snd, OUTPUT_TOLERANCE))
