@@ -519,7 +519,8 @@ def test_results_are_plain_json(decompiler: Decompiler) -> None:
     assert found["verdict"] == result.verdict
     assert found["alternatives"] == result.alternatives
     names = {field.name for field in dataclasses.fields(result)}
-    assert set(found) == (names - {"name", "source"}) | {"file", "alternatives"}
+    extra = {"file", "alternatives", "names_are_open"}
+    assert set(found) == (names - {"name", "source"}) | extra
 
 
 def test_real_models_are_read_as_the_results_say(trained: Decompiler) -> None:

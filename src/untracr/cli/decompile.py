@@ -97,7 +97,7 @@ def _read(decompiler: Decompiler, file: str, args: argparse.Namespace) -> int:
         return FAILED
     lines = _lines(loaded, result)
     if args.json:
-        print_json({**result.as_dict(), "lines": [line.as_dict() for line in lines]})
+        print_json({**result.as_dict(), "lines": [_line(line, result) for line in lines]})
     else:
         say(result_text(result, lines))
     if args.certificate is not None:
@@ -107,6 +107,12 @@ def _read(decompiler: Decompiler, file: str, args: argparse.Namespace) -> int:
             complain(error)
             return FAILED
     return OK if result.is_proved else NO
+
+
+def _line(line: Carrier, result: Result) -> dict[str, object]:
+    """One line of the program as plain JSON values, with what is open about its results."""
+    label = line.text.partition(" = ")[0]
+    return line.as_dict() | {"open": [r.what for r in result.open_results if r.label == label]}
 
 
 def _report_error(file: str, error: UntracrError, args: argparse.Namespace) -> None:

@@ -11,6 +11,7 @@ from untracr.shown_text import printable
 
 if TYPE_CHECKING:
     from untracr.decompile.carriers import Carrier
+    from untracr.decompile.open_results import Openness, OpenResult
     from untracr.decompile.result import Result
 
 WIDEST = 76
@@ -31,6 +32,23 @@ SAID = {
 MOST_LINES = 6
 """Lines that are shown by which two programs differ."""
 
+OPEN_WORDS: dict[Openness, str] = {
+    "names": "names open",
+    "kind": "number or value",
+    "sign": "sign open",
+    "between": "open between values",
+}
+"""What stands beside a line of whose results the weights do not say everything."""
+
+OPEN_MEANS: dict[Openness, str] = {
+    "names": "weights show which results are equal, and at most their order; every function "
+    "that keeps the same ones apart has these weights, with later lines adjusted to its names",
+    "kind": "1 and 0, or one value of any name and None, have these weights",
+    "sign": "the negative number has these weights, with later lines adjusted to it",
+    "between": "the weights hold the function where the compiler expects a value, and not for "
+    "other means",
+}
+
 
 def result_text(result: Result, lines: Sequence[Carrier]) -> str:
     """The program as valid Python with trailing comments, then what was checked.
@@ -40,7 +58,10 @@ def result_text(result: Result, lines: Sequence[Carrier]) -> str:
         lines: what carries each line; empty without a program.
     """
     shown = [f"# {printable(result.name)}"]
-    shown += program_text(result.source, lines) if result.source else ["# no program could be read"]
+    if result.source:
+        shown += program_text(result.source, lines, result.open_results)
+    else:
+        shown.append("# no program could be read")
     shown.append(f"# {result.verdict}: {printable(result.detail)} ({result.seconds:.3f} s)")
     if result.source:
         shown += [f"# {printable(line)}" for line in _statements(result)]
@@ -54,6 +75,7 @@ def _statements(result: Result) -> list[str]:
         *_rows(result),
         *_search(result),
         *_others(result),
+        *_open_results(result),
     ]
 
 
@@ -84,14 +106,33 @@ def _rows(result: Result) -> list[str]:
     return [text]
 
 
-def program_text(source: str, lines: Sequence[Carrier]) -> list[str]:
-    """A program's lines, each with the place of its carrier as a comment, if any is known."""
+def program_text(
+    source: str, lines: Sequence[Carrier], open_: Sequence[OpenResult] = ()
+) -> list[str]:
+    """A program's lines, each with the place of its carrier as a comment, if any is known.
+
+    What the weights do not say about a line's results stands behind it, in a few words.
+    """
     sources = source.splitlines()
     if not any(line.known for line in lines):
         return sources
     column = max((len(line) for line in sources if len(line) <= WIDEST), default=0)
-    shown = [f"{line.text:<{column}}  # {line.place}" for line in lines]
+    shown = [
+        f"{line.text:<{column}}  # {'; '.join((line.place, *_open_words(line.text, open_)))}"
+        for line in lines
+    ]
     return [*shown, *sources[len(lines) :]]
+
+
+def _open_words(line: str, open_: Sequence[OpenResult]) -> list[str]:
+    label = line.partition(" = ")[0]
+    return [OPEN_WORDS[result.what] for result in open_ if result.label == label]
+
+
+def _open_results(result: Result) -> list[str]:
+    """What the words beside the lines mean, for those that are used."""
+    used = {found.what for found in result.open_results}
+    return [f"{OPEN_WORDS[what]}: {said}" for what, said in OPEN_MEANS.items() if what in used]
 
 
 def size_text(size: int) -> str:

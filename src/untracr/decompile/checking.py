@@ -10,8 +10,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from untracr.compile.suspicion import is_suspicious
+from untracr.compile.values import value_sets
 from untracr.decompile.alignment import Alignment, align
 from untracr.decompile.alternatives import all_alternatives, sign_is_open
+from untracr.decompile.open_results import OpenResult, open_results, said_open
 from untracr.decompile.outputs import (
     OUTPUT_TOLERANCE,
     Agreement,
@@ -20,21 +22,16 @@ from untracr.decompile.outputs import (
     tolerance_of_changed,
 )
 from untracr.decompile.read_out import is_unnamed, read_out_differs
-from untracr.decompile.read_out_names import (
-    named_by_columns,
-    named_by_outputs,
-    names_are_made_up,
-)
+from untracr.decompile.read_out_names import named_by_columns, named_by_outputs
 from untracr.decompile.recompiling import recompile, recompile_with_parts
 from untracr.decompile.repair import repair
 from untracr.decompile.result import NOTHING_COMPARED, Evidence, Verdict
+from untracr.decompile.shortest import shortest
 from untracr.errors import EvaluationError, ProgramError
 from untracr.metamodel.constant import find_constant
 from untracr.rasp.domain import Domain
 from untracr.rasp.program import Program
 from untracr.transformer.transformer import Transformer
-
-MADE_UP = "what its results are called is not in the weights, and made up"
 
 AS_NOISY = (0.6, 1.6)
 """The noise found in all weights is that of the embeddings between these multiples."""
@@ -50,7 +47,7 @@ class Check:
         others: see `Result.other_programs`.
         evidence: see `Result`.
         repairs: other programs tried where the outputs of one were wrong.
-        names_are_open, departures: see `Result`.
+        open_results, departures: see `Result`.
     """
 
     verdict: Verdict
@@ -60,13 +57,18 @@ class Check:
     others: tuple[Program, ...] = ()
     evidence: Evidence = NOTHING_COMPARED
     repairs: int = 0
-    names_are_open: bool = False
+    open_results: tuple[OpenResult, ...] = ()
     departures: int = 0
 
     @property
     def alternatives(self) -> int:
         """How many other programs have these very weights and other outputs."""
         return len(self.others)
+
+    @property
+    def names_are_open(self) -> bool:
+        """Whether something about the results of some operation is not in the weights."""
+        return bool(self.open_results)
 
 
 def check(model: Transformer, program: Program, domain: Domain, *, settle: bool = True) -> Check:
@@ -169,13 +171,49 @@ def _judged(model: Transformer, laid: _Beside, domain: Domain, settle: bool) -> 
         return _compare_outputs(model, laid.program, domain, laid.found)
     if not laid.found.sameness.same:
         return _changed(model, laid.program, laid.compiled, domain, laid.found, settle)
-    if cannot_compare(model) or is_unnamed(model, laid.compiled, laid.found):
-        found = _same(model, laid.program, laid.compiled, domain, laid.found, settle)
+    shown = not (cannot_compare(model) or is_unnamed(model, laid.compiled, laid.found))
+    program, compiled, beside = laid.program, laid.compiled, laid.found
+    if settle:
+        program, compiled, beside = _shortened(model, laid, compiled, domain, shown=shown)
+    if shown:
+        found = _same_beside_read_out(model, program, compiled, domain, beside)
     else:
-        found = _same_beside_read_out(model, laid.program, laid.compiled, domain, laid.found)
+        found = _same(model, program, compiled, domain, beside, settle)
+    found = _with_open_results(found, domain, shown=shown)
     if found.inputs_checked:  # of this model's outputs, which says more
         return found
     return _with_departures(model, found, domain)
+
+
+def _shortened(
+    model: Transformer, laid: _Beside, compiled: Transformer, domain: Domain, *, shown: bool
+) -> tuple[Program, Transformer, Alignment]:
+    """The shortest program that has the model's weights as well, its weights, and how they are."""
+    best = (laid.program, compiled, laid.found)
+    for in_order in (True, False):  # results in another order only where that is shorter still
+        program = shortest(best[0], domain, shown=shown, in_order=in_order)
+        if program == best[0]:
+            continue
+        try:
+            weights = recompile(program, domain, model)
+        except ProgramError:
+            continue
+        found = None if weights is None else align(model, weights)
+        if weights is not None and found is not None and found.found == laid.found.found:
+            best = (program, weights, found)
+    return best
+
+
+def _with_open_results(found: Check, domain: Domain, *, shown: bool) -> Check:
+    """An ``identical`` verdict with what the weights leave open about results."""
+    if found.verdict != "identical" or found.program is None:
+        return found
+    sets = value_sets(found.program, domain.vocab, domain.max_seq_len)
+    rotated = found.evidence.weights == "rotated"
+    open_ = open_results(found.program, sets, rotated=rotated, shown=shown)
+    if not open_:
+        return found
+    return replace(found, detail=f"{found.detail}; {said_open(open_)}", open_results=open_)
 
 
 def _said_same(found: Alignment) -> str:
@@ -203,9 +241,7 @@ def _same(
     if not others and found.found == "rotated" and sign_is_open(program):
         open_ = "but they leave open the sign of its numerical output"
         return Check("unverified", 0, f"{same}, {open_}", program, (), evidence)
-    made_up = names_are_made_up(program)
-    detail = f"{same}{_open(others)}{f'; {MADE_UP}' if made_up else ''}"
-    return Check("identical", 0, detail, program, tuple(others), evidence, names_are_open=made_up)
+    return Check("identical", 0, f"{same}{_open(others)}", program, tuple(others), evidence)
 
 
 def _open(others: list[Program]) -> str:

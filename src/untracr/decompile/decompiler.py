@@ -241,7 +241,7 @@ class _Task:
             max_seq_len=self.domain.max_seq_len,
             log_probability=answer.log_probability,
             other_programs=tuple(print_program(other) for other in found.others),
-            names_are_open=found.names_are_open,
+            open_results=found.open_results,
             departures=found.departures,
             evidence=found.evidence,
             search=answer.search,

@@ -18,12 +18,11 @@ from untracr.decompile.read_out import reads_negative, values_read
 from untracr.decompile.renaming import renamed, source_of
 from untracr.metamodel.answers import is_listed
 from untracr.metamodel.tables import call
-from untracr.metamodel.vocabulary import BINARY, UNARY
 from untracr.rasp.domain import Domain
 from untracr.rasp.equivalence import CHUNK, same_value
 from untracr.rasp.functions import Table
 from untracr.rasp.interpreter import Failure
-from untracr.rasp.program import CATEGORICAL, Map, Program, SequenceMap
+from untracr.rasp.program import CATEGORICAL, Map, Program
 from untracr.rasp.values import Value, value_fault
 from untracr.transformer.transformer import Transformer
 
@@ -95,16 +94,6 @@ def named_by_outputs(model: Transformer, program: Program, domain: Domain) -> Pr
         return program
     names = _names(model, program, domain)
     return renamed(program, names, domain) if all(map(_is_writable, names.values())) else program
-
-
-def names_are_made_up(program: Program) -> bool:
-    """Whether the output's values come from a table: weights hold no names of results."""
-    source = source_of(program)
-    if source is None:
-        return False
-    node = program.nodes[source]
-    assert isinstance(node, (Map, SequenceMap))
-    return node.function not in (UNARY if isinstance(node, Map) else BINARY)
 
 
 def _is_writable(name: Value) -> bool:

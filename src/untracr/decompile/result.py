@@ -6,6 +6,7 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Literal
 
+from untracr.decompile.open_results import OpenResult
 from untracr.decompile.token_rows import TokenRows
 from untracr.rasp.functions import Value
 from untracr.rasp.program import Program
@@ -84,7 +85,9 @@ class Result:
 
     Attributes:
         name: what the model was called by, such as its file.
-        program: the program, or None when none could be written.
+        program: the program, or None when none could be written. For ``identical`` the
+            shortest that was found with these weights (`description_length`), of equally
+            short ones the one that the network wrote.
         source: the program as Python for Tracr, empty without a program.
         verdict: ``identical``: the program recompiles to these very weights, up
             to rotation of the residual stream and the order of axes, heads and
@@ -103,9 +106,9 @@ class Result:
             these very weights too and yet other outputs (``x + 1`` and ``x - 1``
             differ in the names of their results alone; a rotation hides the sign of a
             number that nothing reads). None where a read-out shows which one it is.
-        names_are_open: for ``identical``, whether the output's values come from a table that
-            was read off the weights and no read-out names them: they are called as a
-            common function would, or 0, 1, 2, ..., and the true ones may be others.
+        open_results: for ``identical``, what the weights do not say about results, operation
+            by operation, the output's included: mostly what they are called. Other
+            functions there, listed or not, have the same weights.
         departures: for ``identical``, on how many inputs of the domain (or of 20,000 drawn from
             a larger one) these weights, read out as the program's, give something else than
             RASP says: Tracr's construction is not exact for every program.
@@ -127,7 +130,7 @@ class Result:
     max_seq_len: int
     log_probability: float
     other_programs: tuple[str, ...] = ()
-    names_are_open: bool = False
+    open_results: tuple[OpenResult, ...] = ()
     departures: int = 0
     evidence: Evidence = NOTHING_COMPARED
     search: Search | None = None
@@ -138,6 +141,11 @@ class Result:
     def is_proved(self) -> bool:
         """Whether the verdict holds on every input of the domain."""
         return self.verdict in PROVED
+
+    @property
+    def names_are_open(self) -> bool:
+        """Whether other functions, in any place, give the same weights and other results."""
+        return bool(self.open_results)
 
     @property
     def alternatives(self) -> int:
@@ -159,6 +167,7 @@ class Result:
             "alternatives": self.alternatives,
             "other_programs": list(self.other_programs),
             "names_are_open": self.names_are_open,
+            "open_results": [asdict(result) for result in self.open_results],
             "departures": self.departures,
             "evidence": asdict(self.evidence),
             "search": None if self.search is None else asdict(self.search),

@@ -1,0 +1,77 @@
+"""Of the programs with the same weights the shortest by a stated measure is printed.
+
+The faulty value kept here: `x * 2` less the index came back as `x + 1` and a table of 24 entries.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from untracr.audit.claims import compiled_rows
+from untracr.decompile import shortest as module
+from untracr.decompile.bundled import decompile_model
+from untracr.decompile.description_length import description_length, function_length
+from untracr.decompile.shortest import shortest
+from untracr.rasp.domain import Domain
+from untracr.rasp.functions import Comparison, Table, formula
+from untracr.rasp.parsing import parse
+from untracr.rasp.program import Program
+
+DOMAIN = Domain((0, 1, 2, 3), 6)
+TRUTH = parse("a = Map(lambda x: x * 2, tokens)\nb = SequenceMap(lambda x, y: x - y, a, indices)")
+
+
+def tabled() -> Program:
+    """The truth as it is read where only groups of equal results are known."""
+    results = sorted({2 * t - i for t in range(4) for i in range(6)})
+    entries = ", ".join(
+        f"({t + 1}, {i}): {results.index(2 * t - i)}" for t in range(4) for i in range(6)
+    )
+    return parse(
+        "a = Map(lambda x: x + 1, tokens)\n"
+        f"b = SequenceMap(lambda x, y: {{{entries}}}[x, y], a, indices)"
+    )
+
+
+def test_the_measure() -> None:
+    """What is listed counts 1, formulas their parts and one more, tables their entries."""
+    assert function_length(Comparison.LT) == 1
+    assert function_length(formula("x + 1")) == 1
+    assert function_length(formula("x % 7")) == 4
+    assert function_length(Table((((0,), 1), ((1,), 0)), 1)) == 4
+    assert function_length(Table((((0, 0), 1), ((0, 1), 0)), 2)) == 6
+    assert description_length(TRUTH) == 2 + 2 + 2  # two inputs, two operations, two functions
+
+
+def test_a_table_becomes_what_it_is_under_other_names() -> None:
+    """The names of what it reads are chosen so that it has one itself."""
+    assert description_length(tabled()) > 70
+    assert shortest(tabled(), DOMAIN, shown=False, in_order=True) == TRUTH
+
+
+def test_it_is_what_is_printed() -> None:
+    """Weights alone, read by the decompiler: no table is left."""
+    model = compiled_rows(TRUTH, DOMAIN, causal=False).replace(W_U=None, output_values=None)
+    result = decompile_model(model, vocab=DOMAIN.vocab)
+    assert result.verdict == "identical"
+    assert result.program is not None
+    assert description_length(result.program) == description_length(TRUTH)
+
+
+def test_names_that_are_shown_are_kept() -> None:
+    """A read-out says what the output's values are called: the table stays."""
+    assert shortest(tabled(), DOMAIN, shown=True, in_order=True) == tabled()
+
+
+def test_what_is_short_stays() -> None:
+    """Among equally short programs the one that was written is printed."""
+    program = parse(
+        "a = Map(lambda x: x + 1, tokens)\nb = SelectorWidth(Select(a, a, Comparison.LT))"
+    )
+    assert shortest(program, DOMAIN, shown=False, in_order=False) is program
+
+
+def test_looking_for_it_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With no calls left the best so far is given."""
+    monkeypatch.setattr(module, "MAX_CALLS", 50)
+    assert shortest(tabled(), DOMAIN, shown=False, in_order=True) == tabled()
