@@ -14,7 +14,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from untracr.compile.values import value_sets
+from untracr.compile.values import ValueSet, value_sets
 from untracr.decompile.result import Result
 from untracr.rasp.domain import Domain
 from untracr.rasp.functions import Function, Predicate, Table
@@ -62,18 +62,19 @@ def renamed_at(program: Program, ref: Ref, domain: Domain, rng: np.random.Genera
 
 
 def _rising(count: int, rng: np.random.Generator) -> list[Value]:
-    return np.sort(rng.choice(np.arange(-9, 5 * count + 5), size=count, replace=False)).tolist()
+    drawn: list[int] = rng.choice(np.arange(-9, 5 * count + 5), size=count, replace=False).tolist()
+    return sorted(drawn)
 
 
 def _function(
     function: Predicate,
     arguments: tuple[Ref, ...],
-    sets: Mapping[Ref, object],
+    sets: Mapping[Ref, ValueSet],
     names: Mapping[Ref, Names],
     own: Names,
 ) -> Table:
     entries = []
-    for old in itertools.product(*(sets[ref].ordered for ref in arguments)):  # type: ignore[attr-defined]
+    for old in itertools.product(*(sets[ref].ordered for ref in arguments)):
         new = tuple(names.get(r, {}).get(v, v) for r, v in zip(arguments, old, strict=True))
         result = function(*old)
         entries.append((new, own.get(result, result)))
@@ -95,7 +96,7 @@ def covers(result: Result, truth: Program, domain: Domain) -> bool:
     if result.program is None or result.verdict != "identical":
         return False
     others = [parse(source) for source in result.other_programs]
-    open_ = {(found.label, found.what) for found in result.open_results}
+    open_: set[tuple[str, str]] = {(r.label, r.what) for r in result.open_results}
     return any(_is_covered(p, truth, domain, open_) for p in (result.program, *others))
 
 
@@ -184,9 +185,9 @@ def _same_but(
 
 
 def _pairs(
-    refs: tuple[Ref, ...], sets: Mapping[Ref, object], names: Mapping[Ref, Names]
+    refs: tuple[Ref, ...], sets: Mapping[Ref, ValueSet], names: Mapping[Ref, Names]
 ) -> list[tuple[tuple[Value, ...], tuple[Value, ...]]]:
-    old = itertools.product(*(sets[ref].ordered for ref in refs))  # type: ignore[attr-defined]
+    old = itertools.product(*(sets[ref].ordered for ref in refs))
     return [
         (each, tuple(names.get(r, {}).get(v, v) for r, v in zip(refs, each, strict=True)))
         for each in old
