@@ -61,7 +61,7 @@ def renamed_at(program: Program, ref: Ref, domain: Domain, rng: np.random.Genera
     return replace(program, nodes=tuple(nodes))
 
 
-def _rising(count: int, rng: np.random.Generator) -> list[Value]:
+def _rising(count: int, rng: np.random.Generator) -> list[int]:
     drawn: list[int] = rng.choice(np.arange(-9, 5 * count + 5), size=count, replace=False).tolist()
     return sorted(drawn)
 
