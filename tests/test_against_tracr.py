@@ -122,6 +122,8 @@ def live_programs() -> dict[str, Any]:
 
     pair = rasp.SequenceMap(lambda x, y: (x, y), tokens, indices)
     number = rasp.numerical(rasp.Map(lambda x: x, tokens))
+    so_far = rasp.Select(indices, indices, rasp.Comparison.LEQ)
+    share = rasp.numerical(rasp.Aggregate(so_far, rasp.numerical(tokens == 1), default=0))
     return {
         "a default": rasp.Map(shifted, tokens),
         "a partial": rasp.Map(functools.partial(shifted, by=3), tokens),
@@ -141,6 +143,9 @@ def live_programs() -> dict[str, Any]:
             rasp.Select(pair, tokens, lambda key, query: key[0] == query)
         ),
         "pairs compared": rasp.SelectorWidth(rasp.Select(pair, pair, rasp.Comparison.LT)),
+        "fails where Tracr infers no value": rasp.Map(
+            lambda x: {0: 0, 1 / 3: 1, 1 / 2: 2, 1: 3}[x], share, simplify=False
+        ),
         "truths of NumPy's add up": rasp.SequenceMap(
             lambda x, y: x + y, rasp.Map(lambda x: np.equal(x, 2), tokens), tokens
         ),

@@ -11,16 +11,18 @@ categorical Aggregate over its SOp's values, a numerical one over ``value / n``,
 and a function over the image of its inputs, where arithmetic errors are skipped
 and None is dropped. Here Aggregates range over a little more, so that tables
 cover what programs meet when they run: the default, and for numerical means of
-0 and 1 all fractions ``k / n``. A function that agrees with a well-known
-formula, types of results included, becomes that formula, else a `Table`.
+0 and 1 all fractions ``k / n``. On those a function may fail. A function that
+agrees with a well-known formula, types of results included, becomes that
+formula, else a `Table`.
 """
 
 from __future__ import annotations
 
 import itertools
+import math
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from untracr.errors import ProgramError, UntracrError
@@ -245,8 +247,8 @@ class _Reader:
         self.nodes: list[Node] = [Tokens(), Indices()]
         self.objects: dict[Ref, Any] = {}
         self.ref: dict[int, Ref] = {}
-        self._values: dict[Ref, tuple[Any, ...]] = {}
-        self._given: dict[Ref, list[Any]] = {}
+        self._values: dict[Ref, _Values] = {}
+        self._given: dict[Ref, _Values] = {}
 
     def read(self, expression: Any) -> None:
         """Adds the node of one object.
@@ -317,13 +319,13 @@ class _Reader:
             table = _truths(table, what)
         else:
             self._given[len(self.nodes)] = results
-        plain = [[*map(plain_value, domain)] for domain in domains]
+        plain = [[*map(plain_value, (*domain.sure, *domain.more))] for domain in domains]
         candidates = _predicates(plain) if is_predicate else _formulas(plain)
         return next((c for c in candidates if _agrees(c, table)), table)
 
     # Values.
 
-    def values(self, ref: Ref, what: str) -> tuple[Any, ...]:
+    def values(self, ref: Ref, what: str) -> _Values:
         """The values that a SOp can take, as its functions give them: NumPy's stay NumPy's.
 
         The next function is to see what Tracr would show it: truths of NumPy's add up
@@ -334,7 +336,7 @@ class _Reader:
         """
         for position in sorted(self._needed(ref)):
             if position not in self._values:
-                self._values[position] = tuple(dict.fromkeys(self._image(position, what)))
+                self._values[position] = self._image(position, what).distinct()
         return self._values[ref]
 
     def _needed(self, ref: Ref) -> set[Ref]:
@@ -347,17 +349,17 @@ class _Reader:
                 stack.extend(_value_sources(self.nodes[current]))
         return needed
 
-    def _image(self, ref: Ref, what: str) -> Iterable[Any]:
+    def _image(self, ref: Ref, what: str) -> _Values:
         if ref in self._given:
             return self._given[ref]
         node = self.nodes[ref]
         match node:
             case Tokens():
-                return tuple(self._need(self.vocab, "vocab", what))
+                return _Values(tuple(self._need(self.vocab, "vocab", what)))
             case Indices():
-                return range(self._need(self.max_seq_len, "max_seq_len", what))
+                return _Values(tuple(range(self._need(self.max_seq_len, "max_seq_len", what))))
             case SelectorWidth():
-                return range(self._need(self.max_seq_len, "max_seq_len", what) + 1)
+                return _Values(tuple(range(self._need(self.max_seq_len, "max_seq_len", what) + 1)))
             case Map(function, inner):
                 return _tabulate(function, [self._values[inner]], what)[1]
             case SequenceMap(function, fst, snd):
@@ -368,11 +370,11 @@ class _Reader:
                 linear = formula(f"{fst_factor!r} * x + {snd_factor!r} * y", 2)
                 return _tabulate(linear, domains, what)[1]
             case Aggregate(sop=sop, default=default, encoding=encoding):
-                inner_values = self._values[sop]
+                found = self._values[sop]
                 if encoding is NUMERICAL:
                     length = self._need(self.max_seq_len, "max_seq_len", what)
-                    inner_values = tuple(_means([*map(plain_value, inner_values)], length))
-                return inner_values if default is None else (*inner_values, default)
+                    found = _means(found, length)
+                return found if default is None else _Values(found.sure, (*found.more, default))
             case _:
                 raise AssertionError(node)
 
@@ -401,13 +403,30 @@ def _encoding(expression: Any) -> Encoding:
     return NUMERICAL if expression.annotations["encoding"].name == "NUMERICAL" else CATEGORICAL
 
 
+@dataclass(frozen=True, slots=True)
+class _Values:
+    """The values that a SOp can take.
+
+    Attributes:
+        sure: those that Tracr infers; functions must be defined on them.
+        more: others that may be met when the program runs.
+    """
+
+    sure: tuple[Any, ...]
+    more: tuple[Any, ...] = ()
+
+    def distinct(self) -> _Values:
+        """Each value once."""
+        sure = dict.fromkeys(self.sure)
+        more = dict.fromkeys(value for value in self.more if value not in sure)
+        return _Values(tuple(sure), tuple(more))
+
+
 def _tabulate(
-    function: Callable[..., object], domains: Sequence[Sequence[Any]], what: str
-) -> tuple[Table, list[Any]]:
+    function: Callable[..., object], domains: Sequence[_Values], what: str
+) -> tuple[Table, _Values]:
     """A function as a table, and its results as it gives them, None left out."""
-    size = 1
-    for domain in domains:
-        size *= len(domain)
+    size = math.prod(len(domain.sure) + len(domain.more) for domain in domains)
     if size > MAX_TABULATED:
         raise ProgramError(
             f"{what} would need a table of {size} entries, at most {MAX_TABULATED} are made; "
@@ -415,23 +434,34 @@ def _tabulate(
         )
     entries: list[tuple[tuple[Value, ...], Value]] = []
     fails: list[tuple[tuple[Value, ...], str]] = []
-    results: list[Any] = []
-    for arguments in itertools.product(*domains):
+    results: dict[bool, list[Any]] = {True: [], False: []}
+    marked = (
+        [*((value, True) for value in domain.sure), *((value, False) for value in domain.more)]
+        for domain in domains
+    )
+    for combination in itertools.product(*marked):
+        arguments = tuple(value for value, _ in combination)
+        is_sure = all(sure for _, sure in combination)
         plain = tuple(map(plain_value, arguments))
         try:
-            results.append(function(*arguments))
-            entries.append((plain, plain_value(results[-1])))
-        except ArithmeticError as error:
-            fails.append((plain, f"{type(error).__name__}: {error}"))
-        except ProgramError as error:
-            raise ProgramError(f"{what} cannot be read: {error}{_place(function)}") from None
+            result = function(*arguments)
+            entries.append((plain, plain_value(result)))
+            results[is_sure] += [result] if result is not None else []
         except Exception as error:
-            shown = ", ".join(repr(argument) for argument in arguments)
-            raise ProgramError(
-                f"{what} fails on ({shown}): {type(error).__name__}: {error}{_place(function)}"
-            ) from error
+            if is_sure and not isinstance(error, ArithmeticError):
+                raise ProgramError(_failure(what, function, arguments, error)) from error
+            fails.append((plain, f"{type(error).__name__}: {error}"))
     table = Table(tuple(entries), len(domains), tuple(fails))
-    return table, [result for result in results if result is not None]
+    return table, _Values(tuple(results[True]), tuple(results[False]))
+
+
+def _failure(
+    what: str, function: Callable[..., object], arguments: tuple[Any, ...], error: Exception
+) -> str:
+    if isinstance(error, ProgramError):
+        return f"{what} cannot be read: {error}{_place(function)}"
+    shown = ", ".join(map(repr, arguments))
+    return f"{what} fails on ({shown}): {type(error).__name__}: {error}{_place(function)}"
 
 
 def _place(function: Callable[..., object]) -> str:
@@ -459,13 +489,17 @@ def _truths(table: Table, what: str) -> Table:
     return replace(table, entries=tuple((key, bool(value)) for key, value in table.entries))
 
 
-def _means(values: Sequence[Value], length: int) -> Iterator[Value]:
-    for value in values:
+def _means(values: _Values, length: int) -> _Values:
+    """What a numerical Aggregate gives: a value over a length, and all means of 0 and 1."""
+    numbers = [*map(plain_value, (*values.sure, *values.more))]
+    for value in numbers:
         if not isinstance(value, (int, float)):
             raise ProgramError(f"a numerical Aggregate must average numbers, not {value!r}")
-        yield from (value / n for n in range(1, length + 1))
-    if set(values) <= {0, 1}:
-        yield from (k / n for n in range(1, length + 1) for k in range(n + 1))
+    sure = (v / n for v in map(plain_value, values.sure) for n in range(1, length + 1))  # type: ignore[operator]
+    more: Iterable[float] = ()
+    if set(numbers) <= {0, 1}:
+        more = (k / n for n in range(1, length + 1) for k in range(n + 1))
+    return _Values(tuple(sure), tuple(more))
 
 
 def _agrees(candidate: Formula, table: Table) -> bool:
