@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from untracr.compile.compiler import Compiled, compile_program, half_layer_order
+from untracr.compile.judge import verify
 from untracr.compile.layers import half_layers
 from untracr.compile.model import compile_rasp_to_model
 from untracr.compile.values import tracr_sorted, value_sets
-from untracr.compile.verification import verify
 from untracr.errors import ModelFileError, ProgramError
 from untracr.rasp.domain import PAPER_DOMAIN, Domain
 from untracr.rasp.interpreter import run

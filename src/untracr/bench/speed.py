@@ -23,8 +23,9 @@ from typing import Any, Literal
 import numpy as np
 from tqdm import tqdm
 
-from untracr.compile import blocks, checks, suspicion, values, verification
+from untracr.compile import blocks, checks, values
 from untracr.compile.compiler import compile_program
+from untracr.compile.judge import bounds, doubts, precision, selections
 from untracr.compile.model import compile_rasp_to_model
 from untracr.decompile.decompiler import BUNDLED, Decompiler
 from untracr.errors import UntracrError
@@ -405,7 +406,7 @@ def _decompile_rows(seed: int, count: int, checkpoint: Path | None) -> list[Spee
 
 def empty_caches() -> None:
     """Makes the compiler forget functions, predicates and inputs it has met before."""
-    for module in (values, checks, suspicion, verification, blocks):
+    for module in (values, checks, blocks, bounds, doubts, precision, selections):
         for item in vars(module).values():
             if hasattr(item, "cache_clear"):
                 item.cache_clear()

@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import argparse
+from typing import TYPE_CHECKING
 
 from untracr.cli.certificates import add_model_option, check_certificates, is_json
 from untracr.cli.command import NO, OK, Command, Parser
 from untracr.cli.comparing import compare
-from untracr.cli.output import add_json_option, print_json, say
+from untracr.cli.output import add_json_option, print_json, say, verification_json
 from untracr.cli.programs import (
+    DEFAULT_EXACTNESS,
     PROGRAM_HELP,
     GivenProgram,
     add_causal_option,
     add_domain_options,
+    add_exactness_option,
     read_program,
 )
 from untracr.cli.reading_options import add_rows_options, refuse_rows_options
 from untracr.cli.saved_models import is_model
 from untracr.errors import UsageError
+
+if TYPE_CHECKING:
+    from untracr.compile.checks import Checked
 
 
 def configure(parser: Parser) -> None:
@@ -39,6 +45,7 @@ def configure(parser: Parser) -> None:
     add_domain_options(parser)
     add_causal_option(parser)
     add_rows_options(parser)
+    add_exactness_option(parser)
     add_json_option(parser)
 
 
@@ -66,27 +73,43 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _check(given: GivenProgram, args: argparse.Namespace) -> int:
-    from untracr.compile.checks import check
+    from untracr.compile.checks import check_weights
 
     domain = given.domain(args)
-    problems = check(given.program, domain.vocab, domain.max_seq_len, causal=given.causal(args))
+    found = check_weights(
+        given.program,
+        domain.vocab,
+        domain.max_seq_len,
+        causal=given.causal(args),
+        mlp_exactness=args.mlp_exactness,
+    )
+    problems = found.problems
     errors = sum(problem.severity == "error" for problem in problems)
     if args.json:
         fields = ("severity", "expression", "rule", "fix")
         shown = [{name: getattr(problem, name) for name in fields} for problem in problems]
-        print_json({"ok": not errors, "problems": shown})
+        told = {"mlp_exactness": found.mlp_exactness, **verification_json(found.verification)}
+        print_json({"ok": not errors, "problems": shown, **told})
     else:
         for problem in problems:
             say(problem)
-        print(_summary(errors, len(problems) - errors, given.causal(args)))
+        print(_summary(found, args, causal=given.causal(args)))
     return NO if errors else OK
 
 
-def _summary(errors: int, warnings: int, causal: bool) -> str:
-    if errors:
-        return f"not fine: {_count(errors, 'error')}, {_count(warnings, 'warning')}"
-    with_mask = "with causal attention " if causal else ""
-    return f"fine: {with_mask}the weights mean what the program says; {_count(warnings, 'warning')}"
+def _summary(found: Checked, args: argparse.Namespace, *, causal: bool) -> str:
+    errors = sum(problem.severity == "error" for problem in found.problems)
+    warnings = _count(len(found.problems) - errors, "warning")
+    if errors or found.verification is None:
+        return f"not fine: {_count(errors, 'error')}, {warnings}"
+    with_what = ["causal attention"] if causal else []
+    if args.mlp_exactness != DEFAULT_EXACTNESS:
+        with_what.append(f"mlp_exactness {found.mlp_exactness:g}")
+    told = f"with {' and '.join(with_what)} " if with_what else ""
+    known = found.verification
+    if known.exhaustive:
+        return f"fine: {told}the weights mean what the program says, {known.where}; {warnings}"
+    return f"no fault found {told}{known.where}; of the others nothing is known; {warnings}"
 
 
 def _count(number: int, what: str) -> str:

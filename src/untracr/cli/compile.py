@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from untracr.cli.command import OK, Command, Parser
-from untracr.cli.output import add_json_option, print_json, say
+from untracr.cli.output import add_json_option, print_json, say, verification_json
 from untracr.cli.programs import (
     PROGRAM_HELP,
     add_causal_option,
     add_domain_options,
+    add_exactness_option,
     read_program,
 )
-from untracr.cli.values import positive_number
 from untracr.errors import UsageError
+
+if TYPE_CHECKING:
+    from untracr.compile.model import CompiledModel
 
 SUFFIXES = (".safetensors", ".npz")
 
@@ -32,13 +36,7 @@ def configure(parser: Parser) -> None:
     )
     add_domain_options(parser)
     add_causal_option(parser)
-    parser.add_argument(
-        "--mlp-exactness",
-        type=positive_number,
-        default=100.0,
-        metavar="X",
-        help="slope of the steps by which MLPs compute functions of numbers (default: 100)",
-    )
+    add_exactness_option(parser)
     parser.add_argument(
         "--no-strict",
         action="store_true",
@@ -74,11 +72,23 @@ def run(args: argparse.Namespace) -> int:
         "parameters": model.transformer.n_parameters,
     }
     if args.json:
-        print_json({"file": str(args.output), **sizes})
+        told = verification_json(model.checked)
+        print_json(
+            {"file": str(args.output), **sizes, "mlp_exactness": model.mlp_exactness, **told}
+        )
     else:
         shown = ", ".join(f"{name} {size:,}" for name, size in sizes.items())
         say(f"wrote {args.output}: {shown}")
+        print(_told(model, is_auto=args.mlp_exactness == "auto"))
     return OK
+
+
+def _told(model: CompiledModel, *, is_auto: bool) -> str:
+    """What was shown of the weights."""
+    told = "not checked" if model.checked is None else str(model.checked)
+    if not is_auto:
+        return told
+    return f"{told}; mlp_exactness {model.mlp_exactness:g} was chosen"
 
 
 COMMAND = Command(

@@ -7,7 +7,10 @@ import json
 import math
 import sys
 from collections.abc import Iterable, Iterator
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from untracr.compile.judge import Verification
 
 from untracr.shown_text import printable_lines
 
@@ -52,6 +55,17 @@ def say(text: object) -> None:
 def complain(text: object) -> None:
     """Tells an error on standard error, likewise."""
     print(f"untracr: error: {printable_lines(str(text))}", file=sys.stderr)
+
+
+def verification_json(found: Verification | None) -> dict[str, object]:
+    """Of how many inputs it was shown that weights do what their program says, as JSON values."""
+    if found is None:
+        return {"inputs_checked": 0, "domain_size": None, "by_analysis": False}
+    return {
+        "inputs_checked": found.inputs_checked,
+        "domain_size": found.domain_size,
+        "by_analysis": found.how == "analysis",
+    }
 
 
 def with_progress(items: Iterable[T], total: int, unit: str, *, show: bool = True) -> Iterator[T]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from untracr.cli.values import Value, parse_values, positive
+from untracr.cli.values import Value, parse_values, positive, positive_number
 from untracr.errors import ProgramError, did_you_mean
 from untracr.shown_text import printable
 from untracr.strangers_files import read_file
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 PROGRAM_HELP = "a file of RASP in Tracr's syntax, - for standard input, or a library program's name"
 DEFAULT_VOCAB: tuple[Value, ...] = (0, 1, 2, 3, 4)
 DEFAULT_LENGTH = 5
+DEFAULT_EXACTNESS = 100.0
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,22 @@ def add_causal_option(parser: argparse.ArgumentParser) -> None:
         help="a selector selects no key after its query, as causal attention does "
         "(default: as the library program or the model's file says, else not)",
     )
+
+
+def add_exactness_option(parser: argparse.ArgumentParser) -> None:
+    """Adds --mlp-exactness."""
+    parser.add_argument(
+        "--mlp-exactness",
+        type=_exactness,
+        default=DEFAULT_EXACTNESS,
+        metavar="X",
+        help="slope of the steps by which MLPs compute functions of numbers (default: 100); "
+        "auto: 100, or the smallest larger whole number that is right on all inputs",
+    )
+
+
+def _exactness(text: str) -> float | str:
+    return text if text == "auto" else positive_number(text)
 
 
 def read_program(argument: str) -> GivenProgram:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Callable, Sequence
 
 from untracr.cli.command import OK, Command, Parser
@@ -16,9 +17,13 @@ from untracr.cli.programs import (
 from untracr.cli.reading_options import add_rows_options, refuse_rows_options
 from untracr.cli.saved_models import SavedModel, is_model, read_saved, tell_assumed
 from untracr.cli.values import Value, parse_values, show_values
-from untracr.errors import UsageError
+from untracr.errors import UntracrError, UsageError
+from untracr.shown_text import printable
 
 Runner = Callable[[Sequence[Value]], list[Value]]
+
+LONGEST_SOURCE = 20_000
+"""Characters of a program that is read from a model's file."""
 
 
 def configure(parser: Parser) -> None:
@@ -45,15 +50,48 @@ def run(args: argparse.Namespace) -> int:
     """Prints one output a line."""
     model = _model(args) if is_model(args.program) else None
     runner = _program_runner(args) if model is None else model.run
+    departs = _departs(model) if model is not None and not args.vocab else None
     for tokens in args.inputs:
         output = runner(tokens)
         if args.json:
             print_json({"input": list(tokens), "output": output})
         else:
             say(show_values(output))
+        note = departs(tokens, output) if departs is not None else ""
+        if note:
+            print(printable(note), file=sys.stderr)
     if model is not None:
         tell_assumed(model)
     return OK
+
+
+def _departs(model: SavedModel) -> Callable[[Sequence[Value], list[Value]], str] | None:
+    """What is to be said where a model does not do what the program in its file says."""
+    from untracr.compile.judge import answers_differ
+    from untracr.rasp.interpreter import run as interpret
+    from untracr.rasp.parsing import parse
+
+    if not 0 < len(model.source) <= LONGEST_SOURCE:
+        return None
+    try:
+        program = parse(model.source)
+    except UntracrError:
+        return None
+
+    def note(tokens: Sequence[Value], output: list[Value]) -> str:
+        try:
+            wanted = interpret(program, [tokens], causal=model.model.causal)[0]
+        except UntracrError as error:
+            return f"note: the program in the file fails on this input: {error}"
+        pairs = zip(wanted, output, strict=True)
+        if not any(answers_differ(program, a, b) for a, b in pairs):
+            return ""
+        return (
+            "note: the program in the file gives something else on this input, "
+            f"{show_values(wanted)}; untracr explain tells why"
+        )
+
+    return note
 
 
 def _model(args: argparse.Namespace) -> SavedModel:

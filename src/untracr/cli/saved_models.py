@@ -34,6 +34,7 @@ class SavedModel:
         model: the weights, rows of BOS and PAD last.
         domain: the inputs.
         rows: which rows of W_E were taken for what.
+        source: the program that the file says it was compiled from; empty if it says none.
 
     Raises:
         ModelFileError: outputs have no values, or the rows have none.
@@ -50,6 +51,8 @@ class SavedModel:
         self.rows = token_rows(loaded, naming or NOTHING_SAID)
         self.model: Transformer = self.rows.applied(loaded.transformer)
         self.path: Path = loaded.path
+        source = loaded.metadata.get("source")
+        self.source = source if isinstance(source, str) else ""
         values = self.rows.values
         self._bos = count - 2
         self.domain: Domain = Domain(values, positions - 1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from untracr.compile.canonical import canonicalise, paper_tokens, program_from_paper_tokens
 from untracr.compile.checks import check, static_problems
 from untracr.compile.compiler import Compiled, NodeParts, compile_program
+from untracr.compile.judge import Departures, Verification, departures, verify
 from untracr.compile.lowering import lower_selectors
 from untracr.compile.model import (
     CategoricalEncoder,
@@ -14,12 +15,12 @@ from untracr.compile.model import (
     NumericalEncoder,
     compile_rasp_to_model,
 )
-from untracr.compile.verification import Verification, verify
 
 __all__ = [
     "CategoricalEncoder",
     "Compiled",
     "CompiledModel",
+    "Departures",
     "ModelConfig",
     "ModelOutput",
     "NodeParts",
@@ -29,6 +30,7 @@ __all__ = [
     "check",
     "compile_program",
     "compile_rasp_to_model",
+    "departures",
     "lower_selectors",
     "paper_tokens",
     "program_from_paper_tokens",

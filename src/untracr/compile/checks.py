@@ -4,7 +4,7 @@ There are two kinds of checks.
 
 * Static rules look at the program and the values its SOps can take. An error
   among them means that there are no weights for the program at all.
-* The behavioural check (`untracr.compile.verification`) runs program and
+* The behavioural check (`untracr.compile.judge`) runs program and
   weights on the inputs of the domain. An error means that an output is wrong on
   some input; a value that is wrong on the way but shows in no output is a
   warning.
@@ -17,15 +17,24 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Literal
 
+from untracr.compile.blocks import key_size
 from untracr.compile.causal_mask import mask_problem
-from untracr.compile.compiler import BOS, PAD, compile_program
+from untracr.compile.compiler import (
+    BOS,
+    MLP_EXACTNESS,
+    PAD,
+    Compiled,
+    compile_program,
+    slope_of,
+)
+from untracr.compile.judge.judging import Verification, verify
+from untracr.compile.judge.program_run import shown
 from untracr.compile.layers import half_layers
 from untracr.compile.lowering import lower_selectors
-from untracr.compile.program_run import shown
 from untracr.compile.selector_pairs import SelectorPairs
 from untracr.compile.values import ValueSet, node_values
-from untracr.compile.verification import verify
 from untracr.errors import InputError, Problem, ProgramError, Severity
 from untracr.rasp.domain import Domain, plain_length, plain_tokens
 from untracr.rasp.functions import Function, Predicate, Value, brief
@@ -63,8 +72,9 @@ def check(
     *,
     strict: bool = True,
     causal: bool = False,
+    mlp_exactness: float | Literal["auto"] = MLP_EXACTNESS,
 ) -> tuple[Problem, ...]:
-    """Lists all that is wrong with a program.
+    """Lists all that is wrong with a program (`check_weights` tells more).
 
     Args:
         program: whatever `untracr.rasp.parsing.parse` reads; composite selectors are welcome.
@@ -74,30 +84,100 @@ def check(
             rules leave something to run.
         causal: whether a selector only selects keys up to the query's position; where
             that changes what the program gives, it is a warning.
+        mlp_exactness: as for `untracr.compile_rasp_to_model`.
 
     Returns:
         Errors first, each kind in node order; empty when all is well.
     """
     tokens, max_seq_len = tuple(plain_tokens(vocab)), plain_length(max_seq_len)
     program = parse(program, vocab=tokens, max_seq_len=max_seq_len)
+    if not strict:
+        return _ordered(static_problems(program, tokens, max_seq_len))
+    return check_weights(
+        program, tokens, max_seq_len, causal=causal, mlp_exactness=mlp_exactness
+    ).problems
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What was found about a program.
+
+    Attributes:
+        problems: errors first, each kind in node order.
+        verification: of its weights; None where there are none.
+        mlp_exactness: of these weights.
+    """
+
+    problems: tuple[Problem, ...]
+    verification: Verification | None = None
+    mlp_exactness: float = MLP_EXACTNESS
+
+
+def check_weights(
+    program: object,
+    vocab: Iterable[Value],
+    max_seq_len: int,
+    *,
+    causal: bool = False,
+    mlp_exactness: float | Literal["auto"] = MLP_EXACTNESS,
+) -> Checked:
+    """All that is wrong with a program and its weights, and what was shown of these."""
+    tokens, max_seq_len = tuple(plain_tokens(vocab)), plain_length(max_seq_len)
+    program = parse(program, vocab=tokens, max_seq_len=max_seq_len)
     problems = static_problems(program, tokens, max_seq_len)
-    if strict and not any(problem.severity == "error" for problem in problems):
-        domain = Domain(tokens, max_seq_len)
-        try:
-            lowered = lower_selectors(program, tokens, max_seq_len)
-            compiled = compile_program(lowered, tokens, max_seq_len, causal=causal)
-        except ProgramError as error:
-            problems.append(
-                Problem(
-                    shown(program, program.output), str(error), "change the expression it names"
-                )
-            )
-        else:
-            problems += verify(lowered, compiled, domain).problems
-            output = shown(program, program.output)
-            if causal and (masked := mask_problem(program, domain, output)):
-                problems.append(masked)
+    if any(problem.severity == "error" for problem in problems):
+        return Checked(_ordered(problems))
+    try:
+        lowered = lower_selectors(program, tokens, max_seq_len)
+        slope = slope_of(mlp_exactness)
+        compiled = compile_program(lowered, tokens, max_seq_len, causal=causal, mlp_exactness=slope)
+    except ProgramError as error:
+        fix = "change the expression it names"
+        problems.append(Problem(shown(program, program.output), str(error), fix))
+        return Checked(_ordered(problems))
+    found = verify(lowered, compiled, Domain(tokens, max_seq_len), as_compiled=True)
+    if mlp_exactness == "auto" and found.mended is not None:
+        slope, found = float(found.exactness or slope), found.mended
+    wide = widened_heads(lowered, compiled)
+    domain, output = Domain(tokens, max_seq_len), shown(program, program.output)
+    masked = mask_problem(program, domain, output) if causal else None
+    problems += [*found.problems, *wide, *([masked] if masked is not None else [])]
+    return Checked(_ordered(problems), found, slope)
+
+
+def _ordered(problems: Iterable[Problem]) -> tuple[Problem, ...]:
     return tuple(sorted(problems, key=lambda problem: problem.severity))
+
+
+def widened_heads(program: Program, compiled: Compiled) -> list[Problem]:
+    """Warns of heads that need more value columns than Tracr gives them."""
+    size = _tracr_key_size(program, compiled)
+    return [
+        Problem(
+            shown(program, ref),
+            f"an Aggregate moves {len(parts.dims)} values, more than the {size} columns that the "
+            "keys and queries of the model's Selects need; Tracr crashes on it, we make all heads "
+            "wider",
+            "nothing; or use fewer values if Tracr is to compile it",
+            "warning",
+            ref,
+        )
+        for ref, parts in compiled.node_map.items()
+        if isinstance(program.nodes[ref], Aggregate) and len(parts.dims) > size
+    ]
+
+
+def _tracr_key_size(program: Program, compiled: Compiled) -> int:
+    """The key_size that Tracr would choose: it counts keys and queries only."""
+    size = 1
+    for ref in compiled.node_map:
+        node = program.nodes[ref]
+        if isinstance(node, (Aggregate, SelectorWidth)):
+            select = program.nodes[node.selector]
+            assert isinstance(select, Select)
+            keys, queries = (compiled.value_sets[r].ordered for r in (select.keys, select.queries))
+            size = max(size, key_size(len(keys), len(queries)))
+    return size
 
 
 # Static rules

@@ -16,7 +16,7 @@ from untracr.compile import blocks
 from untracr.compile.layers import half_layers
 from untracr.compile.residual import ONE, Dims, Residual
 from untracr.compile.values import ValueSet, tracr_sorted, value_sets
-from untracr.errors import ProgramError
+from untracr.errors import ProgramError, UsageError
 from untracr.rasp.functions import Value
 from untracr.rasp.program import (
     CATEGORICAL,
@@ -44,8 +44,27 @@ MLP_EXACTNESS = 100
 MAX_WEIGHTS = 50_000_000
 """Weights of a model, as many as are read from a file."""
 
+SLOPES = 1e30
+"""Slopes from here on have no place in single precision."""
+
 CLEAN_BOS = "_hidden_clean_bos_"
 """Tracr's hidden name, by which it is sorted, of the neuron that corrects BOS."""
+
+
+def slope_of(mlp_exactness: object) -> float:
+    """The slope that an mlp_exactness asks for; of ``"auto"`` the one to begin with.
+
+    Raises:
+        UsageError: it is not a number above 0, nor ``"auto"``.
+    """
+    if mlp_exactness == "auto":
+        return MLP_EXACTNESS
+    if isinstance(mlp_exactness, (int, float)) and 0 < mlp_exactness < SLOPES:
+        return mlp_exactness
+    raise UsageError(
+        f"mlp_exactness must be a number above 0 and below {SLOPES:g}, or 'auto', "
+        f"not {mlp_exactness!r:.60}"
+    )
 
 
 @dataclass(frozen=True)
@@ -82,6 +101,7 @@ class Compiled:
         token_values: the value of each row of W_E, BOS and PAD included.
         value_sets: the values each SOp can take.
         bos_id: the row of W_E that stands for BOS.
+        mlp_exactness: the slope of its steps.
     """
 
     transformer: Transformer
@@ -90,6 +110,7 @@ class Compiled:
     token_values: tuple[Value, ...]
     value_sets: dict[Ref, ValueSet]
     bos_id: int
+    mlp_exactness: float = MLP_EXACTNESS
 
 
 def compile_program(
@@ -129,7 +150,9 @@ def compile_program(
     for ref, half_layer in layers.items():
         assembly.place(ref, half_layer)
     transformer, node_map = assembly.finish(layers, token_values, max_seq_len, causal)
-    return Compiled(transformer, node_map, residual, token_values, sets, bos_id)
+    return Compiled(
+        transformer, node_map, residual, token_values, sets, bos_id, float(mlp_exactness)
+    )
 
 
 def _with_free_labels(program: Program) -> Program:

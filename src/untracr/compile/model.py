@@ -9,6 +9,7 @@ import functools
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -21,12 +22,13 @@ from untracr.compile.compiler import (
     Compiled,
     NodeParts,
     compile_program,
+    slope_of,
 )
+from untracr.compile.judge import Verification, verify
+from untracr.compile.judge.judging import RUN
+from untracr.compile.judge.weights_run import WORK
 from untracr.compile.lowering import lower_selectors
-from untracr.compile.suspicion import is_suspicious
 from untracr.compile.values import tracr_sorted
-from untracr.compile.verification import MAX_INPUTS, Verification, verify
-from untracr.compile.weights_run import WORK
 from untracr.errors import CheckFailed, InputError, did_you_mean
 from untracr.rasp.domain import Domain, plain_length, plain_tokens
 from untracr.rasp.functions import Value
@@ -44,7 +46,7 @@ def compile_rasp_to_model(
     causal: bool = False,
     compiler_bos: str = BOS,
     compiler_pad: str = PAD,
-    mlp_exactness: float = MLP_EXACTNESS,
+    mlp_exactness: float | Literal["auto"] = MLP_EXACTNESS,
     *,
     strict: bool = True,
 ) -> CompiledModel:
@@ -57,16 +59,18 @@ def compile_rasp_to_model(
         causal: mask attention to later positions.
         compiler_bos, compiler_pad: names of the special tokens, not in ``vocab``.
         mlp_exactness: slope of the steps by which MLPs compute functions of numbers.
-        strict: refuse a program whose weights give a wrong output on some input.
-            Costs a run of the program on its domain (at most
-            `untracr.compile.verification.MAX_INPUTS` inputs) when something
-            in it may go wrong, and nothing otherwise. With False such programs
-            are compiled as Tracr compiles them.
+            ``"auto"``: Tracr's 100 where that is right on all inputs, else the smallest
+            whole number above it that is; `CompiledModel.mlp_exactness` tells it.
+        strict: refuse a program whose weights give a wrong output on some input
+            (`untracr.compile.judge`). `CompiledModel.checked` tells whether that was shown
+            of all inputs, or of how many. With False such programs are compiled as Tracr
+            compiles them.
 
     Raises:
         CheckFailed: the program breaks rules; all of them are listed.
         ProgramError: the program cannot be read.
         InputError: the vocabulary is no collection, or the length no whole number.
+        UsageError: ``mlp_exactness`` is not a number above 0, nor ``"auto"``.
     """
     given, max_seq_len = plain_tokens(vocab), plain_length(max_seq_len)
     ordered = tracr_sorted(tuple(given)) if isinstance(given, (set, frozenset)) else given
@@ -75,22 +79,28 @@ def compile_rasp_to_model(
     if any(problem.severity == "error" for problem in problems):
         raise CheckFailed(problems)
     lowered = lower_selectors(source, given, max_seq_len)
-    compiled = compile_program(
-        lowered,
-        given,
-        max_seq_len,
-        causal=causal,
-        bos=compiler_bos,
-        pad=compiler_pad,
-        mlp_exactness=mlp_exactness,
-    )
     domain = Domain(ordered, max_seq_len)
-    model = CompiledModel(compiled, source, lowered, domain, compiler_bos, compiler_pad)
-    if strict and is_suspicious(lowered, compiled):
-        found = verify(lowered, compiled, domain, only_suspicious=True)
-        if not found.ok:
-            raise CheckFailed([*problems, *found.problems])
-    return model
+
+    def compiled(exactness: float) -> Compiled:
+        return compile_program(
+            lowered,
+            given,
+            max_seq_len,
+            causal=causal,
+            bos=compiler_bos,
+            pad=compiler_pad,
+            mlp_exactness=exactness,
+        )
+
+    auto = mlp_exactness == "auto"
+    found = compiled(slope_of(mlp_exactness))
+    checked = verify(lowered, found, domain, as_compiled=True) if strict or auto else None
+    if auto and checked is not None and checked.exactness is not None:
+        found = compiled(checked.exactness)
+        checked = checked.mended or verify(lowered, found, domain, as_compiled=True)
+    if strict and checked is not None and not checked.ok:
+        raise CheckFailed([*problems, *checked.problems])
+    return CompiledModel(found, source, lowered, domain, compiler_bos, compiler_pad, checked)
 
 
 @dataclass(frozen=True)
@@ -230,6 +240,8 @@ class CompiledModel:
             refers to its nodes.
         domain: vocabulary and longest input.
         bos, pad: the special tokens.
+        checked: what was shown of the weights when they were compiled; None where
+            nothing was asked.
     """
 
     compiled: Compiled
@@ -238,6 +250,12 @@ class CompiledModel:
     domain: Domain
     bos: Value = BOS
     pad: Value = PAD
+    checked: Verification | None = None
+
+    @property
+    def mlp_exactness(self) -> float:
+        """Slope of the steps by which MLPs compute functions of numbers."""
+        return self.compiled.mlp_exactness
 
     def __repr__(self) -> str:
         output = self.source.labels[self.source.output]
@@ -346,8 +364,8 @@ class CompiledModel:
                     found[row] = values
         return found
 
-    def verify(self, *, max_inputs: int = MAX_INPUTS) -> Verification:
-        """Runs the weights against the program on its domain, or a sample of it."""
+    def verify(self, *, max_inputs: int = RUN) -> Verification:
+        """Runs the weights against the program on its domain, or some inputs of it."""
         return verify(self.program, self.compiled, self.domain, max_inputs=max_inputs)
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -369,6 +387,7 @@ class CompiledModel:
             "token_values": list(self.compiled.token_values),
             "residual_labels": self.residual_labels,
             "source": str(self.source),
+            "mlp_exactness": self.mlp_exactness,
         }
 
     def _unembedded(self, trace: Trace) -> npt.NDArray[np.int32] | npt.NDArray[np.float32]:

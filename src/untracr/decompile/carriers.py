@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from untracr.compile.compiler import Compiled
-from untracr.compile.program_run import shown
+from untracr.compile.judge.program_run import shown
 from untracr.decompile.alignment import Alignment, align
 from untracr.decompile.correspondence import Floats, parts_of
 from untracr.decompile.recompiling import recompile_with_parts

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from untracr.compile.suspicion import is_suspicious
+from untracr.compile.judge import Departures, departures
 from untracr.compile.values import value_sets
 from untracr.decompile.alignment import Alignment, align
 from untracr.decompile.alternatives import all_alternatives, sign_is_open
@@ -293,16 +293,23 @@ def _with_departures(model: Transformer, found: Check, domain: Domain) -> Check:
     if found.verdict != "identical" or found.program is None:
         return found
     compiled = recompile_with_parts(found.program, domain, model)
-    if compiled is None or not is_suspicious(found.program, compiled):
+    if compiled is None:
         return found
-    seen = outputs_agree(compiled.transformer, found.program, domain)
-    if seen.everywhere:
+    seen = departures(found.program, compiled, domain)
+    if not seen.count and seen.exhaustive:
         return found
-    if seen.failure:
-        return replace(found, detail=f"{found.detail}; but {seen}")
-    departures = seen.seen - seen.agree
-    told = f"on {departures:,} of {seen.seen:,} inputs they give something else than the program"
-    return replace(found, detail=f"{found.detail}; but {told}", departures=departures)
+    return replace(found, detail=f"{found.detail}; {_told(seen)}", departures=seen.count)
+
+
+def _told(seen: Departures) -> str:
+    """On how many inputs weights depart from their program, and of how many that is known."""
+    tried = "different inputs that were tried of more" if not seen.exhaustive else "inputs"
+    if not seen.count:
+        return f"they give what the program does on the {seen.inputs_checked:,} {tried}"
+    told = f"but on {seen.count:,} of {seen.inputs_checked:,} {tried} they give something else"
+    if not seen.failing:
+        return f"{told} than the program"
+    return f"{told}: on {seen.failing:,} of these the program fails ({seen.failure})"
 
 
 def _changed(

@@ -152,6 +152,8 @@ class Explanation:
         output: None where the model has no read-out whose values are known.
         unknown: why the model's stream cannot be read, else an empty string.
         changed: parts of the model that are not the program's.
+        departures: why the program's own weights, as Tracr constructs them, do not do on
+            this input what it says; empty where they do.
     """
 
     tokens: tuple[Value, ...]
@@ -159,6 +161,7 @@ class Explanation:
     output: Output | None
     unknown: str = ""
     changed: tuple[str, ...] = ()
+    departures: tuple[str, ...] = ()
 
     @property
     def agrees(self) -> bool:
@@ -192,6 +195,7 @@ class Explanation:
             "as_compiled": self.as_compiled,
             "unknown": self.unknown,
             "changed": list(self.changed),
+            "departures": list(self.departures),
             "lines": [line.as_dict() for line in self.lines],
             "output": None
             if self.output is None

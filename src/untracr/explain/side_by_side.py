@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from untracr.compile.judge import faults
 from untracr.compile.values import ValueSet
 from untracr.decompile.carriers import Carrier, carriers_of, unknown_carriers
 from untracr.decompile.correspondence import Floats
@@ -93,6 +94,7 @@ class _Run:
         tokens: Sequence[Value],
     ) -> None:
         self.model, self.program, self.tokens = model, program, tuple(tokens)
+        self.domain = domain
         self.beside, self.carriers = beside, carriers
         self.batch = Batch([self.tokens], causal=model.causal)
         self.states: dict[Ref, Column | Mask] = {}
@@ -118,6 +120,19 @@ class _Run:
             self._output(),
             unknown,
             self.beside.changed if self.beside is not None else (),
+            self._departures(),
+        )
+
+    def _departures(self) -> tuple[str, ...]:
+        """Where Tracr's construction is not RASP on this input."""
+        if self.beside is None:
+            return ()
+        found = faults(self.program, self.beside.compiled, self.domain, [self.tokens])
+        labels = self.program.labels
+        return tuple(
+            f"{labels[p.ref] if p.ref is not None else p.expression}: {p.rule} (fix: {p.fix})"
+            for p in found
+            if p.severity == "error"
         )
 
     def values(self, ref: Ref) -> tuple[Value, ...]:

@@ -59,6 +59,7 @@ def summary(found: Explanation) -> list[str]:
         shown.append(
             "the program's own weights do the same: Tracr's construction departs from RASP here"
         )
+    shown += [f"the program's weights depart from RASP in {why}" for why in found.departures]
     return shown
 
 

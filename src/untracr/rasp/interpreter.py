@@ -119,6 +119,9 @@ class Batch:
         indices: the `Column` of their positions.
         lengths: [batch], tokens of each input.
         valid: [batch, position], whether the position holds a token.
+        causal: as given.
+        failed: [batch], inputs that were left out since a step failed on them; None where
+            that is an error (see `leave_out_failures`).
 
     Raises:
         InputError: there is no input, or one of them is empty.
@@ -148,6 +151,8 @@ class Batch:
         self._pairs: Mask = self.valid[:, :, None] & self.valid[:, None, :]
         if causal:
             self._pairs &= np.tri(width, dtype=np.bool_)
+        self.failed: Mask | None = None
+        self.causal = causal
 
     @classmethod
     def of_domain(
@@ -198,6 +203,26 @@ class Batch:
     def __len__(self) -> int:
         return len(self.lengths)
 
+    def leave_out_failures(self) -> None:
+        """From now on an input on which a step fails is left out of all later ones, and noted.
+
+        Its row of ``failed`` is set, it has no valid position any more, and its values
+        mean nothing.
+        """
+        self.failed = np.zeros(len(self), dtype=np.bool_)
+
+    def _fail(self, rows: Mask, reason: str) -> None:
+        """Leaves out some inputs [batch].
+
+        Raises:
+            EvaluationError: failing is an error here.
+        """
+        if self.failed is None:
+            raise EvaluationError(reason)
+        self.failed |= rows
+        self.valid &= ~rows[:, None]
+        self._pairs &= ~rows[:, None, None]
+
     def input(self, row: int) -> list[Value]:
         """The tokens of one row."""
         return self.row(self.tokens, row)
@@ -229,7 +254,7 @@ class Batch:
         return output
 
     def count(
-        self, node: Node, states: Mapping[Ref, Column | Mask], spent: Spent, label: str
+        self, node: Node, states: Mapping[Ref, Column | Mask], spent: Spent, label: str = "it"
     ) -> None:
         """Adds what one step will cost, before it is taken.
 
@@ -336,7 +361,7 @@ class Batch:
             for code in np.unique(codes[self.valid]).tolist():
                 value = values[code]
                 if isinstance(value, Failure):
-                    raise EvaluationError(value.reason)
+                    self._fail((self.valid & (codes == code)).any(axis=1), value.reason)
         return Column(codes, values, fails)
 
     def _select(self, predicate: Predicate, keys: Column, queries: Column) -> Mask:
@@ -363,9 +388,10 @@ class Batch:
             )
         found = table.take(pairs)
         if reasons:
-            failed = (found == _FAILED) & allowed
+            failed = np.zeros(len(self), dtype=np.bool_)
+            failed[rows] = ((found == _FAILED) & allowed).any(axis=(1, 2))
             if bool(failed.any()):
-                raise EvaluationError(reasons[0])
+                self._fail(failed, reasons[0])
         selected: Mask = (found == 1) & allowed
         return selected
 
@@ -395,11 +421,13 @@ class Batch:
 
     def _require_numbers(self, selected: Mask, several: Mask, sop: Column, numeric: Mask) -> None:
         odd = ~numeric[sop.codes][:, None, :]
-        if bool((selected & odd)[several].any()):
+        failed = np.asarray(((selected & odd).any(axis=2) & several).any(axis=1))
+        if bool(failed.any()):
             met = [v for v, n in zip(sop.values, numeric, strict=True) if not n]
-            raise EvaluationError(
+            self._fail(
+                failed,
                 "an Aggregate that selects several values needs numbers to average; it met "
-                f"{shown(met)}"
+                f"{shown(met)}",
             )
 
 

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from untracr.compile.compiler import Compiled
 from untracr.errors import EvaluationError, Problem, ProgramError
+from untracr.rasp.functions import Value
 from untracr.rasp.interpreter import Batch, Column, Entry, Mask
 from untracr.rasp.printing import print_program
 from untracr.rasp.program import Aggregate, Program, Ref
-from untracr.rasp.spent import Spent
+from untracr.rasp.spent import Spent, TooCostly
 
 
 def shown(program: Program, ref: Ref) -> str:
@@ -27,37 +27,70 @@ def shown(program: Program, ref: Ref) -> str:
 
 @dataclass
 class ProgramRun:
-    """A program, its weights, and the program's values on a batch of inputs.
+    """A program's values on a batch of inputs.
+
+    Inputs on which it fails are left out of the batch (`Batch.failed`).
 
     Attributes:
         program: the program.
-        compiled: its weights.
         batch: the inputs.
-        sampled: whether the domain has more inputs.
         states: the values of each node, once evaluated.
+        failures: where it fails, once evaluated; one for each expression.
     """
 
     program: Program
-    compiled: Compiled
     batch: Batch
-    sampled: bool
     states: dict[Ref, Column | Mask] = field(default_factory=dict)
+    failures: list[Problem] = field(default_factory=list)
 
-    def evaluate(self) -> Problem | None:
-        """Runs the program; the problem where it fails."""
+    def __post_init__(self) -> None:
+        self.batch.leave_out_failures()
         spent = Spent()
         for ref in sorted(self.program.reachable):
-            node = self.program.nodes[ref]
+            before, node = self.failed, self.program.nodes[ref]
             try:
                 self.batch.count(node, self.states, spent, self.program.labels[ref])
                 self.states[ref] = self.batch.step(node, self.states)
-            except ProgramError as error:
-                fix = "handle that value; where nothing is selected a value is None"
-                if not isinstance(error, EvaluationError):
-                    fix = "keep values within those that the compiler infers (no averages)"
-                rule = f"the program itself fails on some input: {error}"
-                return Problem(shown(self.program, ref), rule, fix, "error", ref)
-        return None
+            except TooCostly as error:
+                self._give_up(ref, str(error))
+                return
+            rows = np.flatnonzero(self.failed & ~before)
+            if len(rows):
+                self.failures.append(self._failure(ref, self.batch.input(int(rows[0]))))
+
+    @property
+    def failed(self) -> Mask:
+        """On which inputs it fails, [batch]."""
+        assert self.batch.failed is not None
+        return self.batch.failed.copy()
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it was run to the end, and not too costly."""
+        return self.program.output in self.states
+
+    def _give_up(self, ref: Ref, reason: str) -> None:
+        """Leaves out all inputs: running the program costs too much."""
+        assert self.batch.failed is not None
+        self.batch.failed[:] = True
+        rule = f"the program cannot be run: {reason}"
+        fix = "shorten max_seq_len or the vocabulary"
+        self.failures.append(Problem(shown(self.program, ref), rule, fix, "error", ref))
+
+    def _failure(self, ref: Ref, tokens: list[Value]) -> Problem:
+        """How the program fails at an expression; on one input alone the reason is its own."""
+        reason = "it fails"
+        try:
+            Batch([tokens], causal=self.batch.causal).evaluate(self.program)
+        except EvaluationError as error:
+            reason = str(error)
+        return Problem(
+            shown(self.program, ref),
+            f"the program itself fails on some input: {reason}. So on {tokens}",
+            "handle that value; where nothing is selected a value is None",
+            "error",
+            ref,
+        )
 
     def column(self, ref: Ref) -> Column:
         """A SOp's values."""
