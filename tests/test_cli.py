@@ -444,7 +444,16 @@ def test_check_finds_nothing(run: Run) -> None:
     assert (found.code, found.err) == (0, "")
     known = "on all 1,364 inputs, as an analysis shows"
     assert found.out == f"fine: the weights mean what the program says, {known}; no warnings\n"
-    assert run("check", "reverse", "--json").objects == [{"ok": True, "problems": []}]
+    assert run("check", "reverse", "--json").objects == [
+        {
+            "ok": True,
+            "problems": [],
+            "mlp_exactness": 100.0,
+            "inputs_checked": 1364,
+            "domain_size": 1364,
+            "by_analysis": True,
+        }
+    ]
 
 
 def test_check_lists_every_problem(run: Run, tmp_path: Path) -> None:
