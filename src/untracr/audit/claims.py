@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from untracr.audit.own_names import under_true_names
 from untracr.audit.plain_run import (
     fails,
     misread,
@@ -18,7 +19,7 @@ from untracr.audit.plain_run import (
 )
 from untracr.audit.subject import Subject
 from untracr.audit.weights import EXACT, ROTATED, rounded_alike, weights_differ
-from untracr.compile.compiler import BOS, PAD, compile_program
+from untracr.compile.compiler import BOS, MLP_EXACTNESS, PAD, compile_program
 from untracr.decompile.outputs import (
     OUTPUT_TOLERANCE,
     cannot_compare,
@@ -74,6 +75,11 @@ def judge_claim(subject: Subject, result: Result) -> Claim:
         return Claim(f"the answer cannot be read: {error}", still)
     if program is None:
         return Claim("there is no program" if result.is_proved else "", still)
+    if subject.row_names is not None:
+        subject, (program, *others), false = under_true_names(subject, result, [program, *others])
+        false = false or _false_slope(subject, result)
+        if false:
+            return Claim(false if result.is_proved else "", still)
     behaves = _behaves(subject, program)
     listed = not behaves and any(_behaves(subject, other) for other in others)
     is_renamed = behaves is False and not listed and _is_renamed(subject, program)
@@ -110,13 +116,24 @@ def still_computes(subject: Subject) -> bool | None:
     return outputs_agree(model, program, subject.domain, tolerance, to_the_end=False).everywhere
 
 
-def compiled_rows(program: Program, domain: Domain, *, causal: bool) -> Transformer:
+def _false_slope(subject: Subject, result: Result) -> str:
+    """Whether the answer says that staircases have another slope than they were compiled with."""
+    if result.mlp_exactness in (None, subject.mlp_exactness):
+        return ""
+    return f"mlp_exactness is {subject.mlp_exactness}, not {result.mlp_exactness}"
+
+
+def compiled_rows(
+    program: Program, domain: Domain, *, causal: bool, mlp_exactness: float = MLP_EXACTNESS
+) -> Transformer:
     """A program's weights with the rows of W_E in the domain's order, then BOS and PAD.
 
     Raises:
         ProgramError: it cannot be compiled.
     """
-    compiled = compile_program(program, domain.vocab, domain.max_seq_len, causal=causal)
+    compiled = compile_program(
+        program, domain.vocab, domain.max_seq_len, causal=causal, mlp_exactness=mlp_exactness
+    )
     rows = [compiled.token_values.index(value) for value in (*domain.vocab, BOS, PAD)]
     return compiled.transformer.replace(W_E=compiled.transformer.W_E[rows])
 
@@ -162,7 +179,12 @@ def _false_identity(
     for number, candidate in enumerate((program, *others)):
         who = f"other program {number} has other weights: " if number else ""
         try:
-            mine = compiled_rows(candidate, subject.domain, causal=subject.model.causal)
+            mine = compiled_rows(
+                candidate,
+                subject.domain,
+                causal=subject.model.causal,
+                mlp_exactness=subject.mlp_exactness,
+            )
         except ProgramError as error:
             return f"{who}it does not compile: {error}"
         reason = weights_differ(subject.model, mine, ROTATED)

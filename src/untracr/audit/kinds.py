@@ -24,6 +24,7 @@ from untracr.audit.foreign import (
 from untracr.audit.forms import half_a_basis, inner_basis, renamed_variables
 from untracr.audit.read_outs import changed_read_out, rare_outputs
 from untracr.audit.subject import Subject
+from untracr.audit.untold import exactness, letters
 from untracr.compile.canonical import canonicalise
 from untracr.compile.lowering import lower_selectors
 from untracr.errors import UsageError, did_you_mean
@@ -173,6 +174,8 @@ KINDS: dict[str, Kind] = {
     "renamed": Kind("variables of random names, every second rotated", renamed_variables),
     "inner-basis": Kind("heads in any inner basis, all parts and axes in any order", inner_basis),
     "half-a-basis": Kind("one factor of a head, or one entry of a product, changed", half_a_basis),
+    "letters": Kind("drawn names, rows in Tracr's order, nothing told", letters),
+    "exactness": Kind("drawn factors and mlp_exactness, nothing told", exactness),
     "random": Kind("random weights", random_weights),
     "trained": Kind("trained weights", _trained, needs_torch=True),
     "spliced": Kind("parts of two models", spliced),

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from untracr.decompile.token_rows import Naming, tokens_first
+from untracr.compile.compiler import MLP_EXACTNESS
+from untracr.decompile.token_rows import NOTHING_SAID, Naming, tokens_first
 from untracr.rasp.domain import Domain
+from untracr.rasp.functions import Value
 from untracr.rasp.program import Program
 from untracr.transformer.transformer import Transformer
 
@@ -24,6 +26,10 @@ class Subject:
             (they were projected, or got noise).
         read_out: ``model`` with its read-out, also where the decompiler gets none;
             None where there is none.
+        row_names: the names of the model's rows, where these stand in Tracr's order and the
+            decompiler is told nothing of them; None where they are the domain's tokens,
+            then BOS and PAD, and it is told that.
+        mlp_exactness: with which the program was compiled.
     """
 
     name: str
@@ -32,8 +38,10 @@ class Subject:
     reference: Program | None = None
     before: Transformer | None = None
     read_out: Transformer | None = None
+    row_names: tuple[Value, ...] | None = None
+    mlp_exactness: float = MLP_EXACTNESS
 
     @property
     def naming(self) -> Naming:
         """What the decompiler is told of the token rows."""
-        return tokens_first(self.domain.vocab)
+        return tokens_first(self.domain.vocab) if self.row_names is None else NOTHING_SAID

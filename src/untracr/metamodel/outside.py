@@ -16,7 +16,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from untracr.metamodel.components import Component, groups_of_pairs
+from untracr.metamodel.components import NOTHING, Component, groups_of_pairs
 from untracr.metamodel.frame import Bools, Floats, Ints, Variable
 from untracr.metamodel.matching import ALL, CLOSE, FITTING, same_groups
 from untracr.metamodel.order import ranks_read
@@ -54,6 +54,9 @@ EXACT_NUMBER = 1e-3
 ROUNDING = 1e-6
 """Numbers read off exact weights that no compression changed are right within this, relative to
 the larger of 1 and themselves."""
+
+TURNED = 1.5e-7
+"""Once rotated, by this share of the length of all of them besides."""
 
 UNLIKE = 4.0
 """A function is not the one that numbers show if it is off by this many times their distance
@@ -148,7 +151,7 @@ def read_function(reader: Reader, component: Component) -> Function | None:
     variables = [v for v in component.reads if v is not None]
     kind, numbers, is_whole = component.kind, component.numbers, component.is_whole
     if kind in ("sum", "stair to number"):
-        allowed = 3 * component.spread * (1 + np.abs(numbers))
+        allowed = 3 * component.spread * (1 + np.abs(numbers)) + _turned(component)
         factor_open = component.orientation == 0
         return unary_of_numbers(
             kind,
@@ -195,6 +198,18 @@ def with_read_factors(operation: Operation, component: Component | None) -> Oper
     p, q = (simplest_number(number, allowed) for number in component.numbers.tolist())
     read = linear_operation(fst, snd, (p, q))
     return operation if read.read_factors is None else read
+
+
+def _turned(component: Component) -> float:
+    """How far numbers may be off for the rounding of a rotation: it spreads over all of them."""
+    direction = component.direction
+    if not component.is_whole or direction is None or _on_an_axis(direction):
+        return 0.0
+    return TURNED * float(np.sqrt(np.square(component.numbers).sum()))
+
+
+def _on_an_axis(direction: Floats) -> bool:
+    return int((np.abs(direction) > NOTHING).sum()) <= 1
 
 
 def read_predicate(component: Component) -> Predicate | None:
@@ -266,7 +281,7 @@ def unary_of_numbers(
             named = _first(names, np.asarray(fits))
             if named is not None:
                 return _UNARY_NAMES[kind][named]
-    nearest = close / 4 if is_exact else np.clip(allowed, EXACT_NUMBER, COARSEST)
+    nearest = close / 4 + allowed if is_exact else np.clip(allowed, EXACT_NUMBER, COARSEST)
     limits = np.broadcast_to(nearest, numbers.shape)
     results = [
         _simple(n, limit) for n, limit in zip(ways[0].tolist(), limits.tolist(), strict=True)

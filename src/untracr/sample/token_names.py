@@ -26,7 +26,7 @@ def with_drawn_names(program: Program, domain: Domain, rng: Random) -> tuple[Pro
     return with_token_names(program, domain, names), Domain(tuple(names), domain.max_seq_len)
 
 
-def with_token_names(program: Program, domain: Domain, names: Sequence[str]) -> Program:
+def with_token_names(program: Program, domain: Domain, names: Sequence[Value]) -> Program:
     """A program over other tokens that does what a given one does.
 
     What computes with tokens becomes a table over their names; what compares tokens with
