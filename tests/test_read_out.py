@@ -132,6 +132,7 @@ SAME_OUTPUTS = {
 }
 
 OTHER_OUTPUTS = {
+    "a column of another name last": with_column(1, 99),  # rounding alone decides between them
     "a hundredth": scaled(0.01),
     "negated": scaled(-1.0),
     "a column of another name first": lambda m: in_other_order(with_column(1, 99)(m)),
@@ -207,6 +208,29 @@ def test_where_a_program_gives_none_outputs_are_compared() -> None:
     W_U = model.W_U.copy()
     W_U[:, 2] += 0.4 * model.W_pos[1]  # the first position, which has no earlier one
     assert check(model.replace(W_U=W_U), program, PAPER_DOMAIN).verdict == "unverified"
+
+
+def with_columns(model: Transformer, count: int) -> Transformer:
+    """The model with columns of nothing behind its own."""
+    assert model.W_U is not None
+    assert model.output_values is not None
+    own = len(model.output_values)
+    W_U = np.zeros((model.d_model, count), dtype=np.float32)
+    W_U[:, :own] = model.W_U
+    names = (*model.output_values, *(n + 0.5 for n in range(own, count)))
+    return model.replace(W_U=W_U, output_values=names)
+
+
+def test_columns_are_bounded() -> None:
+    """More than a program has are compared as far as memory allows, else told."""
+    model, program = compiled(HIST), program_of(HIST)
+    most = model.d_model + 1_000
+    found = check(with_columns(model, most), program, PAPER_DOMAIN)
+    assert (found.verdict, found.evidence.read_out) == ("identical", "same")
+    found = check(with_columns(model, most + 1), program, PAPER_DOMAIN)
+    assert (found.verdict, found.evidence.read_out) == ("identical", "not compared")
+    reason = f"the read-out's {most + 1:,} columns are more than the {most:,} that are compared"
+    assert f"of its read-out nothing is said: {reason}" in found.detail
 
 
 # More knowledge costs no verdict

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from untracr.compile.values import ValueSet, value_sets
-from untracr.decompile.outputs import affordable_chunk
+from untracr.decompile.outputs import SAMPLE_SEED, affordable_chunk
 from untracr.decompile.recompiling import recompile
 from untracr.decompile.sameness import Sameness, same_weights
 from untracr.errors import ProgramError
@@ -17,9 +17,10 @@ from untracr.metamodel.outside import function_of_results
 from untracr.metamodel.tables import Tables, binary_tables, call, unary_tables
 from untracr.metamodel.vocabulary import BINARY, UNARY
 from untracr.rasp.domain import Domain
+from untracr.rasp.drawing import drawn_inputs
 from untracr.rasp.equivalence import columns_differ
 from untracr.rasp.functions import Formula, Function, formula, number_or
-from untracr.rasp.interpreter import Batch, Column
+from untracr.rasp.interpreter import Column
 from untracr.rasp.program import (
     CATEGORICAL,
     LinearSequenceMap,
@@ -73,9 +74,8 @@ def alternatives(
         domain: the inputs.
         found: how the model's weights compare with them; others must compare as well.
     """
-    batch = Batch.of_domain(
-        domain, 0, min(domain.size, affordable_chunk(domain)), causal=compiled.causal
-    )
+    rng = np.random.default_rng(SAMPLE_SEED)
+    batch = drawn_inputs(domain, affordable_chunk(domain), rng, causal=compiled.causal)
     sets = value_sets(program, domain.vocab, domain.max_seq_len)
     mine: Column | None = None
     kept = []

@@ -33,6 +33,8 @@ from untracr.rasp.domain import Domain
 from untracr.rasp.program import Program
 from untracr.transformer.transformer import Transformer
 
+UNNAMED = "it does not say what its one column means"
+
 AS_NOISY = (0.6, 1.6)
 """The noise found in all weights is that of the embeddings between these multiples."""
 
@@ -241,7 +243,10 @@ def _same(
     if not others and found.found == "rotated" and sign_is_open(program):
         open_ = "but they leave open the sign of its numerical output"
         return Check("unverified", 0, f"{same}, {open_}", program, (), evidence)
-    return Check("identical", 0, f"{same}{_open(others)}", program, tuple(others), evidence)
+    detail = f"{same}{_open(others)}"
+    if model.W_U is not None:
+        detail += f"; of its read-out nothing is said: {cannot_compare(model) or UNNAMED}"
+    return Check("identical", 0, detail, program, tuple(others), evidence)
 
 
 def _open(others: list[Program]) -> str:

@@ -16,6 +16,7 @@ from untracr.decompile.outputs import (
     batches,
     largest_chunk,
     read_outs,
+    tolerance_of_exact,
 )
 from untracr.rasp.domain import Domain
 from untracr.rasp.equivalence import CounterExample, columns_differ, numbers_agree
@@ -56,7 +57,8 @@ def compare_outputs(model: Transformer, other: Program | Transformer, domain: Do
     A model's outputs are what it is read out as: the value of the largest column, or the
     number. It never gives None, so it differs from a program wherever that does. All inputs
     are run, or different ones of a domain that is too large. Numbers may be off by
-    `OUTPUT_TOLERANCE`. A program is run with causal attention where the model has it.
+    `tolerance_of_exact`, those of two models by `OUTPUT_TOLERANCE`. A program is run with
+    causal attention where the model has it.
 
     Args:
         model: with a read-out that has values; its rows of W_E are those of the domain's
@@ -67,8 +69,10 @@ def compare_outputs(model: Transformer, other: Program | Transformer, domain: Do
     Raises:
         EvaluationError: the program fails on some input.
     """
-    seen = 0
+    seen, tolerance = 0, OUTPUT_TOLERANCE
     exact = model.output_values is not None
+    if isinstance(other, Program) and not exact:
+        tolerance = tolerance_of_exact(other, domain, causal=model.causal)
     largest = min(affordable_chunk(domain), largest_chunk(model, domain))
     if isinstance(other, Transformer):
         largest = min(largest, largest_chunk(other, domain))
@@ -76,7 +80,7 @@ def compare_outputs(model: Transformer, other: Program | Transformer, domain: Do
     for batch in batches(domain, largest, causal=model.causal, first=FIRST_CHUNK):
         mine = outputs(model, batch)
         theirs = batch.evaluate(other) if isinstance(other, Program) else outputs(other, batch)
-        differs = np.flatnonzero((_differ(mine, theirs, exact) & batch.valid).any(axis=1))
+        differs = np.flatnonzero((_differ(mine, theirs, exact, tolerance) & batch.valid).any(axis=1))
         seen += len(batch)
         if len(differs):
             row = int(differs[0])
@@ -109,10 +113,10 @@ def _places(batch: Batch, seen: Sequence[ReadOuts]) -> Codes:
     return places
 
 
-def _differ(mine: Column, theirs: Column, exact: bool) -> Mask:
+def _differ(mine: Column, theirs: Column, exact: bool, tolerance: float) -> Mask:
     """Where outputs differ, [batch, position]: as values, or else as numbers that weights gave."""
     if exact:
         return columns_differ(mine, theirs)
     fst = np.array([number_or(value, math.nan) for value in mine.values])[mine.codes]
     snd = np.array([number_or(value, math.nan) for value in theirs.values])[theirs.codes]
-    return np.asarray(~numbers_agree(fst, snd, OUTPUT_TOLERANCE))
+    return np.asarray(~numbers_agree(fst, snd, tolerance))

@@ -31,6 +31,9 @@ SAMPLED = 20_000
 MAX_DRAWN = 4_000_000
 """Tokens of all these inputs."""
 
+MORE_COLUMNS = 1_000
+"""Columns that a read-out may have beyond the model's dimensions; bounds memory."""
+
 SAMPLE_SEED = 0
 """From which they are drawn, so that a check can be repeated."""
 
@@ -49,6 +52,10 @@ CLEAR = 0.5
 NOTHING_READ = 0.05
 """Up to this a read-out is 0 for all values. Compression and noise leave some values that are
 read out as weakly as 0.1: a program must give these, and None only where there is nothing."""
+
+CLEARLY = 1e-3
+"""A column that is above another one by less may be below it once numbers are rounded otherwise:
+which of the two values is read out is not known."""
 
 OUTPUT_TOLERANCE = 1e-3
 """Numbers that a model computes in single precision may be off by this, relative to 1."""
@@ -105,6 +112,9 @@ def cannot_compare(model: Transformer) -> str:
     """Why outputs cannot be compared; empty if they can."""
     if model.W_U is None:
         return "the model has no read-out to compare outputs"
+    columns, most = model.W_U.shape[1], model.d_model + MORE_COLUMNS
+    if columns > most:
+        return f"the read-out's {columns:,} columns are more than the {most:,} that are compared"
     if has_no_values(model):
         return f"the read-out's {model.W_U.shape[1]} columns have no values to compare outputs"
     return ""
@@ -212,8 +222,9 @@ def affordable_chunk(domain: Domain) -> int:
 
 def largest_chunk(model: Transformer, domain: Domain) -> int:
     """Inputs that a model may run at a time."""
+    columns = model.W_U.shape[1] if model.W_U is not None else 0
     held = (domain.max_seq_len + 1) * max(
-        model.d_mlp, model.d_model, model.n_heads * (domain.max_seq_len + 1 + model.d_head)
+        model.d_mlp, model.d_model, columns, model.n_heads * (domain.max_seq_len + 1 + model.d_head)
     )
     return min(CHUNK, max(16, MAX_HELD // held))
 
@@ -266,7 +277,8 @@ def positions_that_agree(
 ) -> Mask:
     """At which positions a model's outputs equal a column's, [batch, position].
 
-    A categorical value must be what is read out most; where nothing is read out, it is None.
+    A categorical value must be what is read out most, by more than rounding; where nothing is
+    read out, it is None.
 
     Args:
         model: with a read-out that has values.
@@ -287,8 +299,23 @@ def positions_that_agree(
             wanted = numbers[codes]
             equal = numbers_agree(out[:, :, 0], wanted, tolerance)
         else:
-            clearest = out.max(axis=2)
-            equal = np.where(clearest > NOTHING_READ, same[codes, out.argmax(axis=2)], none[codes])
+            equal = _clearly_reads(out, same[codes]) | (none[codes] & _reads_nothing(out))
             equal &= np.isfinite(out).all(axis=2)
         agrees[rows, :length] = equal
     return agrees
+
+
+def _clearly_reads(out: npt.NDArray[np.float32], columns: Mask) -> Mask:
+    """Where one of some columns is above all others, and above nothing, [batch, position].
+
+    Args:
+        out: a read-out, [batch, position, column].
+        columns: the columns of the wanted value, of the same shape.
+    """
+    right = np.where(columns, out, -np.inf).max(axis=2)
+    wrong = np.where(columns, NOTHING_READ, out).max(axis=2)
+    return np.asarray(right - np.maximum(wrong, NOTHING_READ) > CLEARLY)
+
+
+def _reads_nothing(out: npt.NDArray[np.float32]) -> Mask:
+    return np.asarray(out.max(axis=2) <= NOTHING_READ - CLEARLY)

@@ -8,14 +8,15 @@ and its columns are the program's too, its outputs are those of the compiled pro
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from bisect import bisect_left
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from untracr.decompile.alignment import Alignment
-from untracr.decompile.correspondence import Floats, Ints
+from untracr.decompile.correspondence import TINY, Floats, Ints
 from untracr.decompile.sameness import EXACT, ROTATED
 from untracr.rasp.equivalence import same_value
 from untracr.rasp.functions import Value
@@ -138,8 +139,9 @@ def _columns_read(model: Transformer, compiled: Transformer, sides: _Sides) -> I
     `NOTHING` where all its products are zero, `OTHER` where it equals none of its name.
     """
     read = np.where(sides.zero(sides.theirs), NOTHING, OTHER).astype(np.int64)
+    places = _places(model, compiled)
     for column in np.flatnonzero(read == OTHER).tolist():
-        place = _place(model, column, compiled)
+        place = places[column]
         if place is not None:
             off = sides.theirs[:, [column]] - sides.mine[:, [place]]
             if sides.zero(off).all():
@@ -147,15 +149,25 @@ def _columns_read(model: Transformer, compiled: Transformer, sides: _Sides) -> I
     return read
 
 
-def _place(model: Transformer, column: int, compiled: Transformer) -> int | None:
-    """The program's column of the same value."""
+def _places(model: Transformer, compiled: Transformer) -> list[int | None]:
+    """For each column of the model's the program's column of the same value."""
+    assert model.W_U is not None
     if model.output_values is None or compiled.output_values is None:
-        return column
-    return _place_of(model.output_values[column], compiled.output_values)
+        return list(range(model.W_U.shape[1]))
+    exact = {value: place for place, value in enumerate(compiled.output_values)}
+    pairs = [(n, v) for n, v in enumerate(compiled.output_values) if isinstance(v, float)]
+    numbers = sorted(pairs, key=lambda pair: pair[1])
+    return [_place(value, exact, numbers) for value in model.output_values]
 
 
-def _place_of(value: Value, values: Sequence[Value]) -> int | None:
-    return next((n for n, other in enumerate(values) if same_value(value, other)), None)
+def _place(
+    value: Value, exact: Mapping[Value, int], numbers: Sequence[tuple[int, float]]
+) -> int | None:
+    if value in exact or not isinstance(value, float):
+        return exact.get(value)
+    above = bisect_left(numbers, value, key=lambda pair: pair[1])
+    near = numbers[max(0, above - 1) : above + 1]
+    return next((place for place, other in near if same_value(value, other)), None)
 
 
 def _written(model: Transformer) -> Floats:
@@ -164,10 +176,12 @@ def _written(model: Transformer) -> Floats:
     A head writes the rows of its product W_V W_O, whatever the basis within it.
     """
     width = model.d_model
-    heads = model.W_V.astype(np.float64) @ model.W_O.astype(np.float64)
-    layers = (heads.reshape(-1, width), model.W_out.reshape(-1, width))
-    rows = np.concatenate([model.W_E, model.W_pos, *layers], dtype=np.float64)
-    return np.asarray(rows[rows.any(axis=1)])
+    alive = np.abs(model.W_O).max(axis=(2, 3)) > TINY  # of L H heads
+    heads = model.W_V[alive].astype(np.float64) @ model.W_O[alive].astype(np.float64)
+    neurons = model.W_out.reshape(-1, width)
+    neurons = neurons[np.abs(neurons).max(axis=1) > TINY]
+    rows = [model.W_E, model.W_pos, heads.reshape(-1, width), neurons]
+    return np.concatenate(rows, dtype=np.float64)
 
 
 def _named(model: Transformer, column: int) -> str:

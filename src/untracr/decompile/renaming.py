@@ -77,18 +77,16 @@ def renamed(program: Program, names: Names, domain: Domain) -> Program:
 
 def _full(names: Names, values: Sequence[Value]) -> dict[Value, Value]:
     """A name for each value; what has none keeps apart from the rest."""
-    full = {value: names[value] for value in values if value in names}
-    taken = list(full.values())
+    taken = {names[value] for value in values if value in names}
+    numbers = (n for n in itertools.count() if n not in taken)
+    full: dict[Value, Value] = {}
     for value in values:
-        if value not in full:
-            full[value] = _unlike(value, taken)
-            taken.append(full[value])
+        if value in names:
+            full[value] = names[value]
+        else:
+            full[value] = value if value not in taken else next(numbers)
+        taken.add(full[value])
     return full
-
-
-def _unlike(value: Value, taken: Sequence[Value]) -> Value:
-    candidates = itertools.chain([value], itertools.count())
-    return next(c for c in candidates if not any(same_value(c, other) for other in taken))
 
 
 @dataclass(frozen=True)
