@@ -80,7 +80,9 @@ def compare_outputs(model: Transformer, other: Program | Transformer, domain: Do
     for batch in batches(domain, largest, causal=model.causal, first=FIRST_CHUNK):
         mine = outputs(model, batch)
         theirs = batch.evaluate(other) if isinstance(other, Program) else outputs(other, batch)
-        differs = np.flatnonzero((_differ(mine, theirs, exact, tolerance) & batch.valid).any(axis=1))
+        differs = np.flatnonzero(
+            (_differ(mine, theirs, exact, tolerance) & batch.valid).any(axis=1)
+        )
         seen += len(batch)
         if len(differs):
             row = int(differs[0])
