@@ -319,7 +319,9 @@ class Fitter:
         Raises:
             ProgramError: the operation fails on a value of its arguments.
         """
-        if not self._may_read(frame, start, operation):
+        slots = operation.slots
+        first = slots[:1] if operation.kind == "linear" else slots
+        if not self.may_hold(frame, start, operation.kind, first):
             return None
         variable = result_variable(
             operation, _unseen(frame.half_layer), slot, frame.by_slot, self.max_seq_len
@@ -355,25 +357,74 @@ class Fitter:
         vectors = frame.view.W_in[:, neuron : neuron + 1].T
         return reads if self._reads(frame, "W_in", vectors, read) else None
 
-    def _may_read(self, frame: Frame, start: int, operation: Operation) -> bool:
-        """Whether the first neuron may be the operation's, whatever its function is."""
-        a, kind = operation.arguments, operation.kind
-        fst = frame.by_slot[a[0]]
-        zero = np.zeros(1, dtype=np.int64)
-        if kind == "linear":
-            key: tuple[object, ...] = (kind, start, fst.slot)
-            read = Entries(frame.dims(fst)[:1], zero, np.array([-1.0]), 1)
-        elif kind == "sequence map" and a[0] != a[1]:
-            snd = frame.by_slot[a[1]]
-            key = (kind, start, fst.slot, snd.slot)
-            rows = np.array([frame.dims(fst)[0], frame.dims(snd)[0], ONE])
-            read = Entries(rows, np.repeat(zero, 3), np.array([1.0, 1.0, -1.0]), 1)
-        else:
-            return True
+    def may_hold(self, frame: Frame, start: int, kind: str, slots: tuple[int, ...]) -> bool:
+        """Whether a head or neuron may begin an operation, whatever its function is.
+
+        Args:
+            frame: of the half-layer.
+            start: the head or neuron.
+            kind: of the operation.
+            slots: its first arguments, or all but its function.
+        """
+        key = ("may hold", start, kind, slots)
         if key not in frame.seen:
-            vectors = frame.view.W_in[:, start : start + 1].T
-            frame.seen[key] = len(vectors) == 1 and self._reads(frame, "W_in", vectors, read)
+            variables = [frame.by_slot[slot] for slot in slots]
+            if frame.half_layer % 2:
+                frame.seen[key] = self._neuron_may_hold(frame, start, kind, variables)
+            else:
+                frame.seen[key] = self._head_may_hold(frame, start, kind, variables)
         return frame.seen[key]
+
+    def _head_may_hold(
+        self, frame: Frame, head: int, kind: str, variables: list[Variable]
+    ) -> bool:
+        """Whether the keys and, if told, the queries and the values are those of a head."""
+        if self._bos_column(frame, head, variables[0]) is None:
+            return False
+        value = variables[2] if len(variables) > 2 else None
+        if (value is not None or kind == "width") and not self._moves(frame, head, value):
+            return False
+        if len(variables) < 2:
+            return True
+        vectors = frame.view.heads[head].W_Q.T
+        return self._are_within(frame, vectors, variables[1])
+
+    def _neuron_may_hold(
+        self, frame: Frame, start: int, kind: str, variables: list[Variable]
+    ) -> bool:
+        vectors = frame.view.W_in[:, start : start + 1].T
+        if kind == "linear":
+            row = frame.dims(variables[0])[:1]
+            read = Entries(row, np.zeros_like(row), np.array([-1.0]), 1)
+            return self._reads(frame, "W_in", vectors, read)
+        if kind == "sequence map" and len(variables) < 2:
+            return True
+        if kind == "sequence map" and variables[0] is not variables[1]:
+            fst, snd = variables
+            rows = np.array([frame.dims(fst)[0], frame.dims(snd)[0], ONE])
+            read = Entries(rows, np.zeros_like(rows), np.array([1.0, 1.0, -1.0]), 1)
+            return self._reads(frame, "W_in", vectors, read)
+        return self._are_within(frame, vectors, variables[0])
+
+    def _are_within(
+        self, frame: Frame, vectors: npt.NDArray[np.floating], variable: Variable
+    ) -> bool:
+        """Whether vectors [n, D] may be combinations of a variable's directions and the constant.
+
+        Of noisy weights nothing is said.
+        """
+        if self.base.noise:
+            return True
+        exact = vectors.astype(np.float64)
+        squares = np.square(exact).sum(axis=1)
+        rows = frame.rows[[ONE, *frame.dims(variable)]]
+        if self.base.is_orthonormal:  # but for PAD, which nothing reads
+            left = squares - np.square(exact @ rows.T).sum(axis=1)
+        else:
+            found = np.linalg.lstsq(rows.T, exact.T, rcond=1e-9)[0]
+            left = np.square(exact - found.T @ rows).sum(axis=1)
+        limit = (2 * EXACT) ** 2 * np.maximum(1.0, squares)
+        return bool((left <= limit * len(exact)).all())
 
     def _runs(
         self, frame: Frame, start: int, runs: list[blocks.Neurons], variable: Variable

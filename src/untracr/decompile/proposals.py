@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -114,8 +114,14 @@ class Proposal:
     writing: Writing | None = None
 
 
-def network_proposals(reader: Reader, writing: Writing, place: Place) -> Iterator[Proposal]:
-    """The network's proposals, most probable first."""
+MayHold = Callable[[str, tuple[int, ...]], bool]
+"""Whether the weights may hold an operation of a kind whose first variables have these slots."""
+
+
+def network_proposals(
+    reader: Reader, writing: Writing, place: Place, may_hold: MayHold
+) -> Iterator[Proposal]:
+    """The network's proposals that the weights may hold, most probable first."""
     if not writing.components:
         return
     numbers = itertools.count()
@@ -137,6 +143,8 @@ def network_proposals(reader: Reader, writing: Writing, place: Place) -> Iterato
                 yield Proposal(operation, -cost, after)
             continue
         for loss, longer in partial.longer(reader, place):
+            if longer.tokens and not longer.may_be_held(may_hold):
+                continue
             heapq.heappush(queue, (cost + loss, next(numbers), longer))
 
 
@@ -159,6 +167,11 @@ class _Partial:
 
     def operation(self) -> Operation:
         return Operation(self.kind, self.tokens[1:], self.table)
+
+    def may_be_held(self, may_hold: MayHold) -> bool:
+        """Whether the weights may hold an operation that begins so."""
+        slots = slots_of(self.kind, self.tokens[1:])
+        return not slots or may_hold(self.kind, slots)
 
     def longer(self, reader: Reader, place: Place) -> Iterator[tuple[float, _Partial]]:
         """With each token that may come next, and what it costs."""
@@ -202,8 +215,18 @@ def _with_factors(place: Place) -> Iterator[Proposal]:
             yield Proposal(read, 0.0)
 
 
-def uniform_proposals(reader: Reader, place: Place) -> Iterator[Proposal]:
-    """All operations of the grammar, and the table or factors that the component shows."""
+def slots_of(kind: str, arguments: Sequence[int]) -> tuple[int, ...]:
+    """Those of the variables among the first arguments of an operation."""
+    return tuple(
+        argument
+        for name, argument in zip(KINDS[kind], arguments, strict=False)
+        if name == "variable"
+    )
+
+
+def uniform_proposals(reader: Reader, place: Place, may_hold: MayHold) -> Iterator[Proposal]:
+    """All operations of the grammar that the weights may hold, with the component's table or
+    factors."""
     yield from _with_factors(place)
     for kind_token in allowed_kinds(place.half_layer, place.known, full=False)[1:]:
         kind = KIND_NAMES[kind_token - FIRST_KIND]
@@ -215,7 +238,7 @@ def uniform_proposals(reader: Reader, place: Place) -> Iterator[Proposal]:
             choices.append([token - first for token in allowed])
         # Behind the variables of which it is a table.
         function = next((n for n, name in enumerate(classes) if name in TABLE), None)
-        for arguments in itertools.product(*choices):
+        for arguments in _held(kind, choices, may_hold, ()):
             table = None
             if function is not None and arguments[function] == TABLE[classes[function]]:
                 component = place.component
@@ -226,3 +249,17 @@ def uniform_proposals(reader: Reader, place: Place) -> Iterator[Proposal]:
                 if table is None:
                     continue
             yield Proposal(Operation(kind, arguments, table), 0.0)
+
+
+def _held(
+    kind: str, choices: list[list[int]], may_hold: MayHold, begun: tuple[int, ...]
+) -> Iterator[tuple[int, ...]]:
+    """The product of choices, last ones fastest, without what the weights refute by variables."""
+    if len(begun) == len(choices):
+        yield begun
+        return
+    is_variable = KINDS[kind][len(begun)] == "variable"
+    for choice in choices[len(begun)]:
+        longer = (*begun, choice)
+        if not is_variable or may_hold(kind, slots_of(kind, longer)):
+            yield from _held(kind, choices, may_hold, longer)

@@ -15,6 +15,7 @@ import itertools
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -195,12 +196,13 @@ class _InOneFrame:
 
     def _proposals(self, state: _State) -> Iterator[Proposal]:
         place = self._place(state)
+        may_hold = partial(self.fitter.may_hold, state.frame, state.start)
         seen = set()
         if state.writing is not None:
-            for proposal in network_proposals(self.reader, state.writing, place):
+            for proposal in network_proposals(self.reader, state.writing, place, may_hold):
                 seen.add((proposal.operation.kind, proposal.operation.arguments))
                 yield proposal
-        others = uniform_proposals(self.reader, place)
+        others = uniform_proposals(self.reader, place, may_hold)
         if state.writing is None:
             yield from itertools.chain(others, self._shown(state))
             return

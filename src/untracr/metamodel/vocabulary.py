@@ -129,6 +129,14 @@ class Operation:
         return [ID[self.kind], *(f + a for f, a in zip(firsts, self.arguments, strict=True))]
 
     @property
+    def slots(self) -> tuple[int, ...]:
+        """Those of the variables that it reads, in the order of its arguments."""
+        names = KINDS[self.kind]
+        return tuple(
+            a for name, a in zip(names, self.arguments, strict=True) if name == "variable"
+        )
+
+    @property
     def is_categorical(self) -> bool:
         """Whether its result is categorical."""
         return self.kind not in ("map numerical", "linear", "aggregate numerical")
