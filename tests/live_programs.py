@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from tracr.compiler import lib
 from tracr.rasp import rasp
 
 from tracr_reference import compile_with_tracr, reset_ids
@@ -205,7 +206,13 @@ NUMBERS: dict[str, tuple[Callable[[], Any], tuple[Value, ...]]] = {
 }
 """Numbers that are no simple fractions."""
 
-PROGRAMS = {**CONSTANTS, **NONE, **TRUTHS, **TWICE, **NUMBERS}
+BALANCED: dict[str, tuple[Callable[[], Any], tuple[Value, ...]]] = {
+    "two kinds of brackets": (lambda: lib.make_shuffle_dyck(["()", "[]"]), tuple("()[]")),
+    "three kinds of brackets": (lambda: lib.make_shuffle_dyck(["()", "[]", "{}"]), tuple("()[]{}")),
+}
+"""Long programs with many numbers side by side: 25 and 33 operations."""
+
+PROGRAMS = {**CONSTANTS, **NONE, **TRUTHS, **TWICE, **NUMBERS, **BALANCED}
 
 
 def compiled(name: str) -> tuple[Transformer, tuple[Value, ...]]:

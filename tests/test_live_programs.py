@@ -33,3 +33,16 @@ def test_constants_are_found_where_compression_hides_what_reads_them(
     small = compress(model, np.random.default_rng(0), 0.95, include_bos=True).model
     found = decompiler.decompile(small, vocab=vocab)
     assert found.evidence.weights == "projected", found.detail
+
+
+def test_search_ends_where_the_weights_are_no_programs(decompiler: Decompiler) -> None:
+    """However much time there is: what no operation explains is no operation."""
+    model, vocab = compiled("two kinds of brackets")
+    W_in = model.W_in.copy()
+    last = np.flatnonzero(np.abs(W_in).any(axis=(1, 2)))[-1]
+    neuron = np.flatnonzero(np.abs(W_in[last]).any(axis=0))[0]
+    W_in[last][:, neuron] += np.random.default_rng(0).normal(0, 0.2, model.d_model)
+    found = decompiler.decompile(model.replace(W_in=W_in), vocab=vocab, budget=3600.0)
+    assert found.verdict == "unverified"
+    assert found.search is not None
+    assert 0 < found.search.operations < 20_000

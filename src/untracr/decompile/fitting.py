@@ -375,9 +375,7 @@ class Fitter:
                 frame.seen[key] = self._head_may_hold(frame, start, kind, variables)
         return frame.seen[key]
 
-    def _head_may_hold(
-        self, frame: Frame, head: int, kind: str, variables: list[Variable]
-    ) -> bool:
+    def _head_may_hold(self, frame: Frame, head: int, kind: str, variables: list[Variable]) -> bool:
         """Whether the keys and, if told, the queries and the values are those of a head."""
         if self._bos_column(frame, head, variables[0]) is None:
             return False

@@ -28,6 +28,10 @@ MAX_INPUTS = 200_000
 SAMPLED = 20_000
 """Different inputs tried of a domain that is too large; fewer where they are very long."""
 
+MAX_WORK = 100_000_000_000
+"""Products of two numbers that running a model on all inputs may take, some seconds; of the
+inputs of a larger model some are drawn, as of a larger domain."""
+
 MAX_DRAWN = 4_000_000
 """Tokens of all these inputs."""
 
@@ -120,7 +124,9 @@ def cannot_compare(model: Transformer) -> str:
     return ""
 
 
-def batches(domain: Domain, largest: int, *, causal: bool, first: int = 0) -> Iterator[Batch]:
+def batches(
+    domain: Domain, largest: int, *, causal: bool, first: int = 0, most: int = MAX_INPUTS
+) -> Iterator[Batch]:
     """All inputs of a domain, shorter ones first, or different ones of a larger one.
 
     Args:
@@ -128,9 +134,10 @@ def batches(domain: Domain, largest: int, *, causal: bool, first: int = 0) -> It
         largest: inputs of a batch.
         causal: as the model.
         first: inputs of the first batch, if fewer.
+        most: of a domain with more inputs, different ones are drawn, no more than these.
     """
     size = min(first, largest) or largest
-    drawn = None if domain.size <= MAX_INPUTS else _drawn(domain)
+    drawn = None if domain.size <= min(most, MAX_INPUTS) else _drawn(domain, most)
     start, stop = 0, domain.size if drawn is None else len(drawn)
     while start < stop:
         end = min(start + size, stop)
@@ -142,9 +149,9 @@ def batches(domain: Domain, largest: int, *, causal: bool, first: int = 0) -> It
         start, size = end, largest
 
 
-def _drawn(domain: Domain) -> Batch:
+def _drawn(domain: Domain, most: int) -> Batch:
     """Different inputs of a domain that is too large, the same ones every time."""
-    count = min(SAMPLED, max(FIRST_CHUNK, MAX_DRAWN // domain.max_seq_len))
+    count = min(SAMPLED, most, max(FIRST_CHUNK, MAX_DRAWN // domain.max_seq_len))
     return drawn_inputs(domain, count, np.random.default_rng(SAMPLE_SEED))
 
 
@@ -201,7 +208,8 @@ def outputs_agree(
         except EvaluationError as error:
             return Agreement(0, 0, failure=str(error))
     largest = largest_chunk(model, domain)
-    for batch in batches(domain, largest, causal=model.causal, first=FIRST_CHUNK):
+    most = affordable_inputs(model, domain)
+    for batch in batches(domain, largest, causal=model.causal, first=FIRST_CHUNK, most=most):
         try:
             column = batch.evaluate(program)
         except EvaluationError as error:
@@ -213,6 +221,13 @@ def outputs_agree(
         if agree < seen and not to_the_end:
             break
     return Agreement(agree, seen, agree == seen, "", used, tuple(differing))
+
+
+def affordable_inputs(model: Transformer, domain: Domain) -> int:
+    """Inputs on which a model may be run, one after the other."""
+    places = domain.max_seq_len + 1
+    scores = model.n_layers * model.n_heads * places * model.d_head
+    return max(FIRST_CHUNK, MAX_WORK // (places * (model.n_parameters + 2 * scores)))
 
 
 def affordable_chunk(domain: Domain) -> int:

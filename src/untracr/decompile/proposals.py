@@ -31,6 +31,7 @@ from untracr.metamodel.vocabulary import (
     START,
     TABLE,
     Operation,
+    slots_of,
 )
 from untracr.rasp.functions import Predicate
 
@@ -215,18 +216,8 @@ def _with_factors(place: Place) -> Iterator[Proposal]:
             yield Proposal(read, 0.0)
 
 
-def slots_of(kind: str, arguments: Sequence[int]) -> tuple[int, ...]:
-    """Those of the variables among the first arguments of an operation."""
-    return tuple(
-        argument
-        for name, argument in zip(KINDS[kind], arguments, strict=False)
-        if name == "variable"
-    )
-
-
 def uniform_proposals(reader: Reader, place: Place, may_hold: MayHold) -> Iterator[Proposal]:
-    """All operations of the grammar that the weights may hold, with the component's table or
-    factors."""
+    """All operations of the grammar that the weights may hold, and what the component shows."""
     yield from _with_factors(place)
     for kind_token in allowed_kinds(place.half_layer, place.known, full=False)[1:]:
         kind = KIND_NAMES[kind_token - FIRST_KIND]

@@ -42,6 +42,14 @@ from untracr.transformer.transformer import Transformer
 
 Proposals = Literal["network", "uniform"]
 
+MAX_DEAD_ENDS: dict[Proposals, int] = {"network": 20, "uniform": 400}
+"""Programs that may end at one place, which none gets beyond, before a search is given up: with
+the network's proposals first none of those found did, with uniform ones 140 at most."""
+
+MAX_SEARCHED = 120
+"""Operations a program may have that is searched for. Those behind the first `MAX_OPERATIONS`
+are found without the network, whose language ends there."""
+
 UNIFORM_COST = 30.0
 """What an operation costs that the network did not propose."""
 
@@ -69,9 +77,33 @@ class Deadline:
 
 @dataclass
 class Cost:
-    """What a search has done so far."""
+    """What a search has done so far.
 
+    Attributes:
+        operations: how many were compared with the weights.
+        farthest: half-layer, and head or neuron, up to which some program explains them.
+        dead_ends: programs up to there that no operation continues.
+        most: how many of these there may be.
+    """
+
+    most: int
     operations: int = 0
+    farthest: tuple[int, int] = (0, 0)
+    dead_ends: int = 0
+
+    def reached(self, place: tuple[int, int]) -> None:
+        """Some program explains the weights up to a place."""
+        if place > self.farthest:
+            self.farthest, self.dead_ends = place, 0
+
+    def ended(self, place: tuple[int, int]) -> None:
+        """No operation continues a program at a place."""
+        self.dead_ends += place == self.farthest
+
+    @property
+    def is_hopeless(self) -> bool:
+        """Whether enough different programs end in one place: what is there is no operation."""
+        return self.dead_ends >= self.most
 
 
 @dataclass(frozen=True)
@@ -106,6 +138,10 @@ class _State:
     def half_layer(self) -> int:
         return self.frame.half_layer
 
+    @property
+    def place(self) -> tuple[int, int]:
+        return self.half_layer, self.start
+
 
 @dataclass
 class _Node:
@@ -136,7 +172,7 @@ class ProgramSearch:
     ) -> None:
         self.model, self.vocab = model, vocab
         self.network = network if proposals == "network" else None
-        self.cost = Cost()
+        self.cost = Cost(MAX_DEAD_ENDS[proposals])
 
     def programs(self, deadline: Deadline) -> Iterator[Program]:
         """Programs all of whose operations the weights hold, the most probable ones first."""
@@ -170,19 +206,23 @@ class _InOneFrame:
         if first is None or first.half_layer == self.n_half_layers:
             return
         put(self._node(first, 0.0), 0.0)
-        while queue and not deadline.is_over:
+        self.cost.farthest, self.cost.dead_ends = (0, 0), 0
+        while queue and not deadline.is_over and not self.cost.is_hopeless:
             _, _, _, node = heapq.heappop(queue)
             found = self._next(node, deadline)
             if found is None:
+                if node.best is None and not deadline.is_over:
+                    self.cost.ended(node.state.place)
                 continue
             state, loss = found
             put(node, node.cost + loss)
             settled = self._settled(state)
             if settled is None:
                 continue
+            self.cost.reached(settled.place)
             if settled.half_layer == self.n_half_layers:
                 yield build_program(settled.operations)
-            elif len(settled.operations) < MAX_OPERATIONS:
+            elif len(settled.operations) < MAX_SEARCHED:
                 put(self._node(settled, node.cost + loss), node.cost + loss)
 
     def _start(self) -> _State:
@@ -266,7 +306,9 @@ class _InOneFrame:
 
     def _written(self, state: _State, proposal: Proposal, fit: Fit) -> _State:
         operation, writing = proposal.operation, proposal.writing
-        if writing is None and state.writing is not None:
+        if len(state.operations) + 1 >= MAX_OPERATIONS:
+            writing = None
+        elif writing is None and state.writing is not None:
             writing = state.writing.after(operation, self._place(state).ordinal)
         is_width = operation.kind == "width"
         return replace(

@@ -105,6 +105,12 @@ KIND_NAMES: tuple[str, ...] = tuple(KINDS)
 NOTHING_READ: Mapping[Ref, Predicate] = MappingProxyType({})
 
 
+def slots_of(kind: str, arguments: Sequence[int]) -> tuple[int, ...]:
+    """Those of the variables among the first arguments of an operation."""
+    names = KINDS[kind]
+    return tuple(a for name, a in zip(names, arguments, strict=False) if name == "variable")
+
+
 @dataclass(frozen=True)
 class Operation:
     """One decoded operation.
@@ -131,10 +137,7 @@ class Operation:
     @property
     def slots(self) -> tuple[int, ...]:
         """Those of the variables that it reads, in the order of its arguments."""
-        names = KINDS[self.kind]
-        return tuple(
-            a for name, a in zip(names, self.arguments, strict=True) if name == "variable"
-        )
+        return slots_of(self.kind, self.arguments)
 
     @property
     def is_categorical(self) -> bool:
