@@ -113,6 +113,7 @@ def npy(array: npt.NDArray[np.generic], rng: random.Random) -> bytes:
 def hostile_npz(rng: random.Random, path: Path) -> None:
     """An archive with changed members."""
     arrays = npz_arrays(material() / rng.choice(("hist.npz", "words.npz", "bare.npz", "real.npz")))
+    document = json.loads(str(arrays["untracr"])) if "untracr" in arrays else {}
     for _ in range(rng.choice((1, 1, 2, 4))):
         name = rng.choice(list(arrays))
         kind = rng.randrange(6)
@@ -121,8 +122,7 @@ def hostile_npz(rng: random.Random, path: Path) -> None:
         elif kind == 1:
             new = rng.choice(("x", name + "0", "transformer/layer_9/mlp/linear_1/w", "a\n\x1b[2J"))
             arrays[new] = arrays[name]
-        elif kind == 2 and "untracr" in arrays:
-            document = json.loads(str(arrays["untracr"]))
+        elif kind == 2:
             arrays["untracr"] = np.array(text_of(rng, mutated(rng, document)).decode())
         elif kind == 3:
             values = rng.choice([np.zeros(5), np.array(["a", "b"]), np.zeros(10**6, bool)])

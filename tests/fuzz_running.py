@@ -179,6 +179,8 @@ def _in_child(make: Maker, rng: random.Random, folder: Path, writing: int) -> No
             pipe.write(json.dumps(said).encode() + b"\n")
             _set_limits()
             said = [case.label, *_outcome(case, folder)]
+        except _OverTime:
+            said[1:] = ["hang", traceback.format_exc()[-2000:]]
         except MemoryError:
             said[1:] = ["over memory", traceback.format_exc()[-2000:]]
         except BaseException:
@@ -188,13 +190,22 @@ def _in_child(make: Maker, rng: random.Random, folder: Path, writing: int) -> No
     os._exit(0)
 
 
+class _OverTime(BaseException):
+    """The CPU seconds are spent; no `Exception`, so that nothing goes on after it."""
+
+
 def _set_limits() -> None:
-    used = time.process_time()
-    resource.setrlimit(resource.RLIMIT_CPU, (int(used) + CPU_SECONDS, int(used) + CPU_SECONDS + 1))
+    end = int(time.process_time()) + CPU_SECONDS
+    resource.setrlimit(resource.RLIMIT_CPU, (end, end + 2))
+    signal.signal(signal.SIGXCPU, _stop)
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     limit = pages * resource.getpagesize() + BYTES
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def _stop(number: int, frame: object) -> None:
+    raise _OverTime
 
 
 def _outcome(case: Case, folder: Path) -> tuple[str, str]:

@@ -161,3 +161,16 @@ def test_functions_that_give_no_value_fail_cleanly(formula: str) -> None:
     """Complex numbers and numbers without an end are no values."""
     with pytest.raises(ProgramError):
         run(parse(f"Map(lambda x: {formula}, tokens)"), [[1, 2]])
+
+
+def test_numbers_in_place_of_truths_must_fit_weights() -> None:
+    """A predicate that gives 1e308 made weights that were infinite."""
+    program = parse("SelectorWidth(Select(tokens, tokens, lambda k, q: 1e308 if k == q else 0))")
+    with pytest.raises(ProgramError, match="a predicate may give numbers up to"):
+        compile_rasp_to_model(program, range(3), 3, strict=False)
+
+
+def test_factors_larger_than_any_float_fail_cleanly() -> None:
+    """NumPy raises what no door expects on them."""
+    program = parse(f"LinearSequenceMap(tokens, indices, {'9' * 310}, 1)")
+    assert run(program, [[1]]) == [[int("9" * 310)]]

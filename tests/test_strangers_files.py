@@ -14,8 +14,10 @@ import numpy as np
 import pytest
 
 from untracr.cli import main
+from untracr.cli.output import print_json
 from untracr.compile.model import compile_rasp_to_model
-from untracr.dataset.manifest import read_manifest
+from untracr.dataset.hashing import HashTask, hash_shards
+from untracr.dataset.manifest import ShardNote, read_manifest
 from untracr.decompile.certificate import read_certificate
 from untracr.errors import MOST_CHARACTERS, UntracrError
 from untracr.evaluate.reference import read_references
@@ -23,7 +25,7 @@ from untracr.metamodel.checkpoint_file import read_state
 from untracr.metamodel.numpy_network import NumpyNetwork
 from untracr.strict_json import parse_json
 from untracr.transformer import file_tensors
-from untracr.transformer.files import load_model
+from untracr.transformer.files import load_model, save_model
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs pipes that have names")
 
@@ -236,3 +238,55 @@ def test_messages_are_short_whatever_a_file_holds(tmp_path: Path) -> None:
         load_model(path)
     assert len(str(caught.value)) < 1_000
     assert len(str(UntracrError("x" * 10**6))) <= MOST_CHARACTERS + 40
+
+
+def test_shards_that_the_system_makes_up_are_not_hashed(tmp_path: Path) -> None:
+    """They say that they have no bytes, and have no end."""
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/train-0.parquet").symlink_to("/proc/self/pagemap")
+    note = ShardNote("data/train-0.parquet", 1, 10, "0" * 64)
+    (found,) = hash_shards(None, HashTask(tmp_path, (note,)))
+    assert found.fault is not None
+
+
+def test_what_is_no_number_in_json_is_a_text(capsys: pytest.CaptureFixture[str]) -> None:
+    """JSON has neither infinity nor NaN, and readers of JSON refuse both."""
+    print_json({"a": [float("inf"), (1, float("-inf"))], "b": {"c": float("nan")}, "d": 0.5})
+    assert parse_json(capsys.readouterr().out) == {
+        "a": ["Infinity", [1, "-Infinity"]],
+        "b": {"c": "NaN"},
+        "d": 0.5,
+    }
+
+
+def test_a_name_puts_no_line_into_a_program(
+    tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What decompile prints is run as Python by people; a terminal obeys some characters."""
+    path = tmp_path / "a\nimport os\x1b[2J.npz"
+    path.write_bytes(model.read_bytes())
+    main(["decompile", str(path), "--greedy"])
+    shown = capsys.readouterr().out
+    assert "\nimport os" not in shown
+    assert "\x1b" not in shown
+    assert "\\nimport os\\x1b[2J" in shown
+    assert main(["run", str(tmp_path / "b\nc.npz"), "1"]) == 1
+    assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+def test_texts_of_a_read_out_are_not_obeyed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A value may be any text."""
+    loaded = load_model(compiled_words(tmp_path / "w.npz"))
+    values = ("\x1b[31m", "\n# x")
+    model = loaded.transformer.replace(output_values=values)
+    save_model(tmp_path / "v.npz", model, loaded.metadata)
+    assert main(["run", str(tmp_path / "v.npz"), "0,1"]) == 0
+    assert capsys.readouterr().out == "'\\x1b[31m','\\n# x'\n"
+
+
+def compiled_words(path: Path) -> Path:
+    """A model of two words."""
+    compile_rasp_to_model("Map(lambda x: x, tokens)", (0, 1), 3).save(path)
+    return path

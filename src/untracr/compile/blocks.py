@@ -20,7 +20,11 @@ import numpy.typing as npt
 from untracr.compile.residual import Dims
 from untracr.compile.values import ValueSet, tracr_sorted, without_arithmetic_errors
 from untracr.errors import ProgramError
-from untracr.rasp.functions import Function, Predicate, Value, types_of
+from untracr.rasp.functions import Function, Predicate, Value, brief, types_of
+from untracr.shown_text import shown
+
+MAX_TRUTH = 1e36
+"""The largest number that a predicate may give in place of a truth value."""
 
 COLDNESS = 100.0
 """Inverse temperature of the attention softmax (Tracr's softmax_coldness)."""
@@ -173,9 +177,15 @@ def _predicate_logits(
                 table[k, q] = float(predicate(key, query))  # type: ignore[arg-type]
             except (TypeError, ValueError, ArithmeticError) as error:
                 raise ProgramError(
-                    f"{predicate!r} fails on key {key!r} and query {query!r}, which the "
-                    f"variables may take: {error}"
+                    f"{brief(predicate)} fails on key {shown(key)} and query {shown(query)}, "
+                    f"which the variables may take: {error}"
                 ) from None
+    largest = float(np.abs(table).max(initial=0.0))
+    if not largest <= MAX_TRUTH:
+        raise ProgramError(
+            f"weights are float32, so a predicate may give numbers up to {MAX_TRUTH:.0e}, "
+            f"not {largest:.0e}: {brief(predicate)}"
+        )
     return table
 
 

@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from untracr.dataset.building import Progress
 from untracr.dataset.engine import Engine
@@ -19,6 +20,9 @@ from untracr.strangers_files import open_regular
 HASHED_TOGETHER = 2**28
 """Bytes that are hashed in one task: enough that starting a worker takes no longer."""
 
+
+READ_TOGETHER = 2**20
+"""Bytes that are in memory at a time."""
 
 LONGER = 2**24
 """Bytes that a changed file may have more than twice those of the manifest, to be read."""
@@ -80,6 +84,15 @@ def hash_shards(shared: None, task: HashTask) -> list[Hashed]:
     return [_hash(DatasetFolder(task.root).shard(shard.name), shard) for shard in task.shards]
 
 
+def _digest(file: BinaryIO, size: int) -> str:
+    """The SHA-256 of a file's bytes, of no more than it says that it has."""
+    digest = hashlib.sha256()
+    while size > 0 and (part := file.read(min(size, READ_TOGETHER))):
+        digest.update(part)
+        size -= len(part)
+    return digest.hexdigest()
+
+
 def _hash(path: Path, shard: ShardNote) -> Hashed:
     try:
         with open_regular(path, "a shard", DatasetError) as file:
@@ -87,7 +100,7 @@ def _hash(path: Path, shard: ShardNote) -> Hashed:
             if size > 2 * shard.bytes + LONGER:  # not read to its end only to find that out
                 what = f"has {size:,} bytes, and the manifest has {shard.bytes:,}"
                 return Hashed(shard.name, False, Fault(shard.name, None, what))
-            found = hashlib.file_digest(file, "sha256").hexdigest()
+            found = _digest(file, size)
     except (OSError, ValueError, DatasetError) as error:  # a path with a zero byte is a ValueError
         why = getattr(error, "strerror", None) or error
         return Hashed(shard.name, False, Fault(shard.name, None, f"cannot be read: {why}"))

@@ -336,7 +336,8 @@ class Batch:
     def _linear(self, node: LinearSequenceMap, fst: Column, snd: Column) -> Column:
         (x, x_numeric), (y, y_numeric) = numeric_values(fst.values), numeric_values(snd.values)
         slowly = _Linear(node.fst_factor, node.snd_factor)
-        if not (_plain(fst.values) and _plain(snd.values)):
+        factors = (node.fst_factor, node.snd_factor)
+        if not (_plain(fst.values) and _plain(snd.values) and _plain(factors)):
             return self._sequence_map(slowly, fst, snd)
         # Sums of the pairs that occur, each pair once.
         pairs, used = distinct_codes(fst.codes * len(y) + snd.codes, len(x) * len(y))
@@ -347,7 +348,6 @@ class Batch:
         found, inverse = distinct_numbers(sums)
         codes = inverse[pairs]
         values: list[Value] = found.tolist()
-        factors = (node.fst_factor, node.snd_factor)
         if not any(isinstance(v, float) for v in (*fst.values, *snd.values, *factors)):
             values = [int(v) for v in found]
         if not (x_numeric.all() and y_numeric.all()):

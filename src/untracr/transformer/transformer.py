@@ -166,6 +166,10 @@ class Transformer:
             )
         if ids.size and (ids.min() < 0 or ids.max() >= len(self.W_E)):
             raise ValueError(f"token ids must be 0 to {len(self.W_E) - 1}, not {ids.max()}")
+        with np.errstate(over="ignore", invalid="ignore"):  # huge weights give what is not finite
+            return self._trace(ids)
+
+    def _trace(self, ids: npt.NDArray[np.int64]) -> Trace:
         embedded = self.W_E[ids] + self.W_pos[: ids.shape[1]]
         allowed = np.ones((ids.shape[1],) * 2, dtype=bool)
         if self.causal:
