@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from random import Random
 
 import numpy as np
 import pytest
 
+from untracr.audit.forms import with_random_names
 from untracr.compile.compiler import BOS, PAD, compile_program
 from untracr.decompile.alignment import align
 from untracr.decompile.recompiling import recompile
@@ -135,3 +137,18 @@ def test_noise_of_nothing_is_no_noise() -> None:
             if name.startswith("W_") and name != "W_U"
         }
         assert beside(raw.replace(**drawn), program) == "different"
+
+
+@pytest.mark.parametrize("name", ["none", "rotated", "compressed", "noise"])
+def test_names_of_variables_decide_nothing(name: str) -> None:
+    """Their order is that of neurons and of columns; it is found again, or guessed."""
+    treat, wanted = TREATMENTS[name]
+    rng = np.random.default_rng(9)
+    told = 0
+    for index in range(20):
+        program = sample_program(779, index)
+        model = treat(compiled(with_random_names(program, Random(index))), rng)
+        found = beside(model, program)
+        assert found in (wanted, "different")
+        told += found == wanted
+    assert told >= (20 if name in ("none", "rotated") else 19)

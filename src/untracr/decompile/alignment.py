@@ -11,13 +11,15 @@ weights compute.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from untracr.decompile.correspondence import Floats, Ints, parts_of
+from untracr.decompile.reordering import likely_orders
 from untracr.decompile.result import WeightsFound
 from untracr.decompile.sameness import ROTATED, Sameness, same_weights
+from untracr.metamodel.constant import find_constant
 from untracr.transformer.transformer import Array, Transformer
 
 PROJECTED = 10 * ROTATED
@@ -81,7 +83,35 @@ def align(given: Transformer, recompiled: Transformer) -> Alignment:
         same = same_weights(given, recompiled)
         if same.same:
             return _same(same)
-        return _align(given, recompiled, same)
+        found = _align(given, recompiled, same)
+        if found.found != "different" or not _may_be_reordered(given, recompiled):
+            return found
+        return _in_another_order(given, recompiled, found)
+
+
+def _may_be_reordered(given: Transformer, recompiled: Transformer) -> bool:
+    """Whether the model may be the program's, compressed or noisy and in another order."""
+    if isinstance(_matrices(given, recompiled), str):
+        return False
+    return given.d_model < recompiled.d_model or find_constant(given).noise > 0
+
+
+def _in_another_order(given: Transformer, recompiled: Transformer, found: Alignment) -> Alignment:
+    """With our parts in the order that the model's seem to have; as found if that is no better."""
+    tried = ((o, _align(given, o.model, found.sameness)) for o in likely_orders(given, recompiled))
+    other, again = next(((o, a) for o, a in tried if a.found != "different"), (None, found))
+    if other is None:
+        return found
+    living = parts_of(recompiled, recompiled.n_layers)
+    heads = tuple(
+        np.argsort(order)[places]
+        for order, places in zip(other.heads, living.head_places, strict=True)
+    )
+    neurons = tuple(
+        np.argsort(order)[places]
+        for order, places in zip(other.neurons, living.neuron_places, strict=True)
+    )
+    return replace(again, heads=heads, neurons=neurons)
 
 
 def _same(same: Sameness) -> Alignment:
