@@ -190,7 +190,9 @@ def test_causal_attention_changes_what_programs_give() -> None:
     assert not decide_equivalence(length, so_far, domain).equal
 
 
-def test_check_tells_what_the_mask_changes(capsys: pytest.CaptureFixture[str]) -> None:
+def test_check_tells_what_the_mask_changes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """A reversing program under causal attention reverses nothing, and check says so."""
     assert main(["check", "reverse", "--causal"]) == 0
     out = capsys.readouterr().out
@@ -201,6 +203,11 @@ def test_check_tells_what_the_mask_changes(capsys: pytest.CaptureFixture[str]) -
     assert capsys.readouterr().out == "a,a\n"
     assert main(["run", "reverse", "a,b"]) == 0
     assert capsys.readouterr().out == "b,a\n"
+    path = tmp_path / "reverse.npz"
+    assert main(["compile", "reverse", "--causal", "-o", str(path)]) == 0
+    assert "warning: causal attention changes what this program" in capsys.readouterr().err
+    assert main(["compile", "frac_prevs", "-o", str(path)]) == 0
+    assert capsys.readouterr().err == ""
     so_far = named_program("frac_prevs")
     assert so_far.causal
     assert check(so_far, so_far.vocab, so_far.max_seq_len, causal=True) == ()

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from untracr.cli.command import OK, Command, Parser
-from untracr.cli.output import add_json_option, print_json, say, verification_json
+from untracr.cli.output import add_json_option, print_json, say, verification_json, warn
 from untracr.cli.programs import (
     PROGRAM_HELP,
     add_causal_option,
@@ -47,6 +47,7 @@ def configure(parser: Parser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Writes a weights file."""
+    from untracr.compile.causal_mask import mask_problem
     from untracr.compile.model import compile_rasp_to_model
 
     if args.output.suffix.lower() not in SUFFIXES:
@@ -80,6 +81,9 @@ def run(args: argparse.Namespace) -> int:
         shown = ", ".join(f"{name} {size:,}" for name, size in sizes.items())
         say(f"wrote {args.output}: {shown}")
         print(_told(model, is_auto=args.mlp_exactness == "auto"))
+    masked = mask_problem(model.source, domain, args.program) if given.causal(args) else None
+    if masked is not None:
+        warn(masked.rule)
     return OK
 
 

@@ -57,6 +57,11 @@ def complain(text: object) -> None:
     print(f"untracr: error: {printable_lines(str(text))}", file=sys.stderr)
 
 
+def warn(text: object) -> None:
+    """Tells on standard error what is done all the same, likewise."""
+    print(f"untracr: warning: {printable_lines(str(text))}", file=sys.stderr)
+
+
 def verification_json(found: Verification | None) -> dict[str, object]:
     """Of how many inputs it was shown that weights do what their program says, as JSON values."""
     if found is None:
