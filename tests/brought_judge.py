@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from brought import Brought, SOp
 from tracr_reference import fast_initialisation, reset_ids
-from untracr.decompile.result import Result
+from untracr.decompile.result import PROVED, Result
 from untracr.rasp.values import Value
 from untracr.transformer.files import save_model
 from untracr.transformer.haiku import transformer_from_haiku
@@ -115,7 +115,7 @@ def fault(given: Compiled, answer: Result, *, read_out: bool) -> str:
         answer: of its model.
         read_out: whether the model came with a read-out.
     """
-    if not answer.is_proved:
+    if answer.verdict not in PROVED:
         return ""
     try:
         sop = printed(answer.source)

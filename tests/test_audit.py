@@ -19,12 +19,14 @@ from untracr.audit.kinds import KINDS, parse_kinds
 from untracr.audit.plain_run import (
     _forward,
     _layers,
+    decoded_differs,
     misread,
     outputs_differ,
     read_out_differs,
     renamed,
 )
 from untracr.audit.running import Audit, Record, audit_one, run_audit
+from untracr.audit.strict import StrictAnswer, StrictCase, strict_answer, strict_case
 from untracr.audit.subject import Subject
 from untracr.audit.summary import summaries, summary_table
 from untracr.audit.weights import EXACT, ROTATED, rounded_alike, weights_differ
@@ -39,7 +41,7 @@ from untracr.rasp.library import named_program
 from untracr.rasp.parsing import parse
 from untracr.rasp.printing import print_program
 from untracr.rasp.program import Program
-from untracr.sample.sampler import sample_program
+from untracr.sample.sampler import SamplerSettings, sample_program
 from untracr.transformer.head_basis import change_head_bases
 from untracr.transformer.transformer import Transformer
 from untracr.transformer.treatments import (
@@ -578,3 +580,55 @@ def test_half_a_change_of_a_head_refutes_its_program() -> None:
         )
         claim = judge_claim(item, answer(reference, "identical"))
         assert "differs" in claim.false, item.name
+
+
+def test_strict_cases_are_small_enough_to_run_and_of_any_exactness() -> None:
+    cases = [strict_case(0, index) for index in range(40)]
+    assert cases == [strict_case(0, index) for index in range(40)]
+    assert all(case.domain.size <= 10_000 for case in cases)
+    assert len({case.exactness for case in cases}) > 30
+    assert {case.domain.max_seq_len for case in cases} >= {5, 8, 12}
+
+
+def test_what_is_accepted_strictly_does_what_it_says_on_every_input() -> None:
+    records = list(run_audit(Audit(seed=5), ["strict"], 40))
+    assert not any(record.false for record in records)
+    verdicts = [record.verdict for record in records]
+    assert {"accepted", "refused"} <= set(verdicts)
+    table = summary_table(summaries(records))
+    assert f"{verdicts.count('accepted')} accepted" in table
+    assert "0 of 40 wrongly" in table
+
+
+def test_the_strict_kind_can_fail() -> None:
+    """What is wrong at length 12 is seen by the plain run, and told if it is accepted."""
+    program = canonicalise(named_program("length").program)
+    domain = Domain((0, 1), 12)
+    case = StrictCase("length", program, domain, 156)
+    assert decoded_differs(case.model, program, domain) == f"{[0] * 12}, position 0: not 12"
+    assert strict_answer(case).verdict == "refused"
+    assert StrictAnswer(True, "on some input", False, 0.0).false == "on some input"
+    steeper = StrictCase("length", program, domain, 157)
+    assert strict_answer(steeper).verdict == "accepted"
+
+
+@pytest.mark.parametrize("index", range(6))
+def test_the_plain_judge_of_strict_compiling_agrees_with_tracr(index: int) -> None:
+    """Where it says that weights are wrong the real Tracr's model is, and nowhere else."""
+    vocab: set[Value] = {0, 1}
+    exactness = (5, 20, 31, 60, 100, 13)[index]
+    program = sample_program(31, index, SamplerSettings(Domain((0, 1), 5), 3, 6))
+    sop, named = build(program)
+    model = compile_with_tracr(sop, vocab, 5, mlp_exactness=exactness)
+    domain = Domain((0, 1), 5)
+    expected = [run(named, [xs])[0] for xs in domain]
+    given = [model.apply(["compiler_bos", *xs]).decoded[1:] for xs in domain]
+    wrong = [not all(map(_decoded_alike, a, b)) for a, b in zip(expected, given, strict=True)]
+    case = StrictCase("", program, domain, exactness)
+    assert bool(decoded_differs(case.model, program, domain)) is any(wrong)
+
+
+def _decoded_alike(wanted: Value, given: object) -> bool:
+    if isinstance(wanted, (int, float)) and isinstance(given, (int, float)):
+        return abs(wanted - given) <= 1e-3 * max(1.0, abs(wanted))
+    return wanted is not None and wanted == given

@@ -278,8 +278,25 @@ def test_departures_of_the_weights_are_counted() -> None:
     assert found.verdict == "identical"
     assert found.departures == sum(min(tokens) < 3 for tokens in inputs)
     assert f"on {found.departures:,} of 3,905 inputs" in found.detail
+    result = bundled_decompiler().decompile(bare(compiled(program)[1]))
+    assert (result.verdict, result.is_proved) == ("identical", False)
+    assert result.headline == (
+        f"identical weights, but not what the program says on {result.departures:,} inputs"
+    )
     honest = canonicalise(named_program("hist").program)
     assert check(bare(compiled(honest)[1]), honest, PAPER_DOMAIN).departures == 0
+
+
+def test_inputs_on_which_the_program_fails_are_departures() -> None:
+    """RASP compares no None: the weights give something where the program gives nothing."""
+    text = (
+        "before = Aggregate(Select(indices, indices, lambda k, q: k == q - 1), tokens)\n"
+        "same = SelectorWidth(Select(before, tokens, Comparison.EQ))"
+    )
+    program = canonicalise(parse(text))
+    found = check(bare(compiled(program)[1]), program, PAPER_DOMAIN)
+    assert (found.verdict, found.departures) == ("identical", PAPER_DOMAIN.size)
+    assert "the program fails" in found.detail
 
 
 def test_made_up_names_are_told() -> None:

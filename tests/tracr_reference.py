@@ -29,13 +29,21 @@ def reset_ids(rasp: Any) -> None:
 
 
 def compile_with_tracr(
-    sop: Any, vocab: set[Value], max_seq_len: int, *, causal: bool = False, fast: bool = True
+    sop: Any,
+    vocab: set[Value],
+    max_seq_len: int,
+    *,
+    causal: bool = False,
+    fast: bool = True,
+    mlp_exactness: float = 100,
 ) -> Any:
     """Tracr's model of a live SOp."""
     from tracr.compiler import compiling
 
     with fast_initialisation() if fast else contextlib.nullcontext():
-        return compiling.compile_rasp_to_model(sop, vocab, max_seq_len, causal=causal)
+        return compiling.compile_rasp_to_model(
+            sop, vocab, max_seq_len, causal=causal, mlp_exactness=mlp_exactness
+        )
 
 
 def build(program: Program) -> tuple[Any, Program]:

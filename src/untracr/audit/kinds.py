@@ -23,6 +23,7 @@ from untracr.audit.foreign import (
 )
 from untracr.audit.forms import half_a_basis, inner_basis, renamed_variables
 from untracr.audit.read_outs import changed_read_out, rare_outputs
+from untracr.audit.strict import StrictCase, strict_case
 from untracr.audit.subject import Subject
 from untracr.audit.untold import exactness, letters
 from untracr.compile.canonical import canonicalise
@@ -57,12 +58,15 @@ class Kind:
         make: item ``index`` from (seed, index).
         largest: how many different items there are, None if there is no end.
         needs_torch: whether its items can be made only where PyTorch is installed.
+        strict: the program of item ``index``, if it is to be compiled strictly instead of
+            decompiled.
     """
 
     what: str
     make: Callable[[int, int], Subject]
     largest: int | None = None
     needs_torch: bool = False
+    strict: Callable[[int, int], StrictCase] | None = None
 
 
 def treated_subject(
@@ -117,6 +121,11 @@ def treated_kind(
     (found,) = parse_treatments(treatment)
     make = partial(treated_subject, draw, found, read_out=read_out)
     return Kind(what, make, largest)
+
+
+def _of_any_exactness(seed: int, index: int) -> Subject:
+    case = strict_case(seed, index)
+    return Subject(case.name, case.model, case.domain, case.program, read_out=case.model)
 
 
 def _trained(seed: int, index: int) -> Subject:
@@ -183,6 +192,9 @@ KINDS: dict[str, Kind] = {
     "read-out-changed": Kind("read-out changed, half rotated", changed_read_out),
     "rare-outputs": Kind("other outputs on rare inputs, with read-out", rare_outputs),
     "changed-rotated": Kind("one weight changed, then rotated", changed_rotated),
+    "strict": Kind(
+        "programs of any exactness, compiled strictly", _of_any_exactness, strict=strict_case
+    ),
 }
 
 

@@ -38,6 +38,9 @@ CHUNK = 4_096
 NOTHING = 0.05
 """Where no column of the read-out is above this, the value is None."""
 
+TOLERANCE = 1e-3
+"""How far a decoded number may be off, relative to the larger of 1 and itself."""
+
 ROUNDING = 1e-5
 """Single and double precision may differ by this share of a number, or of 1."""
 
@@ -218,6 +221,31 @@ def _wrong(
     values = (*columns, None)
     fits = np.array([[_alike(value, other) for other in values] for value in wanted])
     return np.asarray(~fits[codes, found] | ~np.isfinite(read).all(axis=2))
+
+
+def decoded_differs(model: Transformer, program: Program, domain: Domain) -> str:
+    """An input on which a model that is decoded as Tracr decodes, by the largest column of the
+    read-out, does not give a program's output (None it never gives); empty if there is none.
+    """
+    layers = _layers(model)
+    try:
+        for batch in inputs(domain, causal=model.causal):
+            column = batch.evaluate(program)
+            for length in np.unique(batch.lengths).tolist():
+                rows = np.flatnonzero(batch.lengths == length)
+                read = _read(model, layers, batch.tokens.codes[rows, :length])
+                codes = column.codes[rows, :length]
+                if model.output_values is not None:
+                    read = read + (read == read.max(axis=2, keepdims=True))  # never None
+                wrong = _wrong(read, codes, column.values, model.output_values, TOLERANCE)
+                none = np.array([value is None for value in column.values])[codes]
+                if (wrong | none).any():
+                    row, place = (int(n) for n in np.argwhere(wrong | none)[0])
+                    wanted = column.values[codes[row, place]]
+                    return f"{batch.input(int(rows[row]))}, position {place}: not {wanted!r}"
+    except EvaluationError as error:
+        return f"the program fails on some input: {error}"
+    return ""
 
 
 _Head = tuple[Floats, Floats, Floats, Floats, Floats, Floats, Floats]

@@ -23,6 +23,7 @@ from tqdm import tqdm
 from untracr import __version__
 from untracr.audit.claims import Claim, judge_claim
 from untracr.audit.kinds import KINDS
+from untracr.audit.strict import StrictCase, strict_answer
 from untracr.decompile.decompiler import BUDGET, Decompiler
 from untracr.decompile.result import PROVED, Result
 from untracr.errors import UntracrError, UsageError
@@ -70,7 +71,8 @@ class Record:
 
     Attributes:
         kind, index, name: which model.
-        verdict: of the answer; ``failed`` where there was none, but an error.
+        verdict: of the answer; ``failed`` where there was none, but an error; ``accepted``,
+            ``refused`` or ``refused, though right`` for programs compiled strictly.
         greedy_verdict: on the first answer, without a search.
         seconds: reading and checking.
         candidates, operations, repairs: see `Search`.
@@ -186,6 +188,9 @@ def audit_one(audit: Audit, item: tuple[str, int]) -> Record:
         item: kind and index.
     """
     kind, index = item
+    strict = KINDS[kind].strict
+    if strict is not None:
+        return _strict_record(kind, index, strict(audit.seed, index))
     subject = KINDS[kind].make(audit.seed, index)
     failed = Record(kind, index, subject.name, "failed")
     try:
@@ -197,6 +202,12 @@ def audit_one(audit: Audit, item: tuple[str, int]) -> Record:
     except Exception:  # a defect of the decompiler's: found here, and no reason to stop
         return replace(failed, false=traceback.format_exc(limit=-2))
     return record_of(kind, index, replace(result, name=subject.name), judge_claim(subject, result))
+
+
+def _strict_record(kind: str, index: int, case: StrictCase) -> Record:
+    answer = strict_answer(case)
+    seconds = round(answer.seconds, 4)
+    return Record(kind, index, case.name, answer.verdict, seconds=seconds, false=answer.false)
 
 
 def record_of(kind: str, index: int, result: Result, claim: Claim) -> Record:

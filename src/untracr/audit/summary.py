@@ -126,6 +126,14 @@ class Summary:
             "median_operations": _median([record.operations for record in searched]),
         }
 
+    def strict_line(self) -> str:
+        """How many programs were accepted and refused; empty for models."""
+        counts = Counter(record.verdict for record in self.records)
+        if not counts["accepted"] + counts["refused"] + counts["refused, though right"]:
+            return ""
+        told = ", ".join(f"{count} {verdict}" for verdict, count in counts.most_common())
+        return f"`{self.kind}`: {told}; {len(self.false)} of {len(self.records)} wrongly."
+
     def row(self) -> list[object]:
         """A row of the table, below `HEAD`."""
         found = Counter(record.verdict for record in self.records)
@@ -176,6 +184,7 @@ def summaries(records: Iterable[Record]) -> list[Summary]:
 def summary_table(found: Sequence[Summary]) -> str:
     """The summaries as a table, the false claims one by one below it."""
     parts = [table(HEAD, [summary.row() for summary in found]), EXPLAINED]
+    parts += [line for summary in found if (line := summary.strict_line())]
     told = [
         ("False claims", [(r, r.false) for s in found for r in s.false]),
         (
@@ -191,6 +200,6 @@ def summary_table(found: Sequence[Summary]) -> str:
         lines = [f"- {r.kind}/{r.index}, {r.verdict}: {r.name}: {why}" for r, why in records]
         if lines:
             parts.append(f"{title}:\n\n" + "\n".join(lines))
-    if len(parts) == 2:
+    if not any(records for _, records in told):
         parts.append("No claim was found to be false.")
     return "\n\n".join(parts)

@@ -62,7 +62,7 @@ def result_text(result: Result, lines: Sequence[Carrier]) -> str:
         shown += program_text(result.source, lines, result.open_results)
     else:
         shown.append("# no program could be read")
-    shown.append(f"# {result.verdict}: {printable(result.detail)} ({result.seconds:.3f} s)")
+    shown.append(f"# {result.headline}: {printable(result.detail)} ({result.seconds:.3f} s)")
     if result.source:
         shown += [f"# {printable(line)}" for line in _statements(result)]
     return "\n".join(shown) + "\n"

@@ -87,15 +87,18 @@ class Replay:
 
     @property
     def is_proved(self) -> bool:
-        """Whether it is confirmed and claims a proof, not a test."""
-        return self.is_confirmed and self.certificate.verdict in PROVED
+        """Whether it is confirmed and claims a proof, not a test, and no input is known on which
+        the weights do not do what the program says."""
+        if self.found is None or not self.is_confirmed or self.found.departures:
+            return False
+        return self.certificate.verdict in PROVED
 
     @property
     def conclusion(self) -> str:
         """One sentence."""
         claim = self.certificate.verdict
         if self.is_confirmed and self.found is not None:
-            only = "" if self.is_proved else ", which is no proof"
+            only = "" if claim in PROVED else ", which is no proof"
             return f"confirmed: {claim}: {self.found.detail}{only}"
         failed = next(step for step in self.steps if not step.holds)
         return f"not confirmed: {claim} was certified; {failed.name}: {failed.text}"

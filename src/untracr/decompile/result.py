@@ -109,9 +109,10 @@ class Result:
         open_results: for ``identical``, what the weights do not say about results, operation
             by operation, the output's included: mostly what they are called. Other
             functions there, listed or not, have the same weights.
-        departures: for ``identical``, on how many inputs of the domain (or of 20,000 drawn from
-            a larger one) these weights, read out as the program's, give something else than
-            RASP says: Tracr's construction is not exact for every program.
+        departures: for ``identical``, on how many inputs of the domain (or of the different
+            ones that are tried of a larger one; the detail says so) these weights, read out as
+            the program's, give something else than RASP says, or the program fails: Tracr's
+            construction is not exact for every program.
         evidence: what was compared, and how closely.
         search: what it cost; None where nothing was searched for.
         mlp_exactness: the slope of the model's staircases, with which programs were compiled to
@@ -139,8 +140,17 @@ class Result:
 
     @property
     def is_proved(self) -> bool:
-        """Whether the verdict holds on every input of the domain."""
-        return self.verdict in PROVED
+        """Whether the verdict holds on every input of the domain, and no input is known on which
+        the weights do not do what the program says."""
+        return self.verdict in PROVED and not self.departures
+
+    @property
+    def headline(self) -> str:
+        """The verdict in a few words, with what takes from it."""
+        if not self.departures:
+            return self.verdict
+        inputs = f"{self.departures:,} input{'s'[: self.departures != 1]}"
+        return f"{self.verdict} weights, but not what the program says on {inputs}"
 
     @property
     def names_are_open(self) -> bool:
