@@ -24,7 +24,7 @@ from untracr.metamodel.tables import call
 from untracr.metamodel.vocabulary import BINARY, PREDICATES, UNARY
 from untracr.rasp.domain import Domain
 from untracr.rasp.equivalence import same_value
-from untracr.rasp.functions import Function, Predicate, Table, Value, types_of
+from untracr.rasp.functions import Function, Predicate, Table, Value, formulas, types_of
 from untracr.rasp.program import (
     CATEGORICAL,
     Aggregate,
@@ -34,6 +34,7 @@ from untracr.rasp.program import (
     Ref,
     Select,
     SequenceMap,
+    children,
 )
 
 MAX_ENTRIES = 400
@@ -42,11 +43,28 @@ MAX_ENTRIES = 400
 MAX_CALLS = 600_000
 """Calls of functions that looking for a shorter program may take: half a second."""
 
+_FEW = range(1, 6)
+
+_FURTHER_UNARY = formulas(
+    *("0", "1", "x ** 2", "x ** 3", "2 ** x", "10 ** x", "x * x + x", "10 * x"),
+    *(f"{a} * x {sign} {b}" for a in range(2, 6) for sign in "+-" for b in _FEW),
+    *(f"{b} - {a} * x" for a in range(2, 6) for b in _FEW),
+    arity=1,
+)
+_FURTHER_BINARY = formulas(
+    *("x - y", "x * y + x", "x * y + y", "x ** y", "y ** x", "x * x - y", "x * x + y", "y * y - x"),
+    *(f"{a} * x - {b} * y" for a in _FEW for b in _FEW if (a, b) != (1, 1)),
+    *(f"{a} * x + {b} * y" for a in _FEW[1:] for b in _FEW[1:]),
+    *(f"{b} * y - {a} * x" for a in _FEW[1:] for b in _FEW[1:]),
+    *(f"x {sign} y {more} {k}" for sign in "+-*" for more in "+-" for k in range(1, 4)),
+    arity=2,
+)
+
 _FUNCTIONS: dict[int, tuple[Function, ...]] = {
-    1: (*UNARY, *MORE_UNARY),
-    2: (*BINARY, *MORE_BINARY),
+    1: (*UNARY, *MORE_UNARY, *_FURTHER_UNARY),
+    2: (*BINARY, *MORE_BINARY, *_FURTHER_BINARY),
 }
-"""By the number of their arguments."""
+"""What may name results, by the number of arguments."""
 
 _PREDICATES: tuple[Predicate, ...] = (*PREDICATES, *MORE_PREDICATES)
 
@@ -141,12 +159,30 @@ class _Shortening:
         sets = value_sets(program, self.domain.vocab, self.domain.max_seq_len)
         for ref in sorted(program.reachable):
             node = program.nodes[ref]
-            if isinstance(node, (Map, SequenceMap)):
-                writing = _Writing(self, program, sets)
-                for function in writing.alike(ref, node):
+            if not isinstance(node, (Map, SequenceMap)):
+                continue
+            most = function_length(node.function) + _to_be_gained(program, ref)
+            if most <= LISTED:
+                continue
+            for function in _Writing(self, program, sets).alike(ref, node):
+                if function_length(function) < most:
                     other = _Writing(self, program, sets).with_function(ref, function)
                     if other is not None:
                         yield other
+
+
+def _to_be_gained(program: Program, ref: Ref) -> int:
+    """By how much all functions behind an operation may become shorter, at most."""
+    behind, gained = {ref}, 0
+    for reader in sorted(program.reachable):
+        node = program.nodes[reader]
+        if behind & set(children(node)):
+            behind.add(reader)
+            if isinstance(node, (Map, SequenceMap)):
+                gained += function_length(node.function) - LISTED
+            elif isinstance(node, Select):
+                gained += function_length(node.predicate) - LISTED
+    return gained
 
 
 @dataclass
