@@ -83,6 +83,17 @@ def test_what_people_write_comes_back_no_longer(source: str) -> None:
     assert description_length(result.program) <= description_length(truth)
 
 
+def test_a_predicate_of_certain_words_says_which() -> None:
+    """Not a table of all pairs of words: of the key alone, and of those that it selects."""
+    domain = Domain(("ant", "bee", "cat", "dog", "elk"), 3)
+    source = (
+        "s = Select(tokens, tokens, lambda k, q: k == 'bee' or k == 'elk')\nw = SelectorWidth(s)"
+    )
+    model = compiled_rows(parse(source), domain, causal=False)
+    result = decompile_model(model, vocab=domain.vocab)
+    assert "lambda x, y: x == 'bee' or x == 'elk'" in result.source
+
+
 def test_names_that_are_shown_are_kept() -> None:
     """A read-out says what the output's values are called: outputs stay the same."""
     kept = shortest(tabled(), DOMAIN, shown=True, in_order=True)

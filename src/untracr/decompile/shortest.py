@@ -18,13 +18,18 @@ from dataclasses import dataclass, field, replace
 from untracr.compile.values import ValueSet, tracr_sorted, value_sets
 from untracr.decompile.description_length import LISTED, description_length, function_length
 from untracr.decompile.renaming import source_of
-from untracr.metamodel.outside import MORE_BINARY, MORE_PREDICATES, MORE_UNARY
+from untracr.decompile.short_functions import FUNCTIONS, PREDICATES_TRIED, of_some
 from untracr.metamodel.scope import MAX_NUMBER
 from untracr.metamodel.tables import call
-from untracr.metamodel.vocabulary import BINARY, PREDICATES, UNARY
 from untracr.rasp.domain import Domain
 from untracr.rasp.equivalence import same_value
-from untracr.rasp.functions import Function, Predicate, Table, Value, formulas, types_of
+from untracr.rasp.functions import (
+    Function,
+    Predicate,
+    Table,
+    Value,
+    types_of,
+)
 from untracr.rasp.program import (
     CATEGORICAL,
     Aggregate,
@@ -42,31 +47,6 @@ MAX_ENTRIES = 400
 
 MAX_CALLS = 600_000
 """Calls of functions that looking for a shorter program may take: half a second."""
-
-_FEW = range(1, 6)
-
-_FURTHER_UNARY = formulas(
-    *("0", "1", "x ** 2", "x ** 3", "2 ** x", "10 ** x", "x * x + x", "10 * x"),
-    *(f"{a} * x {sign} {b}" for a in range(2, 6) for sign in "+-" for b in _FEW),
-    *(f"{b} - {a} * x" for a in range(2, 6) for b in _FEW),
-    arity=1,
-)
-_FURTHER_BINARY = formulas(
-    *("x - y", "x * y + x", "x * y + y", "x ** y", "y ** x", "x * x - y", "x * x + y", "y * y - x"),
-    *(f"{a} * x - {b} * y" for a in _FEW for b in _FEW if (a, b) != (1, 1)),
-    *(f"{a} * x + {b} * y" for a in _FEW[1:] for b in _FEW[1:]),
-    *(f"{b} * y - {a} * x" for a in _FEW[1:] for b in _FEW[1:]),
-    *(f"x {sign} y {more} {k}" for sign in "+-*" for more in "+-" for k in range(1, 4)),
-    arity=2,
-)
-
-_FUNCTIONS: dict[int, tuple[Function, ...]] = {
-    1: (*UNARY, *MORE_UNARY, *_FURTHER_UNARY),
-    2: (*BINARY, *MORE_BINARY, *_FURTHER_BINARY),
-}
-"""What may name results, by the number of arguments."""
-
-_PREDICATES: tuple[Predicate, ...] = (*PREDICATES, *MORE_PREDICATES)
 
 Results = tuple[Value, ...]
 
@@ -159,6 +139,8 @@ class _Shortening:
         sets = value_sets(program, self.domain.vocab, self.domain.max_seq_len)
         for ref in sorted(program.reachable):
             node = program.nodes[ref]
+            if isinstance(node, Select):
+                yield from _Writing(self, program, sets).with_select(ref, node)
             if not isinstance(node, (Map, SequenceMap)):
                 continue
             most = function_length(node.function) + _to_be_gained(program, ref)
@@ -209,13 +191,22 @@ class _Writing:
             nodes[reader] = node
         return replace(self.old, nodes=tuple(nodes))
 
+    def with_select(self, ref: Ref, node: Select) -> Iterator[Program]:
+        """The program in which one predicate is written as short as it can be."""
+        if function_length(node.predicate) > LISTED:
+            written = self._select(node)
+            if written is not None and written != node:
+                nodes = [*self.old.nodes]
+                nodes[ref] = written
+                yield replace(self.old, nodes=tuple(nodes))
+
     def alike(self, ref: Ref, node: Map | SequenceMap) -> Iterator[Function]:
         """Functions that keep an operation's results apart alike, one for all that name them so."""
         arguments = self._arguments(node)
         if arguments is None:
             return
         seen = set()
-        for function in self._by_length(node.function, _pool_of(node)):
+        for function in self._by_length(node, arguments):
             results = self._results(function, ref, node, arguments)
             if results is not None and (key := (results, types_of(results))) not in seen:
                 seen.add(key)
@@ -241,7 +232,7 @@ class _Writing:
         arguments = self._arguments(node)
         if arguments is None:
             return None
-        tried = [given] if given is not None else self._by_length(node.function, _pool_of(node))
+        tried = [given] if given is not None else self._by_length(node, arguments)
         for function in tried:
             results = self._results(function, ref, node, arguments)
             if results is not None:
@@ -249,9 +240,15 @@ class _Writing:
                 return replace(node, function=function)
         return replace(node, function=self._table(node.function, arguments))
 
-    def _by_length(self, own: Function, pool: tuple[Function, ...]) -> list[Function]:
+    def _by_length(
+        self, node: Map | SequenceMap, arguments: list[tuple[Results, Results]]
+    ) -> list[Function]:
         """What may take a function's place, the shortest first, and itself among its equals."""
-        return sorted((own, *pool), key=function_length)
+        pool = [node.function, *FUNCTIONS[len(arguments[0][0])]]
+        if isinstance(node, Map):
+            results = [call(node.function, *old) for old, _ in arguments]
+            pool += of_some("x", [new[0] for _, new in arguments], results, 1)
+        return sorted(pool, key=function_length)
 
     def _results(
         self,
@@ -301,7 +298,11 @@ class _Writing:
         if pairs is None:
             return None
         wanted = [bool(call(node.predicate, *old)) for old, _ in pairs]
-        for predicate in sorted((node.predicate, *_PREDICATES), key=function_length):
+        pool = [node.predicate, *PREDICATES_TRIED]
+        for place, argument in enumerate("xy"):
+            selected = {new[place]: w for (_, new), w in zip(pairs, wanted, strict=True)}
+            pool += of_some(argument, [*selected], [*selected.values()], 2)
+        for predicate in sorted(pool, key=function_length):
             self.shortening.calls.take(len(pairs))
             if all(
                 bool(call(predicate, *new)) is w for (_, new), w in zip(pairs, wanted, strict=True)
@@ -320,10 +321,6 @@ class _Writing:
         if any(not values for values in old) or math.prod(map(len, old)) > MAX_ENTRIES:
             return None
         return list(zip(itertools.product(*old), itertools.product(*new), strict=True))
-
-
-def _pool_of(node: Map | SequenceMap) -> tuple[Function, ...]:
-    return _FUNCTIONS[1] if isinstance(node, Map) else _FUNCTIONS[2]
 
 
 def _is_plain(value: Value) -> bool:
