@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from untracr.audit.claims import compiled_rows
+from untracr.cli.entry import main
 from untracr.compile.compiler import BOS, PAD, compile_program
 from untracr.compile.lowering import lower_selectors
 from untracr.decompile.decompiler import Decompiler
@@ -19,6 +21,7 @@ from untracr.rasp.library import named_program
 from untracr.rasp.program import Program
 from untracr.sample.sampler import PAPER, sample_program
 from untracr.transformer import treatments
+from untracr.transformer.files import save_model
 from untracr.transformer.head_basis import BasisKind, change_head_bases
 from untracr.transformer.transformer import Transformer
 
@@ -69,6 +72,20 @@ def test_no_form_decides_a_verdict(decompiler: Decompiler, name: str) -> None:
         model = CHANGES[name](bare(sample_program(SEED, index)), rng)
         result = decompiler.decompile(model, budget=60.0)
         assert result.verdict == "identical", (index, result.detail)
+
+
+def test_what_was_shown_of_any_form_is_shown_again(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A certificate of such a model is confirmed, and its heads and neurons are named."""
+    program = named_program("sort").program
+    model = everything(bare(program, Domain((0, 1, 2, 3), 4)), np.random.default_rng(4))
+    save_model(tmp_path / "model.safetensors", model)
+    shown = tmp_path / "shown"
+    main(["decompile", str(tmp_path / "model.safetensors"), "--certificate", str(shown)])
+    assert "head" in capsys.readouterr().out
+    main(["check", *map(str, shown.glob("*.json"))])
+    assert "confirmed: identical" in capsys.readouterr().out
 
 
 def test_half_a_change_is_no_program_s(decompiler: Decompiler) -> None:
