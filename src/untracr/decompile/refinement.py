@@ -70,7 +70,9 @@ def corresponding(mine: Graph, theirs: Graph) -> Orders | None:
     """
     refinement = _Refinement((_Sums.of(mine), _Sums.of(theirs)))
     colours = refinement.settle(refinement.first())
-    found = None if colours is None else refinement.pair(colours)
+    if colours is None:
+        return None
+    found = refinement.pair_in_order(colours) or refinement.pair(colours)
     return None if found is None else _orders(found, len(mine.heads))
 
 
@@ -216,6 +218,16 @@ class _Refinement:
             if found is not None:
                 return found
         return None
+
+    def pair_in_order(self, colours: tuple[Ints, Ints]) -> tuple[Ints, Ints] | None:
+        """Pairs the parts of each colour as they stand; None if some others then differ.
+
+        Steps of two staircases that write nothing, say, are the same in all they do.
+        """
+        paired = np.empty_like(colours[0]), np.empty_like(colours[1])
+        for places, mine in zip(paired, colours, strict=True):
+            places[np.argsort(mine, kind="stable")] = np.arange(len(mine))
+        return paired if _are_balanced(self._finer(paired)) else None
 
 
 def _count(colours: tuple[Ints, Ints]) -> int:

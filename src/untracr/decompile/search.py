@@ -46,7 +46,7 @@ MAX_DEAD_ENDS: dict[Proposals, int] = {"network": 20, "uniform": 400}
 """Programs that may end at one place, which none gets beyond, before a search is given up: with
 the network's proposals first none of those found did, with uniform ones 140 at most."""
 
-MAX_SEARCHED = 120
+MAX_SEARCHED = 50
 """Operations a program may have that is searched for. Those behind the first `MAX_OPERATIONS`
 are found without the network, whose language ends there."""
 
