@@ -27,7 +27,7 @@ from untracr.transformer.transformer import Transformer
 
 SEED = 777
 
-HARD = (13, 17, 33, 40, 52, 53, 56, 89, 260, 307)
+HARD = (13, 17, 33, 40, 52, 53, 56, 89, 260, 307, 1373, 1433)
 """Programs with several grids, lookups or staircases of one variable, or heads that do nothing."""
 
 BASES: tuple[BasisKind, ...] = ("permuted", "orthogonal", "invertible")

@@ -187,8 +187,11 @@ class _Sorter:
         for start in [n for n, part in enumerate(parts) if 0 in part.cells][:MAX_STARTS]:
             unlike = np.abs(counts - counts[start]).sum(axis=1)
             found = _Cover(parts, unlike, profiles, size, MAX_TRIED).search([start])
-            if found is not None and (best is None or unlike[found].sum() < best[0]):
-                best = float(unlike[found].sum()), found
+            if found is None:
+                continue
+            apart = float(unlike[found].sum()) / max(1, len(found) - 1)
+            if best is None or apart < best[0]:
+                best = apart, found
         return None if best is None else [n for part in best[1] for n in parts[part].neurons]
 
     def _parts(self, cells: dict[int, frozenset[int]]) -> list[_Part]:
