@@ -370,6 +370,37 @@ def test_compile_then_run(run: Run, tmp_path: Path, suffix: str) -> None:
         ]
 
 
+LONG = ",".join("abcd" * 3)
+
+
+def test_long_selections_are_refused_and_auto_mends_them(run: Run, tmp_path: Path) -> None:
+    """Compile and check say the same, and what is saved says its slope."""
+    path = tmp_path / "m.npz"
+    long = ("hist", "--max-seq-len", 12)
+    assert "needs mlp_exactness 157 at length 12" in run.fails(1, "compile", *long, "-o", path)
+    assert run("check", *long).code == 3
+    found = run("compile", *long, "-o", path, "--mlp-exactness", "auto")
+    known = "the weights do what the program says on all 22,369,620 inputs, as an analysis shows"
+    assert found.out.splitlines()[1] == f"{known}; mlp_exactness 157 was chosen"
+    assert load_model(path).metadata["mlp_exactness"] == 157
+    assert run("check", *long, "--mlp-exactness", "auto").out.startswith("fine: with mlp_exac")
+
+
+def test_what_was_only_tried_is_not_called_fine(run: Run) -> None:
+    """A domain too large to run: the number of different inputs comes first."""
+    found = run("check", "count_less_freq", "--max-seq-len", 10)
+    assert found.out.splitlines()[-1].startswith("no fault found on the 20,000 different inputs")
+
+
+def test_running_a_model_tells_where_it_is_not_its_program(run: Run, tmp_path: Path) -> None:
+    """Weights that were compiled all the same: their output is printed, and a note beside it."""
+    path = tmp_path / "m.npz"
+    found = run("compile", "reverse", "--max-seq-len", 12, "-o", path, "--no-strict")
+    assert found.out.splitlines()[1] == "not checked"
+    assert run("run", path, "a,b,c").err == ""
+    assert "the program in the file gives something else" in run("run", path, LONG).err
+
+
 def test_running_numbers_and_none(run: Run, tmp_path: Path) -> None:
     """Numbers are shown to six digits, None by name, several inputs on a line each."""
     assert run("run", "frac_prevs", "b,a,a").out == "False,0.5,0.666667\n"  # as in Tracr

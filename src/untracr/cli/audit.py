@@ -24,7 +24,7 @@ def configure(parser: Parser) -> None:
         help="kinds of models, or all: compiled, rotated, compressed, noisy (with -bare: without "
         "read-out; compiled and rotated with -read-out), long, domains, outside (also -rotated), "
         "named, named-rotated, random, trained (needs PyTorch), spliced, changed, "
-        "changed-rotated (default: %(default)s)",
+        "changed-rotated, strict (programs compiled strictly) (default: %(default)s)",
     )
     parser.add_argument(
         "-n",
