@@ -21,7 +21,7 @@ from untracr.cli.entry import main
 from untracr.decompile.certificate import certificate_of
 from untracr.decompile.replaying import replay
 from untracr.decompile.special_rows import find_special_rows
-from untracr.decompile.token_rows import Naming, rows_of
+from untracr.decompile.token_rows import Naming, rows_of, token_rows
 from untracr.errors import EvaluationError, ModelFileError
 from untracr.rasp.domain import PAPER_DOMAIN, Domain
 from untracr.rasp.functions import Value
@@ -236,6 +236,24 @@ def test_weights_that_show_nothing_are_said_to() -> None:
     found = rows_of(model.replace(**noise))
     assert (found.bos, found.pad) == (3, 4)
     assert "the weights do not show" in found.assumed
+
+
+@pytest.mark.parametrize("strange", [[1], {"a": 1}, 1e13, float("nan"), 10**400])
+def test_strange_names_in_a_file_are_refused(
+    strange: object, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Also where no program is read: one line, no traceback."""
+    model = compile_rasp_to_model(REVERSE, ("a", "b"), 3).transformer
+    named = ["a", strange, "compiler_bos", "compiler_pad"]
+    for said in ({"token_values": named}, {"token_values": [strange] * 4}):
+        loaded = LoadedModel(model, dict(said), tmp_path / "a.npz")
+        with pytest.raises(ModelFileError):
+            token_rows(loaded)
+    place = str(tmp_path / "b.npz")
+    save_model(place, model, {"token_values": ["a", [1], "compiler_bos", "compiler_pad"]})
+    for command in (["run", place, "a"], ["explain", place, "a"], ["decompile", place]):
+        assert main(command) == 1
+        assert capsys.readouterr().err.startswith("untracr: error: ")
 
 
 def certified(tmp_path: Path, model: Transformer) -> tuple[LoadedModel, Any]:

@@ -20,7 +20,6 @@ from untracr.decompile.token_rows import NOTHING_SAID, Naming, TokenRows, rows_o
 from untracr.errors import ModelFileError, ProgramError
 from untracr.metamodel.exactness import at_usual_slope, find_exactness
 from untracr.metamodel.numpy_network import NumpyNetwork
-from untracr.metamodel.scope import MAX_NUMBER
 from untracr.rasp.domain import Domain
 from untracr.rasp.functions import Value
 from untracr.rasp.printing import print_program
@@ -101,13 +100,7 @@ class Decompiler:
         proposals: Proposals,
         begun: float,
     ) -> Result:
-        values = rows.values
-        if not all(_is_token(value) for value in values):
-            raise ModelFileError(
-                "tokens must be None, bool, int, float or str, and numbers at most "
-                f"{MAX_NUMBER:.0e} in size; one of them is not"
-            )
-        domain = Domain(values, len(model.W_pos) - 1)
+        domain = Domain(rows.values, len(model.W_pos) - 1)
         task = _Task(rows.applied(model), rows, domain, self._network, begun)
         if greedy:
             return task.result(name, task.greedily(settle=False))
@@ -260,12 +253,6 @@ class _Task:
 
 def _with_vocab(naming: Naming, vocab: Iterable[Value] | None) -> Naming:
     return naming if vocab is None else replace(naming, vocab=vocab)
-
-
-def _is_token(value: object) -> bool:
-    if isinstance(value, (int, float)):
-        return abs(value) <= MAX_NUMBER  # and is a number
-    return value is None or isinstance(value, str)
 
 
 def require_readable(model: Transformer) -> None:

@@ -17,6 +17,7 @@ from untracr.compile.compiler import BOS, PAD
 from untracr.compile.values import tracr_sorted
 from untracr.decompile.special_rows import SpecialRows, find_special_rows
 from untracr.errors import ModelFileError
+from untracr.metamodel.scope import MAX_NUMBER
 from untracr.rasp.functions import Value
 from untracr.transformer.files import LoadedModel
 from untracr.transformer.transformer import Transformer
@@ -66,6 +67,9 @@ class TokenRows:
             outputs, which are taken for the tokens; ``assumed`` where nobody does.
         rows_from: who says which rows are BOS and PAD.
         assumed: what rests on an assumption, as a sentence; empty if nothing does.
+
+    Raises:
+        ModelFileError: a value is none that a token may have.
     """
 
     tokens: tuple[int, ...]
@@ -75,6 +79,13 @@ class TokenRows:
     names_from: Source
     rows_from: Source
     assumed: str = ""
+
+    def __post_init__(self) -> None:
+        if not all(_is_token(value) for value in self.values):
+            raise ModelFileError(
+                "tokens must be None, bool, int, float or str, and numbers at most "
+                f"{MAX_NUMBER:.0e} in size; one of them is not"
+            )
 
     @property
     def order(self) -> tuple[int, ...]:
@@ -96,6 +107,12 @@ class TokenRows:
             "rows_from": self.rows_from,
             "assumed": self.assumed,
         }
+
+
+def _is_token(value: object) -> bool:
+    if isinstance(value, (int, float)):
+        return abs(value) <= MAX_NUMBER  # and is a number
+    return value is None or isinstance(value, str)
 
 
 def token_rows(loaded: LoadedModel, naming: Naming = NOTHING_SAID) -> TokenRows:
