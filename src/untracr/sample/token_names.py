@@ -38,6 +38,8 @@ def with_token_names(program: Program, domain: Domain, names: Sequence[Value]) -
         domain: its inputs.
         names: of the tokens, in the order of the domain's vocabulary.
     """
+    if tuple(names) == domain.vocab:
+        return program
     sets = value_sets(program, domain.vocab, domain.max_seq_len)
     named = dict(zip(domain.vocab, names, strict=True))
     holds_tokens = _holding_tokens(program)
