@@ -45,8 +45,8 @@ from untracr.rasp.program import (
 MAX_ENTRIES = 400
 """A function of more arguments is left as it is, and so are the names that it reads."""
 
-MAX_CALLS = 600_000
-"""Calls of functions that looking for a shorter program may take: half a second."""
+MAX_CALLS = 300_000
+"""Calls of functions that looking for a shorter program may take: about half a second."""
 
 Results = tuple[Value, ...]
 
@@ -174,12 +174,14 @@ class _Writing:
     Attributes:
         sets: the values of each SOp of the old program.
         names: what these values are now called, where that is another name.
+        results: what functions give under the old names, for each of their arguments.
     """
 
     shortening: _Shortening
     old: Program
     sets: Mapping[Ref, ValueSet]
     names: dict[Ref, Results] = field(default_factory=dict)
+    results: dict[Ref, list[Value]] = field(default_factory=dict)
 
     def with_function(self, ref: Ref, function: Function) -> Program | None:
         """The program in which one operation has this function; None if it cannot be written."""
@@ -261,9 +263,11 @@ class _Writing:
         free = node.encoding is CATEGORICAL and ref != self.shortening.kept
         names: dict[Value, Value] = {}
         results = []
-        for old, new in arguments:
-            self.shortening.calls.take(2)
-            was, now = call(node.function, *old), call(function, *new)
+        if ref not in self.results:
+            self.results[ref] = [call(node.function, *old) for old, _ in arguments]
+        for was, (_, new) in zip(self.results[ref], arguments, strict=True):
+            self.shortening.calls.take(1)
+            now = call(function, *new)
             if (was is None) != (now is None) or not (free or same_value(was, now)):
                 return None
             if not same_value(names.setdefault(was, now), now) or not _is_plain(now):
@@ -303,13 +307,20 @@ class _Writing:
             selected = {new[place]: w for (_, new), w in zip(pairs, wanted, strict=True)}
             pool += of_some(argument, [*selected], [*selected.values()], 2)
         for predicate in sorted(pool, key=function_length):
-            self.shortening.calls.take(len(pairs))
-            if all(
-                bool(call(predicate, *new)) is w for (_, new), w in zip(pairs, wanted, strict=True)
-            ):
+            if self._selects(predicate, pairs, wanted):
                 return replace(node, predicate=predicate)
         entries = tuple((new, w) for (_, new), w in zip(pairs, wanted, strict=True))
         return replace(node, predicate=Table(entries, 2))
+
+    def _selects(
+        self, predicate: Predicate, pairs: list[tuple[Results, Results]], wanted: list[bool]
+    ) -> bool:
+        """Whether a predicate holds for just these pairs under their new names."""
+        for (_, new), want in zip(pairs, wanted, strict=True):
+            self.shortening.calls.take(1)
+            if bool(call(predicate, *new)) is not want:
+                return False
+        return True
 
     def _arguments(self, node: Map | SequenceMap) -> list[tuple[Results, Results]] | None:
         return self._pairs((node.inner,) if isinstance(node, Map) else (node.fst, node.snd))
