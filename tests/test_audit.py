@@ -506,6 +506,14 @@ def test_a_decompiler_that_lies_is_found_out(
     assert "- spliced/1, identical: 0/1 " in shown
 
 
+def test_help_lists_every_kind_with_what_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    """The list is made of the kinds themselves, so that it misses none."""
+    assert main(["audit", "--help"]) == 0
+    lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    for name, kind in KINDS.items():
+        assert any(line.startswith(f"{name} {kind.what}") for line in lines), name
+
+
 @pytest.mark.parametrize("error", [ModelFileError("too large"), ZeroDivisionError("by zero")])
 def test_a_decompiler_that_fails_is_told_and_does_not_stop_the_audit(
     monkeypatch: pytest.MonkeyPatch, error: Exception

@@ -115,6 +115,15 @@ def writes_hist(monkeypatch: pytest.MonkeyPatch) -> None:
 # The command line as a whole
 
 
+def test_the_list_of_commands_is_printed_without_numpy() -> None:
+    """What a command's own help lists is imported only where that is asked for."""
+    code = (
+        "import sys\nfrom untracr.cli import main\nmain(['--help'])\nprint('numpy' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "False"
+
+
 def test_help_lists_every_command(run: Run) -> None:
     """--help names each command, and each command's help ends with an example."""
     found = run("--help")

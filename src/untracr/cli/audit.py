@@ -21,10 +21,7 @@ def configure(parser: Parser) -> None:
         "--kinds",
         default="compiled,rotated,spliced,changed",
         metavar="NAME,...",
-        help="kinds of models, or all: compiled, rotated, compressed, noisy (with -bare: without "
-        "read-out; compiled and rotated with -read-out), long, domains, outside (also -rotated), "
-        "named, named-rotated, random, trained (needs PyTorch), spliced, changed, "
-        "changed-rotated, strict (programs compiled strictly) (default: %(default)s)",
+        help="kinds of models, listed below, or all (default: %(default)s)",
     )
     parser.add_argument(
         "-n",
@@ -58,6 +55,18 @@ def configure(parser: Parser) -> None:
     )
     add_checkpoint_option(parser)
     add_json_option(parser)
+    parser.closing = _list_of_kinds
+
+
+def _list_of_kinds() -> str:
+    from untracr.audit.kinds import KINDS
+
+    width = max(map(len, KINDS))
+    lines = (
+        f"  {name:{width}}  {kind.what}{' (needs PyTorch)' if kind.needs_torch else ''}"
+        for name, kind in KINDS.items()
+    )
+    return "\n".join(("kinds:", *lines))
 
 
 def run(args: argparse.Namespace) -> int:

@@ -17,7 +17,19 @@ INTERRUPTED, NO_READER = 130, 141
 
 
 class Parser(argparse.ArgumentParser):
-    """An `argparse.ArgumentParser` that raises `UsageError` and knows no abbreviations."""
+    """An `argparse.ArgumentParser` that raises `UsageError` and knows no abbreviations.
+
+    Attributes:
+        closing: makes the last part of --help, when that is asked for: what it lists may be
+            slow to import.
+    """
+
+    closing: Callable[[], str] | None = None
+
+    def format_help(self) -> str:
+        """The text of --help."""
+        text = super().format_help()
+        return text if self.closing is None else f"{text}\n{self.closing()}\n"
 
     def error(self, message: str) -> NoReturn:
         """Raises `UsageError`."""
@@ -36,7 +48,7 @@ class Parser(argparse.ArgumentParser):
                 if isinstance(its_parser, Parser):
                     its_parser.require_known_options(arguments[1:])
                     return
-        known = set(re.findall(r"--[a-z][a-z-]*", self.format_help()))
+        known = set(re.findall(r"--[a-z][a-z-]*", super().format_help()))
         for argument in arguments:
             if argument == "--":
                 return
