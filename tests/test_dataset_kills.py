@@ -29,7 +29,10 @@ def build(root):
     build_dataset(root, settings, LocalEngine(workers))
 
 def n_files(root):
-    return sum(1 for path in root.rglob("*.parquet"))
+    try:
+        return sum(1 for path in root.rglob("*.parquet"))
+    except FileNotFoundError:  # a folder that was removed meanwhile
+        return n_files(root)
 
 def started(root):
     child = os.fork()  # quicker than a new interpreter; nothing here has threads

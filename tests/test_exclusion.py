@@ -180,7 +180,7 @@ def test_a_run_knows_what_it_leaves_out() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "lists no program"),
+        ("", "is empty"),
         ('{"name": "a", "tokens": ["x"], "vocab": [0, 1], "max_seq_len": 2}', "program a: not"),
         ('{"name": "a"}', "a line needs name, tokens"),
     ],
