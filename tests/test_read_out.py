@@ -346,3 +346,39 @@ def test_a_sample_finds_what_only_repetition_shows() -> None:
     found: Check = check(named, program, LARGE, settle=False)
     assert found.verdict == "unverified"
     assert found.evidence.inputs_agree < found.inputs_checked
+
+
+# Weights of a head's own basis, small or large
+
+
+FIRST = """
+first = Select(indices, Map(lambda x: 0, indices), Comparison.EQ)
+Aggregate(first, tokens)
+"""
+
+
+def in_a_small_basis(model: Transformer) -> Transformer:
+    """The same heads, with entries of W_O near 1e-7."""
+    size = np.float32(1e-7)
+    return model.replace(W_V=model.W_V / size, W_O=model.W_O * size)
+
+
+def test_a_head_that_writes_through_small_numbers_is_read_out() -> None:
+    """What it writes is W_V W_O: another read-out of it is seen, and its own still is the same."""
+    model = in_a_small_basis(compiled(FIRST))
+    assert model.W_U is not None
+    assert check(model, program_of(FIRST), PAPER_DOMAIN).verdict == "identical"
+    for other in (np.roll(model.W_U, 1, axis=1), 0 * model.W_U, -model.W_U):
+        assert (
+            check(model.replace(W_U=other), program_of(FIRST), PAPER_DOMAIN).verdict not in PROVED
+        )
+
+
+def test_a_small_bias_is_a_bias() -> None:
+    """In a head's own basis it may decide what is attended to."""
+    model = compiled(FIRST)
+    size = np.float32(1e-9)
+    small = model.replace(W_Q=model.W_Q * size, W_K=model.W_K / size)
+    assert check(small, program_of(FIRST), PAPER_DOMAIN).verdict == "identical"
+    biased = small.replace(b_Q=np.full_like(small.b_Q, 9e-7))
+    assert check(without(biased), program_of(FIRST), PAPER_DOMAIN).verdict not in PROVED

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from untracr.decompile.alignment import Alignment
-from untracr.decompile.correspondence import TINY, Floats, Ints
+from untracr.decompile.correspondence import Floats, Ints
 from untracr.decompile.sameness import EXACT, ROTATED
 from untracr.rasp.equivalence import same_value
 from untracr.rasp.functions import Value
@@ -173,13 +173,14 @@ def _place(
 def _written(model: Transformer) -> Floats:
     """All vectors that sum up to the final stream, [vectors, D]; biases are zero.
 
-    A head writes the rows of its product W_V W_O, whatever the basis within it.
+    A head writes the rows of its product W_V W_O, whatever the basis within it: its factors
+    may be as small or as large as they like, so that only what is zero is left out.
     """
     width = model.d_model
-    alive = np.abs(model.W_O).max(axis=(2, 3)) > TINY  # of L H heads
+    alive = model.W_V.any(axis=(2, 3)) & model.W_O.any(axis=(2, 3))  # of L H heads
     heads = model.W_V[alive].astype(np.float64) @ model.W_O[alive].astype(np.float64)
     neurons = model.W_out.reshape(-1, width)
-    neurons = neurons[np.abs(neurons).max(axis=1) > TINY]
+    neurons = neurons[neurons.any(axis=1)]
     rows = [model.W_E, model.W_pos, heads.reshape(-1, width), neurons]
     return np.concatenate(rows, dtype=np.float64)
 
