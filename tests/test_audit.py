@@ -32,6 +32,7 @@ from untracr.audit.summary import summaries, summary_table
 from untracr.audit.weights import EXACT, ROTATED, rounded_alike, weights_differ
 from untracr.cli.entry import main
 from untracr.compile.canonical import canonicalise
+from untracr.decompile.bundled import bundled_decompiler
 from untracr.decompile.result import Evidence, Result, Search, Verdict
 from untracr.errors import ModelFileError, UsageError
 from untracr.rasp.domain import PAPER_DOMAIN, Domain
@@ -640,3 +641,11 @@ def _decoded_alike(wanted: Value, given: object) -> bool:
     if isinstance(wanted, (int, float)) and isinstance(given, (int, float)):
         return abs(wanted - given) <= 1e-3 * max(1.0, abs(wanted))
     return wanted is not None and wanted == given
+
+
+def test_a_steep_staircase_hides_no_head_and_doubts_none() -> None:
+    """Its neurons are 10,000 long: the rounding of these is not taken for another head."""
+    subject = KINDS["exactness"].make(64, 21)
+    assert np.abs(subject.model.W_in).max() > 1_000
+    found = judge_claim(subject, bundled_decompiler().decompile(subject.model))
+    assert not found.false

@@ -162,6 +162,7 @@ def _products_differ(theirs: _Living, mine: _Living, tolerance: float) -> str:
     if reason:
         return reason
     draw = np.random.default_rng(0).standard_normal((2 * rows.shape[1] + 8, len(rows)))
+    draw /= np.maximum(1.0, np.linalg.norm(rows, axis=1))  # a long vector hides no short one
     mixing = draw / np.linalg.norm(draw @ rows, axis=1, keepdims=True)
     given_turned, given_lengths = theirs.turned(mixing @ given_rows)
     turned, lengths = mine.turned(mixing @ rows)
