@@ -549,6 +549,8 @@ def test_the_summary_counts_what_it_says() -> None:
     assert [entry["name"] for entry in shown["false"]] == ["m4"]
     assert shown["other_behaviour_unlisted"] == ["m4"]
     assert shown["other_behaviour_listed"] == 1
+    assert line(6, "identical", behaves=False).is_unlisted
+    assert not line(7, "identical", behaves=False, departures=3).is_unlisted
     assert (shown["median_candidates"], shown["median_operations"]) == (2, 7)
     text = summary_table([found])
     assert "- noisy/4, identical: m4: lies" in text

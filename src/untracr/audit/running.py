@@ -78,6 +78,7 @@ class Record:
         candidates, operations, repairs: see `Search`.
         false, still_computes, behaves, listed, renamed, contradicted: see `Claim`.
         others: how many other programs of the same weights were listed.
+        departures: see `Result`.
         source: the answer.
     """
 
@@ -97,6 +98,7 @@ class Record:
     renamed: bool = False
     contradicted: str = ""
     others: int = 0
+    departures: int = 0
     source: str = ""
 
     @property
@@ -111,9 +113,10 @@ class Record:
 
     @property
     def is_unlisted(self) -> bool:
-        """Whether it is proved and behaves unlike the reference, nothing tells of that, and not
-        only names are others."""
-        return self.is_proved and self.behaves is False and not (self.listed or self.renamed)
+        """Whether it is proved and behaves unlike the reference, nothing tells of that (no other
+        program, no departures), and not only names are others."""
+        told = self.listed or self.renamed or self.departures > 0
+        return self.is_proved and self.behaves is False and not told
 
 
 def run_audit(
@@ -230,6 +233,7 @@ def record_of(kind: str, index: int, result: Result, claim: Claim) -> Record:
         renamed=claim.renamed,
         contradicted=claim.contradicted,
         others=result.alternatives,
+        departures=result.departures,
         source=result.source,
     )
 

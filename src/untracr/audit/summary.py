@@ -39,7 +39,8 @@ Still compute: the treated model's read-out is its program's output on every inp
 was done that changes it, or there is no program. False: claims refuted by other means.
 Other behaviour: proved answers that behave unlike the program the model was compiled from;
 listed: the answer names another program of the same weights that behaves like it; names: only
-the values' names are others, which the weights of a table do not hold without a read-out.
+the values' names are others, which the weights of a table do not hold without a read-out;
+not listed: nor does it say that on some inputs the weights do not do what it says.
 Read-out says otherwise: identical, but the model's read-out gives another output somewhere.
 Searched: models for which more was tried than the first answer; candidates and operations are
 medians of those. In brackets: Wilson's 95% interval."""
