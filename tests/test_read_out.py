@@ -382,3 +382,23 @@ def test_a_small_bias_is_a_bias() -> None:
     assert check(small, program_of(FIRST), PAPER_DOMAIN).verdict == "identical"
     biased = small.replace(b_Q=np.full_like(small.b_Q, 9e-7))
     assert check(without(biased), program_of(FIRST), PAPER_DOMAIN).verdict not in PROVED
+
+
+LARGE_BESIDE = """
+n = numerical(Map(lambda x: x * 100000000, tokens))
+m = Map(lambda x: x > 150000000, n, simplify=False)
+SequenceMap(lambda x, y: (x, y), m, tokens)
+"""
+
+
+def test_a_column_that_reads_a_trace_of_a_large_number_is_another() -> None:
+    """A share of 2e-7 is rounding of the column, but not of what it gives: 60 beside ones."""
+    program = program_of(LARGE_BESIDE)
+    model = compiled(LARGE_BESIDE)
+    assert model.W_U is not None
+    assert check(model, program, PAPER_DOMAIN).evidence.read_out == "same"
+    along = model.W_out[0][np.abs(model.W_out[0]).sum(axis=1).argmax()]
+    columns = model.W_U.copy()
+    columns[:, 0] += np.float32(2e-7) * along
+    found = check(model.replace(W_U=columns), program, PAPER_DOMAIN)
+    assert (found.verdict, found.evidence.read_out) == ("unverified", "different")

@@ -21,7 +21,7 @@ from untracr.decompile.outputs import (
     outputs_agree,
     tolerance_of_changed,
 )
-from untracr.decompile.read_out import is_unnamed, read_out_differs
+from untracr.decompile.read_out import is_unnamed, read_out_differs, rounding_shows
 from untracr.decompile.read_out_names import named_by_columns, named_by_outputs
 from untracr.decompile.recompiling import recompile, recompile_with_parts
 from untracr.decompile.repair import repair
@@ -272,6 +272,9 @@ def _same_beside_read_out(
     """
     same = _said_same(found)
     reason = read_out_differs(model, compiled, found)
+    parts = None if reason else recompile_with_parts(program, domain, model)
+    if parts is not None:
+        reason = rounding_shows(model, program, parts, found)
     if not reason:
         evidence = Evidence(found.found, found.off, read_out="same")
         return Check("identical", 0, f"{same}, and has its read-out", program, (), evidence)

@@ -15,17 +15,24 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from untracr.compile.compiler import Compiled
 from untracr.decompile.alignment import Alignment
 from untracr.decompile.correspondence import Floats, Ints
+from untracr.decompile.outputs import CLEARLY
 from untracr.decompile.sameness import EXACT, ROTATED
 from untracr.rasp.equivalence import same_value
-from untracr.rasp.functions import Value
+from untracr.rasp.functions import Value, number_or
+from untracr.rasp.program import NUMERICAL, Program
 from untracr.transformer.transformer import Transformer
 
 Bools = npt.NDArray[np.bool_]
 
 NOTHING, OTHER = -1, -2
 """What a column reads that is none of the program's: nothing, or something else."""
+
+SLACK = 4.0
+"""Coordinates of the stream are at most this many times the largest value they stand for, also
+on inputs on which Tracr's steps are not exact."""
 
 ALIKE = 0.9
 """From this cosine on a column reads the direction of a value, whatever its scale and noise."""
@@ -60,6 +67,49 @@ def read_out_differs(model: Transformer, compiled: Transformer, found: Alignment
     if (np.diff(read[read >= 0]) < 0).any():
         return "the read-out's columns are in another order"
     return ""
+
+
+def rounding_shows(
+    model: Transformer, program: Program, compiled: Compiled, found: Alignment
+) -> str:
+    """Where columns that say the same but for rounding may differ on some input; empty if nowhere.
+
+    A column is off by a small vector d. On an input it gives x d more, for the final stream
+    x, and of each coordinate of x in the program's basis it is known how large it may be.
+
+    Args:
+        model: with a read-out for which `read_out_differs` finds nothing.
+        program: whose weights it has.
+        compiled: these weights.
+        found: how the two are to each other.
+    """
+    weights = compiled.transformer
+    assert found.change is not None
+    assert model.W_U is not None
+    assert weights.W_U is not None
+    change = np.rint(found.change) if found.found == "reordered" else found.change
+    read = _columns_read(model, weights, _Sides.of(model, weights, found))
+    wanted = np.where(read >= 0, weights.W_U[:, np.maximum(read, 0)], 0.0)
+    off = np.abs(change @ model.W_U.astype(np.float64) - wanted)
+    reach = _reach(program, compiled)
+    if weights.output_values is None:  # a number may be off in proportion to itself
+        reach = np.where(weights.W_U.any(axis=1), 1.0, reach)
+    shown = np.flatnonzero(reach @ off > CLEARLY / 2)
+    if not len(shown):
+        return ""
+    column = int(shown[0])
+    return f"column {column} of the read-out{_named(model, column)} reads large numbers besides"
+
+
+def _reach(program: Program, compiled: Compiled) -> Floats:
+    """How large each coordinate of the final stream may be at most, [D]; 0 where nothing writes."""
+    reach = _written(compiled.transformer).any(axis=0).astype(np.float64)
+    for ref, parts in compiled.node_map.items():
+        if program.encoding(ref) is NUMERICAL:
+            values = compiled.value_sets[ref].ordered
+            largest = max((abs(number_or(value, 1.0)) for value in values), default=1.0)
+            reach[list(parts.dims)] *= max(1.0, largest)
+    return SLACK * reach
 
 
 def is_unnamed(model: Transformer, compiled: Transformer, found: Alignment) -> bool:
