@@ -11,6 +11,7 @@ from untracr.compile.checks import check
 from untracr.compile.compiler import compile_program
 from untracr.compile.judge import verify
 from untracr.compile.judge.inputs import DRAWN
+from untracr.compile.model import compile_rasp_to_model
 from untracr.errors import CheckFailed, Problem, ProgramError
 from untracr.rasp.domain import Domain
 from untracr.rasp.functions import Value, formula
@@ -308,3 +309,18 @@ def test_encodings_are_mended_as_told(source: str, mended: str) -> None:
     missing = "Map(" if source.startswith("numerical") else source.partition("(")[0]
     assert f"numerical({missing}" in problem.fix
     assert errors(check(parse(before + mended), (0, 1), 3)) == []
+
+
+def test_a_default_that_the_compiler_does_not_infer_is_found() -> None:
+    """Every token is less than 3, so means are never 0 but where nothing is selected."""
+    source = """
+n = numerical(Map(lambda x: x != 3, tokens))
+greater = Select(tokens, tokens, Comparison.GT)
+mean = numerical(Aggregate(greater, n, default=0))
+Map(lambda x: x, mean)
+"""
+    with pytest.raises(CheckFailed, match="it meets 0"):
+        compile_rasp_to_model(parse(source), range(3), 2)
+    never_empty = source.replace("GT", "GEQ")
+    model = compile_rasp_to_model(parse(never_empty), range(3), 2)
+    assert model.run([[0, 1]]) == [[1.0, 1.0]]

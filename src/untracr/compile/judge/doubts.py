@@ -226,7 +226,8 @@ def is_clipped(program: Program, ref: Ref, sets: dict[Ref, ValueSet]) -> bool:
 def exact_values(selections: Selections) -> set[Ref]:
     """SOps that take no value outside their value set unless values mix before them.
 
-    Not all means of numbers are in their value set.
+    Not all means of numbers are in their value set, nor is the default of an Aggregate
+    that may select nothing.
     """
     exact: set[Ref] = set()
     program = selections.program
@@ -237,7 +238,12 @@ def exact_values(selections: Selections) -> set[Ref]:
             and program.encoding(ref) is NUMERICAL
             and selections.may_mix(node)
         )
-        if not is_mean and all(sop in exact for sop in sops_read(program, ref)):
+        is_default = (
+            isinstance(node, Aggregate)
+            and node.default not in selections.sets[ref].unordered
+            and not selections.never_empty(node.selector)
+        )
+        if not is_mean and not is_default and all(sop in exact for sop in sops_read(program, ref)):
             exact.add(ref)
     return exact
 
