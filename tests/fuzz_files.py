@@ -79,7 +79,7 @@ def any_array(rng: random.Random, array: npt.NDArray[np.generic]) -> npt.NDArray
             return changed if rng.random() < 0.7 else changed * np.float32(number)
         if kind == 4:
             kinds = ("<f2", "<f8", "<f16", ">f4", "<i8", "|b1", "<U3", "<c8", "|V4", "|S2")
-            return array.astype(rng.choice(kinds[:6] if array.dtype.kind == "U" else kinds))
+            return array.astype(rng.choice(kinds[6:7] if array.dtype.kind == "U" else kinds))
     if kind == 5:
         return array[..., : rng.randrange(array.shape[-1] + 1)] if array.ndim else array[None]
     if kind == 6:

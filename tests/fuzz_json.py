@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import random
 from typing import Any
@@ -22,10 +23,10 @@ RAW = ("NaN", "Infinity", "-Infinity", "1e999", "9" * 5_000, '"\\ud800"', "[" * 
 
 def mutated(rng: random.Random, document: Json) -> Json:
     """A copy with one to four changes."""
-    copy = json.loads(json.dumps(document))
+    changed = json.loads(json.dumps(document))
     for _ in range(rng.choice((1, 1, 1, 2, 4))):
-        copy = _changed(rng, copy)
-    return copy
+        changed = _changed(rng, changed)
+    return changed
 
 
 def text_of(rng: random.Random, document: Json) -> bytes:
@@ -37,6 +38,11 @@ def text_of(rng: random.Random, document: Json) -> bytes:
     if rng.random() < 0.05:
         text = text[: rng.randrange(len(text) + 1)]
     return text.encode()
+
+
+def _new(rng: random.Random) -> Json:
+    """One of `VALUES`, to be changed further: a copy."""
+    return copy.deepcopy(rng.choice(VALUES))
 
 
 def _changed(rng: random.Random, value: Json) -> Json:
@@ -62,15 +68,15 @@ def _another(rng: random.Random, value: Json) -> Json:
             elif kind == 1:
                 value[rng.choice(("x", "\n", "__proto__", name + "0"))] = value[name]
             elif kind == 2:
-                value[name] = rng.choice(VALUES)
+                value[name] = _new(rng)
             else:
-                return rng.choice(VALUES)
+                return _new(rng)
             return value
         case list() if value:
-            return rng.choice((value * 2, value[1:], value[::-1], [*value, rng.choice(VALUES)]))
+            return rng.choice((value * 2, value[1:], value[::-1], [*value, _new(rng)]))
         case int() | float() if rng.random() < 0.5:
             return rng.choice((value + 1, value - 1, -value, value * 10**6, value / 2))
         case str() if value and rng.random() < 0.5:
             return rng.choice((value[:-1], value + "x", value * 3, value.upper()))
         case _:
-            return rng.choice(VALUES)
+            return _new(rng)
