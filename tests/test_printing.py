@@ -156,3 +156,10 @@ def test_numerical_sources_cannot_be_printed() -> None:
     """A program that source text cannot say is refused."""
     with pytest.raises(ProgramError, match="must be categorical"):
         print_program(Program((Tokens(NUMERICAL), Indices()), TOKENS))
+
+
+def test_a_value_used_twice_in_a_composed_function_prints_as_itself() -> None:
+    """Both places need parentheses of their own."""
+    text = "b = ~tokens\nMap(lambda x: (x - x) * x <= (max(x, True) and 1), b)"
+    program = parse(text)
+    assert parse(print_program(program)) == program

@@ -103,7 +103,7 @@ def rounding_shows(
 
 def _reach(program: Program, compiled: Compiled) -> Floats:
     """How large each coordinate of the final stream may be at most, [D]; 0 where nothing writes."""
-    reach = _written(compiled.transformer).any(axis=0).astype(np.float64)
+    reach: Floats = np.where(_written(compiled.transformer).any(axis=0), 1.0, 0.0)
     for ref, parts in compiled.node_map.items():
         if program.encoding(ref) is NUMERICAL:
             values = compiled.value_sets[ref].ordered
@@ -231,8 +231,11 @@ def _written(model: Transformer) -> Floats:
     heads = model.W_V[alive].astype(np.float64) @ model.W_O[alive].astype(np.float64)
     neurons = model.W_out.reshape(-1, width)
     neurons = neurons[neurons.any(axis=1)]
-    rows = [model.W_E, model.W_pos, heads.reshape(-1, width), neurons]
-    return np.concatenate(rows, dtype=np.float64)
+    rows: list[Floats] = [
+        part.astype(np.float64)
+        for part in (model.W_E, model.W_pos, heads.reshape(-1, width), neurons)
+    ]
+    return np.concatenate(rows)
 
 
 def _named(model: Transformer, column: int) -> str:

@@ -25,6 +25,7 @@ import functools
 import math
 import operator
 from collections.abc import Callable, Mapping
+from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -274,7 +275,8 @@ class _Substitute(ast.NodeTransformer):
         self.replacements = replacements
 
     def visit_Name(self, node: ast.Name) -> ast.expr:
-        return self.replacements.get(node.id, node)
+        """A copy for each place: ``ast.unparse`` keeps a precedence by a node's identity."""
+        return deepcopy(self.replacements.get(node.id, node))
 
 
 def _rename(tree: ast.expr, names: Mapping[str, str]) -> ast.expr:
