@@ -15,6 +15,7 @@ from untracr.rasp.functions import Formula, Table, brief
 from untracr.rasp.interpreter import MAX_BATCH, Batch, run
 from untracr.rasp.parsing import MAX_SOURCE, parse
 from untracr.rasp.spent import MAX_CALLS, MAX_CELLS, Spent, TooCostly
+from untracr.rasp.tabulating import MAX_TOLD, unary_table
 
 GROWS = "a = tokens\n" + "a = SequenceMap(lambda x, y: x * 10 + y, a, indices)\n" * 10
 """Ten lines: of each value of the last, five new ones, of which the input has one."""
@@ -75,6 +76,22 @@ def test_calls_and_cells_are_bounded() -> None:
         Spent().call(Formula("x" + " + 1" * 2_000, 1), 1)
     with pytest.raises(TooCostly, match="c: a program may fill"):
         Spent().fill(MAX_CELLS + 1, "c")
+
+
+def test_an_average_of_many_values_costs_more_than_its_cells() -> None:
+    """Each mean of means is a new value, which is looked at alone."""
+    source = "s = ~Select(tokens, tokens, Comparison.EQ)\na = tokens\n"
+    source += "a = numerical(Aggregate(s, a, default=1))\n" * 2_000 + "a\n"
+    with pytest.raises(TooCostly, match="cells"):
+        Batch.of_domain(PAPER_DOMAIN).evaluate(parse(source))
+
+
+def test_a_function_that_fails_everywhere_says_so_some_times() -> None:
+    """What it fails on is told of its first failures; the others are one value."""
+    count = MAX_TOLD + 500
+    _, results, fails = unary_table(Formula("max()", 1), tuple(range(count)), (int,) * count)
+    assert fails and len(results) == MAX_TOLD + 1
+    assert results[0] != results[1]
 
 
 def test_the_size_of_new_values_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -94,6 +94,9 @@ CELLS_AT_A_TIME = 4_000_000
 CELLS_OF_A_VALUE = 8
 """As how many cells of a selector a value at one position counts."""
 
+CELLS_OF_A_DISTINCT_VALUE = 200
+"""As how many cells of a selector a distinct value counts that is averaged: it is looked at alone."""
+
 AT_ONCE = 16
 """Comparisons that cost as much as a call of a function: numbers are compared all at once."""
 
@@ -274,6 +277,8 @@ class Batch:
                 calls = _pairs(states, keys, queries, cells)
                 at_once = isinstance(predicate, Comparison)
                 spent.call(predicate, calls // AT_ONCE if at_once else calls, label)
+            case Aggregate(_, sop):
+                spent.fill(CELLS_OF_A_DISTINCT_VALUE * len(_column(states, sop).values), label)
             case _:
                 pass
         is_sop = isinstance(node, SOP_TYPES) and not isinstance(node, Aggregate)

@@ -25,8 +25,8 @@ MAX_CELLS = 500_000_000
 MAX_HELD = 100_000_000
 """Characters and parts of all new values of one step."""
 
-SHORT = 50
-"""Characters of a function that count as one call."""
+SHORT = 16
+"""Characters of a function that count as one call: some two operations."""
 
 
 class TooCostly(ProgramError):

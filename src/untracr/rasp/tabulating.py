@@ -149,15 +149,33 @@ def is_few(pairs: int, codes: int) -> bool:
     return pairs <= FEW_CODES * codes + 64
 
 
-def _apply(function: Function | Predicate | Linear, *args: Entry) -> Entry:
-    for arg in args:
-        if isinstance(arg, Failure):
-            return arg
-    try:
-        return function(*args)  # type: ignore[arg-type]
-    except FAILURES as error:
+MAX_TOLD = 1_000
+"""Failures of one function that say what it failed on: to say it costs more than to fail."""
+
+
+class _Tried:
+    """A function whose failures are values."""
+
+    def __init__(self, function: Function | Predicate | Linear) -> None:
+        self._function = function
+        self._failures = 0
+        self._untold = Failure(f"{brief(function)} fails on more than {MAX_TOLD:,} values")
+
+    def __call__(self, *args: Entry) -> Entry:
+        for arg in args:
+            if isinstance(arg, Failure):
+                return arg
+        try:
+            return self._function(*args)  # type: ignore[arg-type]
+        except FAILURES as error:
+            return self._failure(args, error)
+
+    def _failure(self, args: tuple[Entry, ...], error: Exception) -> Failure:
+        self._failures += 1
+        if self._failures > MAX_TOLD:
+            return self._untold
         listed = ", ".join(shown(arg) for arg in args)
-        return Failure(f"{brief(function)} fails on {listed}: {error}")
+        return Failure(f"{brief(self._function)} fails on {listed}: {error}")
 
 
 Results = tuple[Codes, tuple[Entry, ...], bool]
@@ -178,7 +196,8 @@ def _unary_table(function: Function, values: tuple[Entry, ...], types: tuple[typ
             len(values),
         )
     except FAILURES:
-        return _coded((None if v is None else _apply(function, v) for v in values), len(values))
+        tried = _Tried(function)
+        return _coded((None if v is None else tried(v) for v in values), len(values))
 
 
 def binary_table(
@@ -219,9 +238,8 @@ def pair_results(
             count,
         )
     except FAILURES:
-        return _coded(
-            (None if x is None or y is None else _apply(function, x, y) for x, y in pairs), count
-        )
+        tried = _Tried(function)
+        return _coded((None if x is None or y is None else tried(x, y) for x, y in pairs), count)
 
 
 def _coded(found: Iterable[Entry], count: int) -> Results:
@@ -277,11 +295,12 @@ def pair_truths(predicate: Predicate, pairs: Iterable[tuple[Entry, Entry]], coun
     """A predicate on some pairs of a key and a query."""
     table = np.zeros(count, dtype=np.int8)
     reasons: list[str] = []
+    tried = _Tried(predicate)
     for place, (key, query) in enumerate(pairs):
         if isinstance(predicate, Comparison) and (key is None or query is None):
             result: Entry = Failure(_cannot_compare_none(predicate))
         else:
-            result = _apply(predicate, key, query)
+            result = tried(key, query)
         if isinstance(result, Failure):
             table[place] = FAILED
             reasons = reasons or [result.reason]
