@@ -95,7 +95,7 @@ CELLS_OF_A_VALUE = 8
 """As how many cells of a selector a value at one position counts."""
 
 CELLS_OF_A_DISTINCT_VALUE = 200
-"""As how many cells of a selector a distinct value counts that is averaged: it is looked at alone."""
+"""As how many cells of a selector a distinct value that is averaged counts."""
 
 AT_ONCE = 16
 """Comparisons that cost as much as a call of a function: numbers are compared all at once."""
