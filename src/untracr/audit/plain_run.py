@@ -35,9 +35,6 @@ SEED = 20_240_229
 
 CHUNK = 4_096
 
-NOTHING = 0.05
-"""Where no column of the read-out is above this, the value is None."""
-
 TOLERANCE = 1e-3
 """How far a decoded number may be off, relative to the larger of 1 and itself."""
 
@@ -211,22 +208,21 @@ def _wrong(
     columns: tuple[Value, ...] | None,
     tolerance: float,
 ) -> npt.NDArray[np.bool_]:
-    """Where a read-out [inputs, positions, columns] is not the wanted value."""
+    """Where a read-out [inputs, positions, columns] is not the wanted value.
+
+    Decoded as Tracr decodes, by the largest column: None it gives only by a column of that name.
+    """
     if columns is None:
         numbers = np.array([number_or(value, np.nan) for value in wanted])[codes]
         allowed = (tolerance + ROUNDING) * np.maximum(1.0, np.abs(numbers))
         close = np.abs(read[:, :, 0] - numbers) <= allowed
         return np.asarray(~(close & np.isfinite(numbers) & np.isfinite(read[:, :, 0])))
-    found = np.where(read.max(axis=2) > NOTHING, read.argmax(axis=2), len(columns))
-    values = (*columns, None)
-    fits = np.array([[_alike(value, other) for other in values] for value in wanted])
-    return np.asarray(~fits[codes, found] | ~np.isfinite(read).all(axis=2))
+    fits = np.array([[_alike(value, other) for other in columns] for value in wanted])
+    return np.asarray(~fits[codes, read.argmax(axis=2)] | ~np.isfinite(read).all(axis=2))
 
 
 def decoded_differs(model: Transformer, program: Program, domain: Domain) -> str:
-    """An input on which a model that is decoded as Tracr decodes, by the largest column of the
-    read-out, does not give a program's output (None it never gives); empty if there is none.
-    """
+    """An input on which a compiled model does not give a program's output; empty if none."""
     layers = _layers(model)
     try:
         for batch in inputs(domain, causal=model.causal):
@@ -235,12 +231,9 @@ def decoded_differs(model: Transformer, program: Program, domain: Domain) -> str
                 rows = np.flatnonzero(batch.lengths == length)
                 read = _read(model, layers, batch.tokens.codes[rows, :length])
                 codes = column.codes[rows, :length]
-                if model.output_values is not None:
-                    read = read + (read == read.max(axis=2, keepdims=True))  # never None
                 wrong = _wrong(read, codes, column.values, model.output_values, TOLERANCE)
-                none = np.array([value is None for value in column.values])[codes]
-                if (wrong | none).any():
-                    row, place = (int(n) for n in np.argwhere(wrong | none)[0])
+                if wrong.any():
+                    row, place = (int(n) for n in np.argwhere(wrong)[0])
                     wanted = column.values[codes[row, place]]
                     return f"{batch.input(int(rows[row]))}, position {place}: not {wanted!r}"
     except EvaluationError as error:

@@ -1,7 +1,9 @@
 """Comparing a model's outputs with a program's, on every input or on different ones of too many.
 
-One rule for all: at each position what is read out most must be the program's value,
-None where nothing is read out, or the number within a tolerance.
+One rule for all: at each position the value of the largest column, which is what running the
+model prints, must be the program's, or the number within a tolerance. A model that is read out
+always gives something, so it never agrees where the program gives None (unless a column of its
+read-out stands for None).
 """
 
 from __future__ import annotations
@@ -52,10 +54,6 @@ MAX_DIFFERING = 64
 
 CLEAR = 0.5
 """A categorical read-out is 1 for the value and 0 for the others, or 0 for all of them."""
-
-NOTHING_READ = 0.05
-"""Up to this a read-out is 0 for all values. Compression and noise leave some values that are
-read out as weakly as 0.1: a program must give these, and None only where there is nothing."""
 
 CLEARLY = 1e-3
 """A column that is above another one by less may be below it once numbers are rounded otherwise:
@@ -292,8 +290,7 @@ def positions_that_agree(
 ) -> Mask:
     """At which positions a model's outputs equal a column's, [batch, position].
 
-    A categorical value must be what is read out most, by more than rounding; where nothing is
-    read out, it is None.
+    A categorical value must be what is read out most, by more than rounding.
 
     Args:
         model: with a read-out that has values.
@@ -304,7 +301,6 @@ def positions_that_agree(
     """
     agrees = np.zeros(batch.valid.shape, dtype=np.bool_)
     numbers = np.array([number_or(v, np.nan) for v in column.values])
-    none = np.array([v is None for v in column.values])
     named = model.output_values or ()
     same = np.array([[same_value(v, o) for o in named] for v in column.values], dtype=np.bool_)
     for part in seen:
@@ -314,23 +310,19 @@ def positions_that_agree(
             wanted = numbers[codes]
             equal = numbers_agree(out[:, :, 0], wanted, tolerance)
         else:
-            equal = _clearly_reads(out, same[codes]) | (none[codes] & _reads_nothing(out))
-            equal &= np.isfinite(out).all(axis=2)
+            equal = _clearly_reads(out, same[codes]) & np.isfinite(out).all(axis=2)
         agrees[rows, :length] = equal
     return agrees
 
 
 def _clearly_reads(out: npt.NDArray[np.float32], columns: Mask) -> Mask:
-    """Where one of some columns is above all others, and above nothing, [batch, position].
+    """Where one of some columns is above all others, [batch, position].
 
     Args:
         out: a read-out, [batch, position, column].
         columns: the columns of the wanted value, of the same shape.
     """
     right = np.where(columns, out, -np.inf).max(axis=2)
-    wrong = np.where(columns, NOTHING_READ, out).max(axis=2)
-    return np.asarray(right - np.maximum(wrong, NOTHING_READ) > CLEARLY)
-
-
-def _reads_nothing(out: npt.NDArray[np.float32]) -> Mask:
-    return np.asarray(out.max(axis=2) <= NOTHING_READ - CLEARLY)
+    wrong = np.where(columns, -np.inf, out).max(axis=2)
+    with np.errstate(invalid="ignore"):  # neither is finite: no column is the right one
+        return np.asarray(right - wrong > CLEARLY)

@@ -13,7 +13,6 @@ from untracr.decompile.correspondence import Floats
 from untracr.decompile.outputs import (
     CLEAR,
     LOOSEST,
-    NOTHING_READ,
     OUTPUT_TOLERANCE,
     has_no_values,
 )
@@ -236,10 +235,7 @@ class _Run:
                 if not _same_number(number, value, self._output_tolerance(value))
             ]
             return Output(program, tuple(numbers), tuple(wrong))
-        read = tuple(
-            model.output_values[int(row.argmax())] if row.max() > NOTHING_READ else None
-            for row in out
-        )
+        read = tuple(model.output_values[place] for place in out.argmax(axis=1).tolist())
         pairs_read = enumerate(zip(read, program, strict=True))
         return Output(program, read, tuple(i for i, (a, b) in pairs_read if not same_value(a, b)))
 
