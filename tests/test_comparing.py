@@ -12,6 +12,7 @@ import pytest
 from untracr.cli.entry import main
 from untracr.compile.checks import check
 from untracr.compile.model import CompiledModel, compile_rasp_to_model
+from untracr.decompile import outputs
 from untracr.decompile.comparing import compare_outputs
 from untracr.errors import ProgramError
 from untracr.rasp.domain import Domain
@@ -57,6 +58,20 @@ def test_a_model_against_a_program(tmp_path: Path, capsys: pytest.CaptureFixture
         "domain_size": 39,
         "counterexample": None,
     }
+
+
+def test_some_inputs_show_no_equality(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A model that takes long to run is run on some inputs; then neither answer is claimed."""
+    monkeypatch.setattr(outputs, "MAX_WORK", 1)
+    model, same = saved(tmp_path / "m.npz", HIST, 6), written(tmp_path / "same.py", HIST)
+    assert main(["check", model, "--against", same]) == 3
+    assert capsys.readouterr().out.startswith("not shown: the same output on 25")
+    assert main(["check", model, "--against", model, "--json"]) == 3
+    told = json.loads(capsys.readouterr().out)
+    assert told["equal"] is None
+    assert 0 < told["inputs_checked"] <= 256 < told["domain_size"] == 1092
 
 
 def test_a_model_against_a_model(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -232,6 +247,18 @@ def test_programs_are_compared_under_the_mask(
     assert main(["run", str(model), "a,b"]) == 0
     assert main(["run", str(model), "a,b", "--no-causal"]) == 0
     assert capsys.readouterr().out == "1,2\n2,2\n"
+
+
+def test_a_library_program_is_compared_as_it_is_meant(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As check and run have it: causal where the library's program is, unless an option says."""
+    source = named_program("frac_prevs").source.replace("LEQ", "TRUE")
+    other = written(tmp_path / "all.py", source)
+    for pair in (["frac_prevs", "--against", other], [other, "--against", "frac_prevs"]):
+        assert main(["check", *pair]) == 0
+        assert capsys.readouterr().out.endswith("inputs (with causal attention)\n")
+        assert main(["check", *pair, "--no-causal"]) == 3
 
 
 # Named programs

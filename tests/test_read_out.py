@@ -123,6 +123,7 @@ def with_weight(weight: float) -> Callable[[Transformer], Transformer]:
 
 SAME_OUTPUTS = {
     "doubled": scaled(2.0),
+    "a hundredth": scaled(0.01),
     "a column twice": with_column(1, 1),
     "in another order": in_other_order,
     "a column of nothing": lambda m: m.replace(
@@ -133,7 +134,7 @@ SAME_OUTPUTS = {
 
 OTHER_OUTPUTS = {
     "a column of another name last": with_column(1, 99),  # rounding alone decides between them
-    "a hundredth": scaled(0.01),
+    "hardly anything": scaled(0.0005),  # as near to each other as rounding may be
     "negated": scaled(-1.0),
     "a column of another name first": lambda m: in_other_order(with_column(1, 99)(m)),
     "one input changed": with_one_input_changed,

@@ -45,9 +45,11 @@ def _programs(fst: str, snd: str, args: argparse.Namespace) -> int:
 
     refuse_rows_options(args, "models; neither is one")
     left, right = read_program(fst), read_program(snd)
-    domain = (left if left.named is not None else right).domain(args)
-    found = decide_equivalence(left.program, right.program, domain, causal=bool(args.causal))
-    return _tell(Compared(found.inputs_checked, domain.size, found.counterexample), args)
+    given = left if left.named is not None else right
+    domain, causal = given.domain(args), given.causal(args)
+    found = decide_equivalence(left.program, right.program, domain, causal=causal)
+    compared = Compared(found.inputs_checked, domain.size, found.counterexample)
+    return _tell(compared, args, causal=causal)
 
 
 def _model_and_program(
@@ -63,7 +65,7 @@ def _model_and_program(
     if example is not None and not model_first:
         example = CounterExample(example.input, example.snd_output, example.fst_output)
         found = Compared(found.inputs_checked, found.domain_size, example)
-    code = _tell(found, args)
+    code = _tell(found, args, causal=model.model.causal)
     tell_assumed(model)
     return code
 
@@ -100,13 +102,14 @@ def _within(domain: Domain, args: argparse.Namespace) -> Domain:
     return Domain(domain.vocab, args.max_seq_len)
 
 
-def _tell(found: Compared, args: argparse.Namespace) -> int:
+def _tell(found: Compared, args: argparse.Namespace, *, causal: bool = False) -> int:
     if args.json:
         counts = {"inputs_checked": found.inputs_checked, "domain_size": found.domain_size}
         example = _plain(found.counterexample)
-        print_json({"equal": found.equal, **counts, "counterexample": example})
+        equal = None if found.equal and not found.is_shown else found.equal
+        print_json({"equal": equal, **counts, "counterexample": example})
     else:
-        say(_sentence(found))
+        say(_sentence(found) + (" (with causal attention)" if causal else ""))
     return OK if found.is_shown else NO
 
 
@@ -128,5 +131,5 @@ def _sentence(found: Compared) -> str:
         return f"equal: the same output on all {found.inputs_checked:,} inputs"
     return (
         f"not shown: the same output on {found.inputs_checked:,} different inputs, but there are "
-        f"{found.domain_size:,}; --max-seq-len of fewer tokens lets all be compared"
+        f"{found.domain_size:,}; --max-seq-len of fewer tokens may let all be compared"
     )

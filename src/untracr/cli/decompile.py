@@ -37,7 +37,8 @@ def configure(parser: Parser) -> None:
         type=positive_number,
         metavar="SECONDS",
         default=10.0,
-        help="how long to search where the first program is not the model's (default: 10)",
+        help="how long to search where the first program is not the model's (default: 10); what "
+        "is being checked then, and the count of departures, is finished",
     )
     parser.add_argument(
         "--proposals",

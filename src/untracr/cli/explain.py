@@ -103,7 +103,7 @@ def _program(
         if result.program is None or result.token_rows is None:
             raise UntracrError(f"{args.model}: {result.detail}; give one with --program")
         domain = Domain(result.vocab, result.max_seq_len)
-        return result.program, domain, result.token_rows, f"program read off: {result.verdict}"
+        return result.program, domain, result.token_rows, f"program read off: {result.headline}"
     if args.checkpoint is not None:
         raise UsageError("--checkpoint reads a program off the model; --program gives one")
     require_readable(loaded.transformer)

@@ -13,6 +13,7 @@ from untracr.decompile.outputs import (
     OUTPUT_TOLERANCE,
     ReadOuts,
     affordable_chunk,
+    affordable_inputs,
     batches,
     largest_chunk,
     read_outs,
@@ -56,7 +57,7 @@ def compare_outputs(model: Transformer, other: Program | Transformer, domain: Do
 
     A model's outputs are what it is read out as: the value of the largest column, or the
     number. It never gives None, so it differs from a program wherever that does. All inputs
-    are run, or different ones of a domain that is too large. Numbers may be off by
+    are run, or different ones where domain or models are too large. Numbers may be off by
     `tolerance_of_exact`, those of two models by `OUTPUT_TOLERANCE`. A program is run with
     causal attention where the model has it.
 
@@ -70,14 +71,13 @@ def compare_outputs(model: Transformer, other: Program | Transformer, domain: Do
         EvaluationError: the program fails on some input.
     """
     seen, tolerance = 0, OUTPUT_TOLERANCE
-    exact = model.output_values is not None
-    if isinstance(other, Program) and not exact:
+    if isinstance(other, Program) and model.output_values is None:
         tolerance = tolerance_of_exact(other, domain, causal=model.causal)
-    largest = min(affordable_chunk(domain), largest_chunk(model, domain))
-    if isinstance(other, Transformer):
-        largest = min(largest, largest_chunk(other, domain))
-        exact &= other.output_values is not None
-    for batch in batches(domain, largest, causal=model.causal, first=FIRST_CHUNK):
+    models = [model, other] if isinstance(other, Transformer) else [model]
+    exact = all(run.output_values is not None for run in models)
+    largest = min(affordable_chunk(domain), *(largest_chunk(run, domain) for run in models))
+    most = min(affordable_inputs(run, domain) for run in models)
+    for batch in batches(domain, largest, causal=model.causal, first=FIRST_CHUNK, most=most):
         mine = outputs(model, batch)
         theirs = batch.evaluate(other) if isinstance(other, Program) else outputs(other, batch)
         differs = np.flatnonzero(

@@ -53,10 +53,6 @@ class SpecialRows:
         """All that they may be together, as (bos, pad)."""
         return ((bos, pad) for bos in self.bos for pad in self.pad if bos != pad)
 
-    def has(self, bos: int, pad: int) -> bool:
-        """Whether two rows may be these."""
-        return bos != pad and bos in self.bos and pad in self.pad
-
 
 def find_special_rows(model: Transformer) -> SpecialRows:
     """Looks at what reads each row of W_E.

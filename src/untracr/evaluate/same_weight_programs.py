@@ -158,13 +158,11 @@ class _Search:
             yield replace(self.case.program, nodes=tuple(every))
             return
         ref = self.order[place]
-        for node, guess in self._choices(ref, guesses, nodes):
+        for node, guess in self._choices(ref, guesses):
             known = {**guesses, ref: guess} if guess is not None else guesses
             yield from self._programs(place + 1, known, {**nodes, ref: node})
 
-    def _choices(
-        self, ref: Ref, guesses: _Guesses, nodes: Mapping[Ref, Node]
-    ) -> Iterator[tuple[Node, _Guess | None]]:
+    def _choices(self, ref: Ref, guesses: _Guesses) -> Iterator[tuple[Node, _Guess | None]]:
         """What an operation or selector may be, given those before it."""
         match self.case.program.nodes[ref]:
             case Select() as node:

@@ -17,6 +17,9 @@ from untracr.metamodel.frame import Bools, Floats, Ints, Variable
 READS = 0.05
 """A product this large, against units of one, means that a variable is read."""
 
+STEEP = 3.0
+"""What reads a number with a larger factor is a step of a staircase."""
+
 NOTHING = 1e-3
 """Weights and lengths up to this are rounding errors around zero."""
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from untracr.shown_text import cut
+
 SHOWN = 60
 """Characters of a value that are shown at most."""
 
@@ -58,5 +60,4 @@ def _entries(value: Any) -> dict[str, Any] | None:
 
 
 def _shown(value: Any) -> str:
-    text = "nothing" if value is None else str(value)
-    return text if len(text) <= SHOWN else f"{text[: SHOWN - 3]}..."
+    return "nothing" if value is None else cut(str(value), SHOWN)

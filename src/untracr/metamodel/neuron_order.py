@@ -23,14 +23,11 @@ from functools import partial
 
 import numpy as np
 
-from untracr.metamodel.components import NOTHING
+from untracr.metamodel.components import NOTHING, STEEP
 from untracr.metamodel.frame import Directions, Floats, Ints
 
 CLOSE = 1e-3
 """Factors are off by less than this, relative to the larger of 1 and themselves."""
-
-STEEP = 3.0
-"""Neurons that read a number with a larger factor are steps of a staircase."""
 
 MAX_TRIED = 2_000
 """Neurons tried for one run before it is given up."""

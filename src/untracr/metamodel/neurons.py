@@ -26,6 +26,7 @@ from untracr.metamodel.components import (
     MAX_TABLE,
     NOISE_LIMIT,
     NOTHING,
+    STEEP,
     Component,
     Tolerance,
     direction_groups,
@@ -37,9 +38,6 @@ from untracr.metamodel.tables import unary_tables
 from untracr.metamodel.vocabulary import UNARY
 from untracr.rasp.functions import number_or
 from untracr.sample.pools import FACTORS, MAP_POOL
-
-STEEP = 3.0
-"""Readers of a number with a larger slope are steps of a staircase."""
 
 ROUND = 0.1
 """How far slopes of plus or minus one, and ones of a lookup, may be off."""

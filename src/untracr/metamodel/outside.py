@@ -21,7 +21,7 @@ from untracr.metamodel.frame import Bools, Floats, Ints, Variable
 from untracr.metamodel.matching import ALL, CLOSE, FITTING, same_groups
 from untracr.metamodel.order import ranks_read
 from untracr.metamodel.reader import Reader
-from untracr.metamodel.simplest import simplest_number
+from untracr.metamodel.simplest import DENOMINATORS, simplest_number
 from untracr.metamodel.tables import Tables, call, tabulate
 from untracr.metamodel.vocabulary import (
     BINARY,
@@ -64,9 +64,6 @@ from whole numbers and halves."""
 
 COARSEST = 0.25
 """However large the noise, a half is not rounded to a whole number."""
-
-DENOMINATORS = 12
-"""Fractions up to this denominator are recognised."""
 
 EXACT_FACTOR, ROUGH_FACTOR = 1e-6, 0.03
 """Factors of a LinearSequenceMap are right within this share of the larger one: in exact

@@ -14,6 +14,7 @@ from untracr.metamodel.components import (
     MAX_COMPONENTS,
     NOTHING,
     READS,
+    STEEP,
     Component,
     Tolerance,
 )
@@ -28,7 +29,7 @@ from untracr.metamodel.frame import (
 from untracr.metamodel.head_form import in_form
 from untracr.metamodel.heads import HeadNoise, HeadWeights, read_head
 from untracr.metamodel.neuron_order import Profile, direction_key, order_like_tracr
-from untracr.metamodel.neurons import STEEP, LayerWeights, read_neurons
+from untracr.metamodel.neurons import LayerWeights, read_neurons
 from untracr.metamodel.roles import Roles
 from untracr.transformer.transformer import Transformer
 

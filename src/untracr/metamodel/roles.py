@@ -23,14 +23,11 @@ from typing import Literal
 import numpy as np
 
 from untracr.compile.blocks import COLDNESS
-from untracr.metamodel.components import NOTHING, READS, Tolerance
+from untracr.metamodel.components import NOTHING, READS, STEEP, Tolerance
 from untracr.metamodel.frame import Bools, Floats
 
 Role = Literal["number", "value", "alone", "open"]
 """``alone``: a head moves nothing else; a number, or the only value of a constant."""
-
-STEEP = 3.0
-"""A staircase reads a number with at least this factor."""
 
 NEAR = 0.15
 """How far factors of one may be off."""

@@ -18,6 +18,7 @@ from untracr.errors import ProgramError
 from untracr.metamodel.frame import Bools, Floats, Ints
 from untracr.metamodel.vocabulary import BINARY, PREDICATES, UNARY
 from untracr.rasp.functions import Formula, Value, number_or, types_of
+from untracr.rasp.values import MAX_TEXT
 
 
 @dataclass(frozen=True)
@@ -80,10 +81,6 @@ def _predicates(
     return np.array(
         [[[bool(call(p, k, q)) for q in queries] for k in keys] for p in PREDICATES]
     ).reshape(len(PREDICATES), len(keys), len(queries))
-
-
-MAX_TEXT = 1_000
-"""Letters of a text that a function may give: ``"a" * 10**9`` is not tried."""
 
 
 def call(function: Callable[..., Value], *args: Value) -> Value:
