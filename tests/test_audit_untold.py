@@ -79,6 +79,7 @@ def test_wrong_rows_are_refused() -> None:
     assert result.token_rows is not None
     wrong = replace(result, token_rows=moved(result.token_rows))
     assert "taken for BOS or PAD, unsaid" in judge_claim(subject, wrong).false
+    assert judge_claim(subject, replace(wrong, departures=3)).false  # these hide nothing
     said = replace(result, token_rows=replace(moved(result.token_rows), assumed="some are alike"))
     assert judge_claim(subject, said).false
 

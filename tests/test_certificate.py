@@ -860,6 +860,25 @@ def test_check_confirms(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert parse(shown["program"]) == parse(HIST)
 
 
+def test_known_departures_are_no_proof(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A certificate of weights that do something else on some input says so first, and ends with 3.
+
+    Also where the read-out is scaled: that shows nothing better than the program's own does.
+    """
+    source = "Aggregate(Select(indices, tokens, Comparison.EQ), tokens)"
+    loaded = compiled(tmp_path / "m.safetensors", source)
+    path = tmp_path / "m.json"
+    write_certificate(path, certificate_of(result_of(loaded, parse(source)), loaded, tmp_path))
+    assert main(["check", str(path)]) == 3
+    told = capsys.readouterr().out.splitlines()[-1]
+    assert told.startswith("confirmed: identical weights, but not what the program says on 7 in")
+    assert main(["check", str(path), "--json"]) == 3
+    assert json.loads(capsys.readouterr().out)["departures"] == 7
+    assert loaded.transformer.W_U is not None
+    scaled = loaded.transformer.replace(W_U=2 * loaded.transformer.W_U)
+    assert check(scaled, parse(source), Domain((0, 1, 2), 3)).verdict == "unverified"
+
+
 def test_check_refuses(
     file: Path, certificate: Certificate, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -26,7 +26,7 @@ from untracr.decompile.outputs import (
     outputs_agree,
     tolerance_of_changed,
 )
-from untracr.decompile.result import Result
+from untracr.decompile.result import PROVED, Result
 from untracr.errors import EvaluationError, ProgramError
 from untracr.rasp.domain import Domain
 from untracr.rasp.parsing import parse
@@ -74,12 +74,12 @@ def judge_claim(subject: Subject, result: Result) -> Claim:
     except ProgramError as error:
         return Claim(f"the answer cannot be read: {error}", still)
     if program is None:
-        return Claim("there is no program" if result.is_proved else "", still)
+        return Claim("there is no program" if result.verdict in PROVED else "", still)
     if subject.row_names is not None:
         subject, (program, *others), false = under_true_names(subject, result, [program, *others])
         false = false or _false_slope(subject, result)
         if false:
-            return Claim(false if result.is_proved else "", still)
+            return Claim(false if result.verdict in PROVED else "", still)
     behaves = _behaves(subject, program)
     listed = not behaves and any(_behaves(subject, other) for other in others)
     is_renamed = behaves is False and not listed and _is_renamed(subject, program)
@@ -134,8 +134,7 @@ def compiled_rows(
     compiled = compile_program(
         program, domain.vocab, domain.max_seq_len, causal=causal, mlp_exactness=mlp_exactness
     )
-    rows = [compiled.token_values.index(value) for value in (*domain.vocab, BOS, PAD)]
-    return compiled.transformer.replace(W_E=compiled.transformer.W_E[rows])
+    return compiled.with_rows((*domain.vocab, BOS, PAD)).transformer
 
 
 def _behaves(subject: Subject, program: Program) -> bool | None:
@@ -165,7 +164,9 @@ def _contradicted(subject: Subject, program: Program, *, departs: bool) -> str:
     if cannot_compare(model):
         return ""
     try:
-        mine = compiled_rows(program, domain, causal=model.causal) if departs else None
+        slope, mine = subject.mlp_exactness, None
+        if departs:
+            mine = compiled_rows(program, domain, causal=model.causal, mlp_exactness=slope)
         places = misread(model, program, domain, OUTPUT_TOLERANCE, but_for=mine)
         found = next(places, None)
     except ProgramError:  # it does not compile, or fails on some input: told otherwise

@@ -103,7 +103,7 @@ class Record:
 
     @property
     def is_proved(self) -> bool:
-        """Whether the verdict is one that holds on every input."""
+        """Whether the verdict is ``identical`` or ``equivalent``; departures are told besides."""
         return self.verdict in PROVED
 
     @property

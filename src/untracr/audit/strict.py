@@ -12,9 +12,9 @@ import time
 from dataclasses import dataclass
 from random import Random
 
+from untracr.audit.claims import compiled_rows
 from untracr.audit.plain_run import decoded_differs
 from untracr.compile.checks import check
-from untracr.compile.compiler import BOS, PAD, compile_program
 from untracr.compile.model import compile_rasp_to_model
 from untracr.errors import CheckFailed
 from untracr.rasp.domain import Domain
@@ -50,10 +50,7 @@ class StrictCase:
     @property
     def model(self) -> Transformer:
         """Its weights, rows of W_E in the domain's order, then BOS and PAD."""
-        vocab, length = self.domain.vocab, self.domain.max_seq_len
-        compiled = compile_program(self.program, vocab, length, mlp_exactness=self.exactness)
-        rows = [compiled.token_values.index(value) for value in (*vocab, BOS, PAD)]
-        return compiled.transformer.replace(W_E=compiled.transformer.W_E[rows])
+        return compiled_rows(self.program, self.domain, causal=False, mlp_exactness=self.exactness)
 
 
 @dataclass(frozen=True)

@@ -112,6 +112,16 @@ class Compiled:
     bos_id: int
     mlp_exactness: float = MLP_EXACTNESS
 
+    def with_rows(self, token_values: tuple[Value, ...]) -> Compiled:
+        """The same with the rows of W_E in another order of their values."""
+        rows = [self.token_values.index(value) for value in token_values]
+        return replace(
+            self,
+            transformer=self.transformer.replace(W_E=self.transformer.W_E[rows]),
+            token_values=token_values,
+            bos_id=rows.index(self.bos_id),
+        )
+
 
 def compile_program(
     program: Program,

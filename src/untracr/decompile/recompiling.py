@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from untracr.compile.compiler import BOS, PAD, Compiled, compile_program
 from untracr.compile.values import ValueSet, value_sets
 from untracr.metamodel.exactness import find_exactness
@@ -52,14 +50,7 @@ def recompile_with_parts(program: Program, domain: Domain, like: Transformer) ->
         pad=pad,
         mlp_exactness=find_exactness(like).to_compile,
     )
-    token_values = (*domain.vocab, bos, pad)
-    rows = [compiled.token_values.index(value) for value in token_values]
-    return replace(
-        compiled,
-        transformer=compiled.transformer.replace(W_E=compiled.transformer.W_E[rows]),
-        token_values=token_values,
-        bos_id=len(domain.vocab),
-    )
+    return compiled.with_rows((*domain.vocab, bos, pad))
 
 
 def _is_larger(program: Program, sets: dict[Ref, ValueSet], like: Transformer) -> bool:

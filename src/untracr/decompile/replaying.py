@@ -18,7 +18,7 @@ from untracr.decompile.decompiler import require_readable
 from untracr.decompile.outputs import cannot_compare
 from untracr.decompile.program_cost import require_affordable
 from untracr.decompile.recompiling import recompile
-from untracr.decompile.result import PROVED, Evidence, WeightsFound
+from untracr.decompile.result import PROVED, Evidence, WeightsFound, headline
 from untracr.decompile.sameness import same_weights
 from untracr.decompile.token_rows import Naming, TokenRows, token_rows
 from untracr.decompile.weights_digest import weights_digest
@@ -99,7 +99,8 @@ class Replay:
         claim = self.certificate.verdict
         if self.is_confirmed and self.found is not None:
             only = "" if claim in PROVED else ", which is no proof"
-            return f"confirmed: {claim}: {self.found.detail}{only}"
+            shown = headline(claim, self.found.departures)
+            return f"confirmed: {shown}: {self.found.detail}{only}"
         failed = next(step for step in self.steps if not step.holds)
         return f"not confirmed: {claim} was certified; {failed.name}: {failed.text}"
 
@@ -112,6 +113,7 @@ class Replay:
             "claimed": self.certificate.verdict,
             "verdict": None if found is None else found.verdict,
             "detail": "" if found is None else found.detail,
+            "departures": 0 if found is None else found.departures,
             "evidence": None if found is None else plain_evidence(found.evidence),
             "program": self.program,
             "steps": [asdict(step) for step in self.steps],

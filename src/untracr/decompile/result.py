@@ -16,6 +16,15 @@ Verdict = Literal["identical", "equivalent", "tested", "unverified"]
 PROVED: tuple[Verdict, ...] = ("identical", "equivalent")
 """Verdicts that hold on every input of the domain."""
 
+
+def headline(verdict: Verdict, departures: int) -> str:
+    """A verdict in a few words, with what takes from it."""
+    if not departures:
+        return verdict
+    inputs = f"{departures:,} input{'s'[: departures != 1]}"
+    return f"{verdict} weights, but not what the program says on {inputs}"
+
+
 ReadOutFound = Literal["not compared", "same", "different"]
 
 WeightsFound = Literal["not compared", "reordered", "rotated", "projected", "noisy", "different"]
@@ -147,10 +156,7 @@ class Result:
     @property
     def headline(self) -> str:
         """The verdict in a few words, with what takes from it."""
-        if not self.departures:
-            return self.verdict
-        inputs = f"{self.departures:,} input{'s'[: self.departures != 1]}"
-        return f"{self.verdict} weights, but not what the program says on {inputs}"
+        return headline(self.verdict, self.departures)
 
     @property
     def names_are_open(self) -> bool:

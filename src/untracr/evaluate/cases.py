@@ -132,8 +132,7 @@ def _library_case(named: NamedProgram) -> Case:
 
 def _compiled(program: Program, domain: Domain, *, causal: bool, read_out: bool) -> Transformer:
     compiled = compile_program(program, domain.vocab, domain.max_seq_len, causal=causal)
-    rows = [compiled.token_values.index(value) for value in (*domain.vocab, BOS, PAD)]
-    model = compiled.transformer.replace(W_E=compiled.transformer.W_E[rows])
+    model = compiled.with_rows((*domain.vocab, BOS, PAD)).transformer
     return model if read_out else model.replace(W_U=None, output_values=None)
 
 
