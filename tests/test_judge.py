@@ -3,6 +3,7 @@ is refused, and what it says of a fault is so."""
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 
 import numpy as np
@@ -226,3 +227,29 @@ def test_long_widths_are_departures_as_soon_as_they_go_wrong() -> None:
     assert found.exhaustive
     steep = compile_program(program, (0, 1), 10, mlp_exactness=111)
     assert departures(program, steep, Domain((0, 1), 10)).count == 0
+
+
+MIXED_THEN_MAPPED = (
+    """
+    others = Select(tokens, tokens, Comparison.NEQ)
+    place = Aggregate(others, indices)
+    alike = SequenceMap(lambda x, y: x == y, place, place)
+    """,
+    """
+    other = Select(indices, tokens, Comparison.NEQ)
+    place = Aggregate(other, indices)
+    both = SequenceMap(lambda x, y: x * 10 + y, indices, place)
+    large = Map(lambda x: True if x > 1 else 1, both, simplify=False)
+    """,
+)
+
+
+@pytest.mark.parametrize("source", MIXED_THEN_MAPPED)
+def test_a_warning_of_an_expression_hides_no_error_of_it(source: str) -> None:
+    """One averages where no output shows it, and elsewhere gives None, which an output shows."""
+    program = parse(textwrap.dedent(source))
+    model = compile_rasp(program, (0, 1), 3, strict=False)
+    assert departures(program, model.compiled, model.domain).count
+    with pytest.raises(CheckFailed, match="RASP's value is None"):
+        compile_rasp(program, (0, 1), 3)
+    assert not model.verify().ok

@@ -56,34 +56,49 @@ class Seen:
 
 
 def problems_seen(seen: Seen) -> list[Problem]:
-    """What is wrong; each expression is there once."""
+    """What is wrong, errors first; each expression is there once.
+
+    Every row with a wrong output has an error: that of an expression on the way, or of
+    the output itself.
+    """
+    errors = _errors(seen)
+    reported = {problem.ref for problem in errors}
+    return [*errors, *(found for found in _warnings(seen) if found.ref not in reported)]
+
+
+def _errors(seen: Seen) -> list[Problem]:
+    """The first expressions on the way to wrong outputs that are not held clearly."""
     run, found, rows = seen.run, seen.found, seen.rows
-    valid = run.batch.valid[rows]
-    bad = found.wrong.any(axis=1)
-    problems: list[Problem] = []
-    reported: set[Ref] = set()
+    valid, bad = run.batch.valid[rows], found.wrong.any(axis=1)
+    problems: dict[Ref, Problem] = {}
     explained = np.zeros(len(rows), dtype=np.bool_)
     none = {ref: run.is_none(ref)[rows] & valid for ref in found.differs}
     is_none = none[run.program.output].any(axis=1)
-
-    def report(ref: Ref, where: Mask, severity: Severity) -> None:
-        if where.any() and ref not in reported:
-            reported.add(ref)
-            problems.append(_problem(seen, ref, where, severity))
-
     for ref in found.differs:
         reads = sops_read(run.program, ref)
         unclear = found.blurred[ref] & (bad & ~_any(found.blurred, reads, len(rows)))[:, None]
-        report(ref, unclear, "error")
-        differs = found.differs[ref] & (~bad & ~_any(found.differs, reads, len(rows)))[:, None]
-        report(ref, differs, "warning")
-        explained |= unclear.any(axis=1)
+        if unclear.any():
+            problems[ref] = _problem(seen, ref, unclear, "error")
         origin = bad & is_none & none[ref].any(axis=1) & ~_any(none, reads, len(rows))
-        if origin.any() and ref not in reported:
-            reported.add(ref)
-            problems.append(_none_problem(seen, ref, none[ref] & origin[:, None]))
-        explained |= origin
-    report(run.program.output, found.wrong & (bad & ~explained)[:, None], "error")
+        if origin.any() and ref not in problems:
+            problems[ref] = _none_problem(seen, ref, none[ref] & origin[:, None])
+        explained |= unclear.any(axis=1) | origin
+    left = found.wrong & (bad & ~explained)[:, None]
+    if left.any() and run.program.output not in problems:
+        problems[run.program.output] = _problem(seen, run.program.output, left, "error")
+    return list(problems.values())
+
+
+def _warnings(seen: Seen) -> list[Problem]:
+    """The first expressions that hold another value where all outputs are right."""
+    found, count = seen.found, len(seen.rows)
+    right = ~found.wrong.any(axis=1)
+    problems = []
+    for ref in found.differs:
+        reads = sops_read(seen.run.program, ref)
+        differs = found.differs[ref] & (right & ~_any(found.differs, reads, count))[:, None]
+        if differs.any():
+            problems.append(_problem(seen, ref, differs, "warning"))
     return problems
 
 
