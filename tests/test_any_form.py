@@ -14,6 +14,7 @@ from untracr.compile.compiler import BOS, PAD, compile_program
 from untracr.compile.lowering import lower_selectors
 from untracr.decompile.decompiler import Decompiler
 from untracr.metamodel.frame import Base, Directions
+from untracr.metamodel.neuron_order import MAX_TRIED, Profile, _Cover, _Part
 from untracr.metamodel.reader import Reader
 from untracr.metamodel.scope import true_variables
 from untracr.rasp.domain import Domain
@@ -130,3 +131,13 @@ def assert_as_given(program: Program, domain: Domain) -> None:
             continue
         for head in np.flatnonzero(reader.alive_heads[layer]).tolist():
             assert np.array_equal(reader.head(layer, head, known).W_K, reader.W_K[layer, head])
+
+
+def test_large_grids_are_put_together() -> None:
+    """A cell for each of more results than calls may be nested."""
+    count = 1_200
+    parts = [_Part([n], frozenset({n})) for n in range(count)]
+    profiles = [Profile(np.zeros(1), frozenset(), frozenset())] * count
+    cover = _Cover(parts, np.zeros(count), profiles, count, MAX_TRIED)
+    assert cover.search(0) == list(range(count))
+    assert _Cover(parts, np.zeros(count), profiles, count, 10).search(0) is None

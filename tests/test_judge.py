@@ -253,3 +253,11 @@ def test_a_warning_of_an_expression_hides_no_error_of_it(source: str) -> None:
     with pytest.raises(CheckFailed, match="RASP's value is None"):
         compile_rasp(program, (0, 1), 3)
     assert not model.verify().ok
+
+
+def test_programs_as_long_as_may_be_are_judged() -> None:
+    """A chain of nearly as many Maps as a program may have; nothing goes as deep as it is long."""
+    lines = ["a0 = Map(lambda x: x, indices, simplify=False)"]
+    lines += [f"a{n} = Map(lambda x: x, a{n - 1}, simplify=False)" for n in range(1, 993)]
+    lines += ["Aggregate(Select(a992, tokens, Comparison.TRUE), tokens)"]
+    assert check("\n".join(lines), (0, 1), 1) == ()

@@ -183,7 +183,7 @@ class _Sorter:
         best: tuple[float, list[int]] | None = None
         for start in [n for n, part in enumerate(parts) if 0 in part.cells][:MAX_STARTS]:
             unlike = np.abs(counts - counts[start]).sum(axis=1)
-            found = _Cover(parts, unlike, profiles, size, MAX_TRIED).search([start])
+            found = _Cover(parts, unlike, profiles, size, MAX_TRIED).search(start)
             if found is None:
                 continue
             apart = float(unlike[found].sum()) / max(1, len(found) - 1)
@@ -387,10 +387,24 @@ class _Cover:
     size: int
     left: int
 
-    def search(self, chosen: list[int]) -> list[int] | None:
+    def search(self, start: int) -> list[int] | None:
+        """Parts that begin with one; None if there are none, or too many were tried."""
+        chosen, following = [start], [self._following([start])]
+        while following and sum(len(self.parts[part].cells) for part in chosen) < self.size:
+            part = next(following[-1], None)
+            if self.left < 0:
+                return None
+            if part is None:
+                chosen.pop()
+                following.pop()
+            else:
+                chosen.append(part)
+                following.append(self._following([*chosen]))
+        return chosen or None
+
+    def _following(self, chosen: list[int]) -> Iterator[int]:
+        """Parts with the first cell that is missing, the most alike first."""
         covered = frozenset(cell for part in chosen for cell in self.parts[part].cells)
-        if len(covered) == self.size:
-            return chosen
         missing = next(cell for cell in range(self.size) if cell not in covered)
         fitting = [p for p, part in enumerate(self.parts) if missing in part.cells]
         targets = frozenset(target for part in chosen for target in self.profiles[part].targets)
@@ -398,13 +412,8 @@ class _Cover:
         fitting.sort(key=lambda p: (self.unlike[p], -len(self.profiles[p].targets & targets), p))
         for part in fitting:
             self.left -= 1
-            if self.left < 0:
-                return None
             if not (self.parts[part].cells & covered or self.profiles[part].cells & others):
-                found = self.search([*chosen, part])
-                if found is not None:
-                    return found
-        return None
+                yield part
 
 
 def direction_key(direction: Floats) -> bytes:

@@ -167,15 +167,14 @@ def _call(function: object, value: Value) -> Value:
 
 def _differs_everywhere(program: Program, ref: Ref, sets: dict[Ref, ValueSet]) -> bool:
     """Whether a SOp has another value at each position: indices, or one to one with them."""
-    if ref == INDICES:
-        return True
-    node = program.nodes[ref]
-    return (
-        isinstance(node, Map)
-        and program.encoding(ref) is CATEGORICAL
-        and len(sets[ref].unordered) == len(sets[node.inner].unordered)
-        and _differs_everywhere(program, node.inner, sets)
-    )
+    while ref != INDICES:
+        node = program.nodes[ref]
+        if not isinstance(node, Map) or program.encoding(ref) is not CATEGORICAL:
+            return False
+        if len(sets[ref].unordered) != len(sets[node.inner].unordered):
+            return False
+        ref = node.inner
+    return True
 
 
 def _selected(select: Select, sets: dict[Ref, ValueSet]) -> Selected | None:
