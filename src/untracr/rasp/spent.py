@@ -16,8 +16,8 @@ from untracr.rasp.functions import Function, Predicate, length_of
 MAX_FUNCTION = 4_000
 """Characters of a function that is called."""
 
-MAX_CALLS = 5_000_000
-"""Calls of functions, long ones counted as several: some ten seconds."""
+MAX_CALLS = 3_000_000
+"""Calls of functions, long ones counted as several: some seconds."""
 
 MAX_CELLS = 500_000_000
 """Cells of all arrays of one run, [input, query, key] or [input, position]: some seconds."""
