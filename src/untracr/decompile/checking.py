@@ -26,6 +26,7 @@ from untracr.decompile.read_out_names import named_by_columns, named_by_outputs
 from untracr.decompile.recompiling import recompile, recompile_with_parts
 from untracr.decompile.repair import repair
 from untracr.decompile.result import NOTHING_COMPARED, Evidence, Verdict
+from untracr.decompile.rounding import rounded
 from untracr.decompile.shortest import shortest
 from untracr.errors import EvaluationError, ProgramError
 from untracr.metamodel.constant import find_constant
@@ -184,7 +185,7 @@ def _judged(model: Transformer, laid: _Beside, domain: Domain, settle: bool) -> 
     found = _with_open_results(found, domain, shown=shown)
     if found.inputs_checked:  # of this model's outputs, which says more
         return found
-    return _with_departures(model, found, domain)
+    return _with_departures(model, found, domain, None if found.program != program else beside)
 
 
 def _shortened(
@@ -291,19 +292,23 @@ def _same_beside_read_out(
     return Check("equivalent", seen.seen, detail, program, (), evidence)
 
 
-def _with_departures(model: Transformer, found: Check, domain: Domain) -> Check:
+def _with_departures(
+    model: Transformer, found: Check, domain: Domain, beside: Alignment | None
+) -> Check:
     """The verdict with the inputs on which these weights do not do what the program says.
 
     Tracr's construction departs from RASP here and there: numbers that its value sets lack,
-    averages of several values, negative sums. The weights are run with the program's own
-    read-out, which shows that without knowing the model's. Most programs need no run.
+    averages of several values, negative sums; and weights that are the program's but for
+    rounding may do something else beside large numbers. The weights are run with the program's
+    own read-out, which shows that without knowing the model's. Most programs need no run.
     """
     if found.verdict != "identical" or found.program is None:
         return found
     compiled = recompile_with_parts(found.program, domain, model)
     if compiled is None:
         return found
-    seen = departures(found.program, compiled, domain)
+    off = rounded(model, found.program, compiled, beside or align(model, compiled.transformer))
+    seen = departures(found.program, compiled, domain, off)
     if not seen.count and seen.exhaustive:
         return found
     return replace(found, detail=f"{found.detail}; {_told(seen)}", departures=seen.count)

@@ -6,6 +6,7 @@ they cannot disagree.
 
 from __future__ import annotations
 
+from untracr.compile.judge.blur import AS_COMPILED, UNIT, Blur
 from untracr.compile.judge.judging import (
     Departures,
     Verification,
@@ -13,6 +14,18 @@ from untracr.compile.judge.judging import (
     faults,
     verify,
 )
+from untracr.compile.judge.rounded import Rounded
 from untracr.compile.judge.weights_run import answers_differ
 
-__all__ = ["Departures", "Verification", "answers_differ", "departures", "faults", "verify"]
+__all__ = [
+    "AS_COMPILED",
+    "UNIT",
+    "Blur",
+    "Departures",
+    "Rounded",
+    "Verification",
+    "answers_differ",
+    "departures",
+    "faults",
+    "verify",
+]

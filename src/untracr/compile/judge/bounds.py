@@ -17,8 +17,9 @@ import numpy as np
 
 from untracr.compile.blocks import COLDNESS
 from untracr.compile.compiler import Compiled
+from untracr.compile.judge.blur import AS_COMPILED, Blur
 from untracr.compile.judge.precision import tolerances
-from untracr.compile.judge.steps import UNIT, Floats, Staircase
+from untracr.compile.judge.steps import Floats, Staircase
 from untracr.compile.layers import half_layers
 from untracr.compile.values import ValueSet, without_arithmetic_errors
 from untracr.errors import ProgramError
@@ -77,18 +78,21 @@ class Bounds:
     right: bool
 
 
-def bounds(program: Program, compiled: Compiled, max_seq_len: int) -> Bounds:
+def bounds(
+    program: Program, compiled: Compiled, max_seq_len: int, blur: Blur = AS_COMPILED
+) -> Bounds:
     """Follows errors through a program's weights.
 
     Args:
         program: the program; composite selectors lowered.
         compiled: its weights, as compiled.
         max_seq_len: the longest input.
+        blur: what is off besides in weights that are not quite these.
     """
-    whole = _Analysis(program, compiled, max_seq_len, leave_out=False).bounds()
+    whole = _Analysis(program, compiled, max_seq_len, blur, leave_out=False).bounds()
     if whole.right:
         return whole
-    return _Analysis(program, compiled, max_seq_len, leave_out=True).bounds()
+    return _Analysis(program, compiled, max_seq_len, blur, leave_out=True).bounds()
 
 
 def sufficient_exactness(program: Program, compiled: Compiled) -> float:
@@ -162,13 +166,13 @@ def _pairs_of(
 
 class _Analysis:
     def __init__(
-        self, program: Program, compiled: Compiled, max_seq_len: int, *, leave_out: bool
+        self, program: Program, compiled: Compiled, max_seq_len: int, blur: Blur, *, leave_out: bool
     ) -> None:
         self.program, self.compiled, self.length = program, compiled, max_seq_len
         self.sets = compiled.value_sets
         self.sharpness = COLDNESS / math.sqrt(compiled.transformer.d_head)
         self.clean = clean_at_bos(program)
-        self.leave_out = leave_out
+        self.leave_out, self.blur = leave_out, blur
         self.off: dict[Ref, Off] = {}
         self.rough: dict[Ref, tuple[Value, ...]] = {}
 
@@ -176,10 +180,16 @@ class _Analysis:
         """All SOps, in node order."""
         with np.errstate(all="ignore"):
             for ref in self.program.sops:
-                found = self._of(ref)
+                found = self._with_crosstalk(ref, self._of(ref))
                 known = math.isfinite(found.one) and math.isfinite(found.all)
                 self.off[ref] = found if known else UNKNOWN
         return Bounds(self.off, self.rough, self._is_right())
+
+    def _with_crosstalk(self, ref: Ref, off: Off) -> Off:
+        """With what is written into a SOp's dimensions besides."""
+        more = self.blur.crosstalk
+        dims = len(self.sets[ref].ordered) if self.program.encoding(ref) is CATEGORICAL else 1
+        return Off(off.one + more, off.all + dims * more) if more else off
 
     def _is_right(self) -> bool:
         output = self.program.output
@@ -201,7 +211,12 @@ class _Analysis:
                 return self._width(ref, selector)
             case LinearSequenceMap(fst, snd, a, b):
                 size = abs(a) * self._size(fst) + abs(b) * self._size(snd)
-                off = abs(a) * self.off[fst].one + abs(b) * self.off[snd].one + 4 * UNIT * size
+                off = (
+                    abs(a) * self.off[fst].one
+                    + abs(b) * self.off[snd].one
+                    + 4 * self.blur.unit * size
+                )
+                off += self.blur.slip * (1 + abs(a) + abs(b))
                 return Off(off, off)
             case SequenceMap(_, fst, snd) if fst != snd:
                 return self._pairs(fst, snd)
@@ -213,7 +228,8 @@ class _Analysis:
                 if program.encoding(ref) is CATEGORICAL:
                     return self._lookup(inner, [y for _, y in results])
                 largest = max(abs(number_or(y, math.inf)) for _, y in results)
-                off = largest * (self.off[inner].all + 4 * UNIT)
+                off = largest * (self.off[inner].all + 4 * self.blur.unit)
+                off += max(1.0, largest) * len(results) * self.blur.slip
                 return Off(off, off)
             case _:
                 return UNKNOWN
@@ -226,8 +242,8 @@ class _Analysis:
         counts: dict[Value, int] = {}
         for result in results:
             counts[result] = counts.get(result, 0) + 1
-        off = self.off[inner]
-        return Off(min(off.all, max(counts.values()) * off.one), off.all)
+        off, slips = self.off[inner], len(results) * self.blur.slip
+        return Off(min(off.all, max(counts.values()) * off.one) + slips, off.all + slips)
 
     def _pairs(self, fst: Ref, snd: Ref) -> Off:
         x, y = self.off[fst], self.off[snd]
@@ -235,6 +251,9 @@ class _Analysis:
             return UNKNOWN
         n, m = len(self.sets[fst].ordered), len(self.sets[snd].ordered)
         off = x.all + y.all + (m - 1) * x.one + (n - 1) * y.one
+        off += (
+            2 * (n + m - 1) * self.blur.slip
+        )  # of pairs that share a value with the one that holds
         return Off(off, off)
 
     def _logit_off(self, selector: Ref) -> float:
@@ -249,14 +268,16 @@ class _Analysis:
             ):
                 return math.inf
         k, q = self.off[select.keys].all, self.off[select.queries].all
-        return self.sharpness * (k + q + k * q + 8 * UNIT)
+        return self.sharpness * (k + q + k * q + 8 * self.blur.unit)
 
     def _aggregate(self, selector: Ref, sop: Ref, is_categorical: bool) -> Off:
         off, inner = self._logit_off(selector), self.off[sop]
         if off > 1 or not math.isfinite(inner.all):
             return UNKNOWN
         bos = math.exp(-self.sharpness / 2 + 2 * off)
-        leak = bos * max(1.0, self.length) + 16 * UNIT  # to BOS, or where nothing is selected
+        leak = (
+            bos * max(1.0, self.length) + 16 * self.blur.unit
+        )  # to BOS, or where nothing is selected
         if is_categorical:
             return Off(inner.one + leak * (1 + inner.one), inner.all + 2 * leak * (1 + inner.all))
         size = self._size(sop) + inner.one
@@ -272,7 +293,8 @@ class _Analysis:
             widths = np.round(1 / points - 1)
             others = self.length * math.exp(-self.sharpness + 2 * off)
             low = 1 / (1 + widths * math.exp(2 * off) + others)
-            return low - 8 * UNIT, 1 / (1 + widths * math.exp(-2 * off)) + 8 * UNIT
+            aside = 8 * self.blur.unit + self.blur.crosstalk
+            return low - aside, 1 / (1 + widths * math.exp(-2 * off)) + aside
 
         return self._staircase(ref, read)
 
@@ -282,7 +304,8 @@ class _Analysis:
             return UNKNOWN
         assert callable(read)
         found, values = stairs
-        one, every = found.off(*read(found.points))
+        low, high = read(found.points)
+        one, every = found.off(low, high, self.blur)
         if self.leave_out:
             size = 1.0 if found.is_categorical else np.maximum(1.0, np.abs(found.results))
             rough = ~(every <= ROUGH * size)

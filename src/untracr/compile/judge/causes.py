@@ -13,12 +13,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from untracr.compile.compiler import Compiled
+from untracr.compile.judge.blur import UNIT
 from untracr.compile.judge.bounds import clean_at_bos, staircase_of
 from untracr.compile.judge.doubts import is_clipped, sops_read
 from untracr.compile.judge.precision import tolerances
 from untracr.compile.judge.program_run import ProgramRun, shown
 from untracr.compile.judge.remedy import Remedy
-from untracr.compile.judge.steps import UNIT
 from untracr.compile.judge.weights_run import BLURRED, Differences
 from untracr.errors import Problem, Severity
 from untracr.rasp.equivalence import same_value

@@ -16,18 +16,21 @@ from typing import Literal
 import numpy as np
 
 from untracr.compile.compiler import Compiled
+from untracr.compile.judge.blur import AS_COMPILED
 from untracr.compile.judge.bounds import bounds
 from untracr.compile.judge.causes import Seen, problems_seen
 from untracr.compile.judge.doubts import Doubts
 from untracr.compile.judge.inputs import ALL, batches
 from untracr.compile.judge.program_run import ProgramRun
 from untracr.compile.judge.remedy import Remedy, recompiled, remedy_for
+from untracr.compile.judge.rounded import Rounded
 from untracr.compile.judge.weights_run import differences
 from untracr.errors import Problem
 from untracr.rasp.domain import Domain
 from untracr.rasp.functions import Value
 from untracr.rasp.interpreter import Batch, Codes, Mask
 from untracr.rasp.program import Program
+from untracr.transformer.transformer import Transformer
 
 RUN = 5_000
 """Inputs on which weights are run that may not be those that the compiler makes."""
@@ -160,9 +163,19 @@ class Departures:
         return self.inputs_checked == self.domain_size
 
 
-def departures(program: Program, compiled: Compiled, domain: Domain) -> Departures:
-    """Counts the inputs on which weights, as compiled, do not do what a program says."""
-    look = _Look(program, compiled, domain, ALL, True)
+def departures(
+    program: Program, compiled: Compiled, domain: Domain, rounded: Rounded | None = None
+) -> Departures:
+    """Counts the inputs on which weights do not do what a program says.
+
+    Args:
+        program: the program that was compiled, composite selectors lowered.
+        compiled: its weights, as compiled.
+        domain: the inputs.
+        rounded: a model that has these weights but for small differences, which is judged
+            then; the compiled weights if not given.
+    """
+    look = _Look(program, compiled, domain, ALL, True, rounded)
     count = failing = 0
     failure = ""
     for seen in look.all():
@@ -193,13 +206,21 @@ class _Look:
     """
 
     def __init__(
-        self, program: Program, compiled: Compiled, domain: Domain, most: int, as_compiled: bool
+        self,
+        program: Program,
+        compiled: Compiled,
+        domain: Domain,
+        most: int,
+        as_compiled: bool,
+        rounded: Rounded | None = None,
     ) -> None:
         self.program, self.compiled, self.domain = program, compiled, domain
+        self.rounded = rounded
         self.most = most if as_compiled else min(most, RUN)
         self.doubts: Doubts | None = None
         if as_compiled:
-            found = bounds(program, compiled, domain.max_seq_len)
+            blur = AS_COMPILED if rounded is None else rounded.blur
+            found = bounds(program, compiled, domain.max_seq_len, blur)
             self.doubts = Doubts(program, compiled, found, domain.max_seq_len)
         self.is_clear = self.doubts is not None and self.doubts.none
         self.tried = domain.size if self.is_clear else 0
@@ -238,7 +259,7 @@ class _Look:
         rows = self._rows(run)
         affordable = self._affordable(rows)
         self.tried += len(batch) - len(rows) + len(affordable)
-        found = differences(run, self.compiled, affordable)
+        found = differences(run, self.compiled, affordable, self.rounded)
         nothing = Remedy(np.zeros(len(affordable), dtype=np.bool_))
         return Seen(run, self.compiled, affordable, found, nothing)
 
@@ -253,7 +274,8 @@ class _Look:
 
     def _affordable(self, rows: Codes) -> Codes:
         """As many of the rows as there is work left for, spread evenly."""
-        each = _operations(self.compiled, self.domain.max_seq_len)
+        model = self.compiled.transformer if self.rounded is None else self.rounded.transformer
+        each = _operations(model, self.domain.max_seq_len)
         count = min(len(rows), max(FEWEST, int(self._left / each)))
         self._left -= count * each
         if count == len(rows):
@@ -287,9 +309,9 @@ def _wrong(seen: Seen) -> Mask:
     return np.asarray(seen.found.wrong.any(axis=1))
 
 
-def _operations(compiled: Compiled, length: int) -> float:
+def _operations(model: Transformer, length: int) -> float:
     """Multiplications that one input takes."""
-    model, n = compiled.transformer, length + 1
+    n = length + 1
     heads = model.n_heads * model.d_head
     each = 4 * model.d_model * heads + 2 * model.d_model * model.d_mlp + 2 * n * heads
     return float(n * each * model.n_layers)

@@ -14,10 +14,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-Floats = npt.NDArray[np.float64]
+from untracr.compile.judge.blur import AS_COMPILED, UNIT, Blur
 
-UNIT = 2.0**-24
-"""Half the distance from 1 to the next number in single precision."""
+Floats = npt.NDArray[np.float64]
 
 SAME_PLACE = 1e-9
 """Points that are no farther apart, relative to 1, are one value (rounded differently)."""
@@ -48,11 +47,12 @@ class Staircase:
     is_categorical: bool
     exactness: float
 
-    def off(self, low: Floats, high: Floats) -> tuple[Floats, Floats]:
+    def off(self, low: Floats, high: Floats, blur: Blur = AS_COMPILED) -> tuple[Floats, Floats]:
         """How far what is written may be off, at each point.
 
         Args:
             low, high: [n], between these is what is read instead of each point.
+            blur: how far what neurons read and write may be off.
 
         Returns:
             [n], of one output at most; [n], of all outputs together. Infinite where there
@@ -65,23 +65,24 @@ class Staircase:
         middles = (self.points[1:] + self.points[:-1])[steps] / 2
         above = (np.arange(len(self.points))[:, None] > steps[None, :]) * 1.0
         ends = [np.clip(self.exactness * (x[:, None] - middles) + 1, 0, 1) for x in (low, high)]
-        blur = np.maximum(*(np.abs(end - above) for end in ends))
-        blur += self._rounding(high, middles)
+        off_step = np.maximum(*(np.abs(end - above) for end in ends))
+        off_step += self._rounding(high, middles, blur)
         if not self.is_categorical:
-            off = blur @ np.abs(np.diff(self.results)[steps])
+            off = off_step @ np.abs(np.diff(self.results)[steps])
             return off, off
         places, place = np.unique(self.results, return_inverse=True)
         each = np.zeros((len(places), len(self.points)))
         for outputs in (place[steps], place[steps + 1]):  # a step moves from one to the other
-            np.add.at(each, outputs, blur.T)
+            np.add.at(each, outputs, off_step.T)
         return each.max(axis=0), each.sum(axis=0)
 
-    def _rounding(self, high: Floats, middles: Floats) -> Floats:
-        """How far single precision may be off, of each step at each point."""
+    def _rounding(self, high: Floats, middles: Floats, blur: Blur) -> Floats:
+        """How far rounding may be off, of each step at each point."""
         size = self.exactness * (np.abs(high)[:, None] + np.abs(middles)) + 1
-        rounding = 4 * UNIT * size
+        rounding = 4 * blur.unit * size
+        rounding += 2 * blur.slip * (self.exactness * (1 + np.abs(middles)) + 1)
         neurons = self.exactness * (high[:, None] - middles) + 1 + rounding
-        return np.asarray((rounding + 8 * UNIT * neurons) * (neurons > 0))
+        return np.asarray((rounding + 8 * blur.unit * neurons) * (neurons > 0))
 
     def sufficient(self) -> float:
         """The slope from which all steps are clear of all points; inf where none can be."""

@@ -11,10 +11,12 @@ import numpy.typing as npt
 from untracr.compile.compiler import Compiled
 from untracr.compile.judge.precision import tolerances
 from untracr.compile.judge.program_run import ProgramRun
+from untracr.compile.judge.rounded import Rounded
 from untracr.rasp.equivalence import same_value
 from untracr.rasp.functions import Value, number_or
 from untracr.rasp.interpreter import Codes, Entry, Failure, Mask
 from untracr.rasp.program import CATEGORICAL, INDICES, TOKENS, Program, Ref
+from untracr.transformer.transformer import Transformer
 
 WORK = 20_000_000
 """Numbers held at a time while a model runs: bounds memory."""
@@ -48,9 +50,12 @@ class Differences:
     wrong: Mask
 
 
-def differences(run: ProgramRun, compiled: Compiled, rows: Codes) -> Differences:
-    """Runs the weights on some rows of a run."""
+def differences(
+    run: ProgramRun, compiled: Compiled, rows: Codes, rounded: Rounded | None = None
+) -> Differences:
+    """Runs the weights, or a model that has them but for small differences, on some rows."""
     program, model, valid = run.program, compiled.transformer, run.batch.valid[rows]
+    given = model if rounded is None else rounded.transformer
     sops = [ref for ref in program.sops if ref not in (TOKENS, INDICES)]
     differs = {ref: np.zeros(valid.shape, dtype=np.bool_) for ref in sops}
     blurred = {ref: np.zeros(valid.shape, dtype=np.bool_) for ref in sops}
@@ -61,8 +66,8 @@ def differences(run: ProgramRun, compiled: Compiled, rows: Codes) -> Differences
     held = {ref: _Held(run, compiled, ref) for ref in sops}
     output = held.get(program.output) or _Held(run, compiled, program.output)
     with np.errstate(all="ignore"):  # what is not finite is wrong
-        for part, length, ids in _token_ids(run, compiled, rows):
-            stream = model.forward(ids).output[:, 1:]
+        for part, length, ids in _token_ids(run, compiled, given, rows):
+            stream = model.forward(ids).output[:, 1:] if rounded is None else rounded.stream(ids)
             for ref in sops:
                 dims = stream[:, :, list(compiled.node_map[ref].dims)]
                 differs[ref][part, :length] = held[ref].differs(dims, rows[part])
@@ -77,7 +82,7 @@ def differences(run: ProgramRun, compiled: Compiled, rows: Codes) -> Differences
 
 
 def _token_ids(
-    run: ProgramRun, compiled: Compiled, rows: Codes
+    run: ProgramRun, compiled: Compiled, model: Transformer, rows: Codes
 ) -> Iterator[tuple[Codes, int, Codes]]:
     """Groups of rows of one length: positions in ``rows``, the length, ids with BOS."""
     values = compiled.token_values
@@ -85,7 +90,7 @@ def _token_ids(
     lengths = run.batch.lengths[rows]
     for length in np.unique(lengths).tolist():
         members = np.flatnonzero(lengths == length)
-        step = max(1, WORK // compiled.transformer.numbers_of_a_run(length + 1))
+        step = max(1, WORK // model.numbers_of_a_run(length + 1))
         for start in range(0, len(members), step):
             part = members[start : start + step]
             ids = code_to_id[run.batch.tokens.codes[rows[part], :length]]

@@ -1,0 +1,123 @@
+"""Weights that are a program's but for rounding: whether that shows beside large numbers."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from untracr import Domain, Transformer
+from untracr.audit.claims import compiled_rows
+from untracr.compile.canonical import canonicalise
+from untracr.decompile.bundled import bundled_decompiler
+from untracr.decompile.checking import Check, check
+from untracr.rasp.parsing import parse
+from untracr.rasp.program import Program
+from untracr.transformer import treatments
+
+DOMAIN = Domain((1, 2, 3), 3)
+
+STEP = """
+a = numerical(Map(lambda x: x, tokens))
+b = numerical(Map(lambda x: x + 1, indices))
+c = numerical(LinearSequenceMap(a, b, 40000, 1))
+Map(lambda x: 'p' if x > 60000 else 'q', c)
+"""
+"""Its steps are 100 times numbers of 1e5: the rounding of 100 is a whole step there."""
+
+SMALL_VALUES = """
+a = numerical(Map(lambda x: x, tokens))
+b = numerical(Map(lambda x: x * 1e-8, indices))
+numerical(LinearSequenceMap(a, b, 1, 1e8))
+"""
+
+LARGE_BESIDE = """
+a = numerical(Map(lambda x: x * 1e9, tokens))
+b = numerical(Map(lambda x: x, indices))
+numerical(LinearSequenceMap(a, b, 0, 1))
+"""
+
+HIST = "SelectorWidth(Select(tokens, tokens, Comparison.EQ))"
+
+
+def program_of(source: str) -> Program:
+    return canonicalise(parse(source))
+
+
+def compiled(source: str) -> Transformer:
+    return compiled_rows(program_of(source), DOMAIN, causal=False)
+
+
+def judged(model: Transformer, source: str) -> Check:
+    return check(model, program_of(source), DOMAIN, settle=False)
+
+
+def one_step_rounded(model: Transformer) -> Transformer:
+    """One of the two neurons of the step at 60,000 reads by two units of single precision less."""
+    reads = model.W_in.copy()
+    layer, _, neuron = (int(n) for n in np.argwhere(np.abs(reads + 6_000_200) < 2)[0])
+    number = int(np.flatnonzero(reads[layer, :, neuron] == 100)[0])
+    reads[layer, number, neuron] *= np.float32(1 - 2.3e-7)
+    return model.replace(W_in=reads)
+
+
+def next_to_nothing(model: Transformer) -> Transformer:
+    """All zeros of W_in are 2.4e-7."""
+    return model.replace(W_in=np.where(model.W_in == 0, np.float32(2.4e-7), model.W_in))
+
+
+def many_small_neurons(model: Transformer) -> Transformer:
+    """3,000 neurons all of whose weights are below 1e-6."""
+    more = 3_000
+    reads = np.pad(model.W_in, ((0, 0), (0, 0), (0, more)), constant_values=0.9e-6)
+    writes = np.pad(model.W_out, ((0, 0), (0, more), (0, 0)), constant_values=0.9e-6)
+    return model.replace(W_in=reads, W_out=writes, b_in=np.zeros(reads.shape[::2], np.float32))
+
+
+@pytest.mark.parametrize(
+    ("source", "change"),
+    [
+        (STEP, one_step_rounded),
+        (LARGE_BESIDE, next_to_nothing),
+        (LARGE_BESIDE, many_small_neurons),
+    ],
+    ids=["step", "large beside", "small neurons"],
+)
+def test_rounding_that_shows_is_a_departure(source: str, change: object) -> None:
+    """The weights are the program's to single precision; what they give is not the program's."""
+    assert callable(change)
+    model = compiled(source)
+    assert judged(model, source).departures == 0
+    found = judged(change(model), source)
+    assert found.verdict == "identical"
+    assert found.departures > 0
+    assert "inputs they give something else than the program" in found.detail
+
+
+def test_small_values_are_not_taken_for_nothing() -> None:
+    """A hundred millionth counts where it is multiplied with a hundred million."""
+    nothing = SMALL_VALUES.replace("x * 1e-8", "x * 0")
+    assert judged(compiled(SMALL_VALUES), nothing).departures > 0
+    assert not bundled_decompiler().decompile(compiled(SMALL_VALUES)).is_proved
+
+
+def test_a_rotation_may_lose_what_a_program_computes() -> None:
+    """Single precision holds no steps at 1e5 in every basis."""
+    turned = treatments.rotate(compiled(STEP), np.random.default_rng(0))
+    found = judged(turned.replace(W_U=None, output_values=None), STEP)
+    assert found.evidence.weights == "rotated"
+    assert found.departures > 0
+
+
+@pytest.mark.parametrize("change", [next_to_nothing, many_small_neurons])
+def test_rounding_that_does_not_show_changes_nothing(change: object) -> None:
+    assert callable(change)
+    found = judged(change(compiled(HIST)), HIST)
+    assert (found.verdict, found.departures) == ("identical", 0)
+
+
+def test_most_rotations_need_no_run() -> None:
+    """An analysis shows that what a rotation rounds does not matter."""
+    turned = treatments.rotate(compiled(HIST), np.random.default_rng(0))
+    found = judged(turned, HIST)
+    assert (found.verdict, found.departures) == ("identical", 0)
+    assert found.evidence.weights == "rotated"
