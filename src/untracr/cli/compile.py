@@ -63,6 +63,15 @@ def run(args: argparse.Namespace) -> int:
         strict=not args.no_strict,
     )
     model.save(args.output)
+    _print_model(model, args)
+    masked = mask_problem(model.source, domain, args.program) if given.causal(args) else None
+    if masked is not None:
+        warn(masked.rule)
+    return OK
+
+
+def _print_model(model: CompiledModel, args: argparse.Namespace) -> None:
+    """The file's sizes, and what was shown of the weights."""
     config = model.model_config
     sizes = {
         "layers": config.num_layers,
@@ -81,10 +90,6 @@ def run(args: argparse.Namespace) -> int:
         shown = ", ".join(f"{name} {size:,}" for name, size in sizes.items())
         say(f"wrote {args.output}: {shown}")
         print(_told(model, is_auto=args.mlp_exactness == "auto"))
-    masked = mask_problem(model.source, domain, args.program) if given.causal(args) else None
-    if masked is not None:
-        warn(masked.rule)
-    return OK
 
 
 def _told(model: CompiledModel, *, is_auto: bool) -> str:

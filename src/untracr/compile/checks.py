@@ -401,23 +401,8 @@ def _value_fix(node: object) -> str:
 def _check_function(found: _Static, ref: Ref, sets: dict[Ref, ValueSet]) -> None:
     program = found.program
     node = program.nodes[ref]
-    values = sets[ref]
-    if program.encoding(ref) is NUMERICAL and not _all_of(values.types, (bool, int, float)):
-        odd = [v for v in values.ordered if not isinstance(v, (bool, int, float))]
-        found.add(
-            ref, f"a numerical SOp must hold numbers, not {shown_value(odd)}", "make it categorical"
-        )
+    if program.encoding(ref) is NUMERICAL and not _holds_numbers(found, ref, sets[ref]):
         return
-    if program.encoding(ref) is NUMERICAL:
-        largest = max((abs(number_or(v, 0.0)) for v in values.ordered), default=0.0)
-        if largest > MAX_FLOAT32:
-            found.add(
-                ref,
-                f"weights are float32, so a numerical SOp must hold numbers up to "
-                f"{MAX_FLOAT32:.1e}, not {largest:.1e}",
-                "make it categorical, or use smaller numbers",
-            )
-            return
     if isinstance(node, Map) and program.encoding(node.inner) is CATEGORICAL:
         inner = sets[node.inner]
         failure = _unary_failure(
@@ -434,8 +419,23 @@ def _check_function(found: _Static, ref: Ref, sets: dict[Ref, ValueSet]) -> None
         found.add(ref, failure, _value_fix(node))
 
 
-def _all_of(types: tuple[type, ...], kinds: tuple[type, ...]) -> bool:
-    return all(kind in kinds for kind in types)
+def _holds_numbers(found: _Static, ref: Ref, values: ValueSet) -> bool:
+    """Whether a numerical SOp has values that weights can hold; adds a problem if not."""
+    odd = [v for v in values.ordered if not isinstance(v, (bool, int, float))]
+    if odd:
+        rule = f"a numerical SOp must hold numbers, not {shown_value(odd)}"
+        found.add(ref, rule, "make it categorical")
+        return False
+    largest = max((abs(number_or(v, 0.0)) for v in values.ordered), default=0.0)
+    if largest > MAX_FLOAT32:
+        found.add(
+            ref,
+            f"weights are float32, so a numerical SOp must hold numbers up to "
+            f"{MAX_FLOAT32:.1e}, not {largest:.1e}",
+            "make it categorical, or use smaller numbers",
+        )
+        return False
+    return True
 
 
 @functools.lru_cache(maxsize=16384)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from untracr.dataset.building import Progress, silent
-from untracr.dataset.comparing import compare, row_tasks
+from untracr.dataset.comparing import RowsTask, compare, row_tasks
 from untracr.dataset.counting import statistics_faults
 from untracr.dataset.drawing import drawn_program
 from untracr.dataset.engine import Engine
@@ -80,23 +80,9 @@ def verify_dataset(
         faults.append(Fault("manifest.json", None, what))
     asked = row_tasks(folder, manifest, sample, seed, changed) if can_draw else []
     tasks = [task for task in asked if task.name not in unread]
-    # A damaged file may bring down who reads it: each has a worker of its own.
-    together = [[task for task in tasks if task.name not in changed]]
-    compared = done = 0
-    of_rows: list[Fault] = []
-    for some in [*together, *([task] for task in tasks if task.name in changed)]:
-        for count, found in compare(engine, manifest.settings, some):
-            compared += count
-            of_rows += found
-            done += 1
-            progress("comparing", done, len(tasks))
-    made_with = [
-        f"{name} {manifest.versions.get(name)} then, {now} now"
-        for name, now in versions().items()
-        if manifest.versions.get(name) != now
-    ]
-    if made_with and any(fault.row is not None for fault in of_rows):
-        faults.append(Fault("manifest.json", None, f"made with others: {'; '.join(made_with)}"))
+    compared, of_rows = _compared(manifest, engine, tasks, changed, progress)
+    if any(fault.row is not None for fault in of_rows):
+        faults += _version_faults(manifest)
     order = {shard.name: place for place, shard in enumerate(manifest.shards)}
     told = sorted(
         dict.fromkeys([*faults, *of_rows]),
@@ -104,6 +90,40 @@ def verify_dataset(
     )
     wanted = sum(len(task.chosen) for task in asked)
     return Verified(len(hashed) - len(unread), wanted, compared, tuple(told))
+
+
+def _compared(
+    manifest: Manifest,
+    engine: Engine,
+    tasks: list[RowsTask],
+    changed: set[str],
+    progress: Progress,
+) -> tuple[int, list[Fault]]:
+    """How many rows were made again, and what is wrong with them.
+
+    A damaged file may bring down who reads it: each changed one has a worker of its own.
+    """
+    together = [task for task in tasks if task.name not in changed]
+    compared = done = 0
+    faults: list[Fault] = []
+    for some in [together, *([task] for task in tasks if task.name in changed)]:
+        for count, found in compare(engine, manifest.settings, some):
+            compared += count
+            faults += found
+            done += 1
+            progress("comparing", done, len(tasks))
+    return compared, faults
+
+
+def _version_faults(manifest: Manifest) -> Iterator[Fault]:
+    """Which versions are others than those that the rows were made with."""
+    made_with = [
+        f"{name} {manifest.versions.get(name)} then, {now} now"
+        for name, now in versions().items()
+        if manifest.versions.get(name) != now
+    ]
+    if made_with:
+        yield Fault("manifest.json", None, f"made with others: {'; '.join(made_with)}")
 
 
 def _can_draw(manifest: Manifest) -> bool:

@@ -20,7 +20,7 @@ from untracr.rasp.program import Program, Ref
 from untracr.rasp.spent import Spent, TooCostly
 
 MAX_NODES = 4 * MAX_OPERATIONS
-"""Operations and selectors of a program; one that was decompiled has half of it at most."""
+"""Operations and selectors of a program; more than one that is decompiled can have."""
 
 CELLS_HELD = 4_000_000
 """Cells of one selector at a time."""
