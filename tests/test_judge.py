@@ -261,3 +261,55 @@ def test_programs_as_long_as_may_be_are_judged() -> None:
     lines += [f"a{n} = Map(lambda x: x, a{n - 1}, simplify=False)" for n in range(1, 993)]
     lines += ["Aggregate(Select(a992, tokens, Comparison.TRUE), tokens)"]
     assert check("\n".join(lines), (0, 1), 1) == ()
+
+
+PALINDROME = """
+length = SelectorWidth(Select(tokens, tokens, Comparison.TRUE))
+opposite = SequenceMap(lambda x, y: x - y - 1, length, indices)
+reverse = Aggregate(Select(indices, opposite, Comparison.EQ), tokens)
+same = SequenceMap(lambda x, y: x == y, reverse, tokens)
+"""
+
+
+def test_a_warning_names_the_first_expression_that_is_unclear_and_promises_what_holds() -> None:
+    """What reads unclear widths attends unclearly: not for want of a sharper predicate."""
+    program = parse(PALINDROME)
+    found = check_weights(program, ("a", "b"), 12, mlp_exactness="auto")
+    (problem,) = found.problems
+    assert (problem.severity, found.mlp_exactness) == ("warning", 157)
+    assert problem.expression.startswith("length = ")
+    assert "too flat, with mlp_exactness 157" in problem.rule
+    assert "auto" not in problem.fix
+    slope = int(problem.fix.split("mlp_exactness ")[1].split(",")[0])
+    assert not check(program, ("a", "b"), 12, mlp_exactness=slope)
+
+
+def test_the_rule_of_widths_is_told_where_it_is_why_a_slope_is_needed() -> None:
+    both = parse(
+        "count = SelectorWidth(Select(tokens, tokens, Comparison.EQ))\n"
+        "alike = SelectorWidth(Select(count, count, Comparison.EQ))\n"
+        "SequenceMap(lambda x, y: 10 * x + y, count, alike)"
+    )
+    rules = [problem.rule for problem in check(both, ("a", "b"), 6, mlp_exactness=50)]
+    assert all("6 * 7 = 42, up to twice that" in rule for rule in rules)
+    small = parse(
+        "count = SelectorWidth(Select(tokens, tokens, Comparison.EQ))\n"
+        "Map(lambda x: x > 1, count, simplify=False)"
+    )
+    (problem,) = check(small, ("a", "b"), 6, mlp_exactness=2)
+    assert "42" not in problem.rule
+    assert "needs mlp_exactness" in problem.fix
+
+
+GRADED = "SelectorWidth(Select(indices, indices, lambda k, q: k))"
+"""The predicate gives 0, 1, 2, ...: wrong from three positions on, whatever the slope."""
+
+
+@pytest.mark.parametrize("slope", [0.3, 1, 3, 1e5, 1e9])
+def test_no_slope_is_promised_where_none_mends_all(slope: float) -> None:
+    program = parse(f"{GRADED}\n")
+    problems = check(program, ("a", "b"), 5, mlp_exactness=slope)
+    assert any(problem.severity == "error" for problem in problems)
+    assert not any("auto" in problem.fix for problem in problems)
+    with pytest.raises(CheckFailed, match="the predicate gives numbers"):
+        compile_rasp(program, ("a", "b"), 5, mlp_exactness="auto")

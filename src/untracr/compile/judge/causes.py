@@ -6,7 +6,7 @@ values are not held clearly, though those of all that they read are.
 
 from __future__ import annotations
 
-import math
+import functools
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -18,9 +18,10 @@ from untracr.compile.judge.bounds import clean_at_bos, staircase_of
 from untracr.compile.judge.doubts import is_clipped, sops_read
 from untracr.compile.judge.precision import tolerances
 from untracr.compile.judge.program_run import ProgramRun, shown
-from untracr.compile.judge.remedy import Remedy
-from untracr.compile.judge.weights_run import BLURRED, Differences
+from untracr.compile.judge.remedy import Remedy, clear_exactness, recompiled
+from untracr.compile.judge.weights_run import Differences, differences
 from untracr.errors import Problem, Severity
+from untracr.rasp.domain import Domain
 from untracr.rasp.equivalence import same_value
 from untracr.rasp.functions import Value, number_or
 from untracr.rasp.interpreter import Codes, Entry, Mask
@@ -43,6 +44,7 @@ class Seen:
     Attributes:
         run: the program's side.
         compiled: the weights.
+        domain: the inputs.
         rows: of the run's batch.
         found: where they differ.
         remedy: what mlp_exactness would mend on these rows.
@@ -50,9 +52,31 @@ class Seen:
 
     run: ProgramRun
     compiled: Compiled
+    domain: Domain
     rows: Codes
     found: Differences
     remedy: Remedy
+
+    @functools.cached_property
+    def clear(self) -> Compiled | None:
+        """The weights with a slope with which all steps are clear; None where none is."""
+        slope = clear_exactness(self.run.program, self.compiled)
+        if slope is None:
+            return None
+        return recompiled(self.run.program, self.compiled, self.domain, slope)
+
+    def unclear_at_any_slope(self, ref: Ref, row: int) -> Mask:
+        """Where an expression is not held clearly though all steps are clear, [position]."""
+        if self.clear is None:
+            return np.asarray(self.found.blurred[ref][row])
+        if row not in self._clear_rows:
+            found = differences(self.run, self.clear, self.rows[row : row + 1])
+            self._clear_rows[row] = {sop: flags[0] for sop, flags in found.blurred.items()}
+        return self._clear_rows[row][ref]
+
+    @functools.cached_property
+    def _clear_rows(self) -> dict[int, dict[Ref, Mask]]:
+        return {}
 
 
 def problems_seen(seen: Seen) -> list[Problem]:
@@ -70,6 +94,7 @@ def _errors(seen: Seen) -> list[Problem]:
     """The first expressions on the way to wrong outputs that are not held clearly."""
     run, found, rows = seen.run, seen.found, seen.rows
     valid, bad = run.batch.valid[rows], found.wrong.any(axis=1)
+    left = seen.remedy.left
     problems: dict[Ref, Problem] = {}
     explained = np.zeros(len(rows), dtype=np.bool_)
     none = {ref: run.is_none(ref)[rows] & valid for ref in found.differs}
@@ -77,29 +102,35 @@ def _errors(seen: Seen) -> list[Problem]:
     for ref in found.differs:
         reads = sops_read(run.program, ref)
         unclear = found.blurred[ref] & (bad & ~_any(found.blurred, reads, len(rows)))[:, None]
+        if ref in left:
+            unclear &= ~left[ref]
         if unclear.any():
             problems[ref] = _problem(seen, ref, unclear, "error")
         origin = bad & is_none & none[ref].any(axis=1) & ~_any(none, reads, len(rows))
         if origin.any() and ref not in problems:
             problems[ref] = _none_problem(seen, ref, none[ref] & origin[:, None])
         explained |= unclear.any(axis=1) | origin
-    left = found.wrong & (bad & ~explained)[:, None]
-    if left.any() and run.program.output not in problems:
-        problems[run.program.output] = _problem(seen, run.program.output, left, "error")
+    rest = found.wrong & (bad & ~explained)[:, None]
+    if rest.any() and run.program.output not in problems:
+        problems[run.program.output] = _problem(seen, run.program.output, rest, "error")
     return list(problems.values())
 
 
 def _warnings(seen: Seen) -> list[Problem]:
-    """The first expressions that hold another value where all outputs are right."""
+    """Why expressions hold another value where all outputs are right."""
     found, count = seen.found, len(seen.rows)
     right = ~found.wrong.any(axis=1)
-    problems = []
-    for ref in found.differs:
-        reads = sops_read(seen.run.program, ref)
-        differs = found.differs[ref] & (right & ~_any(found.differs, reads, count))[:, None]
-        if differs.any():
-            problems.append(_problem(seen, ref, differs, "warning"))
-    return problems
+    pending = {ref: found.differs[ref].any(axis=1) & right for ref in found.differs}
+    origins: dict[Ref, Mask] = {}
+    for ref in reversed(found.differs):
+        reads = [sop for sop in sops_read(seen.run.program, ref) if sop in pending]
+        for sop in reads:
+            pending[sop] |= pending[ref] & found.blurred[sop].any(axis=1)
+        unclear = found.blurred[ref] | found.differs[ref]
+        origins[ref] = unclear & (pending[ref] & ~_any(found.blurred, reads, count))[:, None]
+    return [
+        _problem(seen, ref, origins[ref], "warning") for ref in found.differs if origins[ref].any()
+    ]
 
 
 def _any(flags: dict[Ref, Mask], refs: list[Ref], count: int) -> Mask:
@@ -113,6 +144,11 @@ def _any(flags: dict[Ref, Mask], refs: list[Ref], count: int) -> Mask:
 def _problem(seen: Seen, ref: Ref, where: Mask, severity: Severity) -> Problem:
     """A value that the weights do not hold."""
     row, position = (int(i) for i in np.argwhere(where)[0])
+    left = where[row]
+    if ref in seen.found.blurred:  # what no slope mends comes first
+        left = left & seen.unclear_at_any_slope(ref, row)
+    if left.any():
+        position = int(left.argmax())
     rule, fix = next(_causes(seen, ref, row, position))
     if severity == "error":
         rule += _example(seen, row)
@@ -165,11 +201,12 @@ def _causes(seen: Seen, ref: Ref, row: int, position: int) -> Iterator[Cause]:
     node = program.nodes[ref]
     is_staircase = staircase_of(program, seen.compiled, ref) is not None
     if seen.remedy.mends[row] and seen.remedy.exactness is not None:
-        yield _exactness(seen, ref, at, position, seen.remedy.exactness)
+        needed = seen.remedy.exactness
+        yield _slope(seen, ref, at, position, needed), _needs(seen, ref, needed)
     if isinstance(node, Aggregate):
         yield from _aggregate_causes(seen, ref, node, at, position)
     if is_staircase:
-        yield from _staircase_causes(seen, ref, at, position)
+        yield from _staircase_causes(seen, ref, row, position)
     if isinstance(node, (Map, SequenceMap)) and is_clipped(program, ref, seen.compiled.value_sets):
         yield (
             f"a categorical to numerical Map cannot give a negative number, "
@@ -212,10 +249,11 @@ def _aggregate_causes(
 
 
 def _staircase_causes(seen: Seen, ref: Ref, row: int, position: int) -> Iterator[Cause]:
+    at = int(seen.rows[row])
     run, program, sets = seen.run, seen.run.program, seen.compiled.value_sets
     node = program.nodes[ref]
     inner = ref if isinstance(node, SelectorWidth) else sops_read(program, ref)[0]
-    met, known = _value(run, inner, row, position), sets[inner].ordered
+    met, known = _value(run, inner, at, position), sets[inner].ordered
     if met is None:
         yield (
             f"a function of a number gives None where its number is None, as at position "
@@ -228,53 +266,68 @@ def _staircase_causes(seen: Seen, ref: Ref, row: int, position: int) -> Iterator
             f"meets {met!r}, and they are {_some(known)}",
             "avoid functions of means; compare SelectorWidths instead",
         )
-    if _value(run, ref, row, position) is None:
+    if _value(run, ref, at, position) is None:
         yield (
             f"the function gives None on {met!r}; a model has no None and gives the value of a "
             "neighbouring number",
             "give a value there",
         )
-    found = staircase_of(program, seen.compiled, ref)
-    if found is not None and met is not None:
-        stairs, values = found
-        number = number_or(met, 0.0)
-        at = min(range(len(values)), key=lambda i: abs(number_or(values[i], 0.0) - number))
-        blur, enough = stairs.off(stairs.points, stairs.points)[0][at], stairs.sufficient()
-        if blur > BLURRED and math.isfinite(enough):
-            yield _exactness(seen, ref, row, position, math.ceil(enough))
+    if seen.clear is not None and not seen.unclear_at_any_slope(ref, row)[position]:
+        needed = int(seen.clear.mlp_exactness)
+        fix = f"take mlp_exactness {needed}, with which it is held clearly"
+        yield _slope(seen, ref, at, position, needed), fix
 
 
-def _exactness(seen: Seen, ref: Ref, row: int, position: int, needed: int) -> Cause:
-    """Steps of the wrong slope: of an expression, or of one that it reads."""
+def _needs(seen: Seen, ref: Ref, needed: int) -> str:
+    """Which slope mends outputs, and of which inputs that is known."""
+    is_width = isinstance(seen.run.program.nodes[ref], SelectorWidth)
+    at = f" at length {_length(seen)}" if is_width else ""
+    match seen.remedy.is_shown:
+        case True:
+            auto = "--mlp-exactness auto (in Python mlp_exactness='auto') finds one"
+            return f"needs mlp_exactness {needed}{at}; {auto}"
+        case False:
+            return f"needs at least mlp_exactness {needed}{at}, which does not mend all inputs"
+        case None:
+            return f"needs at least mlp_exactness {needed}{at}"
+
+
+def _slope(seen: Seen, ref: Ref, row: int, position: int, needed: int) -> str:
+    """That steps are of the wrong slope: of an expression, or of one that it reads."""
     slope = seen.compiled.mlp_exactness
     how = "too flat" if needed > slope else "too steep for single precision"
     what = "the steps of its MLP"
     if staircase_of(seen.run.program, seen.compiled, ref) is None:
         what = "the steps of an MLP that it rests on"
-    is_width = isinstance(seen.run.program.nodes[ref], SelectorWidth)
-    at = f" at length {_length(seen)}" if is_width else ""
-    return (
-        f"{what} are {how}, with mlp_exactness {slope:g}{_near(seen, ref, row, position)}",
-        f"needs mlp_exactness {needed}{at}; --mlp-exactness auto (in Python "
-        "mlp_exactness='auto') finds it",
-    )
+    near = _near(seen, ref, row, position, needed)
+    return f"{what} are {how}, with mlp_exactness {slope:g}{near}"
 
 
-def _near(seen: Seen, ref: Ref, row: int, position: int) -> str:
+def _near(seen: Seen, ref: Ref, row: int, position: int, needed: int) -> str:
     """Which value it is that cannot be told from its neighbours."""
     program = seen.run.program
     stairs = staircase_of(program, seen.compiled, ref)
     if stairs is None or len(stairs[1]) < 2:
         return ""
     if isinstance(program.nodes[ref], SelectorWidth):
-        met, n = _value(seen.run, ref, row, position), _length(seen)
-        bound = f"widths up to {n} take more than {n} * {n + 1} = {n * (n + 1)}"
-        return f"; it selects {met!r} positions, and {bound}"
+        met = _value(seen.run, ref, row, position)
+        return f"; it selects {met!r} positions{_widths(_length(seen), needed)}"
     inner = sops_read(program, ref)[0]
     number = number_or(_value(seen.run, inner, row, position), np.nan)
     near = int(np.abs(stairs[0].points - number).argmin())
     gap = float(np.diff(stairs[0].points)[max(0, near - 1) : near + 1].min())
     return f"; it must tell {number:.9g} from a value that is {gap:.3g} away"
+
+
+def _widths(longest: int, needed: int) -> str:
+    """What a slope has to do with widths, where that is why it is needed."""
+    bound = longest * (longest + 1)
+    rule = f", and widths up to {longest} take more than {longest} * {longest + 1} = {bound}"
+    if needed <= bound:
+        return ""
+    if needed == bound + 1:
+        return rule
+    return f"{rule}, up to twice that where what reads them needs them clearly"
 
 
 def _length(seen: Seen) -> int:

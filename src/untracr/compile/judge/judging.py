@@ -57,8 +57,8 @@ class Verification:
         inputs_checked: of how many different inputs it is known whether they go wrong.
         domain_size: how many there are.
         how: whether that was told by analysis alone, or by running inputs.
-        exactness: the smallest mlp_exactness that mends what goes wrong; None where none
-            does, or nothing is wrong.
+        exactness: the smallest mlp_exactness that mends all that goes wrong; None where
+            none does, or nothing is wrong.
         mended: what is shown of the weights of that slope.
     """
 
@@ -129,9 +129,8 @@ def verify(
         return look.outcome()
     remedy, mended = look.remedy(bad)
     problems = (*bad.run.failures, *problems_seen(replace(bad, remedy=remedy)), *look.warnings)
-    return Verification(
-        _each_once(problems), look.tried, domain.size, "run", remedy.exactness, mended
-    )
+    needed = None if mended is None else remedy.exactness
+    return Verification(_each_once(problems), look.tried, domain.size, "run", needed, mended)
 
 
 def _each_once(problems: tuple[Problem, ...]) -> tuple[Problem, ...]:
@@ -201,6 +200,7 @@ class _Look:
 
     Attributes:
         is_clear: whether nothing can go wrong, so that nothing need be run.
+        left: multiplications that running weights may still take.
         tried: of how many different inputs it is known by now whether they go wrong.
         warnings: values that are wrong on the way, as far as seen.
     """
@@ -213,6 +213,7 @@ class _Look:
         most: int,
         as_compiled: bool,
         rounded: Rounded | None = None,
+        left: float = OPERATIONS,
     ) -> None:
         self.program, self.compiled, self.domain = program, compiled, domain
         self.rounded = rounded
@@ -225,7 +226,7 @@ class _Look:
         self.is_clear = self.doubts is not None and self.doubts.none
         self.tried = domain.size if self.is_clear else 0
         self.warnings: list[Problem] = []
-        self._left = OPERATIONS
+        self.left = left
 
     def until_wrong(self) -> Seen | None:
         """The first batch on which an output is wrong or the program fails.
@@ -261,7 +262,7 @@ class _Look:
         self.tried += len(batch) - len(rows) + len(affordable)
         found = differences(run, self.compiled, affordable, self.rounded)
         nothing = Remedy(np.zeros(len(affordable), dtype=np.bool_))
-        return Seen(run, self.compiled, affordable, found, nothing)
+        return Seen(run, self.compiled, self.domain, affordable, found, nothing)
 
     def _rows(self, run: ProgramRun) -> Codes:
         """Rows on which weights must be run."""
@@ -276,8 +277,8 @@ class _Look:
         """As many of the rows as there is work left for, spread evenly."""
         model = self.compiled.transformer if self.rounded is None else self.rounded.transformer
         each = _operations(model, self.domain.max_seq_len)
-        count = min(len(rows), max(FEWEST, int(self._left / each)))
-        self._left -= count * each
+        count = min(len(rows), max(FEWEST, int(self.left / each)))
+        self.left -= count * each
         if count == len(rows):
             return rows
         return rows[np.linspace(0, len(rows) - 1, count).astype(np.int64)]
@@ -290,19 +291,21 @@ class _Look:
     def remedy(self, bad: Seen) -> tuple[Remedy, Verification | None]:
         """The smallest slope that mends what is wrong on a batch, and on all others."""
         found = remedy_for(bad.run, self.compiled, self.domain, bad.rows, _wrong(bad))
+        left = OPERATIONS
         for _ in range(ROUNDS):
             if found.exactness is None:
-                break
+                return found, None
             steeper = recompiled(self.program, self.compiled, self.domain, found.exactness)
-            look = _Look(self.program, steeper, self.domain, self.most, True)
+            look = _Look(self.program, steeper, self.domain, self.most, True, left=left)
             again = look.until_wrong()
             if again is None:
-                return found, look.outcome()
+                return replace(found, is_shown=True), look.outcome()
+            left = look.left
             more = remedy_for(again.run, steeper, self.domain, again.rows, _wrong(again))
             if more.exactness is None or more.exactness <= found.exactness:
                 break
             found = replace(found, exactness=more.exactness)
-        return found, None
+        return replace(found, is_shown=False), None
 
 
 def _wrong(seen: Seen) -> Mask:

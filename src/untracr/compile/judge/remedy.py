@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from untracr.compile.compiler import Compiled, compile_program
 from untracr.compile.judge.bounds import steepest_exactness, sufficient_exactness
 from untracr.compile.judge.program_run import ProgramRun
-from untracr.compile.judge.weights_run import differences
-from untracr.errors import ProgramError
+from untracr.compile.judge.weights_run import Differences, differences
 from untracr.rasp.domain import Domain
 from untracr.rasp.interpreter import Codes, Mask
-from untracr.rasp.program import Program
+from untracr.rasp.program import Program, Ref
 
 MOST = 64
 """Inputs on which slopes are tried."""
@@ -30,12 +29,18 @@ class Remedy:
     Attributes:
         mends: [rows], which of them are wrong and get right.
         exactness: the smallest whole number that mends them; None where none does.
+        is_shown: whether that was found to mend all other inputs too; None where these were
+            not looked at.
+        left: of rows that get right, where expressions are unclear nevertheless, [rows,
+            position]: no output shows it.
         is_single_precision: whether no slope is right, since numbers are too large and too
             near to each other for single precision.
     """
 
     mends: Mask
     exactness: int | None = None
+    is_shown: bool | None = None
+    left: dict[Ref, Mask] = field(default_factory=dict)
     is_single_precision: bool = False
 
 
@@ -54,6 +59,12 @@ def recompiled(program: Program, like: Compiled, domain: Domain, exactness: floa
     )
 
 
+def clear_exactness(program: Program, compiled: Compiled) -> int | None:
+    """A slope with which all steps are clear; None without steps, or where there is none."""
+    enough = sufficient_exactness(program, compiled)
+    return math.ceil(SPARE * enough) if 0 < enough < math.inf else None
+
+
 def remedy_for(
     run: ProgramRun, compiled: Compiled, domain: Domain, rows: Codes, bad: Mask
 ) -> Remedy:
@@ -66,24 +77,29 @@ def remedy_for(
         rows: of the run.
         bad: [rows], those on which an output is wrong.
     """
-    enough = sufficient_exactness(run.program, compiled)
+    high = clear_exactness(run.program, compiled)
     nothing = np.zeros(len(rows), dtype=np.bool_)
-    if not 0 < enough < math.inf or not bad.any():
+    if high is None or not bad.any():
+        enough = sufficient_exactness(run.program, compiled)
         return Remedy(nothing, is_single_precision=math.isinf(enough))
-    high = math.ceil(SPARE * enough)
     if high <= compiled.mlp_exactness <= steepest_exactness(run.program, compiled):
         return Remedy(nothing)
     places = np.flatnonzero(bad)
     places = places[np.linspace(0, len(places) - 1, min(MOST, len(places))).astype(np.int64)]
     slopes = _Slopes(run, compiled, domain, rows[places])
-    right = slopes.right(high)
-    mends = nothing.copy()
-    mends[places[right]] = True
+    steep = slopes.differences(high)
+    right = np.asarray(~steep.wrong.any(axis=1))
     if not right.any():
         return Remedy(nothing)
+    mends, left = nothing.copy(), dict[Ref, Mask]()
+    mends[places[right]] = True
+    for ref, blurred in steep.blurred.items():
+        left[ref] = np.zeros((len(rows), blurred.shape[1]), dtype=np.bool_)
+        left[ref][places[right]] = blurred[right]
     if high <= compiled.mlp_exactness:
-        return Remedy(mends, high)
-    return Remedy(mends, slopes.smallest(math.floor(compiled.mlp_exactness), high, right))
+        return Remedy(mends, high, left=left)
+    low = math.floor(compiled.mlp_exactness)
+    return Remedy(mends, slopes.smallest(low, high, right), left=left)
 
 
 class _Slopes:
@@ -92,19 +108,17 @@ class _Slopes:
     def __init__(self, run: ProgramRun, like: Compiled, domain: Domain, rows: Codes) -> None:
         self.run, self.like, self.domain, self.rows = run, like, domain, rows
 
-    def right(self, exactness: float) -> Mask:
-        """On which rows all outputs are right."""
-        try:
-            compiled = recompiled(self.run.program, self.like, self.domain, exactness)
-        except ProgramError:
-            return np.zeros(len(self.rows), dtype=np.bool_)
-        return np.asarray(~differences(self.run, compiled, self.rows).wrong.any(axis=1))
+    def differences(self, exactness: float) -> Differences:
+        """Where weights of another slope differ from the program."""
+        compiled = recompiled(self.run.program, self.like, self.domain, exactness)
+        return differences(self.run, compiled, self.rows)
 
     def smallest(self, low: int, high: int, wanted: Mask) -> int:
         """The smallest slope above ``low`` that is right on some rows, as ``high`` is."""
         while high - low > 1:
             middle = (low + high) // 2
-            if bool((self.right(middle) | ~wanted).all()):
+            wrong = self.differences(middle).wrong.any(axis=1)
+            if not bool((wrong & wanted).any()):
                 high = middle
             else:
                 low = middle
