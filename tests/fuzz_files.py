@@ -24,12 +24,15 @@ import numpy.typing as npt
 import fuzz_running
 from fuzz_json import mutated, text_of
 from fuzz_running import Case
-from untracr.compile.model import compile_rasp_to_model
+from untracr.certificate.certificate import (
+    certificate_of,
+    write_certificate,
+)
 from untracr.dataset import DatasetSettings, LocalEngine, build_dataset
 from untracr.dataset.reading import DatasetReader
 from untracr.dataset.verifying import verify_dataset
 from untracr.decompile.bundled import bundled_decompiler, example_file
-from untracr.decompile.certificate import certificate_of, write_certificate
+from untracr.diagnose.model import compile_rasp_to_model
 from untracr.transformer.files import load_model, save_model
 
 Arrays = dict[str, npt.NDArray[np.generic]]

@@ -13,12 +13,12 @@ from pathlib import Path
 
 import fuzz_running
 from fuzz_running import Case
-from untracr.compile.model import compile_rasp_to_model
+from untracr.diagnose.model import compile_rasp_to_model
 from untracr.rasp.domain import PAPER_DOMAIN
 from untracr.rasp.equivalence import behaviour_key
-from untracr.rasp.library import LIBRARY
-from untracr.rasp.parsing import parse
 from untracr.rasp.printing import print_program
+from untracr.syntax.library import LIBRARY
+from untracr.syntax.parsing import parse
 
 NUMBERS = (
     *("0", "1", "2", "-1", "5", "0.5", "1e308", "-1e308", "5e-324", "1e16", "2**53", "9" * 30),

@@ -18,7 +18,6 @@ from untracr.compile.values import ValueSet, value_sets
 from untracr.decompile.result import Result
 from untracr.rasp.domain import Domain
 from untracr.rasp.functions import Function, Predicate, Table
-from untracr.rasp.parsing import parse
 from untracr.rasp.program import (
     CATEGORICAL,
     Aggregate,
@@ -31,6 +30,7 @@ from untracr.rasp.program import (
     SequenceMap,
 )
 from untracr.rasp.values import Value
+from untracr.syntax.parsing import parse
 
 Names = dict[Value, Value]
 

@@ -19,14 +19,17 @@ from real_models import REAL, real_records
 from tracr_reference import build, compile_with_tracr, differences
 from untracr.compile.compiler import Compiled, compile_program
 from untracr.compile.lowering import lower_selectors
-from untracr.compile.model import CompiledModel, compile_rasp_to_model
+from untracr.diagnose.model import (
+    CompiledModel,
+    compile_rasp_to_model,
+)
 from untracr.errors import CheckFailed
 from untracr.rasp.functions import Value
-from untracr.rasp.parsing import parse
 from untracr.rasp.printing import print_program
 from untracr.rasp.program import NUMERICAL, Program
-from untracr.rasp.tracr_objects import from_tracr
 from untracr.sample.sampler import sample_program
+from untracr.syntax.parsing import parse
+from untracr.syntax.tracr_objects import from_tracr
 from untracr.transformer.haiku import haiku_params
 
 RANDOM_PROGRAMS = int(os.environ.get("UNTRACR_DIFF_PROGRAMS", "300"))

@@ -10,14 +10,14 @@ import pytest
 
 from untracr.audit.forms import with_random_names
 from untracr.compile.compiler import BOS, PAD, compile_program
-from untracr.decompile.alignment import align
-from untracr.decompile.recompiling import recompile
 from untracr.rasp.domain import PAPER_DOMAIN, Domain
-from untracr.rasp.library import named_program
 from untracr.rasp.program import Program
 from untracr.sample.sampler import sample_program
+from untracr.syntax.library import named_program
 from untracr.transformer import treatments
 from untracr.transformer.transformer import Transformer
+from untracr.verify.alignment import align
+from untracr.verify.recompiling import recompile
 
 Treat = Callable[[Transformer, np.random.Generator], Transformer]
 

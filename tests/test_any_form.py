@@ -13,14 +13,22 @@ from untracr.cli.entry import main
 from untracr.compile.compiler import BOS, PAD, compile_program
 from untracr.compile.lowering import lower_selectors
 from untracr.decompile.decompiler import Decompiler
-from untracr.metamodel.frame import Base, Directions
-from untracr.metamodel.neuron_order import MAX_TRIED, Profile, _Cover, _Part
-from untracr.metamodel.reader import Reader
-from untracr.metamodel.scope import true_variables
 from untracr.rasp.domain import Domain
-from untracr.rasp.library import named_program
 from untracr.rasp.program import Program
+from untracr.read.frame import (
+    Base,
+    Directions,
+)
+from untracr.read.neuron_order import (
+    MAX_TRIED,
+    Profile,
+    _Cover,
+    _Part,
+)
+from untracr.read.reader import Reader
+from untracr.read.scope import true_variables
 from untracr.sample.sampler import PAPER, sample_program
+from untracr.syntax.library import named_program
 from untracr.transformer import treatments
 from untracr.transformer.files import save_model
 from untracr.transformer.head_basis import BasisKind, change_head_bases

@@ -38,11 +38,11 @@ from untracr.errors import ModelFileError, UsageError
 from untracr.rasp.domain import PAPER_DOMAIN, Domain
 from untracr.rasp.functions import Value
 from untracr.rasp.interpreter import run
-from untracr.rasp.library import named_program
-from untracr.rasp.parsing import parse
 from untracr.rasp.printing import print_program
 from untracr.rasp.program import Program
 from untracr.sample.sampler import SamplerSettings, sample_program
+from untracr.syntax.library import named_program
+from untracr.syntax.parsing import parse
 from untracr.transformer.head_basis import change_head_bases
 from untracr.transformer.transformer import Transformer
 from untracr.transformer.treatments import (

@@ -13,8 +13,11 @@ from untracr.audit.kinds import KINDS
 from untracr.audit.subject import Subject
 from untracr.decompile import bundled_decompiler
 from untracr.decompile.result import Result
-from untracr.decompile.token_rows import TokenRows, tokens_first
-from untracr.rasp.tracr_objects import to_tracr
+from untracr.syntax.tracr_objects import to_tracr
+from untracr.transformer.token_rows import (
+    TokenRows,
+    tokens_first,
+)
 
 SEED = 12
 

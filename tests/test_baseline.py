@@ -7,7 +7,8 @@ import torch
 
 from untracr.compile.canonical import paper_tokens
 from untracr.compile.compiler import compile_program
-from untracr.metamodel.baseline import (
+from untracr.sample.sampler import sample_program
+from untracr.train.baseline import (
     DEVIATION,
     MEAN,
     PADDING,
@@ -18,7 +19,6 @@ from untracr.metamodel.baseline import (
     flatten_weights,
     make_flat_batch,
 )
-from untracr.sample.sampler import sample_program
 from untracr.transformer.haiku import haiku_params
 
 TINY = BaselineConfig(width=32, layers=1, heads=2)

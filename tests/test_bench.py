@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from untracr.bench.speed import SpeedReport, SpeedRow, empty_caches, run_speed_benchmark
-from untracr.compile.model import compile_rasp_to_model
+from untracr.diagnose.model import compile_rasp_to_model
 from untracr.errors import UntracrError
 
 

@@ -18,10 +18,7 @@ from hypothesis import given, settings
 
 from real_models import REAL
 from strategies import RELAXED, programs
-from untracr.cli import main
-from untracr.compile.model import compile_rasp_to_model
-from untracr.decompile import bundled_decompiler
-from untracr.decompile.certificate import (
+from untracr.certificate.certificate import (
     Certificate,
     CertifiedRows,
     certificate_of,
@@ -29,25 +26,36 @@ from untracr.decompile.certificate import (
     read_certificate,
     write_certificate,
 )
+from untracr.certificate.program_cost import require_affordable
+from untracr.certificate.replaying import (
+    Replay,
+    model_path,
+    replay,
+    replay_file,
+)
+from untracr.cli import main
+from untracr.decompile import bundled_decompiler
 from untracr.decompile.checking import check
-from untracr.decompile.program_cost import require_affordable
-from untracr.decompile.replaying import Replay, model_path, replay, replay_file
 from untracr.decompile.result import Evidence, Result
-from untracr.decompile.token_rows import in_standard_order
-from untracr.decompile.weights_digest import weights_digest
+from untracr.diagnose.model import compile_rasp_to_model
 from untracr.errors import CertificateError, ModelFileError
 from untracr.metamodel.numpy_network import NumpyNetwork
 from untracr.rasp.domain import PAPER_DOMAIN, Domain
 from untracr.rasp.functions import Value, number_or
-from untracr.rasp.hand_written import HAND_WRITTEN
-from untracr.rasp.library import LIBRARY, NamedProgram
-from untracr.rasp.parsing import parse
 from untracr.rasp.printing import print_program
 from untracr.rasp.program import Program
 from untracr.rasp.spent import TooCostly
 from untracr.sample.sampler import sample_program
+from untracr.syntax.hand_written import HAND_WRITTEN
+from untracr.syntax.library import (
+    LIBRARY,
+    NamedProgram,
+)
+from untracr.syntax.parsing import parse
 from untracr.transformer import treatments
 from untracr.transformer.files import LoadedModel, load_model, save_model
+from untracr.transformer.token_rows import in_standard_order
+from untracr.transformer.weights_digest import weights_digest
 
 HIST = "same = Select(tokens, tokens, Comparison.EQ)\nhist = SelectorWidth(same)\n"
 WIDTH = "some = Select(tokens, tokens, Comparison.{})\nwidth = SelectorWidth(some)\n"

@@ -7,15 +7,14 @@ from collections.abc import Sequence
 
 import pytest
 
-from untracr.compile.checks import check
 from untracr.compile.compiler import compile_program
-from untracr.compile.judge import verify
-from untracr.compile.judge.inputs import DRAWN
-from untracr.compile.model import compile_rasp_to_model
+from untracr.diagnose.checks import check
+from untracr.diagnose.inputs import DRAWN
+from untracr.diagnose.judging import verify
+from untracr.diagnose.model import compile_rasp_to_model
 from untracr.errors import CheckFailed, Problem, ProgramError
 from untracr.rasp.domain import Domain
 from untracr.rasp.functions import Value, formula
-from untracr.rasp.parsing import parse
 from untracr.rasp.program import (
     INDICES,
     NUMERICAL,
@@ -26,6 +25,7 @@ from untracr.rasp.program import (
     SequenceMap,
     Tokens,
 )
+from untracr.syntax.parsing import parse
 
 VOCAB: tuple[Value, ...] = (0, 1, 2)
 

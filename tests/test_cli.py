@@ -26,8 +26,8 @@ from untracr.compile.canonical import canonicalise
 from untracr.decompile.decompiler import Decompiler
 from untracr.decompile.greedy import Decoded
 from untracr.rasp.functions import Value
-from untracr.rasp.library import named_program
-from untracr.rasp.parsing import parse
+from untracr.syntax.library import named_program
+from untracr.syntax.parsing import parse
 from untracr.transformer.files import load_model, save_model
 
 HIST = "same = Select(tokens, tokens, Comparison.EQ)\nhist = SelectorWidth(same)\n"
@@ -93,8 +93,8 @@ def model(run: Run, hist: Path, tmp_path: Path) -> Path:
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A meta-model that was never trained: it writes some program of the grammar."""
     torch = import_module("torch")
-    from untracr.metamodel.checkpoint import save_checkpoint
     from untracr.metamodel.network import Network, NetworkConfig
+    from untracr.train.checkpoint import save_checkpoint
 
     torch.manual_seed(0)
     config = NetworkConfig(width=16, layers=1, heads=2)

@@ -10,18 +10,21 @@ import numpy as np
 import pytest
 
 from untracr.cli.entry import main
-from untracr.compile.checks import check
-from untracr.compile.model import CompiledModel, compile_rasp_to_model
-from untracr.decompile import outputs
-from untracr.decompile.comparing import compare_outputs
+from untracr.diagnose.checks import check
+from untracr.diagnose.model import (
+    CompiledModel,
+    compile_rasp_to_model,
+)
 from untracr.errors import ProgramError
 from untracr.rasp.domain import Domain
 from untracr.rasp.equivalence import decide_equivalence
 from untracr.rasp.functions import Value
 from untracr.rasp.interpreter import run
-from untracr.rasp.library import named_program
-from untracr.rasp.parsing import parse
+from untracr.syntax.library import named_program
+from untracr.syntax.parsing import parse
 from untracr.transformer.files import save_model
+from untracr.verify import outputs
+from untracr.verify.comparing import compare_outputs
 
 HIST = "SelectorWidth(Select(tokens, tokens, Comparison.EQ))"
 RARE = "Map(lambda x: {0: 0, 1: 1, 2: 2, 3: 3, 4: 7}[x], " + HIST + ")"

@@ -6,17 +6,20 @@ import numpy as np
 import pytest
 
 from untracr.compile.compiler import Compiled, compile_program, half_layer_order
-from untracr.compile.judge import verify
 from untracr.compile.layers import half_layers
-from untracr.compile.model import compile_rasp_to_model
 from untracr.compile.values import tracr_sorted, value_sets
+from untracr.diagnose.judging import verify
+from untracr.diagnose.model import compile_rasp_to_model
 from untracr.errors import ModelFileError, ProgramError
 from untracr.rasp.domain import PAPER_DOMAIN, Domain
 from untracr.rasp.interpreter import run
-from untracr.rasp.library import LIBRARY, NamedProgram
-from untracr.rasp.parsing import parse
 from untracr.rasp.program import INDICES, TOKENS, Program, Ref
 from untracr.sample.sampler import sample_program
+from untracr.syntax.library import (
+    LIBRARY,
+    NamedProgram,
+)
+from untracr.syntax.parsing import parse
 from untracr.transformer.haiku import haiku_params, transformer_from_haiku
 
 HIST = "hist = SelectorWidth(Select(tokens, tokens, Comparison.EQ))\n"

@@ -9,22 +9,27 @@ import numpy as np
 import pytest
 
 from untracr.compile.compiler import Compiled, compile_program
-from untracr.metamodel.components import (
+from untracr.metamodel.vocabulary import KINDS, Operation, operation_of
+from untracr.rasp.program import INDICES, TOKENS, Program, Ref
+from untracr.read.components import (
     MAX_COMPONENTS,
     MAX_GROUPS,
     Component,
     direction_groups,
 )
-from untracr.metamodel.frame import MAX_SOLVED, Base, Directions, Variable
-from untracr.metamodel.matching import matches
-from untracr.metamodel.reader import Reader
-from untracr.metamodel.scope import true_variables
-from untracr.metamodel.vocabulary import KINDS, Operation, operation_of
-from untracr.rasp.parsing import parse
-from untracr.rasp.program import INDICES, TOKENS, Program, Ref
+from untracr.read.frame import (
+    MAX_SOLVED,
+    Base,
+    Directions,
+    Variable,
+)
+from untracr.read.matching import matches
+from untracr.read.reader import Reader
+from untracr.read.scope import true_variables
 from untracr.sample.pools import FACTORS
 from untracr.sample.sampler import PAPER, sample_program
 from untracr.sample.treated import Treated, TreatmentShares
+from untracr.syntax.parsing import parse
 from untracr.transformer import treatments
 from untracr.transformer.transformer import Transformer
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from untracr.compile.compiler import compile_program
-from untracr.metamodel.constant import find_constant
-from untracr.rasp.parsing import parse
+from untracr.read.one_direction import find_constant
 from untracr.sample.sampler import PAPER, sample_program
+from untracr.syntax.parsing import parse
 from untracr.transformer import treatments
 
 VOCAB, LENGTH = PAPER.domain.vocab, PAPER.domain.max_seq_len

@@ -35,12 +35,12 @@ from untracr.dataset.settings import SPLITS
 from untracr.errors import DatasetError
 from untracr.rasp.domain import PAPER_DOMAIN
 from untracr.rasp.equivalence import behaviour_key
-from untracr.rasp.parsing import parse
 from untracr.sample.deduplication import program_key
 from untracr.sample.domains import OtherDomains
 from untracr.sample.exclusion import Exclusion
 from untracr.sample.sampler import SamplerSettings, sample_program
 from untracr.sample.treated import TREATMENTS, TreatmentShares
+from untracr.syntax.parsing import parse
 from untracr.transformer.files import load_model
 
 

@@ -17,21 +17,16 @@ from steps import at_most
 from untracr.compile.compiler import BOS, PAD, Compiled, compile_program
 from untracr.compile.lowering import lower_selectors
 from untracr.decompile.checking import check
-from untracr.decompile.comparing import compare_outputs
 from untracr.decompile.decompiler import MAX_LAYERS, MAX_ROWS, Decompiler
 from untracr.decompile.greedy import decode_greedily
-from untracr.decompile.outputs import rows_that_agree
 from untracr.errors import InputError, ModelFileError, ProgramError, UntracrError
 from untracr.evaluate.evaluation import evaluate_folder
-from untracr.metamodel.checkpoint import save_checkpoint
 from untracr.metamodel.network import Network, NetworkConfig
 from untracr.metamodel.numpy_network import NumpyNetwork
 from untracr.rasp.domain import Domain
 from untracr.rasp.equivalence import decide_equivalence
 from untracr.rasp.functions import Value, formula
 from untracr.rasp.interpreter import Batch
-from untracr.rasp.library import LIBRARY, NamedProgram, named_program
-from untracr.rasp.parsing import parse
 from untracr.rasp.program import (
     CATEGORICAL,
     INDICES,
@@ -44,8 +39,17 @@ from untracr.rasp.program import (
     SequenceMap,
 )
 from untracr.sample.sampler import PAPER, sample_program
+from untracr.syntax.library import (
+    LIBRARY,
+    NamedProgram,
+    named_program,
+)
+from untracr.syntax.parsing import parse
+from untracr.train.checkpoint import save_checkpoint
 from untracr.transformer import treatments
 from untracr.transformer.transformer import Transformer
+from untracr.verify.comparing import compare_outputs
+from untracr.verify.outputs import rows_that_agree
 
 DOMAIN = PAPER.domain
 
@@ -160,7 +164,7 @@ def test_more_values_than_are_followed(
     decompiler: Decompiler, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where all decoded variables together take too many values, reading ends unverified."""
-    monkeypatch.setattr("untracr.metamodel.frame.MAX_HELD", 1_000_000)
+    monkeypatch.setattr("untracr.read.frame.MAX_HELD", 1_000_000)
     found = decompiler.decompile(gaussian((6, 2, 40, 8, 20, 102, 102), 0.1))
     assert found.verdict == "unverified"
     assert "more than the 25,000 that are followed" in found.detail

@@ -10,10 +10,10 @@ import pytest
 from untracr.errors import ProgramError
 from untracr.rasp.domain import PAPER_DOMAIN, Domain
 from untracr.rasp.equivalence import decide_equivalence
-from untracr.rasp.parsing import parse
 from untracr.rasp.program import Program
 from untracr.sample.deduplication import behaviour_key, first_of_each, overlap, program_key
 from untracr.sample.sampler import sample_program
+from untracr.syntax.parsing import parse
 
 SMALL = Domain((0, 1, 2), 3)
 

@@ -9,12 +9,15 @@ import pytest
 from untracr.compile.compiler import compile_program
 from untracr.metamodel.examples import ExampleSettings, training_program
 from untracr.metamodel.network import NetworkConfig
-from untracr.metamodel.task import make_batch, metamodel_task
 from untracr.rasp.domain import PAPER_DOMAIN, Domain
 from untracr.sample.domains import OtherDomains
 from untracr.sample.exclusion import Exclusion
 from untracr.sample.fingerprint import fingerprint
 from untracr.sample.sampler import SamplerSettings, sample_program
+from untracr.train.task import (
+    make_batch,
+    metamodel_task,
+)
 
 MIXED = ExampleSettings(other_domains=OtherDomains(0.4))
 

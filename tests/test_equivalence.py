@@ -19,8 +19,8 @@ from untracr.rasp.equivalence import (
     same_value,
 )
 from untracr.rasp.functions import Value
-from untracr.rasp.parsing import parse
 from untracr.sample.sampler import sample_program
+from untracr.syntax.parsing import parse
 
 SMALL = Domain((0, 1, 2), 3)
 INFINITY, NAN = float("inf"), float("nan")

@@ -13,7 +13,6 @@ from untracr.compile.compiler import compile_program
 from untracr.decompile.decompiler import BUDGET, Decompiler
 from untracr.decompile.result import Result
 from untracr.decompile.search import Proposals
-from untracr.decompile.token_rows import NOTHING_SAID, Naming
 from untracr.errors import ModelFileError, UsageError
 from untracr.evaluate.evaluation import evaluate_folder, evaluate_samples
 from untracr.evaluate.share import Share
@@ -21,6 +20,10 @@ from untracr.rasp.functions import Value
 from untracr.rasp.program import Program
 from untracr.sample.sampler import sample_program
 from untracr.transformer.files import save_model
+from untracr.transformer.token_rows import (
+    NOTHING_SAID,
+    Naming,
+)
 from untracr.transformer.transformer import Transformer
 
 SEED = 11

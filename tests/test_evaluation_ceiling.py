@@ -19,10 +19,10 @@ from untracr.evaluate.ceiling import Ceiling
 from untracr.evaluate.same_weight_programs import same_weight_programs
 from untracr.metamodel.vocabulary import BINARY, PREDICATES, UNARY
 from untracr.rasp.domain import PAPER_DOMAIN
-from untracr.rasp.parsing import parse
 from untracr.rasp.program import LinearSequenceMap, Map, Node, Program, Select, SequenceMap
 from untracr.sample.pools import FACTORS
 from untracr.sample.sampler import SamplerSettings
+from untracr.syntax.parsing import parse
 from untracr.transformer.transformer import Transformer
 
 

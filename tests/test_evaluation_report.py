@@ -18,7 +18,6 @@ from untracr.cli import main
 from untracr.decompile.decompiler import BUDGET, Decompiler
 from untracr.decompile.result import Result
 from untracr.decompile.search import Proposals
-from untracr.decompile.token_rows import NOTHING_SAID, Naming
 from untracr.errors import ModelFileError, UntracrError, UsageError
 from untracr.evaluate.cases import CaseSet, library_cases, sampled_cases
 from untracr.evaluate.full_report import FullReport, Plan, measure
@@ -27,11 +26,19 @@ from untracr.evaluate.pictures import draw_pictures
 from untracr.evaluate.report_folder import require_writable, write_report
 from untracr.evaluate.share import Share
 from untracr.evaluate.treatments import CONTROLS, parse_treatments
-from untracr.metamodel.baseline import BaselineConfig, FlatNetwork, baseline_task
-from untracr.metamodel.checkpoint import save_checkpoint
 from untracr.metamodel.network import Network, NetworkConfig
 from untracr.rasp.functions import Value
 from untracr.rasp.program import Program
+from untracr.train.baseline import (
+    BaselineConfig,
+    FlatNetwork,
+    baseline_task,
+)
+from untracr.train.checkpoint import save_checkpoint
+from untracr.transformer.token_rows import (
+    NOTHING_SAID,
+    Naming,
+)
 from untracr.transformer.transformer import Transformer
 
 COUNT = 6

@@ -11,15 +11,18 @@ import pytest
 
 from tracr_reference import fast_initialisation, reset_ids
 from untracr import compile_rasp_to_model, decompile_model
+from untracr.certificate.certificate import certificate_of
+from untracr.certificate.replaying import replay
 from untracr.cli.entry import main
 from untracr.compile.compiler import compile_program
-from untracr.decompile.certificate import certificate_of
-from untracr.decompile.replaying import replay
-from untracr.metamodel.exactness import at_usual_slope, find_exactness
-from untracr.metamodel.simplest import simplest_number
 from untracr.rasp.domain import PAPER_DOMAIN
-from untracr.rasp.tracr_objects import to_tracr
+from untracr.read.exactness import (
+    at_usual_slope,
+    find_exactness,
+)
+from untracr.read.simplest import simplest_number
 from untracr.sample.sampler import sample_program
+from untracr.syntax.tracr_objects import to_tracr
 from untracr.transformer import treatments
 from untracr.transformer.files import LoadedModel, save_model
 from untracr.transformer.haiku import transformer_from_haiku

@@ -13,15 +13,18 @@ from untracr.compile.canonical import program_from_paper_tokens
 from untracr.errors import ModelFileError
 from untracr.metamodel.examples import ExampleSettings, training_example, training_program
 from untracr.metamodel.network import NetworkConfig
-from untracr.metamodel.task import make_batch, metamodel_task
 from untracr.rasp.domain import PAPER_DOMAIN, Domain
 from untracr.rasp.equivalence import behaviour_key, columns_differ
 from untracr.rasp.interpreter import Batch
-from untracr.rasp.parsing import parse
 from untracr.rasp.program import Program
 from untracr.sample.deduplication import program_key
 from untracr.sample.exclusion import NOTHING, REDRAW, Exclusion, sample_outside
 from untracr.sample.sampler import sample_program
+from untracr.syntax.parsing import parse
+from untracr.train.task import (
+    make_batch,
+    metamodel_task,
+)
 
 SEED = 1
 HELD_OUT = (777, 1000)

@@ -8,11 +8,11 @@ import pytest
 
 from untracr.rasp.domain import PAPER_DOMAIN, Domain
 from untracr.rasp.equivalence import behaviour_key, decide_equivalence
-from untracr.rasp.parsing import parse
 from untracr.sample.acceptance import SAMPLING_INPUTS, fixed_inputs
 from untracr.sample.fingerprint import fingerprint
 from untracr.sample.known import Known, rounded_name
 from untracr.sample.sampler import sample_programs
+from untracr.syntax.parsing import parse
 
 OTHER = Domain((0, 1, 2, 3, 4, 5, 6), 4)
 

@@ -20,8 +20,6 @@ from untracr.rasp.domain import PAPER_DOMAIN, Domain
 from untracr.rasp.equivalence import same_value
 from untracr.rasp.functions import Value
 from untracr.rasp.interpreter import Batch, distinct_codes, distinct_numbers, run
-from untracr.rasp.library import LIBRARY, NamedProgram
-from untracr.rasp.parsing import parse
 from untracr.rasp.program import (
     INDICES,
     NUMERICAL,
@@ -33,8 +31,13 @@ from untracr.rasp.program import (
     Program,
     Select,
 )
-from untracr.rasp.tracr_objects import to_tracr
 from untracr.sample.sampler import sample_program
+from untracr.syntax.library import (
+    LIBRARY,
+    NamedProgram,
+)
+from untracr.syntax.parsing import parse
+from untracr.syntax.tracr_objects import to_tracr
 
 inputs = st.lists(st.lists(values, min_size=1, max_size=4), min_size=1, max_size=5)
 integer_inputs = st.lists(

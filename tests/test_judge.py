@@ -9,22 +9,31 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from untracr.compile import CompiledModel, Verification, check, compile_program, verify
-from untracr.compile import compile_rasp_to_model as compile_rasp
-from untracr.compile.checks import check_weights
-from untracr.compile.judge import departures
-from untracr.compile.judge.bounds import bounds
-from untracr.compile.judge.inputs import SHAPES, shaped
-from untracr.compile.judge.precision import tolerances
-from untracr.compile.judge.steps import Staircase
+from untracr.compile import compile_program
+from untracr.diagnose import (
+    CompiledModel,
+    Verification,
+    check,
+    verify,
+)
+from untracr.diagnose import compile_rasp_to_model as compile_rasp
+from untracr.diagnose.bounds import bounds
+from untracr.diagnose.checks import check_weights
+from untracr.diagnose.inputs import (
+    SHAPES,
+    shaped,
+)
+from untracr.diagnose.judging import departures
+from untracr.diagnose.precision import tolerances
+from untracr.diagnose.steps import Staircase
 from untracr.errors import CheckFailed, UsageError
 from untracr.rasp.domain import PAPER_DOMAIN, Domain
 from untracr.rasp.functions import Value
 from untracr.rasp.interpreter import run
-from untracr.rasp.library import named_program
-from untracr.rasp.parsing import parse
 from untracr.rasp.program import Program
 from untracr.sample.sampler import sample_program
+from untracr.syntax.library import named_program
+from untracr.syntax.parsing import parse
 
 LETTERS: tuple[Value, ...] = ("a", "b", "c", "d")
 

@@ -7,9 +7,13 @@ from importlib import import_module
 import pytest
 
 from untracr.errors import UsageError
-from untracr.rasp.hand_written import HAND_WRITTEN
-from untracr.rasp.library import LIBRARY, NamedProgram, named_program
-from untracr.rasp.tracr_objects import to_tracr
+from untracr.syntax.hand_written import HAND_WRITTEN
+from untracr.syntax.library import (
+    LIBRARY,
+    NamedProgram,
+    named_program,
+)
+from untracr.syntax.tracr_objects import to_tracr
 
 each = pytest.mark.parametrize("named", [*LIBRARY, *HAND_WRITTEN], ids=lambda named: named.name)
 

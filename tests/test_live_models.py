@@ -13,13 +13,16 @@ import safetensors.numpy
 
 from tracr_reference import compile_with_tracr
 from untracr.cli.entry import main
-from untracr.compile.model import CompiledModel, compile_rasp_to_model
 from untracr.decompile.bundled import decompile_model
+from untracr.diagnose.model import (
+    CompiledModel,
+    compile_rasp_to_model,
+)
 from untracr.errors import ModelFileError, UntracrError, UsageError
 from untracr.rasp.domain import Domain
 from untracr.rasp.equivalence import decide_equivalence
 from untracr.rasp.functions import Value
-from untracr.rasp.tracr_objects import from_tracr
+from untracr.syntax.tracr_objects import from_tracr
 from untracr.transformer.files import load_model
 from untracr.transformer.lens import lens_tensors
 from untracr.transformer.live_models import live_model

@@ -12,13 +12,12 @@ from hypothesis import assume, given
 from strategies import RELAXED, programs
 from untracr.compile.compiler import compile_program
 from untracr.compile.lowering import lower_selectors
-from untracr.compile.model import compile_rasp_to_model
+from untracr.diagnose.model import compile_rasp_to_model
 from untracr.errors import ProgramError
 from untracr.rasp.domain import Domain
 from untracr.rasp.equivalence import decide_equivalence
 from untracr.rasp.functions import Comparison, Predicate, formula
 from untracr.rasp.interpreter import Batch
-from untracr.rasp.parsing import parse
 from untracr.rasp.program import (
     INDICES,
     TOKENS,
@@ -32,6 +31,7 @@ from untracr.rasp.program import (
     SelectorWidth,
     SequenceMap,
 )
+from untracr.syntax.parsing import parse
 
 T = TypeVar("T")
 

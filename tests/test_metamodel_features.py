@@ -13,16 +13,16 @@ import pytest
 import torch
 
 from untracr.compile.compiler import Compiled, compile_program
-from untracr.metamodel.batching import collate
 from untracr.metamodel.examples import example_of, shuffle_slots, training_example
 from untracr.metamodel.features import INTEGER_SIZES, N_NUMBERS, Features, features
-from untracr.metamodel.frame import Base
 from untracr.metamodel.network import Network, NetworkConfig
-from untracr.metamodel.reader import Reader
-from untracr.metamodel.scope import true_variables
 from untracr.rasp.functions import formula
 from untracr.rasp.program import CATEGORICAL, Map, Program
+from untracr.read.frame import Base
+from untracr.read.reader import Reader
+from untracr.read.scope import true_variables
 from untracr.sample.sampler import PAPER, sample_program
+from untracr.train.batching import collate
 from untracr.transformer import treatments
 from untracr.transformer.transformer import Transformer
 

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from untracr.compile.checks import check
-from untracr.compile.model import (
+from untracr.diagnose.checks import check
+from untracr.diagnose.model import (
     CategoricalEncoder,
     CompiledModel,
     NumericalEncoder,
@@ -22,8 +22,8 @@ from untracr.errors import CheckFailed, InputError, RaspSyntaxError, UntracrErro
 from untracr.rasp.domain import PAPER_DOMAIN, Domain
 from untracr.rasp.functions import Value
 from untracr.rasp.interpreter import run
-from untracr.rasp.parsing import parse
 from untracr.sample.sampler import sample_program
+from untracr.syntax.parsing import parse
 from untracr.transformer.files import load_model
 
 HIST = "SelectorWidth(Select(tokens, tokens, Comparison.EQ))"

@@ -11,12 +11,12 @@ import torch
 
 from untracr.decompile.decompiler import BUNDLED
 from untracr.errors import ModelFileError
-from untracr.metamodel.batching import collate
-from untracr.metamodel.checkpoint import save_checkpoint
 from untracr.metamodel.examples import Example, training_example
 from untracr.metamodel.features import Features
 from untracr.metamodel.network import Network, NetworkConfig, loss_and_hits, masked_logits
 from untracr.metamodel.numpy_network import NumpyNetwork, TokenPlace
+from untracr.train.batching import collate
+from untracr.train.checkpoint import save_checkpoint
 
 TOLERANCE = 1e-4
 

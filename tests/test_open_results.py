@@ -19,14 +19,14 @@ from untracr.audit.claims import compiled_rows
 from untracr.cli import main
 from untracr.decompile.bundled import decompile_model
 from untracr.decompile.result import Result
-from untracr.decompile.sameness import same_weights
 from untracr.rasp.domain import Domain
-from untracr.rasp.parsing import parse
 from untracr.rasp.program import Program
 from untracr.sample.sampler import PAPER, sample_program
+from untracr.syntax.parsing import parse
 from untracr.transformer.files import save_model
 from untracr.transformer.transformer import Transformer
 from untracr.transformer.treatments import rotate
+from untracr.verify.weight_equivalence import same_weights
 
 DOMAIN = Domain((0, 1, 2, 3), 4)
 BIT = "a = numerical(Map(lambda x: {0: 0, 1: 1, 2: 0, 3: 0}[x], tokens))\n"

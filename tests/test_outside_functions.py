@@ -13,24 +13,19 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from untracr.ambiguity.read_out_names import named_by_outputs
 from untracr.compile.canonical import canonicalise
 from untracr.compile.compiler import Compiled, compile_program
 from untracr.decompile.checking import check
 from untracr.decompile.greedy import Decoded, decode_greedily
-from untracr.decompile.outputs import outputs_agree
-from untracr.decompile.read_out_names import named_by_outputs
 from untracr.errors import ProgramError
-from untracr.metamodel.answers import answer, is_listed
-from untracr.metamodel.components import Component
 from untracr.metamodel.examples import ExampleSettings, example_of, training_program
 from untracr.metamodel.features import Features
-from untracr.metamodel.frame import Base, Variable
 from untracr.metamodel.numpy_network import NumpyNetwork, TokenPlace
-from untracr.metamodel.order import ranks_read
-from untracr.metamodel.outside import function_of_results, read_function, read_predicate
-from untracr.metamodel.reader import Reader
-from untracr.metamodel.scope import true_variables
-from untracr.metamodel.tables import call
+from untracr.metamodel.targets import (
+    answer,
+    is_listed,
+)
 from untracr.metamodel.vocabulary import (
     CLASS_RANGES,
     EOL,
@@ -53,7 +48,7 @@ from untracr.rasp.functions import (
     number_or,
 )
 from untracr.rasp.interpreter import Batch, Column
-from untracr.rasp.parsing import parse
+from untracr.rasp.known_tables import call
 from untracr.rasp.printing import print_program
 from untracr.rasp.program import (
     CATEGORICAL,
@@ -69,9 +64,24 @@ from untracr.rasp.program import (
     Select,
     SequenceMap,
 )
+from untracr.read.components import Component
+from untracr.read.frame import (
+    Base,
+    Variable,
+)
+from untracr.read.reader import Reader
+from untracr.read.scope import true_variables
+from untracr.read.unlisted_functions import (
+    function_of_results,
+    read_function,
+    read_predicate,
+)
+from untracr.read.value_order import ranks_read
 from untracr.sample.sampler import sample_program
 from untracr.sample.treated import TREATMENTS, Treated
+from untracr.syntax.parsing import parse
 from untracr.transformer.transformer import Array, Trace, Transformer
+from untracr.verify.outputs import outputs_agree
 
 VOCAB, LENGTH = PAPER_DOMAIN.vocab, PAPER_DOMAIN.max_seq_len
 
@@ -516,7 +526,7 @@ def test_names_are_read_in_small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
         return forward(self, ids)
 
     monkeypatch.setattr(Transformer, "forward", counted)
-    monkeypatch.setattr("untracr.decompile.outputs.MAX_HELD", 1)
+    monkeypatch.setattr("untracr.verify.outputs.MAX_HELD", 1)
     assert named_by_outputs(model, program, PAPER_DOMAIN) == named
     assert max(sizes) <= 16
 

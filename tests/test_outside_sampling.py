@@ -11,13 +11,11 @@ import pytest
 
 from untracr.compile.compiler import compile_program
 from untracr.compile.values import value_sets
-from untracr.metamodel.answers import is_listed
 from untracr.metamodel.examples import DEFAULT, ExampleSettings, training_program
 from untracr.metamodel.network import NetworkConfig
-from untracr.metamodel.task import metamodel_task
+from untracr.metamodel.targets import is_listed
 from untracr.rasp.domain import PAPER_DOMAIN
 from untracr.rasp.functions import Comparison, Formula, Table
-from untracr.rasp.parsing import parse
 from untracr.rasp.printing import print_program
 from untracr.rasp.program import Map, Program, Select, SequenceMap
 from untracr.sample.acceptance import acceptable
@@ -25,6 +23,8 @@ from untracr.sample.domains import OtherDomains
 from untracr.sample.exclusion import Exclusion
 from untracr.sample.outside import with_outside_functions
 from untracr.sample.sampler import PAPER, sample_program
+from untracr.syntax.parsing import parse
+from untracr.train.task import metamodel_task
 
 ALL = ExampleSettings(outside_functions=1.0)
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from outsiders import OUTSIDERS
-from untracr.compile.checks import check
+from untracr.diagnose.checks import check
 from untracr.rasp.interpreter import run
-from untracr.rasp.library import NamedProgram
+from untracr.syntax.library import NamedProgram
 
 NAMES = [named.name for named in OUTSIDERS]
 

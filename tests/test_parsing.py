@@ -14,7 +14,6 @@ from steps import at_most
 from strategies import RELAXED
 from untracr.errors import ProgramError, RaspSyntaxError
 from untracr.rasp.functions import Comparison, Table, formula
-from untracr.rasp.parsing import parse
 from untracr.rasp.program import (
     CATEGORICAL,
     INDICES,
@@ -34,6 +33,7 @@ from untracr.rasp.program import (
     SequenceMap,
     Tokens,
 )
+from untracr.syntax.parsing import parse
 
 
 def program(*nodes: Node) -> Program:

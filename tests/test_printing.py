@@ -12,8 +12,6 @@ from real_models import real_records
 from strategies import RELAXED, programs
 from untracr.errors import ProgramError
 from untracr.rasp.functions import Value, formula
-from untracr.rasp.library import LIBRARY
-from untracr.rasp.parsing import parse
 from untracr.rasp.printing import print_program
 from untracr.rasp.program import (
     INDICES,
@@ -25,7 +23,9 @@ from untracr.rasp.program import (
     Program,
     Tokens,
 )
-from untracr.rasp.tracr_objects import to_tracr
+from untracr.syntax.library import LIBRARY
+from untracr.syntax.parsing import parse
+from untracr.syntax.tracr_objects import to_tracr
 
 
 def run_printed(text: str) -> Any:

@@ -16,9 +16,12 @@ import pytest
 
 from random_live import VOCABULARIES, random_live, rasp
 from tracr_reference import compile_with_tracr, differences, reset_ids
-from untracr.compile.model import CompiledModel, compile_rasp_to_model
+from untracr.diagnose.model import (
+    CompiledModel,
+    compile_rasp_to_model,
+)
 from untracr.errors import UntracrError
-from untracr.rasp.parsing import parse
+from untracr.syntax.parsing import parse
 from untracr.transformer.files import load_model
 
 PROGRAMS = int(os.environ.get("UNTRACR_LIVE_PROGRAMS", "120"))

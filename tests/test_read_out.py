@@ -12,16 +12,19 @@ from untracr.audit.claims import compiled_rows
 from untracr.compile.canonical import canonicalise
 from untracr.decompile.bundled import bundled_decompiler
 from untracr.decompile.checking import Check, check
-from untracr.decompile.outputs import SAMPLED, batches
 from untracr.decompile.result import PROVED, Result
 from untracr.rasp.domain import PAPER_DOMAIN, Domain
-from untracr.rasp.drawing import drawn_inputs
+from untracr.rasp.drawn_inputs import drawn_inputs
 from untracr.rasp.equivalence import decide_equivalence
 from untracr.rasp.interpreter import Batch
-from untracr.rasp.parsing import parse
 from untracr.rasp.program import Program
+from untracr.syntax.parsing import parse
 from untracr.transformer import treatments
 from untracr.transformer.transformer import Transformer
+from untracr.verify.outputs import (
+    SAMPLED,
+    batches,
+)
 
 LETTERS = Domain(("a", "b", "c", "d"), 4)
 LARGE = Domain(tuple(range(8)), 8)

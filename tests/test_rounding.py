@@ -10,8 +10,8 @@ from untracr.audit.claims import compiled_rows
 from untracr.compile.canonical import canonicalise
 from untracr.decompile.bundled import bundled_decompiler
 from untracr.decompile.checking import Check, check
-from untracr.rasp.parsing import parse
 from untracr.rasp.program import Program
+from untracr.syntax.parsing import parse
 from untracr.transformer import treatments
 
 DOMAIN = Domain((1, 2, 3), 3)

@@ -10,12 +10,12 @@ import numpy.typing as npt
 import pytest
 
 from untracr.compile.compiler import compile_program
-from untracr.decompile.sameness import same_weights
-from untracr.rasp.parsing import parse
 from untracr.sample.sampler import PAPER, sample_program
+from untracr.syntax.parsing import parse
 from untracr.transformer import treatments
 from untracr.transformer.head_basis import change_head_bases
 from untracr.transformer.transformer import ARRAY_NAMES, Transformer
+from untracr.verify.weight_equivalence import same_weights
 
 VOCAB, LENGTH = PAPER.domain.vocab, PAPER.domain.max_seq_len
 

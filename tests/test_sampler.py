@@ -26,7 +26,6 @@ from untracr.compile.layers import half_layers
 from untracr.rasp.domain import PAPER_DOMAIN, Domain
 from untracr.rasp.functions import Comparison
 from untracr.rasp.interpreter import Batch, Column
-from untracr.rasp.parsing import parse
 from untracr.rasp.program import (
     CATEGORICAL,
     NUMERICAL,
@@ -60,6 +59,7 @@ from untracr.sample.statistics import (
     statistics,
     to_markdown,
 )
+from untracr.syntax.parsing import parse
 
 FIRST_100_OF_STREAM_0 = "acf9dfc3ce528621d1f77990b56e2f08"
 STANDARD_ERRORS = 3.5

@@ -15,23 +15,17 @@ from steps import at_most
 from untracr.compile.canonical import canonicalise
 from untracr.compile.compiler import BOS, PAD, Compiled, compile_program, half_layer_order
 from untracr.decompile import search
-from untracr.decompile.alignment import align
 from untracr.decompile.bundled import bundled_decompiler
 from untracr.decompile.checking import check
 from untracr.decompile.decompiler import Decompiler
-from untracr.decompile.outputs import SAMPLED
 from untracr.decompile.proposals import Proposal
-from untracr.decompile.recompiling import recompile
 from untracr.decompile.search import Deadline, ProgramSearch
-from untracr.metamodel.checkpoint import save_checkpoint
 from untracr.metamodel.network import Network, NetworkConfig
 from untracr.metamodel.numpy_network import NumpyNetwork
 from untracr.metamodel.vocabulary import BINARY, Operation, operation_of
 from untracr.rasp.domain import PAPER_DOMAIN, Domain
 from untracr.rasp.equivalence import decide_equivalence
 from untracr.rasp.functions import formula
-from untracr.rasp.library import named_program
-from untracr.rasp.parsing import parse
 from untracr.rasp.program import (
     CATEGORICAL,
     INDICES,
@@ -42,8 +36,14 @@ from untracr.rasp.program import (
     SequenceMap,
 )
 from untracr.sample.sampler import sample_program
+from untracr.syntax.library import named_program
+from untracr.syntax.parsing import parse
+from untracr.train.checkpoint import save_checkpoint
 from untracr.transformer import treatments
 from untracr.transformer.transformer import Transformer
+from untracr.verify.alignment import align
+from untracr.verify.outputs import SAMPLED
+from untracr.verify.recompiling import recompile
 
 VOCAB = PAPER_DOMAIN.vocab
 MINUS = BINARY.index(formula("x - y", 2))

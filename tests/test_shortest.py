@@ -7,16 +7,19 @@ from __future__ import annotations
 
 import pytest
 
+from untracr.ambiguity import shortest as module
+from untracr.ambiguity.description_length import (
+    description_length,
+    function_length,
+)
+from untracr.ambiguity.shortest import shortest
 from untracr.audit.claims import compiled_rows
-from untracr.decompile import shortest as module
 from untracr.decompile.bundled import decompile_model
-from untracr.decompile.description_length import description_length, function_length
-from untracr.decompile.shortest import shortest
 from untracr.rasp.domain import Domain
 from untracr.rasp.equivalence import decide_equivalence
 from untracr.rasp.functions import Comparison, Table, formula
-from untracr.rasp.parsing import parse
 from untracr.rasp.program import Program
+from untracr.syntax.parsing import parse
 
 DOMAIN = Domain((0, 1, 2, 3), 6)
 TRUTH = parse("a = Map(lambda x: x * 2, tokens)\nb = SequenceMap(lambda x, y: x - y, a, indices)")

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import pytest
 
-from untracr.compile.checks import MAX_NODES, check
 from untracr.compile.compiler import compile_program
-from untracr.compile.model import compile_rasp_to_model
+from untracr.diagnose.checks import (
+    MAX_NODES,
+    check,
+)
+from untracr.diagnose.model import compile_rasp_to_model
 from untracr.errors import CheckFailed, InputError, ProgramError, RaspSyntaxError
 from untracr.rasp import interpreter
 from untracr.rasp import spent as spent_module
 from untracr.rasp.domain import PAPER_DOMAIN
 from untracr.rasp.functions import Formula, Table, brief
 from untracr.rasp.interpreter import MAX_BATCH, Batch, run
-from untracr.rasp.parsing import MAX_SOURCE, parse
 from untracr.rasp.spent import MAX_CALLS, MAX_CELLS, Spent, TooCostly
 from untracr.rasp.tabulating import MAX_TOLD, unary_table
+from untracr.syntax.parsing import (
+    MAX_SOURCE,
+    parse,
+)
 
 GROWS = "a = tokens\n" + "a = SequenceMap(lambda x, y: x * 10 + y, a, indices)\n" * 10
 """Ten lines: of each value of the last, five new ones, of which the input has one."""

@@ -13,12 +13,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from untracr.certificate.certificate import read_certificate
 from untracr.cli import main
 from untracr.cli.output import print_json
-from untracr.compile.model import compile_rasp_to_model
 from untracr.dataset.hashing import HashTask, hash_shards
 from untracr.dataset.manifest import ShardNote, read_manifest
-from untracr.decompile.certificate import read_certificate
+from untracr.diagnose.model import compile_rasp_to_model
 from untracr.errors import MOST_CHARACTERS, UntracrError
 from untracr.evaluate.reference import read_references
 from untracr.metamodel.checkpoint_file import read_state

@@ -10,9 +10,13 @@ import numpy as np
 import pytest
 
 from untracr.errors import DatasetError
-from untracr.metamodel import stream
-from untracr.metamodel.stream import Arrays, BatchStream, StreamPlace
-from untracr.metamodel.task import make_batch
+from untracr.train import stream
+from untracr.train.stream import (
+    Arrays,
+    BatchStream,
+    StreamPlace,
+)
+from untracr.train.task import make_batch
 
 
 def numbered(seed: int, start: int, count: int) -> Arrays:

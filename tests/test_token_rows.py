@@ -17,22 +17,26 @@ import pytest
 
 from tracr_reference import compile_with_tracr, reset_ids
 from untracr import compile_rasp_to_model, decompile_model
+from untracr.certificate.certificate import certificate_of
+from untracr.certificate.replaying import replay
 from untracr.cli.entry import main
-from untracr.decompile.certificate import certificate_of
-from untracr.decompile.replaying import replay
-from untracr.decompile.special_rows import find_special_rows
-from untracr.decompile.token_rows import Naming, rows_of, token_rows
 from untracr.errors import EvaluationError, ModelFileError
 from untracr.rasp.domain import PAPER_DOMAIN, Domain
 from untracr.rasp.functions import Value
 from untracr.rasp.interpreter import run
 from untracr.rasp.program import Program
-from untracr.rasp.tracr_objects import to_tracr
 from untracr.sample.sampler import sample_program
 from untracr.sample.token_names import with_drawn_names, with_token_names
+from untracr.syntax.tracr_objects import to_tracr
 from untracr.transformer import treatments
 from untracr.transformer.files import LoadedModel, save_model
 from untracr.transformer.haiku import transformer_from_haiku
+from untracr.transformer.special_rows import find_special_rows
+from untracr.transformer.token_rows import (
+    Naming,
+    rows_of,
+    token_rows,
+)
 from untracr.transformer.transformer import Transformer
 
 REVERSE = """

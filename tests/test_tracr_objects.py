@@ -13,12 +13,10 @@ import pytest
 from hypothesis import given, settings
 
 from strategies import RELAXED, programs
-from untracr.compile.checks import check
-from untracr.compile.model import compile_rasp_to_model
+from untracr.diagnose.checks import check
+from untracr.diagnose.model import compile_rasp_to_model
 from untracr.errors import CheckFailed, ProgramError, UntracrError
 from untracr.rasp.functions import Comparison, Table, formula
-from untracr.rasp.library import LIBRARY
-from untracr.rasp.parsing import parse
 from untracr.rasp.program import (
     NUMERICAL,
     TOKENS,
@@ -31,7 +29,12 @@ from untracr.rasp.program import (
     SequenceMap,
     children,
 )
-from untracr.rasp.tracr_objects import from_tracr, to_tracr
+from untracr.syntax.library import LIBRARY
+from untracr.syntax.parsing import parse
+from untracr.syntax.tracr_objects import (
+    from_tracr,
+    to_tracr,
+)
 
 rasp: Any = import_module("tracr.rasp.rasp")
 lib: Any = import_module("tracr.compiler.lib")

@@ -18,14 +18,18 @@ import torch
 import tqdm
 
 from untracr.errors import ModelFileError, UsageError
-from untracr.metamodel import task as tasks
-from untracr.metamodel import training
-from untracr.metamodel.checkpoint import load_checkpoint, save_checkpoint, write_atomically
-from untracr.metamodel.first_difference import first_difference
 from untracr.metamodel.network import Network, NetworkConfig
-from untracr.metamodel.stream import Arrays
-from untracr.metamodel.task import metamodel_task
-from untracr.metamodel.training import (
+from untracr.train import task as tasks
+from untracr.train import training
+from untracr.train.checkpoint import (
+    load_checkpoint,
+    save_checkpoint,
+    write_atomically,
+)
+from untracr.train.first_difference import first_difference
+from untracr.train.stream import Arrays
+from untracr.train.task import metamodel_task
+from untracr.train.training import (
     CHECKPOINT,
     Task,
     TrainingSettings,
@@ -33,7 +37,7 @@ from untracr.metamodel.training import (
     pick_device,
     train,
 )
-from untracr.metamodel.training_log import LOG
+from untracr.train.training_log import LOG
 
 TINY = NetworkConfig(width=16, layers=1, heads=2)
 
@@ -42,7 +46,7 @@ import sys
 from pathlib import Path
 from untracr.metamodel import task as tasks
 from untracr.metamodel.network import NetworkConfig
-from untracr.metamodel.training import TrainingSettings, train
+from untracr.train.training import TrainingSettings, train
 tasks.VALIDATION_EXAMPLES = 8
 train(
     tasks.metamodel_task(NetworkConfig(width=16, layers=1, heads=2)),

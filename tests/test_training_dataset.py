@@ -24,15 +24,22 @@ from untracr.dataset import DatasetReader, DatasetSettings, LocalEngine, build_d
 from untracr.dataset.folder import DatasetFolder
 from untracr.dataset.rows import Row, domain_of, program_of
 from untracr.errors import DatasetError
-from untracr.metamodel import dataset_examples
-from untracr.metamodel.checkpoint import load_checkpoint
-from untracr.metamodel.dataset_examples import example_of_row, make_dataset_batch
-from untracr.metamodel.dataset_task import dataset_task
 from untracr.metamodel.examples import Example, example_of
 from untracr.metamodel.network import NetworkConfig
-from untracr.metamodel.stream import Arrays
-from untracr.metamodel.training import CHECKPOINT, TrainingSettings, train
 from untracr.sample.treated import TreatmentShares
+from untracr.train import dataset_examples
+from untracr.train.checkpoint import load_checkpoint
+from untracr.train.dataset_examples import (
+    example_of_row,
+    make_dataset_batch,
+)
+from untracr.train.dataset_task import dataset_task
+from untracr.train.stream import Arrays
+from untracr.train.training import (
+    CHECKPOINT,
+    TrainingSettings,
+    train,
+)
 
 Weights = npt.NDArray[np.float32]
 

@@ -20,15 +20,19 @@ import torch
 from torch.distributed import HashStore  # type: ignore[attr-defined]
 
 from untracr.errors import UsageError
-from untracr.metamodel import task as tasks
-from untracr.metamodel.checkpoint import load_checkpoint
-from untracr.metamodel.meeting import agreed_name
 from untracr.metamodel.network import NetworkConfig
-from untracr.metamodel.processes import Processes
-from untracr.metamodel.stream import Arrays
-from untracr.metamodel.task import metamodel_task
-from untracr.metamodel.training import CHECKPOINT, TrainingSettings, train
-from untracr.metamodel.training_log import LOG
+from untracr.train import task as tasks
+from untracr.train.checkpoint import load_checkpoint
+from untracr.train.processes import Processes
+from untracr.train.rendezvous import agreed_name
+from untracr.train.stream import Arrays
+from untracr.train.task import metamodel_task
+from untracr.train.training import (
+    CHECKPOINT,
+    TrainingSettings,
+    train,
+)
+from untracr.train.training_log import LOG
 
 TINY = NetworkConfig(width=16, layers=1, heads=2)
 STEPS, BATCH_SIZE = 40, 7  # 7 examples are not shared evenly, and have unequal numbers of tokens
@@ -45,7 +49,7 @@ from pathlib import Path
 import torch
 from untracr.metamodel import task as tasks
 from untracr.metamodel.network import NetworkConfig
-from untracr.metamodel.training import TrainingSettings, train
+from untracr.train.training import TrainingSettings, train
 tasks.VALIDATION_EXAMPLES = 8
 out, rank, changes = Path(sys.argv[1]), os.environ["RANK"], json.loads(sys.argv[2])
 out.mkdir(exist_ok=True)

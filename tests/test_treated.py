@@ -14,17 +14,20 @@ import pytest
 
 from untracr.compile.compiler import Compiled, compile_program
 from untracr.metamodel.examples import Example, ExampleSettings, example_of, training_example
-from untracr.metamodel.frame import Base, Variable
 from untracr.metamodel.network import NetworkConfig
-from untracr.metamodel.scope import true_variables
-from untracr.metamodel.task import metamodel_task
 from untracr.metamodel.vocabulary import EOL, ID
 from untracr.rasp.domain import PAPER_DOMAIN, Domain
 from untracr.rasp.interpreter import Batch, Column
 from untracr.rasp.program import Program
+from untracr.read.frame import (
+    Base,
+    Variable,
+)
+from untracr.read.scope import true_variables
 from untracr.sample.acceptance import evaluate_all
 from untracr.sample.sampler import SamplerSettings, sample_program
 from untracr.sample.treated import NOISE, TREATMENTS, Treated, TreatmentShares
+from untracr.train.task import metamodel_task
 from untracr.transformer.transformer import Transformer
 from untracr.transformer.treatments import compress
 

@@ -7,18 +7,18 @@ from pathlib import Path
 import pytest
 
 from untracr.cli.entry import main
-from untracr.compile.checks import check
-from untracr.compile.model import compile_rasp_to_model
 from untracr.decompile.bundled import decompile_model
+from untracr.diagnose.checks import check
+from untracr.diagnose.model import compile_rasp_to_model
 from untracr.errors import CheckFailed, ModelFileError, ProgramError, RaspSyntaxError
 from untracr.rasp.domain import Domain
 from untracr.rasp.equivalence import behaviour_key, decide_equivalence, same_value
 from untracr.rasp.functions import formula
 from untracr.rasp.interpreter import run
-from untracr.rasp.parsing import parse
 from untracr.rasp.printing import print_program
 from untracr.rasp.values import MAX_PARTS, Value, parts, plain_value, token_fault, types_of
 from untracr.shown_text import shown
+from untracr.syntax.parsing import parse
 from untracr.transformer.files import load_model, save_model
 from untracr.transformer.model_document import document_text, parse_document
 

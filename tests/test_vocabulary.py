@@ -6,7 +6,6 @@ import pytest
 
 from untracr.compile.canonical import canonicalise, paper_tokens
 from untracr.compile.compiler import compile_program, half_layer_order
-from untracr.decompile.sameness import same_weights
 from untracr.errors import ProgramError
 from untracr.metamodel.network import class_mask
 from untracr.metamodel.vocabulary import (
@@ -25,6 +24,7 @@ from untracr.metamodel.vocabulary import (
 from untracr.rasp.functions import formula
 from untracr.rasp.program import CATEGORICAL, INDICES, TOKENS, Builder, Map, Program, Ref
 from untracr.sample.sampler import PAPER, sample_program
+from untracr.verify.weight_equivalence import same_weights
 
 
 def operations_of(program: Program) -> list[Operation]:

@@ -20,7 +20,7 @@ import numpy as np
 
 from untracr.rasp.functions import Value
 from untracr.rasp.program import Program, Ref, children
-from untracr.rasp.tracr_objects import to_tracr
+from untracr.syntax.tracr_objects import to_tracr
 
 
 def reset_ids(rasp: Any) -> None:

@@ -11,11 +11,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from untracr.compile.checks import check
-    from untracr.compile.model import CompiledModel, compile_rasp_to_model
     from untracr.decompile.bundled import decompile_model, decompile_models
     from untracr.decompile.decompiler import Decompiler
     from untracr.decompile.result import Result
+    from untracr.diagnose.checks import check
+    from untracr.diagnose.model import (
+        CompiledModel,
+        compile_rasp_to_model,
+    )
     from untracr.errors import (
         CheckFailed,
         EvaluationError,
@@ -30,11 +33,11 @@ if TYPE_CHECKING:
     from untracr.rasp.domain import Domain
     from untracr.rasp.equivalence import decide_equivalence
     from untracr.rasp.interpreter import run
-    from untracr.rasp.library import named_program
-    from untracr.rasp.parsing import parse
     from untracr.rasp.printing import print_program
     from untracr.rasp.program import Program
     from untracr.sample.sampler import sample_program
+    from untracr.syntax.library import named_program
+    from untracr.syntax.parsing import parse
     from untracr.transformer.files import LoadedModel
     from untracr.transformer.files import load_model as load
     from untracr.transformer.files import save_model as save
@@ -76,7 +79,7 @@ __all__ = [
 
 _HOMES: dict[str, tuple[str, str]] = {
     "CheckFailed": ("untracr.errors", "CheckFailed"),
-    "CompiledModel": ("untracr.compile.model", "CompiledModel"),
+    "CompiledModel": ("untracr.diagnose.model", "CompiledModel"),
     "Decompiler": ("untracr.decompile.decompiler", "Decompiler"),
     "Domain": ("untracr.rasp.domain", "Domain"),
     "EvaluationError": ("untracr.errors", "EvaluationError"),
@@ -91,14 +94,14 @@ _HOMES: dict[str, tuple[str, str]] = {
     "Transformer": ("untracr.transformer.transformer", "Transformer"),
     "UntracrError": ("untracr.errors", "UntracrError"),
     "UsageError": ("untracr.errors", "UsageError"),
-    "check": ("untracr.compile.checks", "check"),
-    "compile_rasp_to_model": ("untracr.compile.model", "compile_rasp_to_model"),
+    "check": ("untracr.diagnose.checks", "check"),
+    "compile_rasp_to_model": ("untracr.diagnose.model", "compile_rasp_to_model"),
     "decide_equivalence": ("untracr.rasp.equivalence", "decide_equivalence"),
     "decompile_model": ("untracr.decompile.bundled", "decompile_model"),
     "decompile_models": ("untracr.decompile.bundled", "decompile_models"),
     "load": ("untracr.transformer.files", "load_model"),
-    "named_program": ("untracr.rasp.library", "named_program"),
-    "parse": ("untracr.rasp.parsing", "parse"),
+    "named_program": ("untracr.syntax.library", "named_program"),
+    "parse": ("untracr.syntax.parsing", "parse"),
     "print_program": ("untracr.rasp.printing", "print_program"),
     "run": ("untracr.rasp.interpreter", "run"),
     "sample_program": ("untracr.sample.sampler", "sample_program"),

@@ -31,12 +31,15 @@ from untracr.compile.lowering import lower_selectors
 from untracr.errors import UsageError, did_you_mean
 from untracr.evaluate.treatments import Treatment, parse_treatments
 from untracr.rasp.domain import Domain
-from untracr.rasp.hand_written import HAND_WRITTEN
-from untracr.rasp.library import LIBRARY, NamedProgram
 from untracr.rasp.program import Program
 from untracr.sample.domains import OtherDomains
 from untracr.sample.outside import with_outside_functions
 from untracr.sample.sampler import PAPER, SamplerSettings, sample_program
+from untracr.syntax.hand_written import HAND_WRITTEN
+from untracr.syntax.library import (
+    LIBRARY,
+    NamedProgram,
+)
 
 Draw = Callable[[int, int], tuple[Program, Domain, bool]]
 """From (seed, index) a program, its domain, and whether attention is causal."""

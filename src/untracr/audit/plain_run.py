@@ -1,7 +1,7 @@
 """A second forward pass and a second comparison of outputs, written down plainly.
 
 They share nothing with what the decompiler compares outputs by
-(`untracr.decompile.outputs`, `untracr.decompile.read_out`): double precision, head by
+(`untracr.verify.outputs`, `untracr.verify.read_out`): double precision, head by
 head, every position decoded to a value, which is then compared with the interpreter's.
 """
 

@@ -14,8 +14,8 @@ from random import Random
 
 from untracr.audit.claims import compiled_rows
 from untracr.audit.plain_run import decoded_differs
-from untracr.compile.checks import check
-from untracr.compile.model import compile_rasp_to_model
+from untracr.diagnose.checks import check
+from untracr.diagnose.model import compile_rasp_to_model
 from untracr.errors import CheckFailed
 from untracr.rasp.domain import Domain
 from untracr.rasp.program import Program

@@ -4,7 +4,7 @@ A rotation of the residual stream leaves all products of two of its vectors as
 they are, and nothing else does: models of one width are the same up to a
 rotation if and only if the products of all pairs are. So the rotation need not
 be known, and nothing here rests on how the decompiler finds and judges one
-(`untracr.decompile.sameness`). A head is W_Q W_K^T and W_V W_O, each divided by
+(`untracr.verify.weight_equivalence`). A head is W_Q W_K^T and W_V W_O, each divided by
 what the architecture divides it by; how these turn a few mixtures of the vectors
 is asked like the vectors themselves, and nothing may lie aside of them. Where the
 order of heads and neurons differs, the decompiler's is taken: whoever names an
@@ -18,8 +18,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from untracr.decompile.sameness import same_weights
 from untracr.transformer.transformer import Transformer
+from untracr.verify.weight_equivalence import same_weights
 
 Floats = npt.NDArray[np.float64]
 

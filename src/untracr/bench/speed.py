@@ -23,19 +23,28 @@ from typing import Any, Literal
 import numpy as np
 from tqdm import tqdm
 
-from untracr.compile import blocks, checks, values
+from untracr.compile import (
+    blocks,
+    values,
+)
 from untracr.compile.compiler import compile_program
-from untracr.compile.judge import bounds, doubts, precision, selections
-from untracr.compile.model import compile_rasp_to_model
 from untracr.decompile.decompiler import BUNDLED, Decompiler
+from untracr.diagnose import (
+    bounds,
+    checks,
+    doubts,
+    precision,
+    selections,
+)
+from untracr.diagnose.model import compile_rasp_to_model
 from untracr.errors import UntracrError
 from untracr.rasp.domain import PAPER_DOMAIN
 from untracr.rasp.equivalence import decide_equivalence
 from untracr.rasp.functions import Value
-from untracr.rasp.library import named_program
 from untracr.rasp.program import Program
-from untracr.rasp.tracr_objects import to_tracr
 from untracr.sample.sampler import sample_program
+from untracr.syntax.library import named_program
+from untracr.syntax.tracr_objects import to_tracr
 from untracr.transformer.transformer import Transformer
 
 PROGRAMS = 12

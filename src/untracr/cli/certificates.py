@@ -14,7 +14,7 @@ from untracr.shown_text import printable
 from untracr.strangers_files import beginning_of
 
 if TYPE_CHECKING:
-    from untracr.decompile.replaying import Replay
+    from untracr.certificate.replaying import Replay
     from untracr.decompile.result import Result
     from untracr.transformer.files import LoadedModel
 
@@ -38,7 +38,11 @@ def write_certificate_into(folder: Path, loaded: LoadedModel, result: Result) ->
     Raises:
         CertificateError: it cannot be written, or something else is in its place.
     """
-    from untracr.decompile.certificate import NothingShown, certificate_of, write_certificate
+    from untracr.certificate.certificate import (
+        NothingShown,
+        certificate_of,
+        write_certificate,
+    )
 
     if folder.exists() and not folder.is_dir():
         raise CertificateError(f"--certificate needs a folder; {folder} is a file")
@@ -89,7 +93,7 @@ def check_certificates(args: argparse.Namespace) -> int:
 
 
 def _check(path: Path, args: argparse.Namespace) -> int:
-    from untracr.decompile.replaying import replay_file
+    from untracr.certificate.replaying import replay_file
 
     try:
         found = replay_file(path, args.model, vocab=args.vocab)

@@ -23,7 +23,7 @@ from untracr.cli.saved_models import is_model
 from untracr.errors import UsageError
 
 if TYPE_CHECKING:
-    from untracr.compile.checks import Checked
+    from untracr.diagnose.checks import Checked
 
 
 def configure(parser: Parser) -> None:
@@ -73,7 +73,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _check(given: GivenProgram, args: argparse.Namespace) -> int:
-    from untracr.compile.checks import check_weights
+    from untracr.diagnose.checks import check_weights
 
     domain = given.domain(args)
     found = check_weights(

@@ -18,7 +18,7 @@ from untracr.cli.programs import (
 from untracr.errors import UsageError
 
 if TYPE_CHECKING:
-    from untracr.compile.model import CompiledModel
+    from untracr.diagnose.model import CompiledModel
 
 SUFFIXES = (".safetensors", ".npz")
 
@@ -47,8 +47,8 @@ def configure(parser: Parser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Writes a weights file."""
-    from untracr.compile.causal_mask import mask_problem
-    from untracr.compile.model import compile_rasp_to_model
+    from untracr.diagnose.causal_mask import mask_problem
+    from untracr.diagnose.model import compile_rasp_to_model
 
     if args.output.suffix.lower() not in SUFFIXES:
         raise UsageError(f"--output must end in .safetensors or .npz, not {args.output.name!r}")

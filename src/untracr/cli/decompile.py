@@ -15,10 +15,10 @@ from untracr.cli.values import positive_number
 from untracr.errors import UntracrError, UsageError
 
 if TYPE_CHECKING:
-    from untracr.decompile.carriers import Carrier
     from untracr.decompile.decompiler import Decompiler
     from untracr.decompile.result import Result
     from untracr.transformer.files import LoadedModel
+    from untracr.verify.attribution import Carrier
 
 
 def configure(parser: Parser) -> None:
@@ -126,8 +126,8 @@ def _report_error(file: str, error: UntracrError, args: argparse.Namespace) -> N
 
 def _lines(loaded: LoadedModel, result: Result) -> tuple[Carrier, ...]:
     """What carries each line of the program that was read; nothing without one."""
-    from untracr.decompile.carriers import carriers
     from untracr.rasp.domain import Domain
+    from untracr.verify.attribution import carriers
 
     if result.program is None or result.token_rows is None:
         return ()

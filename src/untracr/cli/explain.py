@@ -15,11 +15,11 @@ from untracr.errors import UntracrError, UsageError
 from untracr.shown_text import printable
 
 if TYPE_CHECKING:
-    from untracr.decompile.token_rows import TokenRows
     from untracr.explain.explanation import Explanation
     from untracr.rasp.domain import Domain
     from untracr.rasp.program import Program
     from untracr.transformer.files import LoadedModel
+    from untracr.transformer.token_rows import TokenRows
 
 PICTURES = (".svg", ".html")
 
@@ -94,8 +94,8 @@ def _program(
     """
     from untracr.compile.lowering import lower_selectors
     from untracr.decompile.decompiler import Decompiler, require_readable
-    from untracr.decompile.token_rows import token_rows
     from untracr.rasp.domain import Domain
+    from untracr.transformer.token_rows import token_rows
 
     naming = naming_of(args)
     if args.program is None:

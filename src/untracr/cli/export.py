@@ -31,7 +31,7 @@ def run(args: argparse.Namespace) -> int:
     if args.output.suffix.lower() != ".safetensors":
         raise UsageError(f"--output must end in .safetensors, not {args.output.name!r}")
     with training_extra():
-        from untracr.metamodel.release import export
+        from untracr.train.release import export
 
     export(args.checkpoint, args.output)
     say(f"wrote {args.output}: {args.output.stat().st_size:,} bytes")

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
-    from untracr.compile.judge import Verification
+    from untracr.diagnose.judging import Verification
 
 from untracr.shown_text import printable_lines
 

@@ -16,8 +16,8 @@ from untracr.strangers_files import read_file
 
 if TYPE_CHECKING:
     from untracr.rasp.domain import Domain
-    from untracr.rasp.library import NamedProgram
     from untracr.rasp.program import Program
+    from untracr.syntax.library import NamedProgram
 
 PROGRAM_HELP = "a file of RASP in Tracr's syntax, - for standard input, or a library program's name"
 DEFAULT_VOCAB: tuple[Value, ...] = (0, 1, 2, 3, 4)
@@ -110,8 +110,11 @@ def read_program(argument: str) -> GivenProgram:
         RaspSyntaxError: it is not RASP.
         ProgramError: it cannot be read, or there is no such file or library program.
     """
-    from untracr.rasp.library import LIBRARY
-    from untracr.rasp.parsing import MAX_SOURCE, parse
+    from untracr.syntax.library import LIBRARY
+    from untracr.syntax.parsing import (
+        MAX_SOURCE,
+        parse,
+    )
 
     if argument == "-":
         return GivenProgram(

@@ -11,7 +11,7 @@ from untracr.cli.values import parse_value, parse_values
 from untracr.errors import UsageError
 
 if TYPE_CHECKING:
-    from untracr.decompile.token_rows import Naming
+    from untracr.transformer.token_rows import Naming
 
 
 def add_checkpoint_option(parser: Parser) -> None:
@@ -71,7 +71,7 @@ def naming_of(args: argparse.Namespace) -> Naming:
     Raises:
         UsageError: ``--vocab`` and ``--rows`` are both given.
     """
-    from untracr.decompile.token_rows import Naming
+    from untracr.transformer.token_rows import Naming
 
     if args.vocab is not None and args.rows is not None:
         raise UsageError("--rows names all rows and --vocab those of tokens: give one of them")

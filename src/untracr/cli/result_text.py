@@ -10,9 +10,12 @@ from typing import TYPE_CHECKING
 from untracr.shown_text import printable
 
 if TYPE_CHECKING:
-    from untracr.decompile.carriers import Carrier
-    from untracr.decompile.open_results import Openness, OpenResult
+    from untracr.ambiguity.open_results import (
+        Openness,
+        OpenResult,
+    )
     from untracr.decompile.result import Result
+    from untracr.verify.attribution import Carrier
 
 WIDEST = 76
 """Longer lines do not push the comments of the others to the right."""

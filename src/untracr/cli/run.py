@@ -67,9 +67,9 @@ def run(args: argparse.Namespace) -> int:
 
 def _departs(model: SavedModel) -> Callable[[Sequence[Value], list[Value]], str] | None:
     """What is to be said where a model does not do what the program in its file says."""
-    from untracr.compile.judge import answers_differ
+    from untracr.diagnose.weights_run import answers_differ
     from untracr.rasp.interpreter import run as interpret
-    from untracr.rasp.parsing import parse
+    from untracr.syntax.parsing import parse
 
     if not 0 < len(model.source) <= LONGEST_SOURCE:
         return None

@@ -15,9 +15,9 @@ from untracr.errors import ModelFileError
 from untracr.shown_text import printable
 
 if TYPE_CHECKING:
-    from untracr.decompile.token_rows import Naming
     from untracr.rasp.domain import Domain
     from untracr.transformer.files import LoadedModel
+    from untracr.transformer.token_rows import Naming
     from untracr.transformer.transformer import Transformer
 
 
@@ -41,8 +41,11 @@ class SavedModel:
     """
 
     def __init__(self, loaded: LoadedModel, naming: Naming | None = None) -> None:
-        from untracr.decompile.token_rows import NOTHING_SAID, token_rows
         from untracr.rasp.domain import Domain
+        from untracr.transformer.token_rows import (
+            NOTHING_SAID,
+            token_rows,
+        )
 
         _require_read_out(loaded)
         count, positions = len(loaded.transformer.W_E), len(loaded.transformer.W_pos)
@@ -118,7 +121,7 @@ def _require_read_out(loaded: LoadedModel) -> None:
     Raises:
         ModelFileError: it does not.
     """
-    from untracr.decompile.outputs import has_no_values
+    from untracr.verify.outputs import has_no_values
 
     model = loaded.transformer
     if model.W_U is None:

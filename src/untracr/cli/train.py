@@ -112,12 +112,18 @@ def run(args: argparse.Namespace) -> int:
     if (args.hours is None) == (args.steps is None):
         raise UsageError("give either --hours or --steps")
     with training_extra():
-        from untracr.metamodel.baseline import BaselineConfig, baseline_task
         from untracr.metamodel.examples import ExampleSettings
         from untracr.metamodel.network import NetworkConfig
-        from untracr.metamodel.processes import Processes
-        from untracr.metamodel.task import metamodel_task
-        from untracr.metamodel.training import TrainingSettings, train
+        from untracr.train.baseline import (
+            BaselineConfig,
+            baseline_task,
+        )
+        from untracr.train.processes import Processes
+        from untracr.train.task import metamodel_task
+        from untracr.train.training import (
+            TrainingSettings,
+            train,
+        )
     from untracr.sample.domains import OtherDomains
 
     settings = TrainingSettings(
@@ -143,7 +149,7 @@ def run(args: argparse.Namespace) -> int:
     elif args.dataset is not None:
         _refuse(args, NOT_FOR_DATASET, "fresh programs; those of --dataset are what they are")
         with dataset_extra():
-            from untracr.metamodel.dataset_task import dataset_task
+            from untracr.train.dataset_task import dataset_task
         task = dataset_task(config, args.dataset)
     else:
         examples = ExampleSettings(

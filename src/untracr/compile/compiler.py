@@ -428,7 +428,7 @@ class _Assembly:
 
         Tracr shares one neuron between the SelectorWidths of a layer and adds
         up its input once for each: with two of them BOS is corrected twice
-        over. We write the same weights; `untracr.compile.checks` reports it.
+        over. We write the same weights; `untracr.diagnose.checks` reports it.
         """
         rows: list[int] = []
         for ref in widths:

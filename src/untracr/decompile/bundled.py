@@ -8,14 +8,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 
-from untracr.compile.model import CompiledModel
 from untracr.decompile.decompiler import BUDGET, Decompiler
 from untracr.decompile.result import Result
-from untracr.decompile.token_rows import Naming
+from untracr.diagnose.model import CompiledModel
 from untracr.errors import UsageError
 from untracr.rasp.functions import Value
 from untracr.transformer.files import LoadedModel, load_model
 from untracr.transformer.live_models import live_model
+from untracr.transformer.token_rows import Naming
 from untracr.transformer.transformer import Transformer
 
 _COMPILED = Path("compiled model")

@@ -9,30 +9,53 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from untracr.compile.judge import Departures, departures
+from untracr.ambiguity.alternatives import (
+    all_alternatives,
+    sign_is_open,
+)
+from untracr.ambiguity.open_results import (
+    OpenResult,
+    open_results,
+    said_open,
+)
+from untracr.ambiguity.read_out_names import (
+    named_by_columns,
+    named_by_outputs,
+)
+from untracr.ambiguity.repair import repair
+from untracr.ambiguity.shortest import shortest
 from untracr.compile.values import value_sets
-from untracr.decompile.alignment import Alignment, align
-from untracr.decompile.alternatives import all_alternatives, sign_is_open
-from untracr.decompile.open_results import OpenResult, open_results, said_open
-from untracr.decompile.outputs import (
+from untracr.decompile.result import NOTHING_COMPARED, Evidence, Verdict
+from untracr.decompile.rounding import rounded
+from untracr.diagnose.judging import (
+    Departures,
+    departures,
+)
+from untracr.errors import EvaluationError, ProgramError
+from untracr.rasp.domain import Domain
+from untracr.rasp.program import Program
+from untracr.read.one_direction import find_constant
+from untracr.transformer.transformer import Transformer
+from untracr.verify.alignment import (
+    Alignment,
+    align,
+)
+from untracr.verify.outputs import (
     OUTPUT_TOLERANCE,
     Agreement,
     cannot_compare,
     outputs_agree,
     tolerance_of_changed,
 )
-from untracr.decompile.read_out import is_unnamed, read_out_differs, rounding_shows
-from untracr.decompile.read_out_names import named_by_columns, named_by_outputs
-from untracr.decompile.recompiling import recompile, recompile_with_parts
-from untracr.decompile.repair import repair
-from untracr.decompile.result import NOTHING_COMPARED, Evidence, Verdict
-from untracr.decompile.rounding import rounded
-from untracr.decompile.shortest import shortest
-from untracr.errors import EvaluationError, ProgramError
-from untracr.metamodel.constant import find_constant
-from untracr.rasp.domain import Domain
-from untracr.rasp.program import Program
-from untracr.transformer.transformer import Transformer
+from untracr.verify.read_out import (
+    is_unnamed,
+    read_out_differs,
+    rounding_shows,
+)
+from untracr.verify.recompiling import (
+    recompile,
+    recompile_with_parts,
+)
 
 UNNAMED = "it does not say what its one column means"
 

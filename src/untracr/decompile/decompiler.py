@@ -16,14 +16,23 @@ from untracr.decompile.checking import Check, check, is_settled, rank
 from untracr.decompile.greedy import decode_greedily
 from untracr.decompile.result import NO_SEARCH, Result, Search
 from untracr.decompile.search import Deadline, ProgramSearch, Proposals
-from untracr.decompile.token_rows import NOTHING_SAID, Naming, TokenRows, rows_of, token_rows
 from untracr.errors import ModelFileError, ProgramError
-from untracr.metamodel.exactness import at_usual_slope, find_exactness
 from untracr.metamodel.numpy_network import NumpyNetwork
 from untracr.rasp.domain import Domain
 from untracr.rasp.functions import Value
 from untracr.rasp.printing import print_program
+from untracr.read.exactness import (
+    at_usual_slope,
+    find_exactness,
+)
 from untracr.transformer.files import LoadedModel, load_model
+from untracr.transformer.token_rows import (
+    NOTHING_SAID,
+    Naming,
+    TokenRows,
+    rows_of,
+    token_rows,
+)
 from untracr.transformer.transformer import Transformer
 
 BUNDLED = "checkpoints/metamodel.safetensors"

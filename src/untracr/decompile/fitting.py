@@ -20,14 +20,21 @@ from untracr.compile import blocks
 from untracr.compile.compiler import MLP_EXACTNESS
 from untracr.compile.values import ValueSet
 from untracr.errors import ProgramError
-from untracr.metamodel.components import Component
-from untracr.metamodel.frame import Base, Bools, Directions, Floats, Ints, Variable
-from untracr.metamodel.heads import HeadWeights
-from untracr.metamodel.reader import Reader
-from untracr.metamodel.scope import result_variable
-from untracr.metamodel.tables import call
 from untracr.metamodel.vocabulary import Operation
 from untracr.rasp.functions import Predicate, Value, formula, types_of
+from untracr.rasp.known_tables import call
+from untracr.read.components import Component
+from untracr.read.frame import (
+    Base,
+    Bools,
+    Directions,
+    Floats,
+    Ints,
+    Variable,
+)
+from untracr.read.heads import HeadWeights
+from untracr.read.reader import Reader
+from untracr.read.scope import result_variable
 from untracr.transformer.transformer import Transformer
 
 EXACT = 2e-3

@@ -13,13 +13,8 @@ import numpy as np
 
 from untracr.compile.canonical import canonicalise
 from untracr.errors import ProgramError
-from untracr.metamodel.components import Component
 from untracr.metamodel.features import features
-from untracr.metamodel.frame import Base, Variable
 from untracr.metamodel.numpy_network import Decoding, NumpyNetwork, TokenPlace
-from untracr.metamodel.outside import read_off, readable_slots, with_read_factors
-from untracr.metamodel.reader import Reader
-from untracr.metamodel.scope import result_variable, width_variable
 from untracr.metamodel.vocabulary import (
     CLASS_RANGES,
     EOL,
@@ -36,6 +31,21 @@ from untracr.metamodel.vocabulary import (
 )
 from untracr.rasp.functions import Predicate, Value
 from untracr.rasp.program import Program
+from untracr.read.components import Component
+from untracr.read.frame import (
+    Base,
+    Variable,
+)
+from untracr.read.reader import Reader
+from untracr.read.scope import (
+    result_variable,
+    width_variable,
+)
+from untracr.read.unlisted_functions import (
+    read_off,
+    readable_slots,
+    with_read_factors,
+)
 from untracr.transformer.transformer import Array, Transformer
 
 MAX_DESCRIBED = 2 * MAX_OPERATIONS

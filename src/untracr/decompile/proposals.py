@@ -15,12 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from untracr.decompile.greedy import allowed_arguments, allowed_kinds, shows_table
-from untracr.metamodel.components import Component
 from untracr.metamodel.features import features
-from untracr.metamodel.frame import Variable
 from untracr.metamodel.numpy_network import Decoding, NumpyNetwork, TokenPlace
-from untracr.metamodel.outside import read_off, readable_slots, with_read_factors
-from untracr.metamodel.reader import Reader
 from untracr.metamodel.vocabulary import (
     CLASS_RANGES,
     EOL,
@@ -34,6 +30,14 @@ from untracr.metamodel.vocabulary import (
     slots_of,
 )
 from untracr.rasp.functions import Predicate
+from untracr.read.components import Component
+from untracr.read.frame import Variable
+from untracr.read.reader import Reader
+from untracr.read.unlisted_functions import (
+    read_off,
+    readable_slots,
+    with_read_factors,
+)
 
 MAX_EXPANDED = 400
 """Tokens fed for the proposals of one operation; beyond, the network has said what it knows."""

@@ -6,10 +6,10 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Literal
 
-from untracr.decompile.open_results import OpenResult
-from untracr.decompile.token_rows import TokenRows
+from untracr.ambiguity.open_results import OpenResult
 from untracr.rasp.functions import Value
 from untracr.rasp.program import Program
+from untracr.transformer.token_rows import TokenRows
 
 Verdict = Literal["identical", "equivalent", "tested", "unverified"]
 

@@ -16,12 +16,18 @@ import numpy.typing as npt
 from untracr.compile.blocks import COLDNESS
 from untracr.compile.compiler import Compiled
 from untracr.compile.judge import AS_COMPILED, UNIT, Blur, Rounded
-from untracr.decompile.alignment import Alignment
-from untracr.decompile.correspondence import Floats, Ints
-from untracr.decompile.heads import Head, heads_of
 from untracr.rasp.functions import number_or
 from untracr.rasp.program import NUMERICAL, Program
 from untracr.transformer.transformer import Transformer
+from untracr.verify.alignment import Alignment
+from untracr.verify.correspondence import (
+    Floats,
+    Ints,
+)
+from untracr.verify.head_products import (
+    Head,
+    heads_of,
+)
 
 SLACK = 2.0
 """Numbers in the stream are at most this many times the largest of their variable, also at BOS."""

@@ -14,9 +14,15 @@ from collections.abc import Iterator
 import numpy as np
 
 from untracr.decompile.fitting import Fitter, Frame
-from untracr.metamodel.frame import Bools, Variable
-from untracr.metamodel.outside import diagonal_of_groups, unary_of_groups
 from untracr.metamodel.vocabulary import TABLE, Operation
+from untracr.read.frame import (
+    Bools,
+    Variable,
+)
+from untracr.read.unlisted_functions import (
+    diagonal_of_groups,
+    unary_of_groups,
+)
 
 MAX_RUN = 400
 """Neurons of one lookup that are looked at."""

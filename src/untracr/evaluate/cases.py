@@ -10,16 +10,19 @@ from pathlib import Path
 from untracr.compile.canonical import canonicalise, paper_tokens, program_from_paper_tokens
 from untracr.compile.compiler import BOS, PAD, compile_program
 from untracr.compile.lowering import lower_selectors
-from untracr.decompile.token_rows import in_standard_order
 from untracr.errors import ModelFileError, ProgramError
 from untracr.evaluate.reference import Reference, read_references
 from untracr.metamodel.vocabulary import MAX_OPERATIONS, operation_of
 from untracr.rasp.domain import Domain
-from untracr.rasp.hand_written import HAND_WRITTEN
-from untracr.rasp.library import LIBRARY, NamedProgram
 from untracr.rasp.program import INDICES, TOKENS, Program
 from untracr.sample.sampler import PAPER, SamplerSettings, sample_program
+from untracr.syntax.hand_written import HAND_WRITTEN
+from untracr.syntax.library import (
+    LIBRARY,
+    NamedProgram,
+)
 from untracr.transformer.files import load_model
+from untracr.transformer.token_rows import in_standard_order
 from untracr.transformer.transformer import Transformer
 
 

@@ -17,13 +17,13 @@ import numpy as np
 from tqdm import tqdm
 
 from untracr.decompile.decompiler import Decompiler
-from untracr.decompile.token_rows import tokens_first
 from untracr.errors import UsageError
 from untracr.evaluate.cases import CaseSet, folder_cases, library_cases, sampled_cases
 from untracr.evaluate.outcome import Counts, Outcome, judge
 from untracr.evaluate.share import Share
 from untracr.evaluate.treatments import Treatment, parse_treatments
 from untracr.sample.sampler import PAPER, SamplerSettings
+from untracr.transformer.token_rows import tokens_first
 from untracr.transformer.transformer import Transformer
 
 

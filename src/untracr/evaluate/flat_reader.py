@@ -1,6 +1,6 @@
 """The paper's approach as a reader to compare with: flattened weights in, tokens out. Needs torch.
 
-See `untracr.metamodel.baseline`, whose checkpoints (``untracr train --baseline``)
+See `untracr.train.baseline`, whose checkpoints (``untracr train --baseline``)
 are read here. It was trained on weights as compiled by us.
 """
 
@@ -20,7 +20,8 @@ from untracr.errors import ModelFileError, ProgramError
 from untracr.evaluate.cases import Case
 from untracr.evaluate.outcome import same_behaviour
 from untracr.evaluate.share import Share
-from untracr.metamodel.baseline import (
+from untracr.rasp.program import Program
+from untracr.train.baseline import (
     MAX_TOKENS,
     PAPER_TOKENS,
     BaselineConfig,
@@ -29,8 +30,7 @@ from untracr.metamodel.baseline import (
     collate_flat,
     flatten_weights,
 )
-from untracr.metamodel.checkpoint import load_checkpoint
-from untracr.rasp.program import Program
+from untracr.train.checkpoint import load_checkpoint
 from untracr.transformer.transformer import Transformer
 
 MAX_WEIGHTS = 65_536

@@ -7,15 +7,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from untracr.compile.canonical import paper_tokens
-from untracr.decompile.recompiling import recompile
 from untracr.decompile.result import Result
-from untracr.decompile.sameness import same_weights
 from untracr.errors import EvaluationError, ProgramError
 from untracr.evaluate.cases import Case
 from untracr.rasp.domain import Domain
 from untracr.rasp.equivalence import decide_equivalence
 from untracr.rasp.program import Program
 from untracr.transformer.transformer import Transformer
+from untracr.verify.recompiling import recompile
+from untracr.verify.weight_equivalence import same_weights
 
 Counts = dict[str, tuple[int, int]]
 """Per kind, (right, total)."""

@@ -26,14 +26,11 @@ import numpy as np
 from untracr.compile.canonical import paper_tokens
 from untracr.compile.compiler import compile_program
 from untracr.compile.values import value_sets
-from untracr.decompile.alignment import align
-from untracr.decompile.read_out import read_out_differs
-from untracr.decompile.sameness import same_weights
 from untracr.errors import ProgramError
 from untracr.evaluate.cases import Case
-from untracr.metamodel.tables import call
 from untracr.metamodel.vocabulary import BINARY, PREDICATES, UNARY
 from untracr.rasp.functions import Function, Value, number_or
+from untracr.rasp.known_tables import call
 from untracr.rasp.program import (
     CATEGORICAL,
     INDICES,
@@ -50,6 +47,9 @@ from untracr.rasp.program import (
 )
 from untracr.sample.pools import FACTORS, MAP_POOL, Type
 from untracr.transformer.transformer import Transformer
+from untracr.verify.alignment import align
+from untracr.verify.read_out import read_out_differs
+from untracr.verify.weight_equivalence import same_weights
 
 MAX_CANDIDATES = 2_000
 """Programs compiled for one reference; beyond, those with the same weights are not counted."""

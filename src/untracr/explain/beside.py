@@ -1,6 +1,6 @@
 """A program's own weights laid beside a model's, also where some part of the model was changed.
 
-`untracr.decompile.alignment.align` says whether a model is the program's up to
+`untracr.verify.alignment.align` says whether a model is the program's up to
 its symmetries. To show where a model departs from a program, the rest of it
 must still be laid beside the program's: here heads and neurons are taken by
 their numbers, the change of basis is fitted, and vectors that do not fit are
@@ -14,13 +14,19 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from untracr.compile.compiler import Compiled
-from untracr.decompile.alignment import Alignment, align
-from untracr.decompile.correspondence import Floats, parts_of
-from untracr.decompile.recompiling import recompile_with_parts
 from untracr.errors import ProgramError
 from untracr.rasp.domain import Domain
 from untracr.rasp.program import Program
 from untracr.transformer.transformer import Array, Transformer
+from untracr.verify.alignment import (
+    Alignment,
+    align,
+)
+from untracr.verify.correspondence import (
+    Floats,
+    parts_of,
+)
+from untracr.verify.recompiling import recompile_with_parts
 
 ROUNDS = 6
 """Fits of the basis, each without what did not fit before."""

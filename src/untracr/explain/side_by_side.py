@@ -6,16 +6,8 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from untracr.compile.judge import faults
 from untracr.compile.values import ValueSet
-from untracr.decompile.carriers import Carrier, carriers_of, unknown_carriers
-from untracr.decompile.correspondence import Floats
-from untracr.decompile.outputs import (
-    CLEAR,
-    LOOSEST,
-    OUTPUT_TOLERANCE,
-    has_no_values,
-)
+from untracr.diagnose.judging import faults
 from untracr.errors import ModelFileError
 from untracr.explain.beside import Beside, lay_beside
 from untracr.explain.explanation import Explanation, Held, Line, Mask, Output, Pattern
@@ -35,6 +27,18 @@ from untracr.rasp.program import (
 )
 from untracr.rasp.spent import Spent
 from untracr.transformer.transformer import Trace, Transformer
+from untracr.verify.attribution import (
+    Carrier,
+    carriers_of,
+    unknown_carriers,
+)
+from untracr.verify.correspondence import Floats
+from untracr.verify.outputs import (
+    CLEAR,
+    LOOSEST,
+    OUTPUT_TOLERANCE,
+    has_no_values,
+)
 
 NOTHING_HELD = CLEAR / 2
 """Where no value's coefficient is above this, the stream holds no value."""

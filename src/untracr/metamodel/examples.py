@@ -16,7 +16,6 @@ import numpy.typing as npt
 
 from untracr.compile.canonical import canonicalise
 from untracr.compile.compiler import Compiled, compile_program
-from untracr.metamodel.answers import answer
 from untracr.metamodel.features import (
     INTEGER_SIZES,
     N_NUMBERS,
@@ -24,9 +23,7 @@ from untracr.metamodel.features import (
     Features,
     features,
 )
-from untracr.metamodel.frame import Base
-from untracr.metamodel.reader import Reader
-from untracr.metamodel.scope import true_variables
+from untracr.metamodel.targets import answer
 from untracr.metamodel.vocabulary import (
     EOL,
     FIRST_SLOT,
@@ -38,6 +35,9 @@ from untracr.metamodel.vocabulary import (
 )
 from untracr.rasp.domain import Domain
 from untracr.rasp.program import Program
+from untracr.read.frame import Base
+from untracr.read.reader import Reader
+from untracr.read.scope import true_variables
 from untracr.sample.domains import NO_OTHERS, OtherDomains
 from untracr.sample.exclusion import NOTHING, Exclusion, sample_outside
 from untracr.sample.outside import with_outside_functions

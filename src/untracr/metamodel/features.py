@@ -13,12 +13,21 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from untracr.metamodel.components import KINDS, Component
-from untracr.metamodel.frame import Variable
-from untracr.metamodel.matching import Matches, matches
-from untracr.metamodel.outlook import Outlook, outlooks
-from untracr.metamodel.reader import Reader
 from untracr.metamodel.vocabulary import BINARY, N_SLOTS, PREDICATES, UNARY
+from untracr.read.components import (
+    KINDS,
+    Component,
+)
+from untracr.read.frame import Variable
+from untracr.read.lookahead import (
+    Outlook,
+    outlooks,
+)
+from untracr.read.matching import (
+    Matches,
+    matches,
+)
+from untracr.read.reader import Reader
 
 NO_SLOT = N_SLOTS
 AUXILIARY_SLOT = N_SLOTS + 1

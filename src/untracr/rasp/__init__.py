@@ -1,4 +1,4 @@
-"""RASP programs as values: reading, printing, running and comparing them."""
+"""RASP programs as values: nodes and functions, running and comparing them, printing."""
 
 from __future__ import annotations
 
@@ -20,8 +20,6 @@ from untracr.rasp.functions import (
     register_callable,
 )
 from untracr.rasp.interpreter import run
-from untracr.rasp.library import LIBRARY, NamedProgram, named_program
-from untracr.rasp.parsing import parse
 from untracr.rasp.printing import print_program
 from untracr.rasp.program import (
     CATEGORICAL,
@@ -45,12 +43,10 @@ from untracr.rasp.program import (
     SequenceMap,
     Tokens,
 )
-from untracr.rasp.tracr_objects import from_tracr, to_tracr
 
 __all__ = [
     "CATEGORICAL",
     "INDICES",
-    "LIBRARY",
     "NUMERICAL",
     "PAPER_DOMAIN",
     "TOKENS",
@@ -66,7 +62,6 @@ __all__ = [
     "Indices",
     "LinearSequenceMap",
     "Map",
-    "NamedProgram",
     "Node",
     "Predicate",
     "Program",
@@ -83,11 +78,7 @@ __all__ = [
     "behaviour_key",
     "decide_equivalence",
     "formula",
-    "from_tracr",
-    "named_program",
-    "parse",
     "print_program",
     "register_callable",
     "run",
-    "to_tracr",
 ]

@@ -1,10 +1,11 @@
-"""Transformers as arrays: forward pass, weights files, treatments, Tracr's names."""
+"""Transformers as arrays: forward pass, weights files, token rows, treatments, Tracr's names."""
 
 from __future__ import annotations
 
 from untracr.transformer.files import LoadedModel, load_model, save_model
 from untracr.transformer.haiku import HaikuParams, haiku_params, transformer_from_haiku
 from untracr.transformer.live_models import live_model
+from untracr.transformer.token_rows import in_standard_order
 from untracr.transformer.transformer import Trace, Transformer
 from untracr.transformer.treatments import (
     Compression,
@@ -17,6 +18,7 @@ from untracr.transformer.treatments import (
     rotate,
     rotate_and_compress,
 )
+from untracr.transformer.weights_digest import weights_digest
 
 __all__ = [
     "Compression",
@@ -27,6 +29,7 @@ __all__ = [
     "add_noise",
     "compress",
     "haiku_params",
+    "in_standard_order",
     "live_model",
     "load_model",
     "permute_heads",
@@ -37,4 +40,5 @@ __all__ = [
     "rotate_and_compress",
     "save_model",
     "transformer_from_haiku",
+    "weights_digest",
 ]

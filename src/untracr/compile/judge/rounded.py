@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from untracr.compile.judge.blur import Blur
-from untracr.compile.judge.steps import Floats
+from untracr.diagnose.steps import Floats
 from untracr.transformer.transformer import Array, Transformer
 
 

@@ -1,0 +1,16 @@
+"""What weights leave open: other programs with the same weights, and the shortest of them."""
+
+from __future__ import annotations
+
+from untracr.ambiguity.alternatives import all_alternatives
+from untracr.ambiguity.description_length import description_length
+from untracr.ambiguity.open_results import OpenResult, open_results
+from untracr.ambiguity.shortest import shortest
+
+__all__ = [
+    "OpenResult",
+    "all_alternatives",
+    "description_length",
+    "open_results",
+    "shortest",
+]

@@ -1,0 +1,393 @@
+"""A certificate's check, made again from its program and a model's weights.
+
+The meta-model is not loaded: how the program was found does not matter. All
+that the certificate claims and that can be computed is computed, and must be
+found at least as strong as it claims.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from untracr.certificate.certificate import (
+    SHOWN,
+    Certificate,
+    plain_evidence,
+    read_certificate,
+)
+from untracr.certificate.program_cost import require_affordable
+from untracr.decompile.checking import Check, check
+from untracr.decompile.decompiler import require_readable
+from untracr.decompile.result import PROVED, Evidence, WeightsFound, headline
+from untracr.errors import CertificateError, ProgramError, RaspSyntaxError
+from untracr.rasp.functions import Value
+from untracr.rasp.printing import print_program
+from untracr.rasp.program import Program
+from untracr.read.exactness import find_exactness
+from untracr.syntax.parsing import parse
+from untracr.transformer.files import LoadedModel, load_model
+from untracr.transformer.token_rows import (
+    Naming,
+    TokenRows,
+    token_rows,
+)
+from untracr.transformer.transformer import Transformer
+from untracr.transformer.weights_digest import weights_digest
+from untracr.verify.outputs import cannot_compare
+from untracr.verify.recompiling import recompile
+from untracr.verify.weight_equivalence import same_weights
+
+STRENGTH: dict[WeightsFound, int] = {
+    "not compared": 0,
+    "different": 0,
+    "noisy": 1,
+    "projected": 1,
+    "rotated": 2,
+    "reordered": 3,
+}
+"""How much each finding about the weights says."""
+
+LOOSE, ROUNDING = 2.0, 1e-6
+"""Differences of weights may come out this many times larger, and this much more, on another
+machine: they are errors of single precision, and add up in another order there."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One thing that was checked.
+
+    Attributes:
+        name: model, tokens, inputs, exactness, program, verdict, evidence, other programs or
+            read-out.
+        holds: whether it is as certified.
+        text: what was found.
+    """
+
+    name: str
+    holds: bool
+    text: str
+
+
+@dataclass(frozen=True)
+class Replay:
+    """What came of replaying a certificate.
+
+    Attributes:
+        certificate: the claim.
+        steps: what was checked, in order; the last one may be the first that failed.
+        program: the program as read, printed again; empty if it cannot be read.
+        found: the check made now; None if it did not come to it.
+        seconds: all of this took.
+    """
+
+    certificate: Certificate
+    steps: tuple[Step, ...]
+    program: str
+    found: Check | None
+    seconds: float
+
+    @property
+    def is_confirmed(self) -> bool:
+        """Whether all that the certificate claims was found again."""
+        return self.found is not None and all(step.holds for step in self.steps)
+
+    @property
+    def is_proved(self) -> bool:
+        """Whether it is confirmed and claims a proof, not a test, and no input is known on which
+        the weights do not do what the program says."""
+        if self.found is None or not self.is_confirmed or self.found.departures:
+            return False
+        return self.certificate.verdict in PROVED
+
+    @property
+    def conclusion(self) -> str:
+        """One sentence."""
+        claim = self.certificate.verdict
+        if self.is_confirmed and self.found is not None:
+            only = "" if claim in PROVED else ", which is no proof"
+            shown = headline(claim, self.found.departures)
+            return f"confirmed: {shown}: {self.found.detail}{only}"
+        failed = next(step for step in self.steps if not step.holds)
+        return f"not confirmed: {claim} was certified; {failed.name}: {failed.text}"
+
+    def as_dict(self) -> dict[str, object]:
+        """The replay as plain JSON values."""
+        found = self.found
+        return {
+            "confirmed": self.is_confirmed,
+            "proved": self.is_proved,
+            "claimed": self.certificate.verdict,
+            "verdict": None if found is None else found.verdict,
+            "detail": "" if found is None else found.detail,
+            "departures": 0 if found is None else found.departures,
+            "evidence": None if found is None else plain_evidence(found.evidence),
+            "program": self.program,
+            "steps": [asdict(step) for step in self.steps],
+            "seconds": round(self.seconds, 6),
+        }
+
+
+def replay_file(
+    path: Path, model: Path | None = None, *, vocab: Sequence[Value] | None = None
+) -> Replay:
+    """Replays the certificate in a file.
+
+    Args:
+        path: the certificate.
+        model: the model's file, or a folder that holds a file of the name certified; the
+            one that the certificate names if not given.
+        vocab: as for `replay`.
+
+    Raises:
+        CertificateError: it is no certificate.
+        ModelFileError: there is no model, or none that can be read.
+    """
+    certificate = read_certificate(path)
+    return replay(certificate, load_model(model_path(path, certificate, model)), vocab=vocab)
+
+
+def model_path(path: Path, certificate: Certificate, given: Path | None = None) -> Path:
+    """Where a certificate's model is looked for.
+
+    Raises:
+        CertificateError: there is no such file beside the certificate, and none was given.
+    """
+    name = Path(certificate.model_file)
+    if given is not None:
+        return given / name.name if given.is_dir() else given
+    place = path.parent / name
+    if not place.exists():
+        raise CertificateError(
+            f"{path}: the model must lie at {certificate.model_file!r} from here, and there is "
+            "no such file; say where it is by --model"
+        )
+    return place
+
+
+def replay(
+    certificate: Certificate, loaded: LoadedModel, *, vocab: Sequence[Value] | None = None
+) -> Replay:
+    """Makes a certificate's check again.
+
+    Args:
+        certificate: the claim.
+        loaded: the model that it is about.
+        vocab: the values of the token rows; what the file says if not given, and the
+            certificate's where the file says nothing.
+
+    Raises:
+        ModelFileError: the model is outside what can be read.
+    """
+    begun = time.perf_counter()
+    require_readable(loaded.transformer)
+    own = token_rows(loaded, Naming(vocab))
+    model = _in_certified_order(certificate, loaded.transformer, own)
+    steps = [_same_model(certificate, model)]
+    program: Program | None = None
+    found: Check | None = None
+    if steps[0].holds:
+        steps += [_same_tokens(certificate, own)]
+        steps += [_same_inputs(certificate, model), _same_exactness(certificate, model)]
+    if all(step.holds for step in steps):
+        step, program = _read(certificate, model)
+        steps.append(step)
+        if program is not None and step.holds:
+            found = check(model, program, certificate.domain, settle=False)
+            steps += [_verdict(certificate, found), _evidence(certificate, found)]
+            steps += [_others(certificate, model, program, found)]
+            steps += [_read_out(model, found)]
+    shown = "" if program is None else print_program(program)
+    return Replay(certificate, tuple(steps), shown, found, time.perf_counter() - begun)
+
+
+def _same_model(certificate: Certificate, model: Transformer) -> Step:
+    digest = weights_digest(model)
+    if digest == certificate.sha256:
+        return Step("model", True, f"these are the weights that were certified ({digest[:16]}...)")
+    text = f"other weights: their SHA-256 is {digest}, the certified {certificate.sha256}"
+    return Step("model", False, text)
+
+
+def _in_certified_order(
+    certificate: Certificate, model: Transformer, own: TokenRows
+) -> Transformer:
+    """The model with its token rows in the order that is certified."""
+    rows = certificate.rows
+    if len(rows.order) != len(model.W_E):
+        return own.applied(model)
+    return replace(own, tokens=rows.tokens, bos=rows.bos, pad=rows.pad).applied(model)
+
+
+def _same_tokens(certificate: Certificate, own: TokenRows) -> Step:
+    """Whether rows and names are as the file says, or as the user does.
+
+    Where neither does they are the certificate's, which is said.
+    """
+    certified = _listed(certificate.vocab)
+    if len(certificate.vocab) != len(own.values):
+        text = f"{len(certificate.vocab)} are certified, the model has {len(own.values)}"
+        return Step("tokens", False, text)
+    who = {"given": "--vocab says", "file": "the file says"}
+    if own.names_from in who and _typed(own.values) != _typed(certificate.vocab):
+        other = f"{certified} are certified, {who[own.names_from]} {_listed(own.values)}"
+        return Step("tokens", False, other)
+    rows = certificate.rows
+    differ = rows.order != own.order
+    if differ and own.rows_from in who:
+        return Step("tokens", False, f"other rows are certified than {who[own.rows_from]}")
+    how = {"given": "as given", "file": "as the file says"}
+    text = f"{certified}, {how.get(own.names_from, 'as certified; the file names none')}"
+    if differ:
+        text += f"; rows {rows.bos} and {rows.pad} of W_E are taken for BOS and PAD, as certified"
+    elif own.assumed:
+        text += f"; {own.assumed}"
+    return Step("tokens", True, text)
+
+
+def _typed(values: Sequence[Value]) -> list[tuple[type, Value]]:
+    return [(type(value), value) for value in values]
+
+
+def _listed(values: Sequence[Value]) -> str:
+    shown = ", ".join(repr(value) for value in values[:12])
+    return shown if len(values) <= 12 else f"{shown}, ... ({len(values)} in all)"
+
+
+def _same_inputs(certificate: Certificate, model: Transformer) -> Step:
+    longest, how = len(model.W_pos) - 1, "causal" if model.causal else "not causal"
+    text = f"1 to {longest} tokens, {how}"
+    if (certificate.max_seq_len, certificate.causal) == (longest, model.causal):
+        return Step("inputs", True, text)
+    claimed = "causal" if certificate.causal else "not causal"
+    claim = f"1 to {certificate.max_seq_len} tokens, {claimed}, is certified"
+    return Step("inputs", False, f"{claim}; the model takes {text}")
+
+
+def _same_exactness(certificate: Certificate, model: Transformer) -> Step:
+    """Whether the model's staircases are as steep as certified: the program is compiled so."""
+    found, certified = find_exactness(model).value, certificate.mlp_exactness
+    shown = "no staircase" if found is None else f"mlp_exactness {found:.12g}"
+    if found != certified:
+        text = "none is" if certified is None else f"{certified:.12g} is"
+        return Step("exactness", False, f"{text} certified; the weights show {shown}")
+    return Step("exactness", True, f"{shown}, as the weights show")
+
+
+def _read(certificate: Certificate, model: Transformer) -> tuple[Step, Program | None]:
+    try:
+        program = parse(certificate.program)
+        outputs = not cannot_compare(model)
+        require_affordable(program, certificate.domain, causal=model.causal, outputs=outputs)
+    except RaspSyntaxError as error:
+        place = f"line {error.line}: " if error.line is not None else ""
+        return Step("program", False, f"it cannot be read: {place}{error.message}"), None
+    except ProgramError as error:
+        return Step("program", False, f"it is not checked: {_first_line(error)}"), None
+    text = f"{program.length} operations, {len(certificate.program):,} characters"
+    return Step("program", True, text), program
+
+
+def _verdict(certificate: Certificate, found: Check) -> Step:
+    if found.verdict in SHOWN:
+        strong = SHOWN.index(found.verdict) >= SHOWN.index(certificate.verdict)
+        how = "as certified" if found.verdict == certificate.verdict else "certified was "
+        if found.verdict != certificate.verdict:
+            how += certificate.verdict
+        return Step("verdict", strong, f"{found.verdict}, {how}: {found.detail}")
+    text = f"{found.verdict}, certified was {certificate.verdict}: {found.detail}"
+    return Step("verdict", False, text)
+
+
+def _evidence(certificate: Certificate, found: Check) -> Step:
+    claimed, seen = certificate.evidence, found.evidence
+    weaker = _weaker(claimed, seen)
+    if certificate.inputs_checked > found.inputs_checked:
+        weaker.append(
+            f"{certificate.inputs_checked:,} inputs are certified, "
+            f"{found.inputs_checked:,} were checked"
+        )
+    if weaker:
+        return Step("evidence", False, "; ".join(weaker))
+    outputs = "outputs not compared"
+    if seen.read_out == "same":
+        outputs = "the read-out is the program's own"
+    elif seen.inputs_checked:
+        outputs = f"outputs agree on {seen.inputs_agree:,} different inputs"
+    return Step("evidence", True, f"weights {seen.weights}, {outputs}")
+
+
+def _weaker(claimed: Evidence, seen: Evidence) -> list[str]:
+    """In what the evidence found falls short of what is claimed."""
+    weaker = []
+    if STRENGTH[seen.weights] < STRENGTH[claimed.weights] or (
+        STRENGTH[seen.weights] == STRENGTH[claimed.weights] == 1 and seen.weights != claimed.weights
+    ):
+        weaker.append(f"weights are certified as {claimed.weights}, and found {seen.weights}")
+    elif seen.weights == claimed.weights and seen.weights_off > (
+        LOOSE * claimed.weights_off + ROUNDING
+    ):
+        weaker.append(
+            f"weights are certified as off by {claimed.weights_off:.2g}, "
+            f"and are by {seen.weights_off:.2g}"
+        )
+    if claimed.read_out == "same" != seen.read_out:
+        weaker.append("the read-out is certified to be the program's own, and is not")
+    if seen.inputs_agree < claimed.inputs_agree or seen.inputs_checked < claimed.inputs_checked:
+        weaker.append(
+            f"outputs are certified to agree on {claimed.inputs_agree:,} of "
+            f"{claimed.inputs_checked:,} inputs, and do on {seen.inputs_agree:,} of "
+            f"{seen.inputs_checked:,}"
+        )
+    if seen.output_tolerance > LOOSE * claimed.output_tolerance + ROUNDING:
+        weaker.append(
+            f"outputs are certified to {claimed.output_tolerance:.2g}, "
+            f"and agree to {seen.output_tolerance:.2g}"
+        )
+    return weaker
+
+
+def _others(certificate: Certificate, model: Transformer, program: Program, found: Check) -> Step:
+    """Whether the listed programs are the ones found now, and each has the model's weights."""
+    name = "other programs"
+    now = {print_program(other) for other in found.others}
+    listed = set()
+    for number, text in enumerate(certificate.other_programs):
+        try:
+            other = parse(text)
+            if print_program(other) == print_program(program):
+                return Step(name, False, f"number {number + 1} is the program itself")
+            if print_program(other) in now and not _has_weights(model, other, certificate):
+                return Step(name, False, f"number {number + 1} has other weights")
+        except ProgramError as error:
+            return Step(name, False, f"number {number + 1} cannot be read: {_first_line(error)}")
+        listed.add(print_program(other))
+    if len(listed) < len(certificate.other_programs):
+        return Step(name, False, "one of them is listed twice")
+    if listed != now:
+        text = f"{len(listed)} are certified, {len(now)} have these weights, {len(listed & now)}"
+        return Step(name, False, f"{text} of them among the certified")
+    return Step(name, True, f"{len(now) or 'none'} with these weights, as certified")
+
+
+def _has_weights(model: Transformer, program: Program, certificate: Certificate) -> bool:
+    weights = recompile(program, certificate.domain, model)
+    return weights is not None and same_weights(model, weights).same
+
+
+def _read_out(model: Transformer, found: Check) -> Step:
+    name, missing = "read-out", cannot_compare(model)
+    if missing:
+        return Step(name, True, f"{missing}: the weights hold no names of results")
+    if found.verdict == "unverified":
+        return Step(name, True, "nothing to compare")
+    if found.evidence.read_out == "same":
+        return Step(name, True, "it is the program's own, column by column")
+    count = f"{found.evidence.inputs_agree:,} different inputs"
+    return Step(name, True, f"it gives the program's outputs on {count}")
+
+
+def _first_line(error: ProgramError) -> str:
+    return str(error).splitlines()[0]

@@ -1,0 +1,201 @@
+"""Attention heads: which variables a head reads, and what it selects and moves.
+
+A column of W_K reads one value of the keys, or BOS; the same column of W_Q
+reads the queries that select it; a column of W_V reads what the same row of
+W_O writes. Columns come in the order of their values, BOS where its dimension
+falls (Tracr's `craft/chamber/categorical_attn`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from untracr.read.components import (
+    MAX_BOS_LOGIT,
+    MAX_TABLE,
+    NOTHING,
+    READS,
+    Component,
+    Tolerance,
+)
+from untracr.read.frame import (
+    Directions,
+    Floats,
+    Ints,
+    Variable,
+)
+
+
+@dataclass(frozen=True)
+class HeadWeights:
+    """W_Q, W_K, W_V [d_model, d_head] and W_O [d_head, d_model] of one head."""
+
+    W_Q: Floats
+    W_K: Floats
+    W_V: Floats
+    W_O: Floats
+
+
+@dataclass(frozen=True)
+class HeadNoise:
+    """How exact keys, queries and values are."""
+
+    keys: Tolerance
+    queries: Tolerance
+    values: Tolerance
+
+
+@dataclass(frozen=True)
+class _Keys:
+    """The variable that a head's keys read.
+
+    Attributes:
+        columns: [values], the column of each.
+        bos: BOS's column.
+        fits: whether every column is what it should be.
+        is_disordered: whether the columns read each value, but in another order.
+    """
+
+    variable: Variable
+    columns: Ints
+    bos: int
+    fits: bool
+    is_disordered: bool
+
+
+def read_head(
+    half_layer: int, head: int, weights: HeadWeights, known: Directions, noise: HeadNoise
+) -> tuple[Component, bool]:
+    """Describes a head.
+
+    Returns:
+        The component, and whether keys and queries are fully explained.
+
+    Raises:
+        ProgramError: what is known takes too many values.
+    """
+    keys = _keys(weights.W_K, known, noise.keys)
+    query, logits, table, bos_logit, selects = None, np.zeros((0, 0)), None, 0.0, False
+    if keys is not None:
+        query, logits, selects = _queries(weights.W_Q, keys, known, noise.queries)
+        if query is not None and len(keys.columns) * len(query.values) <= MAX_TABLE:
+            largest = float(logits.max(initial=0.0))
+            table = logits > max(0.5 * largest, READS)
+            if largest > READS:
+                bos = _along_one(weights.W_Q[:, keys.bos], known)
+                bos_logit = _bounded(bos / largest, MAX_BOS_LOGIT)
+    kind, value, outputs = _moved(weights, known, noise.values)
+    size = weights.W_K.shape[1] if keys is None else len(keys.columns) + 1
+    component = Component(
+        half_layer,
+        kind,
+        (None if keys is None else keys.variable, query, value),
+        size,
+        head=head,
+        outputs=outputs,
+        logits=None if table is None else logits,
+        table=table,
+        bos_logit=bos_logit,
+        is_disordered=keys is not None and keys.is_disordered,
+    )
+    return component, keys is not None and ((keys.fits and selects) or keys.is_disordered)
+
+
+def _keys(W_K: Floats, known: Directions, tolerance: Tolerance) -> _Keys | None:
+    """The variable whose values the columns read in order, with BOS among them."""
+    count = W_K.shape[1]
+    products = known.products_with(W_K)
+    squares = np.square(W_K).sum(axis=0)
+    allowed = tolerance.squared(W_K)
+    to_bos = squares - 2 * (known.base.bos @ W_K) + known.bos_bos
+    best: tuple[float, _Keys] | None = None
+    for variable in known.categorical:
+        n = len(variable.values)
+        if n + 1 > count:
+            continue
+        part = known.slice(variable)
+        own = known.squares[part, None]
+        distance = squares - 2 * products[part] + own  # [values, columns]
+        left, right = np.diagonal(distance), np.diagonal(distance, offset=1)
+        each = np.arange(n)
+        before = np.concatenate([[0.0], np.cumsum(left[:n])])
+        after = np.concatenate([np.cumsum(right[:n][::-1])[::-1], [0.0]])
+        rest = float(squares[n + 1 :].sum())
+        total = before + to_bos[: n + 1] + after + rest
+        bos = int(np.argmin(total))
+        columns = each + (each >= bos)
+        worst = np.concatenate([distance[each, columns], to_bos[[bos]]])
+        limits = np.concatenate([allowed[columns], allowed[[bos]]])
+        fits = bool((worst <= limits).all()) and rest <= float(allowed[n + 1 :].sum())
+        score, disordered = float(total[bos]), False
+        if not fits:
+            found = distance.argmin(axis=1)
+            closest = distance[each, found]
+            disordered = len(set(found.tolist())) == n and bool((closest <= allowed[found]).all())
+            score = float(closest.sum()) if disordered else score
+        if best is None or score < best[0] - 1e-9:
+            best = score, _Keys(variable, columns, bos, fits, disordered)
+    return None if best is None else best[1]
+
+
+def _queries(
+    W_Q: Floats, keys: _Keys, known: Directions, tolerance: Tolerance
+) -> tuple[Variable | None, Floats, bool]:
+    """The variable that the queries read, and the logits [keys, queries]."""
+    columns = W_Q[:, keys.columns]
+    products = known.products_with(columns)
+    squares = np.square(columns).sum(axis=0)
+    limit = tolerance.squared(columns)
+    options: list[tuple[bool, float, Variable, Floats]] = []
+    for variable in known.categorical:
+        part = products[known.slice(variable)]
+        found = known.solve(variable, part)  # [queries, keys]
+        left = squares - np.einsum("qk,qk->k", part, found)
+        fits = bool((left <= limit).all())
+        # Of several that fit the one with the fewest values says most.
+        cost = float(len(variable.values)) if fits else float(left.sum())
+        options.append((not fits, cost, variable, found))
+    if not options:
+        return None, np.zeros((0, 0)), False
+    misfit, _, variable, found = min(options, key=lambda option: option[:2])
+    return variable, found.T, not misfit
+
+
+def _along_one(vector: Floats, known: Directions) -> float:
+    return float(known.base.one @ vector) / max(known.one_one, NOTHING)
+
+
+def _moved(
+    weights: HeadWeights, known: Directions, tolerance: Tolerance
+) -> tuple[str, Variable | None, Floats]:
+    """What the values read and where it goes: kind, variable, outputs [values or 1, d_model]."""
+    W_V, W_O = weights.W_V, weights.W_O
+    count = W_V.shape[1]
+    products = known.products_with(W_V)
+    squares = np.square(W_V).sum(axis=0)
+    rest = np.concatenate([np.cumsum(squares[::-1])[::-1], [0.0]])  # of columns from n on
+    to_bos = squares[0] - 2 * float(known.base.bos @ W_V[:, 0]) + known.bos_bos + rest[1]
+    best: tuple[float, Variable | None, int] = float(to_bos), None, 1
+    for variable in known.variables:
+        part = known.slice(variable)
+        n = len(variable.directions)
+        if n > count:
+            continue
+        each = np.arange(n)
+        own = known.squares[part]
+        distance = squares[:n] - 2 * products[part][each, each] + own
+        total = float(distance.sum() + rest[n])
+        if total < best[0] - 1e-9:
+            best = total, variable, n
+    total, found, n = best
+    if found is None and total > float(tolerance.squared(W_V).sum()):
+        return "unknown", None, W_O[:1]
+    if found is None:
+        return "width", None, W_O[:1]
+    return ("move" if found.is_categorical else "mean"), found, W_O[:n]
+
+
+def _bounded(number: float, limit: float) -> float:
+    return min(max(number, -limit), limit) if number == number else 0.0

@@ -1,0 +1,164 @@
+"""Which known functions explain what a component shows.
+
+Its observed table is compared with the tables of all known functions. Several
+may fit: ``x + 1`` and ``x - 1`` have the same weights, and only what later
+parts do with the result tells them apart (`outlook`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from untracr.metamodel.vocabulary import BINARY, PREDICATES, UNARY
+from untracr.rasp.known_tables import (
+    Tables,
+    binary_tables,
+    first_places,
+    predicate_tables,
+    unary_tables,
+)
+from untracr.read.components import Component
+from untracr.read.frame import (
+    Bools,
+    Floats,
+    Ints,
+    Variable,
+)
+from untracr.sample.pools import MAP_POOL, Type
+
+CLOSE = 0.02
+"""Numbers read off the weights agree when they differ by less than this."""
+
+
+def _pool(inputs: tuple[Type, ...], outputs: tuple[Type, ...]) -> tuple[int, ...]:
+    known = {f for i in inputs for o in outputs for f in MAP_POOL.get((i, o), ())}
+    return tuple(n for n, f in enumerate(UNARY) if f in known)
+
+
+FITTING: dict[str, tuple[int, ...]] = {
+    "lookup": _pool(("categorical",), ("categorical",)),
+    "sum": _pool(("categorical",), ("bool", "float")),
+    "stair to values": _pool(("float", "bool", "freq"), ("categorical",)),
+    "stair to number": _pool(("float", "bool", "freq"), ("bool", "float")),
+}
+"""Functions a Map may have, by the form of its component."""
+
+ALL = 1 - 1e-9
+"""A table agrees entirely if the share that agrees is larger."""
+
+_NO_UNARY = np.zeros(len(UNARY))
+_NO_BINARY = np.zeros(len(BINARY))
+_NO_PREDICATE = np.zeros(len(PREDICATES))
+
+
+@dataclass(frozen=True)
+class Matches:
+    """How well each known function fits a component.
+
+    Attributes:
+        unary, binary, predicate: share of the table that agrees, 0 to 1, per
+            function; all 0 where the kind does not apply.
+    """
+
+    unary: Floats
+    binary: Floats
+    predicate: Floats
+
+    def exact(self) -> tuple[Bools, Bools, Bools]:
+        """Which functions agree entirely."""
+        return self.unary > ALL, self.binary > ALL, self.predicate > ALL
+
+
+def matches(component: Component) -> Matches:
+    """Compares a component with every known function."""
+    unary, binary, predicate = _NO_UNARY, _NO_BINARY, _NO_PREDICATE
+    match component.kind:
+        case "lookup" | "sum" | "stair to number" | "stair to values":
+            variable = component.reads[0]
+            assert variable is not None
+            unary = _unary(component, variable)
+        case "pairs":
+            fst, snd = component.reads
+            assert fst is not None
+            assert snd is not None
+            tables = binary_tables(fst.values, snd.values)
+            binary = same_groups(tables, component.groups, component.is_whole)
+        case "move" | "mean" | "width":
+            key, query = component.reads[:2]
+            if key is not None and query is not None and component.table is not None:
+                predicate = _predicate(component, component.table, key, query)
+    return Matches(unary, binary, predicate)
+
+
+def _unary(component: Component, variable: Variable) -> Floats:
+    tables = unary_tables(variable.values)
+    if component.kind == "lookup":
+        return _share(tables.ranks == component.groups)
+    if component.kind == "stair to values":
+        return same_groups(tables, component.groups, component.is_whole)
+    close = CLOSE + 3 * component.spread * (1 + np.abs(component.numbers))
+    share = _share(np.abs(tables.numbers - component.numbers) < close)
+    if component.orientation == 0:
+        flipped = _share(np.abs(tables.numbers + component.numbers) < close)
+        share = np.maximum(share, flipped)
+        if not (share > ALL).any():  # the length may be open as well
+            share = np.maximum(share, _up_to_a_factor(tables.numbers, component.numbers))
+    if component.kind == "sum":
+        share[_unseen(tables.numbers - component.numbers, variable)] = 1.0
+    return share
+
+
+def _up_to_a_factor(tables: Floats, numbers: Floats) -> Floats:
+    """Agreement with tables times a factor of at most one, as compression shortens directions."""
+    squares = np.nansum(np.square(tables), axis=1)
+    factor = np.nansum(tables * numbers, axis=1) / np.where(squares > 0, squares, 1.0)
+    factor[np.abs(factor) > 1] = 0.0
+    return _share(np.abs(factor[:, None] * tables - numbers) < CLOSE * np.abs(factor)[:, None])
+
+
+def _predicate(component: Component, table: Bools, key: Variable, query: Variable) -> Floats:
+    known = predicate_tables(key.values, query.values)
+    share = _share((known == table).reshape(len(known), -1))
+    if not query.is_independent and component.logits is not None:
+        for n, wanted in enumerate(known.astype(np.float64)):
+            # Logits are multiples of the predicate, up to what the queries' directions hide.
+            shown = np.einsum("kq,kq->", wanted @ query.products, wanted)
+            along = np.einsum("kq,kq->", component.logits @ query.products, wanted)
+            if shown <= 0 or along <= 0:
+                continue
+            if _unseen(component.logits * (shown / along) - wanted, query).all():
+                share[n] = 1.0
+    return share
+
+
+def _unseen(difference: Floats, variable: Variable) -> Bools:
+    """Where tables over a variable [..., values] differ by what the weights cannot show."""
+    if variable.is_independent:
+        return np.zeros(difference.shape[:-1], dtype=np.bool_)
+    shown = np.einsum("...v,vw->...w", difference, variable.products) * difference
+    return np.asarray(shown.sum(axis=-1) < CLOSE**2, dtype=np.bool_)
+
+
+def same_groups(tables: Tables, groups: Ints, is_whole: bool) -> Floats:
+    """Agreement of tables with observed groups [n].
+
+    Equal results must be observed as equal, different ones as different, except
+    where nothing was observed (-1): compression drops values that never occur.
+
+    Args:
+        tables: of the functions.
+        groups: as observed.
+        is_whole: nothing was dropped; a function that always has a result does not agree
+            where nothing was observed.
+    """
+    alike = groups == groups[tables.first]
+    observed = first_places(groups)
+    alone = (tables.groups == tables.groups[:, observed]) | (groups < 0)
+    return _share(alike & alone & ((groups >= 0) | (not is_whole)))
+
+
+def _share(agrees: Bools) -> Floats:
+    """The share of each row that agrees; 0 of nothing."""
+    return np.asarray(agrees.sum(axis=1) / max(1, agrees.shape[1]), dtype=np.float64)

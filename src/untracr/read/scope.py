@@ -1,0 +1,212 @@
+"""From decoded operations to known variables: how the frame grows.
+
+`result_variable` gives a decoded operation's result its values (by RASP) and
+its directions (from the component that computes it). In training the truth is
+known and directions come from the compiler's own map; `true_variables` gives
+the same variables from there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from untracr.compile.compiler import Compiled, half_layer_order
+from untracr.compile.values import ValueSet
+from untracr.errors import ProgramError
+from untracr.metamodel.vocabulary import Operation
+from untracr.rasp.functions import Value
+from untracr.rasp.known_tables import call
+from untracr.rasp.program import CATEGORICAL, Program, Ref, SelectorWidth
+from untracr.read.components import Component
+from untracr.read.frame import (
+    Base,
+    Floats,
+    Variable,
+)
+
+MAX_VALUES = 200_000
+"""Values a decoded variable may take; beyond, reading stops with an error."""
+
+MAX_NUMBER = 1e12
+"""The largest number a decoded variable may take, likewise."""
+
+
+def true_variables(
+    program: Program, compiled: Compiled, base: Base, basis: Floats | None = None
+) -> tuple[list[Variable], list[Ref]]:
+    """Every variable of a compiled program with its directions.
+
+    Args:
+        program: over the closed lists, without composite selectors.
+        compiled: its weights.
+        base: the embedding frame of the weights that are read.
+        basis: [D, R], if the residual stream of these is ``x @ basis`` where
+            that of the compiled ones, of width D, is x.
+
+    Returns:
+        The variables, their directions of the same width as the base's, and the operations in
+        decoding order (slot 2 + n).
+    """
+    order = list(half_layer_order(compiled))
+    rows: Floats = np.eye(compiled.residual.width) if basis is None else basis
+    variables = [base.tokens, base.indices]
+    for number, ref in enumerate(order):
+        part, node = compiled.node_map[ref], program.nodes[ref]
+        assert part.half_layer is not None
+        is_width = isinstance(node, SelectorWidth)
+        if is_width:
+            widths = compiled.value_sets[ref].ordered
+            directions = rows[list(part.auxiliary_dims)]
+            variables.append(auxiliary(2 + number, directions, part.half_layer, widths))
+        variables.append(
+            Variable(
+                2 + number,
+                program.encoding(ref) is CATEGORICAL,
+                compiled.value_sets[ref].ordered,
+                rows[list(part.dims)],
+                part.half_layer + (2 if is_width else 1),
+            )
+        )
+    return variables, order
+
+
+def auxiliary(slot: int, directions: Floats, half_layer: int, widths: Sequence[Value]) -> Variable:
+    """The direction between the two halves of a SelectorWidth: ``1 / (width + 1)``."""
+    points = sorted(1 / (w + 1) for w in widths if isinstance(w, int))
+    return Variable(slot, False, tuple(points), directions, half_layer + 1, is_auxiliary=True)
+
+
+def result_variable(
+    operation: Operation,
+    component: Component,
+    slot: int,
+    by_slot: dict[int, Variable],
+    max_seq_len: int,
+) -> Variable:
+    """The variable that a decoded operation computes.
+
+    For a SelectorWidth this is the auxiliary direction; `width_variable` gives
+    the variable itself once its second half is seen.
+
+    Args:
+        operation: as decoded.
+        component: what computes it.
+        slot: its slot.
+        by_slot: the variables it may read.
+        max_seq_len: the model's longest input.
+
+    Raises:
+        ProgramError: it would take more than `MAX_VALUES` values, or huge ones.
+    """
+    variable = _result_variable(operation, component, slot, by_slot, max_seq_len)
+    if len(variable.values) > MAX_VALUES:
+        raise ProgramError(_too_many(len(variable.values)))
+    if any(abs(_number(v)) > MAX_NUMBER for v in variable.values):
+        raise ProgramError(
+            f"a decoded variable would take values beyond {MAX_NUMBER:.0e}, which are not followed"
+        )
+    return variable
+
+
+def _too_many(count: int) -> str:
+    return (
+        f"a decoded variable would take up to {count:,} values, more than the "
+        f"{MAX_VALUES:,} that are followed"
+    )
+
+
+def _result_variable(
+    operation: Operation,
+    component: Component,
+    slot: int,
+    by_slot: dict[int, Variable],
+    max_seq_len: int,
+) -> Variable:
+    half_layer, a = component.half_layer, operation.arguments
+    if not component.outputs.size:  # nothing was observed: its directions are unknown
+        d_model = next(iter(by_slot.values())).directions.shape[1]
+        component = replace(component, outputs=np.zeros((0, d_model)))
+    if operation.kind == "width":
+        rows = _rows(component.outputs, 1)
+        return auxiliary(slot, rows, half_layer, tuple(range(max_seq_len + 1)))
+    if operation.kind == "aggregate categorical":
+        values = by_slot[a[3]].values
+        rows = _rows(component.outputs, len(values))
+        return Variable(slot, True, values, rows, half_layer + 1)
+    if operation.kind == "aggregate numerical":
+        numbers = [_number(v) for v in by_slot[a[3]].values]
+        means = {n / length for n in numbers for length in range(1, max_seq_len + 1)}
+        rows = _rows(component.outputs, 1)
+        return Variable(slot, False, tuple(sorted(means)), rows, half_layer + 1)
+    results = _results(operation, by_slot)
+    values = ValueSet.of({r for r in results if r is not None}).ordered
+    if operation.is_categorical:
+        rows = _directions(results, values, component)
+        return Variable(slot, True, values, rows, half_layer + 1)
+    wanted = np.array([_number(r) for r in results])
+    if operation.kind == "linear":
+        wanted = np.array([float(factor) for factor in operation.factors])
+    row = _number_direction(wanted, component)
+    return Variable(slot, False, values, row[None], half_layer + 1)
+
+
+def _results(operation: Operation, by_slot: dict[int, Variable]) -> list[Value]:
+    """An operation's result for each assignment of its arguments, first one major."""
+    a = operation.arguments
+    fst = by_slot[a[0]].values
+    if operation.kind.startswith("map"):
+        return [call(operation.function, x) for x in fst]
+    snd = by_slot[a[1]].values
+    if len(fst) * len(snd) > MAX_VALUES:
+        raise ProgramError(_too_many(len(fst) * len(snd)))
+    if operation.kind == "sequence map":
+        return [call(operation.function, x, y) for x in fst for y in snd]
+    p, q = operation.factors
+    return [p * _number(x) + q * _number(y) for x in fst for y in snd]
+
+
+def _directions(results: list[Value], values: tuple[Value, ...], component: Component) -> Floats:
+    """For each value the mean of what is written where it results."""
+    width = component.outputs.shape[1]
+    if len(component.outputs) != len(results):
+        return np.zeros((len(values), width))
+    if component.is_of_one and len(values) == component.size:  # one neuron a value, in order
+        first = [int(np.argmax(component.groups == n)) for n in range(len(values))]
+        return component.outputs[first]
+    place = {value: n for n, value in enumerate(values)}
+    rows, counts = np.zeros((len(values), width)), np.zeros(len(values))
+    for result, output in zip(results, component.outputs, strict=True):
+        if result is not None:
+            rows[place[result]] += output
+            counts[place[result]] += 1
+    return rows / counts[:, None]
+
+
+def _number_direction(wanted: Floats, component: Component) -> Floats:
+    direction, numbers = component.direction, component.numbers
+    if direction is None or len(numbers) != len(wanted):
+        return np.zeros(component.outputs.shape[1])
+    agree = float(wanted @ numbers)
+    return -direction if agree < 0 and component.orientation == 0 else direction
+
+
+def _rows(outputs: Floats, count: int) -> Floats:
+    return outputs if len(outputs) == count else np.zeros((count, outputs.shape[1]))
+
+
+def width_variable(component: Component, max_seq_len: int) -> Variable:
+    """A SelectorWidth's variable, from the staircase that is its second half."""
+    aux = component.reads[0]
+    assert aux is not None
+    widths = [round(1 / _number(point) - 1) for point in aux.values]
+    rows = np.zeros((max_seq_len + 1, component.outputs.shape[1]))
+    rows[widths] = component.outputs
+    values = tuple(range(max_seq_len + 1))
+    return Variable(aux.slot, True, values, rows, component.half_layer + 1)
+
+
+def _number(value: Value) -> float:
+    return value if isinstance(value, (bool, int, float)) else 0.0

@@ -1,0 +1,487 @@
+"""Functions outside the closed lists: tables read off the weights, and names for them.
+
+What a component writes for each value of what it reads is its function. A
+number is what it is; categorical results are known up to their names only (a
+partition of the arguments, and their order if it is a lookup or later parts
+show it, see `order`). A function of the closed lists or another common one that
+agrees gives the table its name and the results their values; else the results
+are called 0, 1, 2, ...
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+from collections.abc import Sequence
+
+import numpy as np
+
+from untracr.metamodel.vocabulary import (
+    BINARY,
+    PREDICATES,
+    UNARY,
+    Operation,
+    linear_operation,
+)
+from untracr.rasp.functions import (
+    Formula,
+    Function,
+    Predicate,
+    Table,
+    Value,
+    formula,
+    formulas,
+    number_or,
+    types_of,
+)
+from untracr.rasp.known_tables import (
+    Tables,
+    call,
+    tabulate,
+)
+from untracr.read.components import (
+    NOTHING,
+    Component,
+    groups_of_pairs,
+)
+from untracr.read.frame import (
+    Bools,
+    Floats,
+    Ints,
+    Variable,
+)
+from untracr.read.matching import (
+    ALL,
+    CLOSE,
+    FITTING,
+    same_groups,
+)
+from untracr.read.reader import Reader
+from untracr.read.simplest import (
+    DENOMINATORS,
+    simplest_number,
+)
+from untracr.read.value_order import ranks_read
+
+MAX_NAMED = 2_500
+"""Entries of a table for which a name is sought."""
+
+MAX_STEPS = 40
+"""Steps that a formula may have; a function with more is written as a table."""
+
+EXACT_NUMBER = 1e-3
+"""Numbers read off exact weights are right within this."""
+
+ROUNDING = 1e-6
+"""Numbers read off exact weights that no compression changed are right within this, relative to
+the larger of 1 and themselves."""
+
+TURNED = 1.5e-7
+"""Once rotated, by this share of the length of all of them besides."""
+
+UNLIKE = 4.0
+"""A function is not the one that numbers show if it is off by this many times their distance
+from whole numbers and halves."""
+
+COARSEST = 0.25
+"""However large the noise, a half is not rounded to a whole number."""
+
+EXACT_FACTOR, ROUGH_FACTOR = 1e-6, 0.03
+"""Factors of a LinearSequenceMap are right within this share of the larger one: in exact
+weights, and in compressed or noisy ones."""
+
+MAX_FACTOR = 1e9
+"""Larger factors are not read."""
+
+_SMALL = range(10)
+
+
+def _formulas(arity: int, *sources: str) -> tuple[Formula, ...]:
+    return tuple(dict.fromkeys(formulas(*sources, arity=arity)))
+
+
+MORE_UNARY: tuple[Formula, ...] = _formulas(
+    1,
+    *(f"x % {k}" for k in range(2, 6)),
+    *(f"x // {k}" for k in range(2, 6)),
+    *("-x", "abs(x)", "x * x", "round(x)"),
+    *(f"x {sign} {k}" for sign in ("==", "!=", ">", "<", ">=", "<=") for k in _SMALL),
+    *(f"x {sign} {k}" for sign in ("+", "-", "*") for k in _SMALL[2:]),
+    *(f"{k} - x" for k in _SMALL[1:]),
+    *(f"x / {k}" for k in range(2, 6)),
+    *(f"abs(x - {k})" for k in range(1, 5)),
+    *(f"{word}(x, {k})" for word in ("min", "max") for k in range(1, 6)),
+    *(f"x % {k} == {j}" for k in (2, 3) for j in range(k)),
+    *(f"(x + {k}) % {m}" for m in range(2, 7) for k in range(1, m)),
+    *(f"x * {k} % {m}" for m in range(3, 8) for k in range(2, m)),
+)
+"""Further functions of one argument that give names to tables."""
+
+MORE_BINARY: tuple[Formula, ...] = _formulas(
+    2,
+    *("x + y", "y - x", "max(x, y)", "min(x, y)", "abs(x - y)"),
+    *(f"x {sign} y" for sign in ("==", "!=", "<", "<=", ">", ">=")),
+    *(f"(x {sign} y) % {k}" for sign in ("+", "-", "*") for k in range(2, 11)),
+    *(f"x + {k} * y" for k in range(2, 11)),
+    *(f"{k} * x + y" for k in range(2, 11)),
+    *(f"x == y {sign} {k}" for sign in "+-" for k in (1, 2)),
+    *(f"x + y == {k}" for k in _SMALL[1:]),
+    *("x * x + y * y", "(x + 1) * (y + 1)", "x and not y", "not x and y", "not (x or y)"),
+)
+"""Further functions of two arguments."""
+
+MORE_PREDICATES: tuple[Formula, ...] = _formulas(
+    2,
+    *(f"x == y {sign} {k}" for k in range(1, 4) for sign in "+-"),
+    *(f"x != y {sign} {k}" for k in range(1, 4) for sign in "+-"),
+    *(f"x {than} y {sign} {k}" for than in "<>" for k in range(1, 4) for sign in "+-"),
+    *(f"{name} {sign} {k}" for name in "xy" for sign in ("==", "!=", "<", ">") for k in _SMALL),
+    *(f"x + y {sign} {k}" for sign in ("==", "!=", "<", ">") for k in _SMALL),
+    *(f"x % {k} == y % {k}" for k in (2, 3)),
+    *(f"x % {k} != y % {k}" for k in (2, 3)),
+    *(f"abs(x - y) {sign} {k}" for sign in ("==", "<", ">") for k in range(1, 4)),
+    *("x == 2 * y", "2 * x == y", "x == y * y", "x * x == y"),
+)
+"""Further predicates, of a key ``x`` and a query ``y``."""
+
+_UNARY_NAMES = {
+    kind: tuple(dict.fromkeys((*(UNARY[n] for n in fitting), *UNARY, *MORE_UNARY)))
+    for kind, fitting in FITTING.items()
+}
+_BINARY_NAMES = (*BINARY, *MORE_BINARY)
+_PREDICATE_NAMES: tuple[Predicate, ...] = (*PREDICATES, *MORE_PREDICATES)
+
+
+def read_off(reader: Reader, component: Component) -> Predicate | None:
+    """The function or predicate that a component shows over the variables of `readable_slots`."""
+    if component.kind in ("move", "mean", "width"):
+        return read_predicate(component)
+    return read_function(reader, component)
+
+
+def read_function(reader: Reader, component: Component) -> Function | None:
+    """The function of a Map or a SequenceMap as its component shows it; None if it shows none.
+
+    Args:
+        reader: of the component's model; later parts may show the order of the results.
+        component: of any kind.
+    """
+    variables = [v for v in component.reads if v is not None]
+    kind, numbers, is_whole = component.kind, component.numbers, component.is_whole
+    if kind in ("sum", "stair to number"):
+        allowed = 3 * component.spread * (1 + np.abs(numbers)) + _turned(component)
+        factor_open = component.orientation == 0
+        return unary_of_numbers(
+            kind,
+            variables[0].values,
+            numbers,
+            allowed,
+            factor_open=factor_open,
+            is_exact=is_whole,
+        )
+    if kind == "lookup":
+        return unary_of_groups(
+            kind, variables[0].values, component.groups, in_order=True, is_whole=is_whole
+        )
+    if kind not in ("stair to values", "pairs"):
+        return None
+    if component.is_of_one:
+        own = component.groups[:: len(variables[0].values) + 1]
+        return diagonal_of_groups(variables[0].values, own, component.size)
+    ranks = ranks_read(reader, component)
+    in_order = ranks is not None
+    groups = component.groups if ranks is None else ranks
+    if kind == "stair to values":
+        return unary_of_groups(
+            kind, variables[0].values, groups, in_order=in_order, is_whole=is_whole
+        )
+    fst, snd = variables
+    return binary_of_groups(fst.values, snd.values, groups, in_order=in_order, is_whole=is_whole)
+
+
+def with_read_factors(operation: Operation, component: Component | None) -> Operation:
+    """A LinearSequenceMap with the factors that its component shows, where these are not listed.
+
+    Args:
+        operation: any; others come back as they are.
+        component: what computes it, if that is known.
+    """
+    if operation.kind != "linear" or component is None or component.kind != "linear":
+        return operation
+    fst, snd = operation.arguments[:2]
+    largest = float(np.abs(component.numbers).max(initial=0.0))
+    if readable_slots(component) != (fst, snd) or not 0 < largest < MAX_FACTOR:
+        return operation
+    allowed = largest * (EXACT_FACTOR if component.is_whole else ROUGH_FACTOR)
+    p, q = (simplest_number(number, allowed) for number in component.numbers.tolist())
+    read = linear_operation(fst, snd, (p, q))
+    return operation if read.read_factors is None else read
+
+
+def _turned(component: Component) -> float:
+    """How far numbers may be off for the rounding of a rotation: it spreads over all of them."""
+    direction = component.direction
+    if not component.is_whole or direction is None or _on_an_axis(direction):
+        return 0.0
+    return TURNED * float(np.sqrt(np.square(component.numbers).sum()))
+
+
+def _on_an_axis(direction: Floats) -> bool:
+    return int((np.abs(direction) > NOTHING).sum()) <= 1
+
+
+def read_predicate(component: Component) -> Predicate | None:
+    """The predicate by which a head selects, as its component shows it; None if it shows none."""
+    key, query = [*component.reads, None, None][:2]
+    if component.table is None or key is None or query is None:
+        return None
+    return predicate_of_table(key.values, query.values, component.table)
+
+
+def readable_slots(component: Component) -> tuple[int, ...]:
+    """The slots of the variables over which a component shows a function or predicate; or none."""
+    reads: Sequence[Variable | None] = component.reads
+    if component.kind in ("move", "mean", "width"):
+        reads = reads[:2] if component.table is not None else ()
+    return tuple(v.slot for v in reads if v is not None)
+
+
+def unary_of_groups(
+    kind: str, values: tuple[Value, ...], groups: Ints, *, in_order: bool, is_whole: bool
+) -> Function:
+    """A categorical function of one argument.
+
+    Args:
+        kind: ``lookup`` or ``stair to values``.
+        values: its arguments.
+        groups: per argument the number of its result; -1 where nothing is written.
+        in_order: whether the numbers are the places of the results in their order.
+        is_whole: whether nothing is written for None; else for what is not known.
+    """
+    if len(values) <= MAX_NAMED:
+        names = _unary_names(kind, values, types_of(values))
+        named = _first(names, _agree(names, groups, in_order, is_whole))
+        if named is not None:
+            return _UNARY_NAMES[kind][named]
+    return _unary(values, _labels(groups, is_whole))
+
+
+def unary_of_numbers(
+    kind: str,
+    values: tuple[Value, ...],
+    numbers: Floats,
+    allowed: Floats | float = 0.0,
+    *,
+    factor_open: bool = False,
+    is_exact: bool = False,
+) -> Function:
+    """A numerical function of one argument.
+
+    Args:
+        kind: ``sum`` or ``stair to number``.
+        values: its arguments.
+        numbers: its results.
+        allowed: how far each of them may be off.
+        factor_open: whether they are known up to a factor only; exact ones up to their sign.
+        is_exact: whether they are right but for rounding.
+    """
+    ways = _ways(numbers, is_exact) if factor_open else [numbers]
+    close = ROUNDING * (1 + np.abs(numbers)) if is_exact else CLOSE
+    if len(values) <= MAX_NAMED:
+        names = _unary_names(kind, values, types_of(values))
+        for way in ways:
+            off = np.abs(names.numbers - way)
+            fits = (off < close + allowed).all(axis=1)
+            worst = np.where(fits, off.max(axis=1, initial=0.0), np.inf)
+            # Noise lets others fit too, but not as well, nor as well as the nearest halves do.
+            halves = float(np.abs(np.round(2 * way) / 2 - way).max(initial=0.0))
+            fits &= worst <= min(float(worst.min()), UNLIKE * halves) + CLOSE
+            named = _first(names, np.asarray(fits))
+            if named is not None:
+                return _UNARY_NAMES[kind][named]
+    nearest = close / 4 + allowed if is_exact else np.clip(allowed, EXACT_NUMBER, COARSEST)
+    limits = np.broadcast_to(nearest, numbers.shape)
+    results = [
+        _simple(n, limit) for n, limit in zip(ways[0].tolist(), limits.tolist(), strict=True)
+    ]
+    return _unary(values, results)
+
+
+def binary_of_groups(
+    fst: tuple[Value, ...],
+    snd: tuple[Value, ...],
+    groups: Ints,
+    *,
+    in_order: bool,
+    is_whole: bool,
+) -> Function:
+    """A categorical function of two arguments, the first one major; see `unary_of_groups`."""
+    pairs = list(itertools.product(fst, snd))
+    if len(pairs) <= MAX_NAMED:
+        names = _binary_names(fst, snd, types_of(fst), types_of(snd))
+        named = _first(names, _agree(names, groups, in_order, is_whole))
+        if named is not None:
+            return _BINARY_NAMES[named]
+    labels = [None if group < 0 else group for group in groups.tolist()]
+    return Table(tuple(zip(pairs, labels, strict=True)), 2)
+
+
+def diagonal_of_groups(values: tuple[Value, ...], groups: Ints, count: int) -> Function | None:
+    """A categorical function of two arguments, always the same ones.
+
+    Args:
+        values: of both arguments.
+        groups: per value the place of its result among all results; -1 for None.
+        count: how many results two values, alike or not, may give.
+
+    Returns:
+        None where pairs of different values are too few for the other results.
+    """
+    pairs = list(itertools.product(values, values))
+    alike = np.arange(len(values)) * (len(values) + 1)
+    if len(pairs) <= MAX_NAMED:
+        names = _binary_names(values, values, types_of(values), types_of(values))
+        sizes = (np.diff(np.sort(names.ranks, axis=1), axis=1) > 0).sum(axis=1) + 1
+        fits = (names.ranks[:, alike] == groups).all(axis=1) & (sizes == count)
+        named = _first(names, np.asarray(fits))
+        if named is not None:
+            return _BINARY_NAMES[named]
+    every = groups_of_pairs(groups, count)
+    if every is None:
+        return None
+    labels = [None if group < 0 else group for group in every.tolist()]
+    return Table(tuple(zip(pairs, labels, strict=True)), 2)
+
+
+def predicate_of_table(
+    keys: tuple[Value, ...], queries: tuple[Value, ...], table: Bools
+) -> Predicate | None:
+    """A predicate of its table, [keys, queries]; None for a table of another size."""
+    if table.shape != (len(keys), len(queries)):
+        return None
+    if table.size <= MAX_NAMED:
+        names = _predicate_names(keys, queries, types_of(keys), types_of(queries))
+        fits = np.flatnonzero((names == table.ravel()).all(axis=1))
+        if len(fits):
+            return _PREDICATE_NAMES[int(fits[0])]
+    pairs = itertools.product(keys, queries)
+    return Table(tuple(zip(pairs, table.ravel().tolist(), strict=True)), 2)
+
+
+PAIR = formula("(x, y)", 2)
+"""Told only where results have names: weights hold none, and any numbering will do."""
+
+
+def function_of_results(values: Sequence[tuple[Value, ...]], results: Sequence[Value]) -> Function:
+    """The function with these very results: a common one if there is one, else a table.
+
+    Args:
+        values: those of one argument or of two; the function is known on all combinations.
+        results: on each combination, the first argument major.
+    """
+    arguments = list(itertools.product(*values))
+    pool = (*UNARY, *MORE_UNARY) if len(values) == 1 else (*_BINARY_NAMES, PAIR)
+    if len(arguments) <= MAX_NAMED:
+        for function in pool:
+            if all(call(function, *a) == r for a, r in zip(arguments, results, strict=True)):
+                return function
+    if len(values) == 1:
+        return _unary(tuple(values[0]), results)
+    return Table(tuple(zip(arguments, results, strict=True)), 2)
+
+
+def _unary(values: tuple[Value, ...], results: Sequence[Value]) -> Function:
+    """A table; for fractions steps between them, since averages of others may occur as well."""
+    numbers = [number_or(value, 0.0) for value in values]
+    places = [n for n in range(1, len(values)) if results[n] != results[n - 1]]
+    are_numbers = all(isinstance(value, (bool, int, float)) for value in values)
+    if are_numbers and any(n % 1 for n in numbers) and len(places) <= MAX_STEPS:
+        text = repr(results[-1])
+        for n in reversed(places):
+            text = f"{results[n - 1]!r} if x < {(numbers[n - 1] + numbers[n]) / 2!r} else {text}"
+        return formula(text)
+    return Table(tuple(((v,), result) for v, result in zip(values, results, strict=True)), 1)
+
+
+def _labels(groups: Ints, is_whole: bool) -> list[Value]:
+    """Groups as values; where nothing is written, None or, if not known, one more."""
+    unknown = None if is_whole else int(groups.max(initial=-1)) + 1
+    return [unknown if group < 0 else group for group in groups.tolist()]
+
+
+def _ways(numbers: Floats, is_exact: bool) -> list[Floats]:
+    """Numbers known up to a factor, in units that make them simple, with either sign."""
+    largest = float(np.abs(numbers).max(initial=0.0))
+    chosen = numbers
+    if largest > EXACT_NUMBER and not _whole(2 * numbers) and not is_exact:
+        for size in _SMALL[1:]:
+            scaled = numbers * (size / largest)
+            if _whole(scaled):
+                chosen = scaled
+                break
+    sign = -1.0 if chosen.sum() < 0 else 1.0
+    return [sign * chosen, -sign * chosen]
+
+
+def _whole(numbers: Floats) -> bool:
+    return bool((np.abs(numbers - np.round(numbers)) < CLOSE).all())
+
+
+def _simple(number: float, allowed: float) -> Value:
+    """The simplest number close enough: a whole one, a fraction, or itself."""
+    if not np.isfinite(number):
+        return 0
+    for denominator in range(1, DENOMINATORS + 1):
+        numerator = round(number * denominator)
+        if abs(numerator / denominator - number) <= allowed:
+            return numerator if denominator == 1 else numerator / denominator
+    if allowed < EXACT_NUMBER:
+        return float(str(np.float32(number)))
+    return round(number, 6)
+
+
+def _agree(names: Tables, groups: Ints, in_order: bool, is_whole: bool) -> Bools:
+    """Which functions give these groups."""
+    fits = np.asarray(same_groups(names, groups, is_whole) > ALL, dtype=np.bool_)
+    if not in_order:
+        return fits
+    known = np.flatnonzero(groups >= 0)
+    order = known[np.argsort(groups[known], kind="stable")]
+    rising = (np.diff(names.ranks[:, order], axis=1) >= 0).all(axis=1)
+    return fits & rising & (names.ranks >= 0).all(axis=1)
+
+
+def _first(names: Tables, fits: Bools) -> int | None:
+    """The first function that fits and never fails."""
+    for n in np.flatnonzero(fits).tolist():
+        if None not in names.results[n]:
+            return int(n)
+    return None
+
+
+@functools.lru_cache(maxsize=4096)
+def _unary_names(kind: str, values: tuple[Value, ...], types: tuple[type, ...]) -> Tables:
+    return tabulate([[call(f, v) for v in values] for f in _UNARY_NAMES[kind]])
+
+
+@functools.lru_cache(maxsize=1024)
+def _binary_names(
+    fst: tuple[Value, ...],
+    snd: tuple[Value, ...],
+    fst_types: tuple[type, ...],
+    snd_types: tuple[type, ...],
+) -> Tables:
+    pairs = list(itertools.product(fst, snd))
+    return tabulate([[call(f, x, y) for x, y in pairs] for f in _BINARY_NAMES])
+
+
+@functools.lru_cache(maxsize=1024)
+def _predicate_names(
+    keys: tuple[Value, ...],
+    queries: tuple[Value, ...],
+    key_types: tuple[type, ...],
+    query_types: tuple[type, ...],
+) -> Bools:
+    pairs = list(itertools.product(keys, queries))
+    rows = [[bool(call(p, k, q)) for k, q in pairs] for p in _PREDICATE_NAMES]
+    return np.array(rows, dtype=np.bool_).reshape(len(rows), -1)

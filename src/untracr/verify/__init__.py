@@ -1,0 +1,17 @@
+"""The trusted part: whether weights are a program's, and whether outputs are.
+
+Nothing here reads a program off weights or knows of a network: a program comes from
+anywhere, and what is said of it is what was compared.
+"""
+
+from __future__ import annotations
+
+from untracr.verify.attribution import Carrier, carriers
+from untracr.verify.weight_equivalence import Sameness, same_weights
+
+__all__ = [
+    "Carrier",
+    "Sameness",
+    "carriers",
+    "same_weights",
+]

@@ -1,0 +1,269 @@
+"""How given weights are to a program's: the same, projected on fewer dimensions, or noisy.
+
+A compressed model holds V^T v for every vector v of the original, with V [D, R]
+of orthonormal columns (`untracr.transformer.treatments.change_basis`). The
+program's own vectors tell V by least squares, and then every vector of the
+given model can be compared. Noise is compared matrix by matrix: all that is
+left must be normal, of one size relative to each matrix, and nowhere larger
+than chance allows. Neither is equality, so neither is a proof of what the
+weights compute.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from untracr.decompile.result import WeightsFound
+from untracr.read.one_direction import find_constant
+from untracr.transformer.transformer import Array, Transformer
+from untracr.verify.correspondence import (
+    Floats,
+    Ints,
+    parts_of,
+)
+from untracr.verify.reordering import likely_orders
+from untracr.verify.weight_equivalence import (
+    ROTATED,
+    Sameness,
+    same_weights,
+)
+
+PROJECTED = 10 * ROTATED
+"""A vector may be off by this share of its length (or of 1) after a projection: rounded basis
+vectors and the least squares that find them again add up."""
+
+ORTHONORMAL = 1e-3
+"""Entries by which the basis found may differ from an orthonormal one."""
+
+LARGEST_NOISE = 0.3
+"""Noise, as a share of a matrix's root mean square, beyond which nothing is recognised."""
+
+FARTHEST = 6.5
+"""Standard deviations beyond which no entry of noise lies, and no vector's length from the usual
+one: the length of a normal vector of any dimension has a deviation below one."""
+
+FEWEST = 5
+"""Vectors of a matrix among which one can stand out."""
+
+UNEVEN = (0.1, 4.0)
+"""The noise of one matrix lies between these multiples of that of all: where it was added to
+rotated weights its size depends on how full a matrix is."""
+
+FEW = 20
+"""Entries of a matrix whose noise may by chance be of another size."""
+
+UNKNOWN = Sameness(False)
+
+
+@dataclass(frozen=True)
+class Alignment:
+    """A program's weights laid beside given ones.
+
+    Attributes:
+        found: how they are to each other; see `Evidence`.
+        off: see `Evidence.weights_off`.
+        change: [D, R], from the program's residual basis to the model's, if known.
+        heads: of each layer of the program's, the model's number of each living head.
+        neurons: likewise of each living neuron.
+        sameness: the comparison up to a rotation.
+        reason: why they differ, else an empty string.
+    """
+
+    found: WeightsFound
+    off: float = 0.0
+    change: Floats | None = None
+    heads: tuple[Ints, ...] = ()
+    neurons: tuple[Ints, ...] = ()
+    sameness: Sameness = UNKNOWN
+    reason: str = ""
+
+
+def align(given: Transformer, recompiled: Transformer) -> Alignment:
+    """Compares given weights with a recompiled program's, as closely as they allow.
+
+    Args:
+        given: the model.
+        recompiled: the program's weights, of the same vocabulary and positions.
+    """
+    with np.errstate(all="ignore"):  # huge weights end as "not finite"
+        same = same_weights(given, recompiled)
+        if same.same:
+            return _same(same)
+        found = _align(given, recompiled, same)
+        if found.found != "different" or not _may_be_reordered(given, recompiled):
+            return found
+        return _in_another_order(given, recompiled, found)
+
+
+def _may_be_reordered(given: Transformer, recompiled: Transformer) -> bool:
+    """Whether the model may be the program's, compressed or noisy and in another order."""
+    if isinstance(_matrices(given, recompiled), str):
+        return False
+    return given.d_model < recompiled.d_model or find_constant(given).noise > 0
+
+
+def _in_another_order(given: Transformer, recompiled: Transformer, found: Alignment) -> Alignment:
+    """With our parts in the order that the model's seem to have; as found if that is no better."""
+    tried = ((o, _align(given, o.model, found.sameness)) for o in likely_orders(given, recompiled))
+    other, again = next(((o, a) for o, a in tried if a.found != "different"), (None, found))
+    if other is None:
+        return found
+    living = parts_of(recompiled, recompiled.n_layers)
+    heads = tuple(
+        np.argsort(order)[places]
+        for order, places in zip(other.heads, living.head_places, strict=True)
+    )
+    neurons = tuple(
+        np.argsort(order)[places]
+        for order, places in zip(other.neurons, living.neuron_places, strict=True)
+    )
+    return replace(again, heads=heads, neurons=neurons)
+
+
+def _same(same: Sameness) -> Alignment:
+    found: WeightsFound = "reordered" if same.axes_permuted else "rotated"
+    return Alignment(found, same.off, same.change, same.heads, same.neurons, same)
+
+
+@dataclass(frozen=True)
+class _Matrix:
+    """The vectors of a matrix, ours and theirs; the root mean square of our non-zero entries."""
+
+    mine: Floats
+    theirs: Floats
+    size: float
+
+
+def _align(given: Transformer, recompiled: Transformer, same: Sameness) -> Alignment:
+    matrices = _matrices(given, recompiled)
+    if isinstance(matrices, str):
+        return Alignment("different", reason=matrices)
+    if not all(np.isfinite(m.theirs).all() for m in matrices):
+        return Alignment("different", reason="a weight is not finite")
+    living = [m for m in matrices if m.size > 0]
+    mine = np.concatenate([m.mine / m.size for m in living])
+    theirs = np.concatenate([m.theirs / m.size for m in living])
+    change = _change(mine, theirs)
+    heads, neurons = _living(recompiled)
+    off = max(_off(m, change) for m in matrices)
+    if off <= PROJECTED and _is_projection(mine, change):
+        return Alignment("projected", off, change, heads, neurons, same)
+    noise, reason = _noise(matrices, change)
+    if not reason:
+        return Alignment("noisy", noise, change, heads, neurons, same)
+    return Alignment("different", off, sameness=same, reason=f"{same.reason}; {reason}")
+
+
+def _matrices(given: Transformer, recompiled: Transformer) -> list[_Matrix] | str:
+    """All matrices vector by vector, heads and neurons in order; or why they cannot be paired."""
+    if given.causal != recompiled.causal:
+        return f"causal is {given.causal}, the program's is {recompiled.causal}"
+    if given.W_E.shape[0] != recompiled.W_E.shape[0] or len(given.W_pos) != len(recompiled.W_pos):
+        return "the vocabulary or the number of positions differs"
+    for name in ("d_head", "n_heads", "n_layers", "d_mlp"):
+        theirs, ours = getattr(given, name), getattr(recompiled, name)
+        if theirs < ours or (name == "d_head" and theirs != ours):
+            return f"{name} is {theirs}, the program's is {ours}"
+    for name in ("b_Q", "b_K", "b_V", "b_O", "b_in", "b_out"):
+        if np.abs(getattr(given, name)).max(initial=0.0) > ROTATED:
+            return f"{name} is not zero, as a compiled model's is"
+    found = [_matrix(recompiled.W_E, given.W_E), _matrix(recompiled.W_pos, given.W_pos)]
+    for layer in range(given.n_layers):
+        for name in ("W_Q", "W_K", "W_V", "W_O", "W_in", "W_out"):
+            theirs = _vectors(name, getattr(given, name)[layer])
+            mine = np.zeros((0, recompiled.d_model), dtype=np.float32)
+            if layer < recompiled.n_layers:
+                mine = _vectors(name, getattr(recompiled, name)[layer])
+            padded = np.zeros((len(theirs), recompiled.d_model), dtype=np.float32)
+            padded[: len(mine)] = mine
+            found.append(_matrix(padded, theirs))
+    return found
+
+
+def _vectors(name: str, matrix: Array) -> Array:
+    """The residual vectors of one layer's matrix, [vectors, D], heads one after the other."""
+    if name in ("W_Q", "W_K", "W_V"):
+        matrix = matrix.transpose(0, 2, 1)
+    elif name == "W_in":
+        matrix = matrix.T
+    return matrix.reshape(-1, matrix.shape[-1])
+
+
+def _matrix(mine: Array, theirs: Array) -> _Matrix:
+    exact = mine.astype(np.float64)
+    some = np.square(exact[exact != 0])
+    size = float(np.sqrt(some.mean())) if some.size else 0.0
+    return _Matrix(exact, theirs.astype(np.float64), size)
+
+
+def _change(mine: Floats, theirs: Floats) -> Floats:
+    """The change of basis [D, R] that carries ours to theirs best."""
+    if mine.shape[1] != theirs.shape[1]:
+        gram = mine.T @ mine
+        return np.asarray(np.linalg.lstsq(gram, mine.T @ theirs, rcond=1e-10)[0])
+    u, _, vt = np.linalg.svd(mine.T @ theirs)
+    change = u @ vt  # orthogonal Procrustes (Schönemann 1966)
+    nearest = np.rint(change)
+    is_order = (np.abs(nearest).sum(axis=0) == 1).all() and (np.abs(nearest).sum(axis=1) == 1).all()
+    return np.asarray(nearest if is_order and np.abs(change - nearest).max() < 0.1 else change)
+
+
+def _off(matrix: _Matrix, change: Floats) -> float:
+    """The largest difference of a vector, relative to the larger of 1 and its length."""
+    off = np.linalg.norm(matrix.theirs - matrix.mine @ change, axis=1)
+    sizes = np.linalg.norm(matrix.mine, axis=1)
+    return float((off / np.maximum(1.0, sizes)).max(initial=0.0))
+
+
+def _is_projection(mine: Floats, change: Floats) -> bool:
+    """Whether the change has orthonormal columns, but for dimensions that are never used."""
+    missing = np.eye(change.shape[1]) - change.T @ change
+    unused = mine.shape[1] - int(np.linalg.matrix_rank(mine.T @ mine, tol=1e-6))
+    sizes = np.linalg.eigvalsh(missing)
+    return bool(sizes[0] > -ORTHONORMAL and (np.abs(sizes) > ORTHONORMAL).sum() <= unused)
+
+
+def _noise(matrices: list[_Matrix], change: Floats) -> tuple[float, str]:
+    """The noise as a share of each matrix's size, and why it is none, else an empty string."""
+    left = [(m, m.theirs - m.mine @ change) for m in matrices]
+    some = [(m, rest) for m, rest in left if m.size > 0]
+    squares = sum(float(np.square(rest / m.size).sum()) for m, rest in some)
+    noise = float(np.sqrt(squares / max(1, sum(rest.size for _, rest in some))))
+    if not noise <= LARGEST_NOISE:
+        return noise, f"what is left is {noise:.2g} of the weights' size, no noise"
+    for m, rest in left:
+        longest, largest = _share_of_longest(rest)
+        own = float(np.sqrt(np.square(rest).mean()))
+        if own * np.sqrt(rest.size) <= ROTATED:
+            continue
+        if own > LARGEST_NOISE * m.size:
+            return noise, f"one matrix is off by {own:.2g}, as much as its weights"
+        share = own / max(noise * m.size, ROTATED)
+        if not UNEVEN[0] < share < UNEVEN[1] and rest.size > FEW:
+            return noise, f"noise of {noise:.2g} is {share:.2g} times that in one matrix"
+        if max(longest, largest) > FARTHEST or share > 2 * UNEVEN[1]:
+            return noise, f"one vector is farther off than noise of {noise:.2g} would be"
+    return noise, ""
+
+
+def _share_of_longest(rest: Floats) -> tuple[float, float]:
+    """By how many deviations the longest vector is longer than the others, and the largest entry.
+
+    The deviation is that of all other vectors' entries; 0 of fewer than `FEWEST` vectors.
+    """
+    if len(rest) < FEWEST:
+        return 0.0, 0.0
+    squares = np.square(rest).sum(axis=1)
+    worst = int(squares.argmax())
+    own = float(np.sqrt((squares.sum() - squares[worst]) / (rest.size - rest.shape[1])))
+    if own <= 0:
+        return np.inf, np.inf
+    longest = float(np.sqrt(squares[worst])) / own - float(np.sqrt(rest.shape[1]))
+    return longest, float(np.abs(rest).max()) / own
+
+
+def _living(model: Transformer) -> tuple[tuple[Ints, ...], tuple[Ints, ...]]:
+    parts = parts_of(model, model.n_layers)
+    return parts.head_places, parts.neuron_places

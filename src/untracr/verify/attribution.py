@@ -1,0 +1,213 @@
+"""Which heads, neurons and residual directions of a model carry each line of its program."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from untracr.compile.compiler import Compiled
+from untracr.diagnose.program_run import shown
+from untracr.errors import ProgramError
+from untracr.rasp.domain import Domain
+from untracr.rasp.program import (
+    SELECTOR_TYPES,
+    Aggregate,
+    Program,
+    Ref,
+    SelectorWidth,
+)
+from untracr.transformer.transformer import Transformer
+from untracr.verify.alignment import (
+    Alignment,
+    align,
+)
+from untracr.verify.correspondence import (
+    Floats,
+    parts_of,
+)
+from untracr.verify.recompiling import recompile_with_parts
+
+ON_AXES = 1e-3
+"""Entries by which a change of basis may differ from a mere reordering of axes."""
+
+
+@dataclass(frozen=True)
+class Carrier:
+    """What carries one line of a program in a model.
+
+    Attributes:
+        ref: the line's node.
+        text: the line as `print_program` prints it.
+        known: whether the model's parts correspond to those that the program compiles
+            to. If not, nothing below is.
+        heads: (layer, head) pairs, in the model's numbers. A selector is carried by the
+            queries and keys of the heads that select by it, an Aggregate by values and output.
+        layer: the layer of its neurons.
+        neurons: neurons of that layer, in the model's numbers.
+        dims: the model's residual dimensions that hold its value, in the order of the
+            values; empty where the basis is not the compiled one, or for a selector.
+        directions: how many residual directions hold its value; 0 for a selector.
+    """
+
+    ref: Ref
+    text: str
+    known: bool = False
+    heads: tuple[tuple[int, int], ...] = ()
+    layer: int | None = None
+    neurons: tuple[int, ...] = ()
+    dims: tuple[int, ...] = ()
+    directions: int = 0
+
+    @property
+    def place(self) -> str:
+        """In words, such as ``layer 1 head 0, neurons 4-28 -> dims 7-11``."""
+        if not self.known:
+            return "unknown"
+        return " -> ".join(part for part in (self._parts(), self._held()) if part) or "nothing"
+
+    def _parts(self) -> str:
+        found = []
+        own = () if self.layer is None else (self.layer,)
+        for layer in sorted({*own, *(layer for layer, _ in self.heads)}):
+            heads = [head for at, head in self.heads if at == layer]
+            words = [_numbered("head", heads)] if heads else []
+            if layer == self.layer and self.neurons:
+                words.append(_numbered("neuron", self.neurons))
+            found.append(f"layer {layer} {', '.join(words)}")
+        return "; ".join(found)
+
+    def _held(self) -> str:
+        if self.dims:
+            return _numbered("dim", self.dims)
+        return f"{self.directions} direction{'s'[: self.directions != 1]}" * bool(self.directions)
+
+    def as_dict(self) -> dict[str, object]:
+        """The carrier as plain JSON values; ``layer`` is that of its first part."""
+        layers = [layer for layer, _ in self.heads]
+        if self.layer is not None:
+            layers.append(self.layer)
+        return {
+            "text": self.text,
+            "known": self.known,
+            "layer": layers[0] if layers else None,
+            "heads": [list(pair) for pair in self.heads],
+            "neurons": list(self.neurons),
+            "dims": list(self.dims),
+            "directions": self.directions,
+        }
+
+
+def carriers(model: Transformer, program: Program, domain: Domain) -> tuple[Carrier, ...]:
+    """What carries each line of a program in a model.
+
+    Args:
+        model: the weights; the last two rows of W_E are BOS and PAD.
+        program: read off the model, or any other.
+        domain: values of the token rows, and the longest input.
+
+    Returns:
+        One a line, in their order. All are unknown where the model's weights are not the
+        program's, up to their order, a change of basis, a projection or noise.
+    """
+    try:
+        compiled = recompile_with_parts(program, domain, model)
+    except ProgramError:
+        compiled = None
+    if compiled is not None:
+        found = align(model, compiled.transformer)
+        if found.change is not None:
+            return carriers_of(program, compiled, found)
+    return unknown_carriers(program)
+
+
+def unknown_carriers(program: Program) -> tuple[Carrier, ...]:
+    """The lines of a program whose parts are not known in a model."""
+    return tuple(Carrier(ref, shown(program, ref)) for ref in range(2, len(program.nodes)))
+
+
+def carriers_of(program: Program, compiled: Compiled, found: Alignment) -> tuple[Carrier, ...]:
+    """What carries each line, given the program's own weights laid beside the model's.
+
+    Args:
+        program: the program.
+        compiled: its weights, and where each node lives in them.
+        found: with a change of basis.
+    """
+    assert found.change is not None
+    heads, neurons = _numbers(compiled.transformer, found)
+    owned = {(p.layer, neuron) for p in compiled.node_map.values() for neuron in p.neurons}
+    carried = []
+    for unknown in unknown_carriers(program):
+        node, parts = program.nodes[unknown.ref], compiled.node_map.get(unknown.ref)
+        if isinstance(node, SELECTOR_TYPES):
+            readers = (compiled.node_map[reader] for reader in _readers(program, unknown.ref))
+            mine = [pair for reader in readers for pair in reader.heads]
+            theirs = tuple(sorted(heads[pair] for pair in mine if pair in heads))
+            carried.append(replace(unknown, known=bool(theirs), heads=theirs))
+        elif parts is None:
+            carried.append(unknown)
+        else:
+            own = [(parts.layer, neuron) for neuron in parts.neurons]
+            if isinstance(node, SelectorWidth):  # the neuron that corrects BOS for all of a layer
+                own += [at for at in neurons if at[0] == parts.layer and at not in owned]
+            carried.append(
+                replace(
+                    unknown,
+                    known=True,
+                    heads=tuple(sorted(heads[pair] for pair in parts.heads if pair in heads)),
+                    layer=parts.layer,
+                    neurons=tuple(sorted(neurons[at] for at in own if at in neurons)),
+                    dims=_dims(found.change, parts.dims),
+                    directions=len(parts.dims),
+                )
+            )
+    return tuple(carried)
+
+
+def _numbers(
+    compiled: Transformer, found: Alignment
+) -> tuple[dict[tuple[int, int], tuple[int, int]], dict[tuple[int | None, int], int]]:
+    """The model's number of each living head and neuron that the program's weights have."""
+    living = parts_of(compiled, compiled.n_layers)
+    heads: dict[tuple[int, int], tuple[int, int]] = {}
+    neurons: dict[tuple[int | None, int], int] = {}
+    for layer in range(compiled.n_layers):
+        for mine, theirs in zip(living.head_places[layer], found.heads[layer], strict=True):
+            heads[layer, int(mine)] = (layer, int(theirs))
+        for mine, theirs in zip(living.neuron_places[layer], found.neurons[layer], strict=True):
+            neurons[layer, int(mine)] = int(theirs)
+    return heads, neurons
+
+
+def _readers(program: Program, selector: Ref) -> Iterator[Ref]:
+    """The operations that select by a selector."""
+    for ref in program.reachable:
+        node = program.nodes[ref]
+        if isinstance(node, (Aggregate, SelectorWidth)) and node.selector == selector:
+            yield ref
+
+
+def _dims(change: Floats, dims: Iterable[int]) -> tuple[int, ...]:
+    """The model's axes that some of the program's became; empty if they are no axes."""
+    rows = change[list(dims)]
+    places = np.abs(rows).argmax(axis=1)
+    exact = np.zeros_like(rows)
+    exact[np.arange(len(rows)), places] = 1.0
+    if np.abs(rows - exact).max(initial=0.0) > ON_AXES:
+        return ()
+    return tuple(int(place) for place in places)
+
+
+def _numbered(word: str, numbers: Iterable[int]) -> str:
+    """``neurons 4-28, 31`` of sorted numbers that follow each other."""
+    runs: list[list[int]] = []
+    for number in sorted(numbers):
+        if runs and number == runs[-1][1] + 1:
+            runs[-1][1] = number
+        else:
+            runs.append([number, number])
+    single = len(runs) == 1 and runs[0][0] == runs[0][1]
+    shown_runs = ", ".join(str(a) if a == b else f"{a}-{b}" for a, b in runs)
+    return f"{word} {shown_runs}" if single else f"{word}s {shown_runs}"

@@ -1,0 +1,248 @@
+"""A model's read-out laid beside a program's, column by column, without running either.
+
+What the final stream holds is a sum of what embeddings, heads and neurons write. So a
+column of the read-out says the same as another one, on every input there is, if its
+products with all that is written are the same. Where a model's weights are a program's
+and its columns are the program's too, its outputs are those of the compiled program.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from untracr.compile.compiler import Compiled
+from untracr.rasp.equivalence import same_value
+from untracr.rasp.functions import Value, number_or
+from untracr.rasp.program import NUMERICAL, Program
+from untracr.transformer.transformer import Transformer
+from untracr.verify.alignment import Alignment
+from untracr.verify.correspondence import (
+    Floats,
+    Ints,
+)
+from untracr.verify.outputs import CLEARLY
+from untracr.verify.weight_equivalence import (
+    EXACT,
+    ROTATED,
+)
+
+Bools = npt.NDArray[np.bool_]
+
+NOTHING, OTHER = -1, -2
+"""What a column reads that is none of the program's: nothing, or something else."""
+
+SLACK = 4.0
+"""Coordinates of the stream are at most this many times the largest value they stand for, also
+on inputs on which Tracr's steps are not exact."""
+
+ALIKE = 0.9
+"""From this cosine on a column reads the direction of a value, whatever its scale and noise."""
+
+
+def read_out_differs(model: Transformer, compiled: Transformer, found: Alignment) -> str:
+    """Why a model's read-out is not that of a program with its weights; empty if it is.
+
+    It is where each column reads what the program's column of that value does, or
+    nothing at all; where none is missing; and where they are in the same order, which
+    matters for an input that gives two columns equal numbers.
+
+    Args:
+        model: with a read-out that has values.
+        compiled: the program's weights, with its own read-out.
+        found: how the two are to each other: the same up to a rotation at most.
+    """
+    assert compiled.W_U is not None
+    if (model.output_values is None) != (compiled.output_values is None):
+        ways = ("numbers", "values")
+        mine, theirs = (ways[m.output_values is not None] for m in (compiled, model))
+        return f"the read-out gives {theirs}, the program {mine}"
+    sides = _Sides.of(model, compiled, found)
+    read = _columns_read(model, compiled, sides)
+    for column, place in enumerate(read.tolist()):
+        if place == OTHER:
+            return f"column {column} of the read-out{_named(model, column)} reads something else"
+    missing = np.setdiff1d(np.flatnonzero(~sides.zero(sides.mine)), read)
+    if len(missing):
+        name = _named(compiled, int(missing[0])) or " of the number"
+        return f"the read-out has no column{name}"
+    if (np.diff(read[read >= 0]) < 0).any():
+        return "the read-out's columns are in another order"
+    return ""
+
+
+def rounding_shows(
+    model: Transformer, program: Program, compiled: Compiled, found: Alignment
+) -> str:
+    """Where columns that say the same but for rounding may differ on some input; empty if nowhere.
+
+    A column is off by a small vector d. On an input it gives x d more, for the final stream
+    x, and of each coordinate of x in the program's basis it is known how large it may be.
+
+    Args:
+        model: with a read-out for which `read_out_differs` finds nothing.
+        program: whose weights it has.
+        compiled: these weights.
+        found: how the two are to each other.
+    """
+    weights = compiled.transformer
+    assert found.change is not None
+    assert model.W_U is not None
+    assert weights.W_U is not None
+    change = np.rint(found.change) if found.found == "reordered" else found.change
+    read = _columns_read(model, weights, _Sides.of(model, weights, found))
+    wanted = np.where(read >= 0, weights.W_U[:, np.maximum(read, 0)], 0.0)
+    off = np.abs(change @ model.W_U.astype(np.float64) - wanted)
+    reach = _reach(program, compiled)
+    if weights.output_values is None:  # a number may be off in proportion to itself
+        reach = np.where(weights.W_U.any(axis=1), 1.0, reach)
+    shown = np.flatnonzero(reach @ off > CLEARLY / 2)
+    if not len(shown):
+        return ""
+    column = int(shown[0])
+    return f"column {column} of the read-out{_named(model, column)} reads large numbers besides"
+
+
+def _reach(program: Program, compiled: Compiled) -> Floats:
+    """How large each coordinate of the final stream may be at most, [D]; 0 where nothing writes."""
+    reach: Floats = np.where(_written(compiled.transformer).any(axis=0), 1.0, 0.0)
+    for ref, parts in compiled.node_map.items():
+        if program.encoding(ref) is NUMERICAL:
+            values = compiled.value_sets[ref].ordered
+            largest = max((abs(number_or(value, 1.0)) for value in values), default=1.0)
+            reach[list(parts.dims)] *= max(1.0, largest)
+    return SLACK * reach
+
+
+def is_unnamed(model: Transformer, compiled: Transformer, found: Alignment) -> bool:
+    """Whether a read-out that seems to be a number is the column of a program's only value.
+
+    Where a file does not say what its columns mean, one column may be either.
+    """
+    if model.output_values is not None or len(compiled.output_values or ()) != 1:
+        return False
+    named = model.replace(output_values=compiled.output_values)
+    return bool((_columns_read(named, compiled, _Sides.of(named, compiled, found)) == 0).all())
+
+
+def values_read(
+    model: Transformer, compiled: Transformer, found: Alignment
+) -> tuple[tuple[Value, ...], ...]:
+    """For each of a program's output values the names of the columns that read its direction.
+
+    Args:
+        model: with a categorical read-out that has values.
+        compiled: the program's weights, with its own categorical read-out.
+        found: how the two are to each other; with the change of basis.
+    """
+    assert model.output_values is not None
+    sides = _Sides.of(model, compiled, found)
+    mine, theirs = sides.mine, sides.theirs
+    scale = np.linalg.norm(theirs, axis=0)[:, None] * np.linalg.norm(mine, axis=0)[None, :]
+    alike = theirs.T @ mine / np.maximum(scale, ROTATED)
+    return tuple(
+        tuple(model.output_values[c] for c in np.flatnonzero(alike[:, place] > ALIKE).tolist())
+        for place in range(mine.shape[1])
+    )
+
+
+def reads_negative(model: Transformer, compiled: Transformer, found: Alignment) -> bool:
+    """Whether a numerical read-out gives the negative of the program's number."""
+    sides = _Sides.of(model, compiled, found)
+    return float((sides.mine * sides.theirs).sum()) < 0
+
+
+@dataclass(frozen=True)
+class _Sides:
+    """Products of all that a model writes with columns of a read-out.
+
+    Attributes:
+        mine: with the program's columns, [vectors, columns].
+        theirs: with the model's columns, [vectors, columns].
+        allowed: how far a product may be off, [vectors, 1].
+    """
+
+    mine: Floats
+    theirs: Floats
+    allowed: Floats
+
+    @classmethod
+    def of(cls, model: Transformer, compiled: Transformer, found: Alignment) -> _Sides:
+        assert found.change is not None
+        assert model.W_U is not None
+        assert compiled.W_U is not None
+        change = np.rint(found.change) if found.found == "reordered" else found.change
+        written = _written(model)
+        sizes = np.maximum(1.0, np.linalg.norm(written, axis=1))[:, None]
+        return cls(
+            written @ (change.T @ compiled.W_U.astype(np.float64)),
+            written @ model.W_U.astype(np.float64),
+            sizes * (EXACT if found.found == "reordered" else ROTATED),
+        )
+
+    def zero(self, products: Floats) -> Bools:
+        """Which columns read nothing of what is written."""
+        return np.asarray((np.abs(products) <= self.allowed).all(axis=0))
+
+
+def _columns_read(model: Transformer, compiled: Transformer, sides: _Sides) -> Ints:
+    """For each column of the model's the number of the program's that it equals in all products.
+
+    `NOTHING` where all its products are zero, `OTHER` where it equals none of its name.
+    """
+    read = np.where(sides.zero(sides.theirs), NOTHING, OTHER).astype(np.int64)
+    places = _places(model, compiled)
+    for column in np.flatnonzero(read == OTHER).tolist():
+        place = places[column]
+        if place is not None:
+            off = sides.theirs[:, [column]] - sides.mine[:, [place]]
+            if sides.zero(off).all():
+                read[column] = place
+    return read
+
+
+def _places(model: Transformer, compiled: Transformer) -> list[int | None]:
+    """For each column of the model's the program's column of the same value."""
+    assert model.W_U is not None
+    if model.output_values is None or compiled.output_values is None:
+        return list(range(model.W_U.shape[1]))
+    exact = {value: place for place, value in enumerate(compiled.output_values)}
+    pairs = [(n, v) for n, v in enumerate(compiled.output_values) if isinstance(v, float)]
+    numbers = sorted(pairs, key=lambda pair: pair[1])
+    return [_place(value, exact, numbers) for value in model.output_values]
+
+
+def _place(
+    value: Value, exact: Mapping[Value, int], numbers: Sequence[tuple[int, float]]
+) -> int | None:
+    if value in exact or not isinstance(value, float):
+        return exact.get(value)
+    above = bisect_left(numbers, value, key=lambda pair: pair[1])
+    near = numbers[max(0, above - 1) : above + 1]
+    return next((place for place, other in near if same_value(value, other)), None)
+
+
+def _written(model: Transformer) -> Floats:
+    """All vectors that sum up to the final stream, [vectors, D]; biases are zero.
+
+    A head writes the rows of its product W_V W_O, whatever the basis within it: its factors
+    may be as small or as large as they like, so that only what is zero is left out.
+    """
+    width = model.d_model
+    alive = model.W_V.any(axis=(2, 3)) & model.W_O.any(axis=(2, 3))  # of L H heads
+    heads = model.W_V[alive].astype(np.float64) @ model.W_O[alive].astype(np.float64)
+    neurons = model.W_out.reshape(-1, width)
+    neurons = neurons[neurons.any(axis=1)]
+    rows: list[Floats] = [
+        part.astype(np.float64)
+        for part in (model.W_E, model.W_pos, heads.reshape(-1, width), neurons)
+    ]
+    return np.concatenate(rows)
+
+
+def _named(model: Transformer, column: int) -> str:
+    return "" if model.output_values is None else f" for {model.output_values[column]!r}"
