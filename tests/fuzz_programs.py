@@ -16,7 +16,7 @@ from fuzz_running import Case
 from untracr.diagnose.model import compile_rasp_to_model
 from untracr.rasp.domain import PAPER_DOMAIN
 from untracr.rasp.equivalence import behaviour_key
-from untracr.rasp.printing import print_program
+from untracr.rasp.program import print_program
 from untracr.syntax.library import LIBRARY
 from untracr.syntax.parsing import parse
 

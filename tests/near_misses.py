@@ -18,17 +18,17 @@ from untracr.compile.values import ValueSet, value_sets
 from untracr.decompile.result import Result
 from untracr.rasp.domain import Domain
 from untracr.rasp.functions import Function, Predicate, Table
-from untracr.rasp.program import (
+from untracr.rasp.nodes import (
     CATEGORICAL,
     Aggregate,
     LinearSequenceMap,
     Map,
-    Program,
     Ref,
     Select,
     SelectorWidth,
     SequenceMap,
 )
+from untracr.rasp.program import Program
 from untracr.rasp.values import Value
 from untracr.syntax.parsing import parse
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from untracr.rasp.functions import Comparison, Value
-from untracr.rasp.program import (
+from untracr.rasp.nodes import (
     Aggregate,
     Indices,
     LinearSequenceMap,
     Map,
     Node,
-    Program,
     Ref,
     Select,
     SelectorAnd,
@@ -21,6 +20,7 @@ from untracr.rasp.program import (
     SequenceMap,
     Tokens,
 )
+from untracr.rasp.program import Program
 
 Row = list[Value]
 Selected = list[list[bool]]

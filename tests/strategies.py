@@ -6,18 +6,16 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
 from untracr.rasp.functions import Comparison, Formula, Function, Predicate, Table, Value, formula
-from untracr.rasp.program import (
+from untracr.rasp.nodes import (
     CATEGORICAL,
     INDICES,
     NUMERICAL,
     TOKENS,
     Aggregate,
-    Builder,
     Encoding,
     LinearSequenceMap,
     Map,
     Node,
-    Program,
     Ref,
     Select,
     SelectorAnd,
@@ -25,6 +23,10 @@ from untracr.rasp.program import (
     SelectorOr,
     SelectorWidth,
     SequenceMap,
+)
+from untracr.rasp.program import (
+    Builder,
+    Program,
 )
 
 RELAXED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])

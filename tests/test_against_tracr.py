@@ -25,8 +25,8 @@ from untracr.diagnose.model import (
 )
 from untracr.errors import CheckFailed
 from untracr.rasp.functions import Value
-from untracr.rasp.printing import print_program
-from untracr.rasp.program import NUMERICAL, Program
+from untracr.rasp.nodes import NUMERICAL
+from untracr.rasp.program import Program, print_program
 from untracr.sample.sampler import sample_program
 from untracr.syntax.parsing import parse
 from untracr.syntax.tracr_objects import from_tracr

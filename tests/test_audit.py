@@ -38,8 +38,7 @@ from untracr.errors import ModelFileError, UsageError
 from untracr.rasp.domain import PAPER_DOMAIN, Domain
 from untracr.rasp.functions import Value
 from untracr.rasp.interpreter import run
-from untracr.rasp.printing import print_program
-from untracr.rasp.program import Program
+from untracr.rasp.program import Program, print_program
 from untracr.sample.sampler import SamplerSettings, sample_program
 from untracr.syntax.library import named_program
 from untracr.syntax.parsing import parse

@@ -17,8 +17,7 @@ from untracr.compile.compiler import Compiled, compile_program
 from untracr.decompile.bundled import decompile_model
 from untracr.decompile.result import Evidence, Result, Search
 from untracr.rasp.domain import Domain
-from untracr.rasp.printing import print_program
-from untracr.rasp.program import Program
+from untracr.rasp.program import Program, print_program
 from untracr.syntax.parsing import parse
 from untracr.transformer import treatments
 from untracr.transformer.files import load_model

@@ -42,8 +42,7 @@ from untracr.errors import CertificateError, ModelFileError
 from untracr.metamodel.numpy_network import NumpyNetwork
 from untracr.rasp.domain import PAPER_DOMAIN, Domain
 from untracr.rasp.functions import Value, number_or
-from untracr.rasp.printing import print_program
-from untracr.rasp.program import Program
+from untracr.rasp.program import Program, print_program
 from untracr.rasp.spent import TooCostly
 from untracr.sample.sampler import sample_program
 from untracr.syntax.hand_written import HAND_WRITTEN

@@ -13,7 +13,12 @@ from untracr.diagnose.model import compile_rasp_to_model
 from untracr.errors import ModelFileError, ProgramError
 from untracr.rasp.domain import PAPER_DOMAIN, Domain
 from untracr.rasp.interpreter import run
-from untracr.rasp.program import INDICES, TOKENS, Program, Ref
+from untracr.rasp.nodes import (
+    INDICES,
+    TOKENS,
+    Ref,
+)
+from untracr.rasp.program import Program
 from untracr.sample.sampler import sample_program
 from untracr.syntax.library import (
     LIBRARY,

@@ -10,7 +10,12 @@ import pytest
 
 from untracr.compile.compiler import Compiled, compile_program
 from untracr.metamodel.vocabulary import KINDS, Operation, operation_of
-from untracr.rasp.program import INDICES, TOKENS, Program, Ref
+from untracr.rasp.nodes import (
+    INDICES,
+    TOKENS,
+    Ref,
+)
+from untracr.rasp.program import Program
 from untracr.read.components import (
     MAX_COMPONENTS,
     MAX_GROUPS,

@@ -27,16 +27,18 @@ from untracr.rasp.domain import Domain
 from untracr.rasp.equivalence import decide_equivalence
 from untracr.rasp.functions import Value, formula
 from untracr.rasp.interpreter import Batch
-from untracr.rasp.program import (
+from untracr.rasp.nodes import (
     CATEGORICAL,
     INDICES,
     NUMERICAL,
     TOKENS,
-    Builder,
     LinearSequenceMap,
     Map,
-    Program,
     SequenceMap,
+)
+from untracr.rasp.program import (
+    Builder,
+    Program,
 )
 from untracr.sample.sampler import PAPER, sample_program
 from untracr.syntax.library import (

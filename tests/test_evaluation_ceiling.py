@@ -19,7 +19,14 @@ from untracr.evaluate.ceiling import Ceiling
 from untracr.evaluate.same_weight_programs import same_weight_programs
 from untracr.metamodel.vocabulary import BINARY, PREDICATES, UNARY
 from untracr.rasp.domain import PAPER_DOMAIN
-from untracr.rasp.program import LinearSequenceMap, Map, Node, Program, Select, SequenceMap
+from untracr.rasp.nodes import (
+    LinearSequenceMap,
+    Map,
+    Node,
+    Select,
+    SequenceMap,
+)
+from untracr.rasp.program import Program
 from untracr.sample.pools import FACTORS
 from untracr.sample.sampler import SamplerSettings
 from untracr.syntax.parsing import parse

@@ -23,8 +23,7 @@ from untracr.explain.side_by_side import _wanted
 from untracr.explain.text import explanation_text, value_text
 from untracr.rasp.domain import Domain
 from untracr.rasp.interpreter import run
-from untracr.rasp.printing import print_program
-from untracr.rasp.program import Program
+from untracr.rasp.program import Program, print_program
 from untracr.syntax.library import named_program
 from untracr.syntax.parsing import parse
 from untracr.transformer import treatments

@@ -20,16 +20,18 @@ from untracr.rasp.domain import PAPER_DOMAIN, Domain
 from untracr.rasp.equivalence import same_value
 from untracr.rasp.functions import Value
 from untracr.rasp.interpreter import Batch, distinct_codes, distinct_numbers, run
-from untracr.rasp.program import (
+from untracr.rasp.nodes import (
     INDICES,
     NUMERICAL,
     TOKENS,
     Aggregate,
-    Builder,
     LinearSequenceMap,
     Map,
-    Program,
     Select,
+)
+from untracr.rasp.program import (
+    Builder,
+    Program,
 )
 from untracr.sample.sampler import sample_program
 from untracr.syntax.library import (

@@ -18,11 +18,9 @@ from untracr.rasp.domain import Domain
 from untracr.rasp.equivalence import decide_equivalence
 from untracr.rasp.functions import Comparison, Predicate, formula
 from untracr.rasp.interpreter import Batch
-from untracr.rasp.program import (
+from untracr.rasp.nodes import (
     INDICES,
     TOKENS,
-    Builder,
-    Program,
     Ref,
     Select,
     SelectorAnd,
@@ -30,6 +28,10 @@ from untracr.rasp.program import (
     SelectorOr,
     SelectorWidth,
     SequenceMap,
+)
+from untracr.rasp.program import (
+    Builder,
+    Program,
 )
 from untracr.syntax.parsing import parse
 

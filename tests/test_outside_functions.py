@@ -49,20 +49,22 @@ from untracr.rasp.functions import (
 )
 from untracr.rasp.interpreter import Batch, Column
 from untracr.rasp.known_tables import call
-from untracr.rasp.printing import print_program
-from untracr.rasp.program import (
+from untracr.rasp.nodes import (
     CATEGORICAL,
     INDICES,
     NUMERICAL,
     TOKENS,
     Aggregate,
-    Builder,
     LinearSequenceMap,
     Map,
-    Program,
     Ref,
     Select,
     SequenceMap,
+)
+from untracr.rasp.program import (
+    Builder,
+    Program,
+    print_program,
 )
 from untracr.read.components import Component
 from untracr.read.frame import (

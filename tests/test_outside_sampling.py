@@ -16,8 +16,12 @@ from untracr.metamodel.network import NetworkConfig
 from untracr.metamodel.targets import is_listed
 from untracr.rasp.domain import PAPER_DOMAIN
 from untracr.rasp.functions import Comparison, Formula, Table
-from untracr.rasp.printing import print_program
-from untracr.rasp.program import Map, Program, Select, SequenceMap
+from untracr.rasp.nodes import (
+    Map,
+    Select,
+    SequenceMap,
+)
+from untracr.rasp.program import Program, print_program
 from untracr.sample.acceptance import acceptable
 from untracr.sample.domains import OtherDomains
 from untracr.sample.exclusion import Exclusion

@@ -14,7 +14,7 @@ from steps import at_most
 from strategies import RELAXED
 from untracr.errors import ProgramError, RaspSyntaxError
 from untracr.rasp.functions import Comparison, Table, formula
-from untracr.rasp.program import (
+from untracr.rasp.nodes import (
     CATEGORICAL,
     INDICES,
     NUMERICAL,
@@ -24,7 +24,6 @@ from untracr.rasp.program import (
     LinearSequenceMap,
     Map,
     Node,
-    Program,
     Select,
     SelectorAnd,
     SelectorNot,
@@ -33,6 +32,7 @@ from untracr.rasp.program import (
     SequenceMap,
     Tokens,
 )
+from untracr.rasp.program import Program
 from untracr.syntax.parsing import parse
 
 

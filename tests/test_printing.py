@@ -12,17 +12,16 @@ from real_models import real_records
 from strategies import RELAXED, programs
 from untracr.errors import ProgramError
 from untracr.rasp.functions import Value, formula
-from untracr.rasp.printing import print_program
-from untracr.rasp.program import (
+from untracr.rasp.nodes import (
     INDICES,
     NUMERICAL,
     TOKENS,
     Indices,
     Map,
     Node,
-    Program,
     Tokens,
 )
+from untracr.rasp.program import Program, print_program
 from untracr.syntax.library import LIBRARY
 from untracr.syntax.parsing import parse
 from untracr.syntax.tracr_objects import to_tracr

@@ -26,19 +26,19 @@ from untracr.compile.layers import half_layers
 from untracr.rasp.domain import PAPER_DOMAIN, Domain
 from untracr.rasp.functions import Comparison
 from untracr.rasp.interpreter import Batch, Column
-from untracr.rasp.program import (
+from untracr.rasp.nodes import (
     CATEGORICAL,
     NUMERICAL,
     TOKENS,
     Aggregate,
     LinearSequenceMap,
     Map,
-    Program,
     Ref,
     Select,
     SelectorWidth,
     SequenceMap,
 )
+from untracr.rasp.program import Program
 from untracr.sample.acceptance import (
     FINAL_INPUTS,
     MIN_SPREAD,

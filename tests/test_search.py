@@ -26,14 +26,16 @@ from untracr.metamodel.vocabulary import BINARY, Operation, operation_of
 from untracr.rasp.domain import PAPER_DOMAIN, Domain
 from untracr.rasp.equivalence import decide_equivalence
 from untracr.rasp.functions import formula
-from untracr.rasp.program import (
+from untracr.rasp.nodes import (
     CATEGORICAL,
     INDICES,
     TOKENS,
-    Builder,
     Map,
-    Program,
     SequenceMap,
+)
+from untracr.rasp.program import (
+    Builder,
+    Program,
 )
 from untracr.sample.sampler import sample_program
 from untracr.syntax.library import named_program

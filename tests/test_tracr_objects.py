@@ -17,18 +17,18 @@ from untracr.diagnose.checks import check
 from untracr.diagnose.model import compile_rasp_to_model
 from untracr.errors import CheckFailed, ProgramError, UntracrError
 from untracr.rasp.functions import Comparison, Table, formula
-from untracr.rasp.program import (
+from untracr.rasp.nodes import (
     NUMERICAL,
     TOKENS,
     Aggregate,
     LinearSequenceMap,
     Map,
-    Program,
     Select,
     SelectorWidth,
     SequenceMap,
     children,
 )
+from untracr.rasp.program import Program
 from untracr.syntax.library import LIBRARY
 from untracr.syntax.parsing import parse
 from untracr.syntax.tracr_objects import (

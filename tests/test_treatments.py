@@ -12,18 +12,18 @@ import pytest
 from real_models import REAL
 from untracr.compile.compiler import Compiled, compile_program
 from untracr.rasp.functions import Comparison, formula
-from untracr.rasp.program import (
+from untracr.rasp.nodes import (
     CATEGORICAL,
     INDICES,
     NUMERICAL,
     TOKENS,
     Aggregate,
-    Builder,
     Map,
     Select,
     SelectorWidth,
     SequenceMap,
 )
+from untracr.rasp.program import Builder
 from untracr.transformer import treatments
 from untracr.transformer.files import load_model
 from untracr.transformer.transformer import Transformer

@@ -15,7 +15,7 @@ from untracr.rasp.domain import Domain
 from untracr.rasp.equivalence import behaviour_key, decide_equivalence, same_value
 from untracr.rasp.functions import formula
 from untracr.rasp.interpreter import run
-from untracr.rasp.printing import print_program
+from untracr.rasp.program import print_program
 from untracr.rasp.values import MAX_PARTS, Value, parts, plain_value, token_fault, types_of
 from untracr.shown_text import shown
 from untracr.syntax.parsing import parse

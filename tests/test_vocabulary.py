@@ -22,7 +22,17 @@ from untracr.metamodel.vocabulary import (
     operation_of,
 )
 from untracr.rasp.functions import formula
-from untracr.rasp.program import CATEGORICAL, INDICES, TOKENS, Builder, Map, Program, Ref
+from untracr.rasp.nodes import (
+    CATEGORICAL,
+    INDICES,
+    TOKENS,
+    Map,
+    Ref,
+)
+from untracr.rasp.program import (
+    Builder,
+    Program,
+)
 from untracr.sample.sampler import PAPER, sample_program
 from untracr.verify.weight_equivalence import same_weights
 

@@ -33,8 +33,7 @@ if TYPE_CHECKING:
     from untracr.rasp.domain import Domain
     from untracr.rasp.equivalence import decide_equivalence
     from untracr.rasp.interpreter import run
-    from untracr.rasp.printing import print_program
-    from untracr.rasp.program import Program
+    from untracr.rasp.program import Program, print_program
     from untracr.sample.sampler import sample_program
     from untracr.syntax.library import named_program
     from untracr.syntax.parsing import parse
@@ -102,7 +101,7 @@ _HOMES: dict[str, tuple[str, str]] = {
     "load": ("untracr.transformer.files", "load_model"),
     "named_program": ("untracr.syntax.library", "named_program"),
     "parse": ("untracr.syntax.parsing", "parse"),
-    "print_program": ("untracr.rasp.printing", "print_program"),
+    "print_program": ("untracr.rasp.program", "print_program"),
     "run": ("untracr.rasp.interpreter", "run"),
     "sample_program": ("untracr.sample.sampler", "sample_program"),
     "save": ("untracr.transformer.files", "save_model"),

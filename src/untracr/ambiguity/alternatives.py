@@ -21,15 +21,15 @@ from untracr.rasp.known_tables import (
     call,
     unary_tables,
 )
-from untracr.rasp.program import (
+from untracr.rasp.nodes import (
     CATEGORICAL,
     LinearSequenceMap,
     Map,
     Node,
-    Program,
     Ref,
     SequenceMap,
 )
+from untracr.rasp.program import Program
 from untracr.read.components import MAX_TABLE
 from untracr.read.unlisted_functions import function_of_results
 from untracr.transformer.transformer import Transformer

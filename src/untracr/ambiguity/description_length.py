@@ -14,7 +14,12 @@ import functools
 
 from untracr.metamodel.vocabulary import BINARY, PREDICATES, UNARY
 from untracr.rasp.functions import Formula, Predicate, Table
-from untracr.rasp.program import Map, Program, Select, SequenceMap
+from untracr.rasp.nodes import (
+    Map,
+    Select,
+    SequenceMap,
+)
+from untracr.rasp.program import Program
 
 _LISTED: frozenset[Predicate] = frozenset((*UNARY, *BINARY, *PREDICATES))
 

@@ -16,17 +16,17 @@ from typing import Literal
 
 from untracr.ambiguity.renaming import source_of
 from untracr.compile.values import ValueSet
-from untracr.rasp.program import (
+from untracr.rasp.nodes import (
     CATEGORICAL,
     NUMERICAL,
     Aggregate,
     LinearSequenceMap,
     Map,
-    Program,
     Ref,
     SequenceMap,
     children,
 )
+from untracr.rasp.program import Program
 
 Openness = Literal["names", "sign", "kind", "between"]
 

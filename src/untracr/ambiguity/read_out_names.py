@@ -25,7 +25,11 @@ from untracr.rasp.equivalence import CHUNK, same_value
 from untracr.rasp.functions import Table
 from untracr.rasp.interpreter import Failure
 from untracr.rasp.known_tables import call
-from untracr.rasp.program import CATEGORICAL, Map, Program
+from untracr.rasp.nodes import (
+    CATEGORICAL,
+    Map,
+)
+from untracr.rasp.program import Program
 from untracr.rasp.values import Value, value_fault
 from untracr.transformer.transformer import Transformer
 from untracr.verify.alignment import Alignment

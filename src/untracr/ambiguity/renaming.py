@@ -18,16 +18,16 @@ from untracr.rasp.domain import Domain
 from untracr.rasp.equivalence import same_value
 from untracr.rasp.functions import Function, Predicate, Value
 from untracr.rasp.known_tables import call
-from untracr.rasp.program import (
+from untracr.rasp.nodes import (
     CATEGORICAL,
     Aggregate,
     Map,
     Node,
-    Program,
     Ref,
     Select,
     SequenceMap,
 )
+from untracr.rasp.program import Program
 from untracr.read.unlisted_functions import (
     function_of_results,
     predicate_of_table,

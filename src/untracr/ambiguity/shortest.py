@@ -37,17 +37,17 @@ from untracr.rasp.functions import (
     types_of,
 )
 from untracr.rasp.known_tables import call
-from untracr.rasp.program import (
+from untracr.rasp.nodes import (
     CATEGORICAL,
     Aggregate,
     Map,
     Node,
-    Program,
     Ref,
     Select,
     SequenceMap,
     children,
 )
+from untracr.rasp.program import Program
 from untracr.read.scope import MAX_NUMBER
 
 MAX_ENTRIES = 400

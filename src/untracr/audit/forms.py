@@ -16,7 +16,11 @@ import numpy.typing as npt
 from untracr.audit.claims import compiled_rows
 from untracr.audit.foreign import without_read_out
 from untracr.audit.subject import Subject
-from untracr.rasp.program import INDICES, TOKENS, Program
+from untracr.rasp.nodes import (
+    INDICES,
+    TOKENS,
+)
+from untracr.rasp.program import Program
 from untracr.sample.sampler import PAPER, sample_program
 from untracr.transformer.head_basis import BasisKind, change_head_bases
 from untracr.transformer.transformer import Transformer

@@ -18,7 +18,8 @@ from untracr.errors import EvaluationError
 from untracr.rasp.domain import Domain
 from untracr.rasp.functions import Value, number_or
 from untracr.rasp.interpreter import Batch, Column, Entry
-from untracr.rasp.program import CATEGORICAL, Program
+from untracr.rasp.nodes import CATEGORICAL
+from untracr.rasp.program import Program
 from untracr.transformer.transformer import Transformer
 
 Floats = npt.NDArray[np.float64]

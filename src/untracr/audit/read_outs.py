@@ -21,7 +21,11 @@ from untracr.compile.values import value_sets
 from untracr.rasp.domain import PAPER_DOMAIN
 from untracr.rasp.functions import Table, Value
 from untracr.rasp.interpreter import Batch
-from untracr.rasp.program import CATEGORICAL, Map, Program
+from untracr.rasp.nodes import (
+    CATEGORICAL,
+    Map,
+)
+from untracr.rasp.program import Program
 from untracr.sample.outside import with_outside_functions
 from untracr.sample.sampler import sample_program
 from untracr.transformer.transformer import Array, Transformer

@@ -27,7 +27,7 @@ from untracr.decompile.result import Evidence, ReadOutFound, Result, Verdict, We
 from untracr.errors import CertificateError, InputError, ProgramError
 from untracr.rasp.domain import Domain
 from untracr.rasp.functions import Value
-from untracr.rasp.printing import print_program
+from untracr.rasp.program import print_program
 from untracr.read.exactness import find_exactness
 from untracr.read.scope import MAX_NUMBER
 from untracr.shown_text import MOST, cut, printable, shown

@@ -15,7 +15,8 @@ from untracr.metamodel.vocabulary import MAX_OPERATIONS
 from untracr.rasp.domain import Domain
 from untracr.rasp.equivalence import CHUNK
 from untracr.rasp.interpreter import Column, Mask
-from untracr.rasp.program import Program, Ref
+from untracr.rasp.nodes import Ref
+from untracr.rasp.program import Program
 from untracr.rasp.spent import Spent, TooCostly
 from untracr.verify.outputs import (
     FIRST_CHUNK,

@@ -24,8 +24,7 @@ from untracr.decompile.decompiler import require_readable
 from untracr.decompile.result import PROVED, Evidence, WeightsFound, headline
 from untracr.errors import CertificateError, ProgramError, RaspSyntaxError
 from untracr.rasp.functions import Value
-from untracr.rasp.printing import print_program
-from untracr.rasp.program import Program
+from untracr.rasp.program import Program, print_program
 from untracr.read.exactness import find_exactness
 from untracr.syntax.parsing import parse
 from untracr.transformer.files import LoadedModel, load_model

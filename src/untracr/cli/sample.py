@@ -37,7 +37,7 @@ def configure(parser: Parser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Prints programs."""
-    from untracr.rasp.printing import print_program
+    from untracr.rasp.program import print_program
     from untracr.sample.sampler import SamplerSettings, sample_program
 
     if not 2 <= args.min_length <= args.max_length <= LONGEST:

@@ -15,24 +15,26 @@ from collections.abc import Sequence
 from untracr.compile.layers import half_layers
 from untracr.errors import ProgramError
 from untracr.rasp.functions import Comparison, Predicate, formula
-from untracr.rasp.program import (
+from untracr.rasp.nodes import (
     CATEGORICAL,
     INDICES,
     NUMERICAL,
     TOKENS,
     Aggregate,
-    Builder,
     Encoding,
     LinearSequenceMap,
     Map,
     Node,
-    Program,
     Ref,
     Select,
     SelectorWidth,
     SequenceMap,
     children,
     renumber,
+)
+from untracr.rasp.program import (
+    Builder,
+    Program,
 )
 
 TOKENS_NAME = "sop_10_tokens"

@@ -18,19 +18,19 @@ from untracr.compile.residual import ONE, Dims, Residual
 from untracr.compile.values import ValueSet, tracr_sorted, value_sets
 from untracr.errors import ProgramError, UsageError
 from untracr.rasp.functions import Value
-from untracr.rasp.program import (
+from untracr.rasp.nodes import (
     CATEGORICAL,
     INDICES,
     TOKENS,
     Aggregate,
     LinearSequenceMap,
     Map,
-    Program,
     Ref,
     Select,
     SelectorWidth,
     SequenceMap,
 )
+from untracr.rasp.program import Program
 from untracr.rasp.spent import TooCostly
 from untracr.transformer.transformer import Array, Transformer
 

@@ -9,16 +9,16 @@ Tracr, `compiler/craft_graph_to_model.py`.
 
 from __future__ import annotations
 
-from untracr.rasp.program import (
+from untracr.rasp.nodes import (
     SELECTOR_TYPES,
     Aggregate,
     Indices,
-    Program,
     Ref,
     SelectorWidth,
     Tokens,
     children,
 )
+from untracr.rasp.program import Program
 
 
 def depths(program: Program) -> list[int]:

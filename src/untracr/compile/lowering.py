@@ -15,10 +15,8 @@ from collections.abc import Callable, Iterable
 from untracr.compile.values import value_sets
 from untracr.errors import ProgramError
 from untracr.rasp.functions import Comparison, Predicate, Table, Value, combine, negate
-from untracr.rasp.program import (
-    Builder,
+from untracr.rasp.nodes import (
     Node,
-    Program,
     Ref,
     Select,
     SelectorAnd,
@@ -26,6 +24,10 @@ from untracr.rasp.program import (
     SelectorOr,
     SequenceMap,
     renumber,
+)
+from untracr.rasp.program import (
+    Builder,
+    Program,
 )
 
 Composite = SelectorAnd | SelectorOr | SelectorNot

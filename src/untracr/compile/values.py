@@ -13,18 +13,18 @@ from dataclasses import dataclass
 
 from untracr.errors import ProgramError
 from untracr.rasp.functions import Function, Value, brief, types_of, weighted_sum
-from untracr.rasp.program import (
+from untracr.rasp.nodes import (
     NUMERICAL,
     Aggregate,
     Indices,
     LinearSequenceMap,
     Map,
-    Program,
     Ref,
     SelectorWidth,
     SequenceMap,
     Tokens,
 )
+from untracr.rasp.program import Program
 from untracr.rasp.spent import Held, Spent, TooCostly
 from untracr.shown_text import shown
 

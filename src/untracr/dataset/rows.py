@@ -21,8 +21,7 @@ from untracr.dataset.drawing import Drawn, drawn_program
 from untracr.dataset.settings import DatasetSettings
 from untracr.errors import DatasetError
 from untracr.rasp.domain import Domain
-from untracr.rasp.printing import print_program
-from untracr.rasp.program import Program
+from untracr.rasp.program import Program, print_program
 from untracr.rasp.values import Value
 from untracr.sample.deduplication import program_key
 from untracr.sample.fingerprint import fingerprint

@@ -20,7 +20,7 @@ from untracr.errors import ModelFileError, ProgramError
 from untracr.metamodel.numpy_network import NumpyNetwork
 from untracr.rasp.domain import Domain
 from untracr.rasp.functions import Value
-from untracr.rasp.printing import print_program
+from untracr.rasp.program import print_program
 from untracr.read.exactness import (
     at_usual_slope,
     find_exactness,

@@ -17,7 +17,8 @@ from untracr.compile.blocks import COLDNESS
 from untracr.compile.compiler import Compiled
 from untracr.compile.judge import AS_COMPILED, UNIT, Blur, Rounded
 from untracr.rasp.functions import number_or
-from untracr.rasp.program import NUMERICAL, Program
+from untracr.rasp.nodes import NUMERICAL
+from untracr.rasp.program import Program
 from untracr.transformer.transformer import Transformer
 from untracr.verify.alignment import Alignment
 from untracr.verify.correspondence import (

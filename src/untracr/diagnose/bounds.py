@@ -27,19 +27,19 @@ from untracr.diagnose.steps import (
 )
 from untracr.errors import ProgramError
 from untracr.rasp.functions import Comparison, Function, Predicate, Value, number_or
-from untracr.rasp.program import (
+from untracr.rasp.nodes import (
     CATEGORICAL,
     Aggregate,
     Indices,
     LinearSequenceMap,
     Map,
-    Program,
     Ref,
     Select,
     SelectorWidth,
     SequenceMap,
     Tokens,
 )
+from untracr.rasp.program import Program
 
 TIE = 1e-4
 """A value is told from others where it is read out more strongly by twice as much."""

@@ -41,7 +41,7 @@ from untracr.rasp.domain import Domain
 from untracr.rasp.equivalence import same_value
 from untracr.rasp.functions import Value, number_or
 from untracr.rasp.interpreter import Codes, Entry, Mask
-from untracr.rasp.program import (
+from untracr.rasp.nodes import (
     CATEGORICAL,
     NUMERICAL,
     Aggregate,

@@ -41,7 +41,7 @@ from untracr.diagnose.selector_pairs import SelectorPairs
 from untracr.errors import InputError, Problem, ProgramError, Severity
 from untracr.rasp.domain import Domain, plain_length, plain_tokens
 from untracr.rasp.functions import Function, Predicate, Value, brief
-from untracr.rasp.program import (
+from untracr.rasp.nodes import (
     CATEGORICAL,
     INDICES,
     NUMERICAL,
@@ -51,7 +51,6 @@ from untracr.rasp.program import (
     Indices,
     LinearSequenceMap,
     Map,
-    Program,
     Ref,
     Select,
     SelectorWidth,
@@ -59,6 +58,7 @@ from untracr.rasp.program import (
     Tokens,
     children,
 )
+from untracr.rasp.program import Program
 from untracr.rasp.spent import Spent, TooCostly
 from untracr.rasp.values import number_or, token_fault, value_fault
 from untracr.shown_text import shown as shown_value

@@ -25,20 +25,20 @@ from untracr.diagnose.selections import Selections
 from untracr.errors import ProgramError
 from untracr.rasp.functions import Function, Value, number_or
 from untracr.rasp.interpreter import Entry, Mask
-from untracr.rasp.program import (
+from untracr.rasp.nodes import (
     CATEGORICAL,
     NUMERICAL,
     SOP_TYPES,
     Aggregate,
     LinearSequenceMap,
     Map,
-    Program,
     Ref,
     Select,
     SelectorWidth,
     SequenceMap,
     children,
 )
+from untracr.rasp.program import Program
 
 
 class Doubts:

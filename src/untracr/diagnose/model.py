@@ -35,7 +35,8 @@ from untracr.diagnose.weights_run import WORK
 from untracr.errors import CheckFailed, InputError, did_you_mean
 from untracr.rasp.domain import Domain, plain_length, plain_tokens
 from untracr.rasp.functions import Value
-from untracr.rasp.program import Program, Ref
+from untracr.rasp.nodes import Ref
+from untracr.rasp.program import Program
 from untracr.syntax.parsing import parse
 from untracr.transformer.files import save_model
 from untracr.transformer.haiku import HaikuParams, haiku_params

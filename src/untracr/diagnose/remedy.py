@@ -19,7 +19,8 @@ from untracr.diagnose.weights_run import (
 )
 from untracr.rasp.domain import Domain
 from untracr.rasp.interpreter import Codes, Mask
-from untracr.rasp.program import Program, Ref
+from untracr.rasp.nodes import Ref
+from untracr.rasp.program import Program
 
 MOST = 64
 """Inputs on which slopes are tried."""

@@ -10,18 +10,18 @@ from untracr.compile.values import ValueSet
 from untracr.errors import ProgramError
 from untracr.rasp.functions import Comparison, Predicate, Value
 from untracr.rasp.interpreter import Batch, Column, Mask
-from untracr.rasp.program import (
+from untracr.rasp.nodes import (
     CATEGORICAL,
     INDICES,
     SELECTOR_TYPES,
     TOKENS,
     Aggregate,
     Map,
-    Program,
     Ref,
     Select,
     children,
 )
+from untracr.rasp.program import Program
 from untracr.rasp.spent import Spent, TooCostly
 
 MAX_PAIRS = 250_000

@@ -6,7 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from untracr.compile.values import ValueSet
-from untracr.rasp.program import Ref, Select, Selector, SelectorNot
+from untracr.rasp.nodes import (
+    Ref,
+    Select,
+    Selector,
+    SelectorNot,
+)
 
 
 @dataclass(frozen=True)

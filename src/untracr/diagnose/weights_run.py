@@ -15,7 +15,13 @@ from untracr.diagnose.program_run import ProgramRun
 from untracr.rasp.equivalence import same_value
 from untracr.rasp.functions import Value, number_or
 from untracr.rasp.interpreter import Codes, Entry, Failure, Mask
-from untracr.rasp.program import CATEGORICAL, INDICES, TOKENS, Program, Ref
+from untracr.rasp.nodes import (
+    CATEGORICAL,
+    INDICES,
+    TOKENS,
+    Ref,
+)
+from untracr.rasp.program import Program
 from untracr.transformer.transformer import Transformer
 
 WORK = 20_000_000

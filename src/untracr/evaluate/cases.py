@@ -14,7 +14,11 @@ from untracr.errors import ModelFileError, ProgramError
 from untracr.evaluate.reference import Reference, read_references
 from untracr.metamodel.vocabulary import MAX_OPERATIONS, operation_of
 from untracr.rasp.domain import Domain
-from untracr.rasp.program import INDICES, TOKENS, Program
+from untracr.rasp.nodes import (
+    INDICES,
+    TOKENS,
+)
+from untracr.rasp.program import Program
 from untracr.sample.sampler import PAPER, SamplerSettings, sample_program
 from untracr.syntax.hand_written import HAND_WRITTEN
 from untracr.syntax.library import (

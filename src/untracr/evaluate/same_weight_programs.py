@@ -31,7 +31,7 @@ from untracr.evaluate.cases import Case
 from untracr.metamodel.vocabulary import BINARY, PREDICATES, UNARY
 from untracr.rasp.functions import Function, Value, number_or
 from untracr.rasp.known_tables import call
-from untracr.rasp.program import (
+from untracr.rasp.nodes import (
     CATEGORICAL,
     INDICES,
     TOKENS,
@@ -39,12 +39,12 @@ from untracr.rasp.program import (
     LinearSequenceMap,
     Map,
     Node,
-    Program,
     Ref,
     Select,
     SelectorWidth,
     SequenceMap,
 )
+from untracr.rasp.program import Program
 from untracr.sample.pools import FACTORS, MAP_POOL, Type
 from untracr.transformer.transformer import Transformer
 from untracr.verify.alignment import align

@@ -15,16 +15,16 @@ from untracr.rasp.domain import Domain
 from untracr.rasp.equivalence import TOLERANCE, numbers_agree, same_value
 from untracr.rasp.functions import Value, number_or
 from untracr.rasp.interpreter import Batch, Column
-from untracr.rasp.program import (
+from untracr.rasp.nodes import (
     CATEGORICAL,
     INDICES,
     TOKENS,
     Aggregate,
-    Program,
     Ref,
     Select,
     SelectorWidth,
 )
+from untracr.rasp.program import Program
 from untracr.rasp.spent import Spent
 from untracr.transformer.transformer import Trace, Transformer
 from untracr.verify.attribution import (

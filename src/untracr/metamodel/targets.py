@@ -21,18 +21,18 @@ from untracr.errors import ProgramError
 from untracr.metamodel.vocabulary import BINARY, PREDICATES, UNARY, Operation, operation_of
 from untracr.rasp.functions import Function, Predicate, Value, number_or
 from untracr.rasp.known_tables import call
-from untracr.rasp.program import (
+from untracr.rasp.nodes import (
     CATEGORICAL,
     INDICES,
     TOKENS,
     Aggregate,
     Map,
-    Program,
     Ref,
     Select,
     SelectorWidth,
     SequenceMap,
 )
+from untracr.rasp.program import Program
 from untracr.read.frame import (
     Bools,
     Floats,

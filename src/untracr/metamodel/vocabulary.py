@@ -16,21 +16,23 @@ from types import MappingProxyType
 
 from untracr.errors import ProgramError
 from untracr.rasp.functions import Comparison, Formula, Function, Predicate
-from untracr.rasp.program import (
+from untracr.rasp.nodes import (
     CATEGORICAL,
     INDICES,
     NUMERICAL,
     TOKENS,
     Aggregate,
-    Builder,
     LinearSequenceMap,
     Map,
     Node,
-    Program,
     Ref,
     Select,
     SelectorWidth,
     SequenceMap,
+)
+from untracr.rasp.program import (
+    Builder,
+    Program,
 )
 from untracr.sample.pools import FACTORS, MAP_POOL, SEQUENCE_MAP_POOL
 

@@ -20,20 +20,17 @@ from untracr.rasp.functions import (
     register_callable,
 )
 from untracr.rasp.interpreter import run
-from untracr.rasp.printing import print_program
-from untracr.rasp.program import (
+from untracr.rasp.nodes import (
     CATEGORICAL,
     INDICES,
     NUMERICAL,
     TOKENS,
     Aggregate,
-    Builder,
     Encoding,
     Indices,
     LinearSequenceMap,
     Map,
     Node,
-    Program,
     Ref,
     Select,
     SelectorAnd,
@@ -42,6 +39,11 @@ from untracr.rasp.program import (
     SelectorWidth,
     SequenceMap,
     Tokens,
+)
+from untracr.rasp.program import (
+    Builder,
+    Program,
+    print_program,
 )
 
 __all__ = [

@@ -26,15 +26,13 @@ from untracr.rasp.functions import (
     Value,
     types_of,
 )
-from untracr.rasp.program import (
+from untracr.rasp.nodes import (
     SOP_TYPES,
     Aggregate,
-    HoldsProgram,
     Indices,
     LinearSequenceMap,
     Map,
     Node,
-    Program,
     Ref,
     Select,
     SelectorAnd,
@@ -43,6 +41,10 @@ from untracr.rasp.program import (
     SelectorWidth,
     SequenceMap,
     Tokens,
+)
+from untracr.rasp.program import (
+    HoldsProgram,
+    Program,
     program_of,
 )
 from untracr.rasp.spent import Spent

@@ -14,7 +14,7 @@ import unicodedata
 
 from untracr.errors import ProgramError
 from untracr.rasp.functions import Comparison, Predicate
-from untracr.rasp.program import (
+from untracr.rasp.nodes import (
     CATEGORICAL,
     DEFAULT_NAMES,
     INDICES,
@@ -22,12 +22,10 @@ from untracr.rasp.program import (
     SELECTOR_TYPES,
     TOKENS,
     Aggregate,
-    HoldsProgram,
     Indices,
     LinearSequenceMap,
     Map,
     Node,
-    Program,
     Ref,
     Select,
     SelectorAnd,
@@ -36,14 +34,13 @@ from untracr.rasp.program import (
     SelectorWidth,
     SequenceMap,
     Tokens,
-    program_of,
 )
 
 _RESERVED = frozenset({"rasp", "tokens", "indices", "__debug__"})
 
 
-def print_program(program: Program | HoldsProgram) -> str:
-    """Returns the program as Python source, one operation a line.
+def source_text(nodes: tuple[Node, ...], output: Ref, labels: tuple[str, ...]) -> str:
+    """Returns a program's nodes as Python source, one operation a line.
 
     Variables are the nodes' labels where those are valid, distinct
     identifiers, and close to them elsewhere. ``rasp.categorical`` is Tracr's
@@ -53,14 +50,11 @@ def print_program(program: Program | HoldsProgram) -> str:
         ProgramError: tokens or indices stand elsewhere than first and second
             or are numerical, which source text cannot say.
     """
-    program = program_of(program)
-    _require_sources(program)
-    names = _variable_names(program)
-    lines = [
-        f"{names[ref]} = {_operation(program, ref, names)}" for ref in range(2, len(program.nodes))
-    ]
-    if program.output in (TOKENS, INDICES) or program.output != len(program.nodes) - 1:
-        lines.append(names[program.output])
+    _require_sources(nodes)
+    names = _variable_names(nodes, labels)
+    lines = [f"{names[ref]} = {_operation(nodes, ref, names)}" for ref in range(2, len(nodes))]
+    if output in (TOKENS, INDICES) or output != len(nodes) - 1:
+        lines.append(names[output])
     return "\n".join(lines) + "\n"
 
 
@@ -71,8 +65,8 @@ def print_predicate(predicate: Predicate) -> str:
     return str(predicate)
 
 
-def _require_sources(program: Program) -> None:
-    for ref, node in enumerate(program.nodes):
+def _require_sources(nodes: tuple[Node, ...]) -> None:
+    for ref, node in enumerate(nodes):
         if isinstance(node, (Tokens, Indices)) and (ref > 1 or node.encoding is not CATEGORICAL):
             raise ProgramError(
                 f"tokens and indices must be categorical and stand once each, not as {node} at "
@@ -80,17 +74,17 @@ def _require_sources(program: Program) -> None:
             )
 
 
-def _variable_names(program: Program) -> list[str]:
-    names: list[str | None] = ["rasp.tokens", "rasp.indices", *[None] * (len(program.nodes) - 2)]
+def _variable_names(nodes: tuple[Node, ...], labels: tuple[str, ...]) -> list[str]:
+    names: list[str | None] = ["rasp.tokens", "rasp.indices", *[None] * (len(nodes) - 2)]
     taken = set(_RESERVED)
-    for ref in range(2, len(program.nodes)):
-        label = program.labels[ref]
+    for ref in range(2, len(nodes)):
+        label = labels[ref]
         if _is_variable(label) and label not in taken:
             names[ref] = label
             taken.add(label)
     for ref, name in enumerate(names):
         if name is None:
-            label = program.labels[ref] or DEFAULT_NAMES[type(program.nodes[ref])]
+            label = labels[ref] or DEFAULT_NAMES[type(nodes[ref])]
             names[ref] = free = _free_name(label, taken)
             taken.add(free)
     return [name for name in names if name is not None]
@@ -117,20 +111,20 @@ def _free_name(label: str, taken: set[str]) -> str:
     return name
 
 
-def _operation(program: Program, ref: Ref, names: list[str]) -> str:
-    node = program.nodes[ref]
-    text = _constructor(program, node, names)
+def _operation(nodes: tuple[Node, ...], ref: Ref, names: list[str]) -> str:
+    node = nodes[ref]
+    text = _constructor(nodes, node, names)
     if not isinstance(node, SELECTOR_TYPES) and node.encoding is NUMERICAL:
         return f"rasp.numerical({text})"
     return text
 
 
-def _constructor(program: Program, node: Node, names: list[str]) -> str:
+def _constructor(nodes: tuple[Node, ...], node: Node, names: list[str]) -> str:
     match node:
         case Tokens() | Indices():
             raise AssertionError(node)
         case Map(function, inner):
-            apart = ", simplify=False" if isinstance(program.nodes[inner], Map) else ""
+            apart = ", simplify=False" if isinstance(nodes[inner], Map) else ""
             return f"rasp.Map({function}, {names[inner]}{apart})"
         case SequenceMap(function, fst, snd):
             return f"rasp.SequenceMap({function}, {names[fst]}, {names[snd]})"

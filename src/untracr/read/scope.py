@@ -19,7 +19,12 @@ from untracr.errors import ProgramError
 from untracr.metamodel.vocabulary import Operation
 from untracr.rasp.functions import Value
 from untracr.rasp.known_tables import call
-from untracr.rasp.program import CATEGORICAL, Program, Ref, SelectorWidth
+from untracr.rasp.nodes import (
+    CATEGORICAL,
+    Ref,
+    SelectorWidth,
+)
+from untracr.rasp.program import Program
 from untracr.read.components import Component
 from untracr.read.frame import (
     Base,

@@ -16,7 +16,7 @@ from untracr.compile.values import ValueSet, value_sets
 from untracr.errors import EvaluationError, ProgramError
 from untracr.rasp.domain import Domain
 from untracr.rasp.interpreter import Batch, Column, Mask, numeric_values
-from untracr.rasp.program import (
+from untracr.rasp.nodes import (
     CATEGORICAL,
     NUMERICAL,
     TOKENS,
@@ -24,12 +24,12 @@ from untracr.rasp.program import (
     LinearSequenceMap,
     Map,
     Node,
-    Program,
     Ref,
     Select,
     SelectorWidth,
     SequenceMap,
 )
+from untracr.rasp.program import Program
 
 MIN_SPREAD = 0.5
 """Least sum over positions of the output's standard deviation over full-length inputs."""

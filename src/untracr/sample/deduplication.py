@@ -19,7 +19,8 @@ from dataclasses import dataclass
 from untracr.compile.canonical import canonicalise, paper_tokens
 from untracr.rasp.domain import PAPER_DOMAIN, Domain
 from untracr.rasp.equivalence import behaviour_key
-from untracr.rasp.program import Aggregate, Program
+from untracr.rasp.nodes import Aggregate
+from untracr.rasp.program import Program
 
 __all__ = ["Overlap", "behaviour_key", "first_of_each", "overlap", "program_key"]
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from random import Random
 
-from untracr.rasp.program import LinearSequenceMap, Program
+from untracr.rasp.nodes import LinearSequenceMap
+from untracr.rasp.program import Program
 
 WHOLE: tuple[int, ...] = (-12, -7, -5, -4, 4, 5, 6, 8, 10, 16, 100)
 FRACTIONS: tuple[float, ...] = (-2.5, -0.5, 0.1, 0.25, 1 / 3, 0.37, 0.5, 1.5, 2.75)

@@ -13,7 +13,7 @@ from __future__ import annotations
 from untracr.errors import EvaluationError
 from untracr.rasp.domain import Domain
 from untracr.rasp.interpreter import Batch
-from untracr.rasp.program import (
+from untracr.rasp.nodes import (
     CATEGORICAL,
     INDICES,
     TOKENS,
@@ -21,12 +21,12 @@ from untracr.rasp.program import (
     LinearSequenceMap,
     Map,
     Node,
-    Program,
     Ref,
     Select,
     SelectorWidth,
     SequenceMap,
 )
+from untracr.rasp.program import Program
 from untracr.sample.acceptance import SAMPLING_INPUTS, fixed_inputs
 from untracr.sample.known import (
     Known,

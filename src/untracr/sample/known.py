@@ -18,7 +18,7 @@ import numpy.typing as npt
 from untracr.errors import EvaluationError
 from untracr.rasp.functions import Function, Predicate, types_of
 from untracr.rasp.interpreter import Batch, Column, Entry, Mask, numeric_values
-from untracr.rasp.program import (
+from untracr.rasp.nodes import (
     CATEGORICAL,
     NUMERICAL,
     TOKENS,

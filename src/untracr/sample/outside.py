@@ -25,15 +25,15 @@ from untracr.rasp.functions import (
     formulas,
     number_or,
 )
-from untracr.rasp.program import (
+from untracr.rasp.nodes import (
     CATEGORICAL,
     Map,
     Node,
-    Program,
     Ref,
     Select,
     SequenceMap,
 )
+from untracr.rasp.program import Program
 from untracr.sample.acceptance import acceptable
 from untracr.sample.pools import MAP_POOL
 from untracr.sample.sampler import PAPER, SamplerSettings

@@ -20,21 +20,23 @@ from untracr.compile.canonical import canonicalise
 from untracr.errors import UsageError
 from untracr.rasp.domain import PAPER_DOMAIN, Domain
 from untracr.rasp.interpreter import Batch
-from untracr.rasp.program import (
+from untracr.rasp.nodes import (
     CATEGORICAL,
     INDICES,
     NUMERICAL,
     TOKENS,
     Aggregate,
-    Builder,
     LinearSequenceMap,
     Map,
     Node,
-    Program,
     Ref,
     Select,
     SelectorWidth,
     SequenceMap,
+)
+from untracr.rasp.program import (
+    Builder,
+    Program,
 )
 from untracr.sample.acceptance import SAMPLING_INPUTS, acceptable, fixed_inputs
 from untracr.sample.known import (

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from untracr.compile.canonical import count_paper_tokens, predicate_name
 from untracr.compile.layers import half_layers
-from untracr.rasp.program import (
+from untracr.rasp.nodes import (
     CATEGORICAL,
     NUMERICAL,
     SOP_TYPES,
@@ -18,12 +18,12 @@ from untracr.rasp.program import (
     LinearSequenceMap,
     Map,
     Node,
-    Program,
     Select,
     SelectorWidth,
     SequenceMap,
     Tokens,
 )
+from untracr.rasp.program import Program
 from untracr.sample.pools import KINDS, Kind
 
 Counts = Mapping[str, int]

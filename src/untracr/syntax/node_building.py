@@ -24,7 +24,7 @@ from untracr.rasp.functions import (
     length_of,
     negate,
 )
-from untracr.rasp.program import (
+from untracr.rasp.nodes import (
     INDICES,
     NUMERICAL,
     SELECTOR_TYPES,
@@ -35,13 +35,15 @@ from untracr.rasp.program import (
     Indices,
     Map,
     Node,
-    Program,
     Ref,
     Select,
     SelectorAnd,
     SelectorNot,
     SelectorOr,
     Tokens,
+)
+from untracr.rasp.program import (
+    Program,
     pruned,
     tracr_labels,
 )

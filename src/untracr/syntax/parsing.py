@@ -34,7 +34,8 @@ from collections.abc import Iterable, Sequence
 
 from untracr.errors import ProgramError, RaspSyntaxError
 from untracr.rasp.functions import Value
-from untracr.rasp.program import Program, Ref
+from untracr.rasp.nodes import Ref
+from untracr.rasp.program import Program
 from untracr.syntax.node_building import (
     MAX_FORMULA_LENGTH,
     Expression,

@@ -7,7 +7,7 @@ import math
 from abc import ABC, abstractmethod
 
 from untracr.rasp.functions import MAX_BITS, Formula, Table
-from untracr.rasp.program import Ref
+from untracr.rasp.nodes import Ref
 from untracr.rasp.values import MAX_PARTS, MAX_TEXT, SCALARS, TOO_MANY_PARTS, Value, parts
 from untracr.syntax.node_building import (
     Expression,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 
 from untracr.errors import did_you_mean
-from untracr.rasp.program import (
+from untracr.rasp.nodes import (
     CATEGORICAL,
     NUMERICAL,
     Aggregate,

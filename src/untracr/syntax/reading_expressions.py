@@ -7,7 +7,11 @@ from typing import TypeVar
 
 from untracr.errors import did_you_mean
 from untracr.rasp.functions import Comparison
-from untracr.rasp.program import INDICES, TOKENS, Encoding
+from untracr.rasp.nodes import (
+    INDICES,
+    TOKENS,
+    Encoding,
+)
 from untracr.syntax.node_building import Expression
 from untracr.syntax.reading_arguments import Reader
 from untracr.syntax.reading_calls import read_call

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from untracr.errors import did_you_mean
 from untracr.rasp.functions import Comparison, Formula, Table, Value
-from untracr.rasp.program import Encoding
+from untracr.rasp.nodes import Encoding
 from untracr.syntax.node_building import Expression
 
 SIGNATURES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {

@@ -7,7 +7,7 @@ import operator
 from collections.abc import Callable
 
 from untracr.rasp.functions import Value, formula
-from untracr.rasp.program import SequenceMap
+from untracr.rasp.nodes import SequenceMap
 from untracr.syntax.node_building import Expression
 from untracr.syntax.reading_arguments import Reader
 from untracr.syntax.reading_names import (

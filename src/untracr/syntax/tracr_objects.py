@@ -28,7 +28,7 @@ from typing import Any
 from untracr.errors import ProgramError, UntracrError
 from untracr.rasp.domain import plain_length
 from untracr.rasp.functions import Comparison, Formula, Function, Predicate, Table, Value, formula
-from untracr.rasp.program import (
+from untracr.rasp.nodes import (
     CATEGORICAL,
     INDICES,
     NUMERICAL,
@@ -40,7 +40,6 @@ from untracr.rasp.program import (
     LinearSequenceMap,
     Map,
     Node,
-    Program,
     Ref,
     Select,
     SelectorAnd,
@@ -50,6 +49,7 @@ from untracr.rasp.program import (
     SequenceMap,
     Tokens,
 )
+from untracr.rasp.program import Program
 from untracr.rasp.values import plain_value, type_of, value_fault
 
 MAX_TABULATED = 200_000

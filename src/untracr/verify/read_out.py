@@ -18,7 +18,8 @@ import numpy.typing as npt
 from untracr.compile.compiler import Compiled
 from untracr.rasp.equivalence import same_value
 from untracr.rasp.functions import Value, number_or
-from untracr.rasp.program import NUMERICAL, Program
+from untracr.rasp.nodes import NUMERICAL
+from untracr.rasp.program import Program
 from untracr.transformer.transformer import Transformer
 from untracr.verify.alignment import Alignment
 from untracr.verify.correspondence import (

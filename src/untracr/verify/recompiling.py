@@ -5,7 +5,13 @@ from __future__ import annotations
 from untracr.compile.compiler import BOS, PAD, Compiled, compile_program
 from untracr.compile.values import ValueSet, value_sets
 from untracr.rasp.domain import Domain
-from untracr.rasp.program import CATEGORICAL, Map, Program, Ref, SequenceMap
+from untracr.rasp.nodes import (
+    CATEGORICAL,
+    Map,
+    Ref,
+    SequenceMap,
+)
+from untracr.rasp.program import Program
 from untracr.read.exactness import find_exactness
 from untracr.transformer.transformer import Transformer
 
