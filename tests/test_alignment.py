@@ -9,8 +9,13 @@ import numpy as np
 import pytest
 
 from untracr.audit.forms import with_random_names
-from untracr.compile.compiler import BOS, PAD, compile_program
-from untracr.rasp.domain import PAPER_DOMAIN, Domain
+from untracr.compile.compiler import compile_program
+from untracr.rasp.domain import (
+    BOS,
+    PAD,
+    PAPER_DOMAIN,
+    Domain,
+)
 from untracr.rasp.program import Program
 from untracr.sample.sampler import sample_program
 from untracr.syntax.library import named_program

@@ -10,10 +10,14 @@ import pytest
 
 from untracr.audit.claims import compiled_rows
 from untracr.cli.entry import main
-from untracr.compile.compiler import BOS, PAD, compile_program
+from untracr.compile.compiler import compile_program
 from untracr.compile.lowering import lower_selectors
 from untracr.decompile.decompiler import Decompiler
-from untracr.rasp.domain import Domain
+from untracr.rasp.domain import (
+    BOS,
+    PAD,
+    Domain,
+)
 from untracr.rasp.program import Program
 from untracr.read.frame import (
     Base,

@@ -7,7 +7,7 @@ import pytest
 
 from untracr.compile.compiler import Compiled, compile_program, half_layer_order
 from untracr.compile.layers import half_layers
-from untracr.compile.values import tracr_sorted, value_sets
+from untracr.compile.values import value_sets
 from untracr.diagnose.judging import verify
 from untracr.diagnose.model import compile_rasp_to_model
 from untracr.errors import ModelFileError, ProgramError
@@ -19,6 +19,7 @@ from untracr.rasp.nodes import (
     Ref,
 )
 from untracr.rasp.program import Program
+from untracr.rasp.values import tracr_sorted
 from untracr.sample.sampler import sample_program
 from untracr.syntax.library import (
     LIBRARY,

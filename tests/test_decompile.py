@@ -14,7 +14,10 @@ import torch
 from real_models import REAL
 from slow_interpreter import evaluate
 from steps import at_most
-from untracr.compile.compiler import BOS, PAD, Compiled, compile_program
+from untracr.compile.compiler import (
+    Compiled,
+    compile_program,
+)
 from untracr.compile.lowering import lower_selectors
 from untracr.decompile.checking import check
 from untracr.decompile.decompiler import MAX_LAYERS, MAX_ROWS, Decompiler
@@ -23,7 +26,11 @@ from untracr.errors import InputError, ModelFileError, ProgramError, UntracrErro
 from untracr.evaluate.evaluation import evaluate_folder
 from untracr.metamodel.network import Network, NetworkConfig
 from untracr.metamodel.numpy_network import NumpyNetwork
-from untracr.rasp.domain import Domain
+from untracr.rasp.domain import (
+    BOS,
+    PAD,
+    Domain,
+)
 from untracr.rasp.equivalence import decide_equivalence
 from untracr.rasp.functions import Value, formula
 from untracr.rasp.interpreter import Batch

@@ -14,14 +14,18 @@ import pytest
 
 from untracr.cli import main
 from untracr.compile.canonical import canonicalise
-from untracr.compile.compiler import BOS, PAD, compile_program
+from untracr.compile.compiler import compile_program
 from untracr.explain import Explanation, explain
 from untracr.explain.drawing import MONO_WIDTH, Drawing, shade, xml_text
 from untracr.explain.page import page
 from untracr.explain.picture import picture
 from untracr.explain.side_by_side import _wanted
 from untracr.explain.text import explanation_text, value_text
-from untracr.rasp.domain import Domain
+from untracr.rasp.domain import (
+    BOS,
+    PAD,
+    Domain,
+)
 from untracr.rasp.interpreter import run
 from untracr.rasp.program import Program, print_program
 from untracr.syntax.library import named_program

@@ -13,7 +13,11 @@ import torch
 
 from steps import at_most
 from untracr.compile.canonical import canonicalise
-from untracr.compile.compiler import BOS, PAD, Compiled, compile_program, half_layer_order
+from untracr.compile.compiler import (
+    Compiled,
+    compile_program,
+    half_layer_order,
+)
 from untracr.decompile import search
 from untracr.decompile.bundled import bundled_decompiler
 from untracr.decompile.checking import check
@@ -23,7 +27,12 @@ from untracr.decompile.search import Deadline, ProgramSearch
 from untracr.metamodel.network import Network, NetworkConfig
 from untracr.metamodel.numpy_network import NumpyNetwork
 from untracr.metamodel.vocabulary import BINARY, Operation, operation_of
-from untracr.rasp.domain import PAPER_DOMAIN, Domain
+from untracr.rasp.domain import (
+    BOS,
+    PAD,
+    PAPER_DOMAIN,
+    Domain,
+)
 from untracr.rasp.equivalence import decide_equivalence
 from untracr.rasp.functions import formula
 from untracr.rasp.nodes import (

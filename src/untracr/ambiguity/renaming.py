@@ -13,7 +13,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from untracr.compile.values import ValueSet, tracr_sorted, value_sets
+from untracr.compile.values import (
+    ValueSet,
+    value_sets,
+)
 from untracr.rasp.domain import Domain
 from untracr.rasp.equivalence import same_value
 from untracr.rasp.functions import Function, Predicate, Value
@@ -28,6 +31,7 @@ from untracr.rasp.nodes import (
     SequenceMap,
 )
 from untracr.rasp.program import Program
+from untracr.rasp.values import tracr_sorted
 from untracr.read.unlisted_functions import (
     function_of_results,
     predicate_of_table,

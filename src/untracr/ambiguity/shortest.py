@@ -26,7 +26,10 @@ from untracr.ambiguity.short_functions import (
     PREDICATES_TRIED,
     of_some,
 )
-from untracr.compile.values import ValueSet, tracr_sorted, value_sets
+from untracr.compile.values import (
+    ValueSet,
+    value_sets,
+)
 from untracr.rasp.domain import Domain
 from untracr.rasp.equivalence import same_value
 from untracr.rasp.functions import (
@@ -48,7 +51,7 @@ from untracr.rasp.nodes import (
     children,
 )
 from untracr.rasp.program import Program
-from untracr.read.scope import MAX_NUMBER
+from untracr.rasp.values import MAX_NUMBER, tracr_sorted
 
 MAX_ENTRIES = 400
 """A function of more arguments is left as it is, and so are the names that it reads."""

@@ -19,10 +19,17 @@ from untracr.audit.plain_run import (
 )
 from untracr.audit.subject import Subject
 from untracr.audit.weights import EXACT, ROTATED, rounded_alike, weights_differ
-from untracr.compile.compiler import BOS, MLP_EXACTNESS, PAD, compile_program
+from untracr.compile.compiler import (
+    MLP_EXACTNESS,
+    compile_program,
+)
 from untracr.decompile.result import PROVED, Result
 from untracr.errors import EvaluationError, ProgramError
-from untracr.rasp.domain import Domain
+from untracr.rasp.domain import (
+    BOS,
+    PAD,
+    Domain,
+)
 from untracr.rasp.program import Program
 from untracr.syntax.parsing import parse
 from untracr.transformer.transformer import Transformer

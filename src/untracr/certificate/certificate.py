@@ -28,8 +28,8 @@ from untracr.errors import CertificateError, InputError, ProgramError
 from untracr.rasp.domain import Domain
 from untracr.rasp.functions import Value
 from untracr.rasp.program import print_program
+from untracr.rasp.values import MAX_NUMBER
 from untracr.read.exactness import find_exactness
-from untracr.read.scope import MAX_NUMBER
 from untracr.shown_text import MOST, cut, printable, shown
 from untracr.strangers_files import read_file
 from untracr.syntax.parsing import (

@@ -8,11 +8,14 @@ inputs with a look at every step before it is taken.
 
 from __future__ import annotations
 
-from untracr.compile.compiler import BOS, PAD
 from untracr.diagnose.checks import static_problems
 from untracr.errors import EvaluationError, ProgramError
 from untracr.metamodel.vocabulary import MAX_OPERATIONS
-from untracr.rasp.domain import Domain
+from untracr.rasp.domain import (
+    BOS,
+    PAD,
+    Domain,
+)
 from untracr.rasp.equivalence import CHUNK
 from untracr.rasp.interpreter import Column, Mask
 from untracr.rasp.nodes import Ref

@@ -15,8 +15,12 @@ import numpy as np
 from untracr.compile import blocks
 from untracr.compile.layers import half_layers
 from untracr.compile.residual import ONE, Dims, Residual
-from untracr.compile.values import ValueSet, tracr_sorted, value_sets
+from untracr.compile.values import (
+    ValueSet,
+    value_sets,
+)
 from untracr.errors import ProgramError, UsageError
+from untracr.rasp.domain import BOS, PAD
 from untracr.rasp.functions import Value
 from untracr.rasp.nodes import (
     CATEGORICAL,
@@ -32,11 +36,8 @@ from untracr.rasp.nodes import (
 )
 from untracr.rasp.program import Program
 from untracr.rasp.spent import TooCostly
+from untracr.rasp.values import tracr_sorted
 from untracr.transformer.transformer import Array, Transformer
-
-BOS = "compiler_bos"
-PAD = "compiler_pad"
-"""Tracr's names of the special tokens."""
 
 MLP_EXACTNESS = 100
 """Tracr's slope of the steps by which MLPs compute functions of numbers."""

@@ -8,7 +8,7 @@ the same one stays.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from untracr.errors import ProgramError
@@ -26,6 +26,7 @@ from untracr.rasp.nodes import (
 )
 from untracr.rasp.program import Program
 from untracr.rasp.spent import Held, Spent, TooCostly
+from untracr.rasp.values import tracr_sorted
 from untracr.shown_text import shown
 
 Types = tuple[type, ...]
@@ -245,22 +246,3 @@ def without_arithmetic_errors(function: Callable[..., Value], *args: Value) -> V
     except (TypeError, ValueError) as error:
         listed = ", ".join(map(shown, args))
         raise ProgramError(f"{brief(function)} fails on {listed}: {error}") from None
-
-
-def tracr_sorted(values: Sequence[Value]) -> tuple[Value, ...]:
-    """Values in Tracr's order: by value, and as text where they cannot be compared."""
-    try:
-        return tuple(sorted(values))  # type: ignore[type-var]
-    except TypeError:
-        return tuple(sorted(values, key=_AsTracrCompares))
-
-
-class _AsTracrCompares:
-    def __init__(self, value: Value) -> None:
-        self.value = value
-
-    def __lt__(self, other: _AsTracrCompares) -> bool:
-        try:
-            return bool(self.value < other.value)  # type: ignore[operator]
-        except TypeError:
-            return str(self.value) < str(other.value)

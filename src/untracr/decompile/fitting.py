@@ -16,6 +16,11 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import numpy.typing as npt
 
+from untracr.arrays import (
+    Bools,
+    Floats,
+    Ints,
+)
 from untracr.compile import blocks
 from untracr.compile.compiler import MLP_EXACTNESS
 from untracr.compile.values import ValueSet
@@ -26,10 +31,7 @@ from untracr.rasp.known_tables import call
 from untracr.read.components import Component
 from untracr.read.frame import (
     Base,
-    Bools,
     Directions,
-    Floats,
-    Ints,
     Variable,
 )
 from untracr.read.heads import HeadWeights

@@ -13,6 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from untracr.arrays import (
+    Floats,
+    Ints,
+)
 from untracr.compile.blocks import COLDNESS
 from untracr.compile.compiler import Compiled
 from untracr.compile.judge import AS_COMPILED, UNIT, Blur, Rounded
@@ -21,10 +25,6 @@ from untracr.rasp.nodes import NUMERICAL
 from untracr.rasp.program import Program
 from untracr.transformer.transformer import Transformer
 from untracr.verify.alignment import Alignment
-from untracr.verify.correspondence import (
-    Floats,
-    Ints,
-)
 from untracr.verify.head_products import (
     Head,
     heads_of,

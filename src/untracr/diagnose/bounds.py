@@ -15,16 +15,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from untracr.arrays import Floats
 from untracr.compile.blocks import COLDNESS
 from untracr.compile.compiler import Compiled
 from untracr.compile.judge.blur import AS_COMPILED, Blur
 from untracr.compile.layers import half_layers
 from untracr.compile.values import ValueSet, without_arithmetic_errors
 from untracr.diagnose.precision import tolerances
-from untracr.diagnose.steps import (
-    Floats,
-    Staircase,
-)
+from untracr.diagnose.steps import Staircase
 from untracr.errors import ProgramError
 from untracr.rasp.functions import Comparison, Function, Predicate, Value, number_or
 from untracr.rasp.nodes import (

@@ -21,9 +21,7 @@ from typing import Literal
 
 from untracr.compile.blocks import key_size
 from untracr.compile.compiler import (
-    BOS,
     MLP_EXACTNESS,
-    PAD,
     Compiled,
     compile_program,
     slope_of,
@@ -39,7 +37,13 @@ from untracr.diagnose.judging import (
 from untracr.diagnose.program_run import shown
 from untracr.diagnose.selector_pairs import SelectorPairs
 from untracr.errors import InputError, Problem, ProgramError, Severity
-from untracr.rasp.domain import Domain, plain_length, plain_tokens
+from untracr.rasp.domain import (
+    BOS,
+    PAD,
+    Domain,
+    plain_length,
+    plain_tokens,
+)
 from untracr.rasp.functions import Function, Predicate, Value, brief
 from untracr.rasp.nodes import (
     CATEGORICAL,

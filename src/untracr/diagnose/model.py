@@ -15,16 +15,13 @@ import numpy as np
 import numpy.typing as npt
 
 from untracr.compile.compiler import (
-    BOS,
     MLP_EXACTNESS,
-    PAD,
     Compiled,
     NodeParts,
     compile_program,
     slope_of,
 )
 from untracr.compile.lowering import lower_selectors
-from untracr.compile.values import tracr_sorted
 from untracr.diagnose.checks import static_problems
 from untracr.diagnose.judging import (
     RUN,
@@ -33,10 +30,17 @@ from untracr.diagnose.judging import (
 )
 from untracr.diagnose.weights_run import WORK
 from untracr.errors import CheckFailed, InputError, did_you_mean
-from untracr.rasp.domain import Domain, plain_length, plain_tokens
+from untracr.rasp.domain import (
+    BOS,
+    PAD,
+    Domain,
+    plain_length,
+    plain_tokens,
+)
 from untracr.rasp.functions import Value
 from untracr.rasp.nodes import Ref
 from untracr.rasp.program import Program
+from untracr.rasp.values import tracr_sorted
 from untracr.syntax.parsing import parse
 from untracr.transformer.files import save_model
 from untracr.transformer.haiku import HaikuParams, haiku_params

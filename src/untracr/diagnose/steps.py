@@ -12,11 +12,9 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from untracr.arrays import Floats
 from untracr.compile.judge.blur import AS_COMPILED, UNIT, Blur
-
-Floats = npt.NDArray[np.float64]
 
 SAME_PLACE = 1e-9
 """Points that are no farther apart, relative to 1, are one value (rounded differently)."""

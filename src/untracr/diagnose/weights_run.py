@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from untracr.arrays import Floats
 from untracr.compile.compiler import Compiled
 from untracr.compile.judge.rounded import Rounded
 from untracr.diagnose.precision import tolerances
@@ -35,8 +36,6 @@ BLURRED = 0.05
 
 NOTHING, UNKNOWN = -1, -2
 """Places of None, and of a value that no dimension stands for."""
-
-Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)

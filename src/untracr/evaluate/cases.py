@@ -8,12 +8,16 @@ from functools import partial
 from pathlib import Path
 
 from untracr.compile.canonical import canonicalise, paper_tokens, program_from_paper_tokens
-from untracr.compile.compiler import BOS, PAD, compile_program
+from untracr.compile.compiler import compile_program
 from untracr.compile.lowering import lower_selectors
 from untracr.errors import ModelFileError, ProgramError
 from untracr.evaluate.reference import Reference, read_references
 from untracr.metamodel.vocabulary import MAX_OPERATIONS, operation_of
-from untracr.rasp.domain import Domain
+from untracr.rasp.domain import (
+    BOS,
+    PAD,
+    Domain,
+)
 from untracr.rasp.nodes import (
     INDICES,
     TOKENS,

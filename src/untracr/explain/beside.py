@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from untracr.arrays import Floats
 from untracr.compile.compiler import Compiled
 from untracr.errors import ProgramError
 from untracr.rasp.domain import Domain
@@ -22,10 +23,7 @@ from untracr.verify.alignment import (
     Alignment,
     align,
 )
-from untracr.verify.correspondence import (
-    Floats,
-    parts_of,
-)
+from untracr.verify.correspondence import parts_of
 from untracr.verify.recompiling import recompile_with_parts
 
 ROUNDS = 6

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from untracr.arrays import Floats
 from untracr.rasp.functions import Value
 from untracr.verify.attribution import Carrier
-from untracr.verify.correspondence import Floats
 
 Mask = npt.NDArray[np.bool_]
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from untracr.arrays import Floats
 from untracr.compile.values import ValueSet
 from untracr.diagnose.judging import faults
 from untracr.errors import ModelFileError
@@ -32,7 +33,6 @@ from untracr.verify.attribution import (
     carriers_of,
     unknown_carriers,
 )
-from untracr.verify.correspondence import Floats
 from untracr.verify.outputs import (
     CLEAR,
     LOOSEST,

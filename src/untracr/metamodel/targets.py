@@ -15,6 +15,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from untracr.arrays import (
+    Bools,
+    Floats,
+    Ints,
+)
 from untracr.compile.compiler import Compiled
 from untracr.compile.values import ValueSet
 from untracr.errors import ProgramError
@@ -33,12 +38,7 @@ from untracr.rasp.nodes import (
     SequenceMap,
 )
 from untracr.rasp.program import Program
-from untracr.read.frame import (
-    Bools,
-    Floats,
-    Ints,
-    Variable,
-)
+from untracr.read.frame import Variable
 from untracr.read.unlisted_functions import (
     binary_of_groups,
     predicate_of_table,

@@ -11,6 +11,10 @@ from dataclasses import dataclass
 from untracr.errors import InputError
 from untracr.rasp.values import Value, plain_value, types_of
 
+BOS = "compiler_bos"
+PAD = "compiler_pad"
+"""Tracr's names of the special tokens, which no vocabulary holds unless they are renamed."""
+
 
 def plain_tokens(vocab: Iterable[Value]) -> set[Value] | frozenset[Value] | tuple[Value, ...]:
     """Tokens as Python's own values; a set of such stays as it is, order and all.

@@ -14,15 +14,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from untracr.errors import ProgramError
-from untracr.metamodel.vocabulary import BINARY, PREDICATES, UNARY
-from untracr.rasp.functions import Formula, Value, number_or, types_of
-from untracr.rasp.values import MAX_TEXT
-from untracr.read.frame import (
+from untracr.arrays import (
     Bools,
     Floats,
     Ints,
 )
+from untracr.errors import ProgramError
+from untracr.metamodel.vocabulary import BINARY, PREDICATES, UNARY
+from untracr.rasp.functions import Formula, Value, number_or, types_of
+from untracr.rasp.values import MAX_TEXT
 
 
 @dataclass(frozen=True)

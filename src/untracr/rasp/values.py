@@ -9,7 +9,7 @@ value that takes long to print or to compare.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, TypeAlias
 
 from untracr.errors import ProgramError
@@ -30,8 +30,8 @@ TOO_MANY_PARTS = f"a tuple may hold at most {MAX_PARTS} values, those of tuples 
 MAX_VALUE_BITS = 1_023
 """Bits of a whole number that weights are made for: a float can hold it."""
 
-MAX_TOKEN = 1e12
-"""The largest number that may be a token."""
+MAX_NUMBER = 1e12
+"""The largest number that may be a token, or that a variable read off weights may take."""
 
 
 def number_or(value: object, otherwise: float) -> float:
@@ -119,8 +119,8 @@ def token_fault(value: Value) -> str:
     """The rule that a value breaks as a token; empty if none."""
     if value is None or isinstance(value, tuple):
         return f"a token must be a bool, int, float or str, not {value!r:.60}"
-    if isinstance(value, (int, float)) and not abs(value) <= MAX_TOKEN:
-        return f"a token must be at most {MAX_TOKEN:.0e} in size, not {_shown(value)}"
+    if isinstance(value, (int, float)) and not abs(value) <= MAX_NUMBER:
+        return f"a token must be at most {MAX_NUMBER:.0e} in size, not {_shown(value)}"
     return value_fault(value)
 
 
@@ -128,3 +128,22 @@ def _shown(number: int | float) -> str:
     if isinstance(number, int) and number.bit_length() > MAX_VALUE_BITS:
         return f"a number of {number.bit_length():,} bits"
     return f"{number:.6g}"
+
+
+def tracr_sorted(values: Sequence[Value]) -> tuple[Value, ...]:
+    """Values in Tracr's order: by value, and as text where they cannot be compared."""
+    try:
+        return tuple(sorted(values))  # type: ignore[type-var]
+    except TypeError:
+        return tuple(sorted(values, key=_AsTracrCompares))
+
+
+class _AsTracrCompares:
+    def __init__(self, value: Value) -> None:
+        self.value = value
+
+    def __lt__(self, other: _AsTracrCompares) -> bool:
+        try:
+            return bool(self.value < other.value)  # type: ignore[operator]
+        except TypeError:
+            return str(self.value) < str(other.value)

@@ -12,12 +12,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from untracr.read.frame import (
+from untracr.arrays import (
     Bools,
     Floats,
     Ints,
-    Variable,
 )
+from untracr.read.frame import Variable
 
 READS = 0.05
 """A product this large, against units of one, means that a variable is read."""

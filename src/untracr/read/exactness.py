@@ -17,12 +17,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from untracr.compile.compiler import MLP_EXACTNESS
-from untracr.read.frame import (
+from untracr.arrays import (
     Bools,
     Floats,
     Ints,
 )
+from untracr.compile.compiler import MLP_EXACTNESS
 from untracr.read.one_direction import embeddings_are_orthonormal
 from untracr.read.simplest import simplest_number
 from untracr.transformer.transformer import Transformer

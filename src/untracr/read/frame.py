@@ -25,8 +25,8 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-import numpy.typing as npt
 
+from untracr.arrays import Floats, Ints
 from untracr.errors import ProgramError
 from untracr.rasp.functions import Value
 from untracr.read.one_direction import (
@@ -35,10 +35,6 @@ from untracr.read.one_direction import (
     other_constants,
 )
 from untracr.transformer.transformer import Transformer
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
-Bools = npt.NDArray[np.bool_]
 
 TOKENS_SLOT, INDICES_SLOT = 0, 1
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from untracr.arrays import Floats
 from untracr.compile.blocks import COLDNESS
 from untracr.read.components import (
     NOTHING,
@@ -17,7 +18,6 @@ from untracr.read.components import (
 )
 from untracr.read.frame import (
     Directions,
-    Floats,
     Variable,
 )
 from untracr.read.heads import (

@@ -12,6 +12,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from untracr.arrays import (
+    Floats,
+    Ints,
+)
 from untracr.read.components import (
     MAX_BOS_LOGIT,
     MAX_TABLE,
@@ -22,8 +26,6 @@ from untracr.read.components import (
 )
 from untracr.read.frame import (
     Directions,
-    Floats,
-    Ints,
     Variable,
 )
 

@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from untracr.arrays import Floats
 from untracr.errors import ProgramError
 from untracr.metamodel.vocabulary import BINARY, TABLE, UNARY, Operation
 from untracr.rasp.functions import Value
@@ -26,10 +27,7 @@ from untracr.rasp.known_tables import (
     unary_tables,
 )
 from untracr.read.components import Component
-from untracr.read.frame import (
-    Floats,
-    Variable,
-)
+from untracr.read.frame import Variable
 from untracr.read.matching import (
     FITTING,
     Matches,

@@ -11,6 +11,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from untracr.arrays import (
+    Bools,
+    Floats,
+    Ints,
+)
 from untracr.metamodel.vocabulary import BINARY, PREDICATES, UNARY
 from untracr.rasp.known_tables import (
     Tables,
@@ -20,12 +25,7 @@ from untracr.rasp.known_tables import (
     unary_tables,
 )
 from untracr.read.components import Component
-from untracr.read.frame import (
-    Bools,
-    Floats,
-    Ints,
-    Variable,
-)
+from untracr.read.frame import Variable
 from untracr.sample.pools import MAP_POOL, Type
 
 CLOSE = 0.02

@@ -23,15 +23,15 @@ from functools import partial
 
 import numpy as np
 
+from untracr.arrays import (
+    Floats,
+    Ints,
+)
 from untracr.read.components import (
     NOTHING,
     STEEP,
 )
-from untracr.read.frame import (
-    Directions,
-    Floats,
-    Ints,
-)
+from untracr.read.frame import Directions
 
 CLOSE = 1e-3
 """Factors are off by less than this, relative to the larger of 1 and themselves."""

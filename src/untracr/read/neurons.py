@@ -21,6 +21,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from untracr.arrays import (
+    Bools,
+    Floats,
+    Ints,
+)
 from untracr.metamodel.vocabulary import UNARY
 from untracr.rasp.functions import number_or
 from untracr.rasp.known_tables import unary_tables
@@ -36,10 +41,7 @@ from untracr.read.components import (
     groups_of_pairs,
 )
 from untracr.read.frame import (
-    Bools,
     Directions,
-    Floats,
-    Ints,
     Variable,
     two_coefficients,
 )

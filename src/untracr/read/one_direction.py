@@ -22,14 +22,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from untracr.arrays import Bools, Floats, Ints
 from untracr.compile.blocks import COLDNESS
 from untracr.transformer.transformer import Transformer
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
-Bools = npt.NDArray[np.bool_]
 
 EXACT, NOISY = 1e-3, 0.4
 """Products of the embeddings are off by less than this: in exact weights, and in noisy ones."""

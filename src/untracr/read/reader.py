@@ -8,6 +8,10 @@ from functools import partial
 
 import numpy as np
 
+from untracr.arrays import (
+    Floats,
+    Ints,
+)
 from untracr.compile.blocks import COLDNESS
 from untracr.compile.compiler import MLP_EXACTNESS
 from untracr.read.components import (
@@ -21,8 +25,6 @@ from untracr.read.components import (
 from untracr.read.frame import (
     Base,
     Directions,
-    Floats,
-    Ints,
     Variable,
     two_coefficients,
 )

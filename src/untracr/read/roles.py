@@ -22,16 +22,16 @@ from typing import Literal
 
 import numpy as np
 
+from untracr.arrays import (
+    Bools,
+    Floats,
+)
 from untracr.compile.blocks import COLDNESS
 from untracr.read.components import (
     NOTHING,
     READS,
     STEEP,
     Tolerance,
-)
-from untracr.read.frame import (
-    Bools,
-    Floats,
 )
 
 Role = Literal["number", "value", "alone", "open"]

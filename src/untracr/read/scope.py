@@ -13,6 +13,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from untracr.arrays import Floats
 from untracr.compile.compiler import Compiled, half_layer_order
 from untracr.compile.values import ValueSet
 from untracr.errors import ProgramError
@@ -25,18 +26,15 @@ from untracr.rasp.nodes import (
     SelectorWidth,
 )
 from untracr.rasp.program import Program
+from untracr.rasp.values import MAX_NUMBER
 from untracr.read.components import Component
 from untracr.read.frame import (
     Base,
-    Floats,
     Variable,
 )
 
 MAX_VALUES = 200_000
 """Values a decoded variable may take; beyond, reading stops with an error."""
-
-MAX_NUMBER = 1e12
-"""The largest number a decoded variable may take, likewise."""
 
 
 def true_variables(

@@ -16,6 +16,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from untracr.arrays import (
+    Bools,
+    Floats,
+    Ints,
+)
 from untracr.metamodel.vocabulary import (
     BINARY,
     PREDICATES,
@@ -44,12 +49,7 @@ from untracr.read.components import (
     Component,
     groups_of_pairs,
 )
-from untracr.read.frame import (
-    Bools,
-    Floats,
-    Ints,
-    Variable,
-)
+from untracr.read.frame import Variable
 from untracr.read.matching import (
     ALL,
     CLOSE,

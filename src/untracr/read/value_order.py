@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import numpy as np
 
+from untracr.arrays import (
+    Floats,
+    Ints,
+)
 from untracr.read.components import (
     NOTHING,
     Component,
-)
-from untracr.read.frame import (
-    Floats,
-    Ints,
 )
 from untracr.read.reader import Reader
 

@@ -13,8 +13,8 @@ import hashlib
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 
+from untracr.arrays import Floats
 from untracr.errors import EvaluationError
 from untracr.rasp.functions import Function, Predicate, types_of
 from untracr.rasp.interpreter import Batch, Column, Entry, Mask, numeric_values
@@ -35,8 +35,6 @@ from untracr.sample.acceptance import mostly_none, moves_values, none_positions
 
 REMEMBERED = 4_096
 """Results kept of each kind; one takes about 2 kB."""
-
-Floats = npt.NDArray[np.float64]
 
 
 class Known:

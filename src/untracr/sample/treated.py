@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from random import Random
 
 import numpy as np
-import numpy.typing as npt
 
+from untracr.arrays import Floats
 from untracr.transformer.transformer import Transformer
 from untracr.transformer.treatments import (
     add_noise,
@@ -20,8 +20,6 @@ from untracr.transformer.treatments import (
     compression_basis,
     random_orthogonal,
 )
-
-Floats = npt.NDArray[np.float64]
 
 COMPRESSION_RATIO = 0.9
 """The share of the width that is kept, as in the paper."""

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from untracr.read.frame import (
+from untracr.arrays import (
     Bools,
     Floats,
 )

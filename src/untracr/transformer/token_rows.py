@@ -13,11 +13,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from untracr.compile.compiler import BOS, PAD
-from untracr.compile.values import tracr_sorted
 from untracr.errors import ModelFileError
+from untracr.rasp.domain import (
+    BOS,
+    PAD,
+)
 from untracr.rasp.functions import Value
-from untracr.read.scope import MAX_NUMBER
+from untracr.rasp.values import MAX_NUMBER, tracr_sorted
 from untracr.transformer.files import LoadedModel
 from untracr.transformer.special_rows import (
     SpecialRows,

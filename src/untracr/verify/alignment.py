@@ -15,14 +15,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from untracr.arrays import (
+    Floats,
+    Ints,
+)
 from untracr.decompile.result import WeightsFound
 from untracr.read.one_direction import find_constant
 from untracr.transformer.transformer import Array, Transformer
-from untracr.verify.correspondence import (
-    Floats,
-    Ints,
-    parts_of,
-)
+from untracr.verify.correspondence import parts_of
 from untracr.verify.reordering import likely_orders
 from untracr.verify.weight_equivalence import (
     ROTATED,

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from untracr.arrays import Floats
 from untracr.compile.compiler import Compiled
 from untracr.diagnose.program_run import shown
 from untracr.errors import ProgramError
@@ -23,10 +24,7 @@ from untracr.verify.alignment import (
     Alignment,
     align,
 )
-from untracr.verify.correspondence import (
-    Floats,
-    parts_of,
-)
+from untracr.verify.correspondence import parts_of
 from untracr.verify.recompiling import recompile_with_parts
 
 ON_AXES = 1e-3

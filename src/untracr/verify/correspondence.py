@@ -11,8 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 
+from untracr.arrays import Floats, Ints
 from untracr.transformer.transformer import Transformer
 from untracr.verify.head_products import (
     Head,
@@ -23,9 +23,6 @@ from untracr.verify.refinement import (
     Orders,
     corresponding,
 )
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
 
 TINY = 1e-6
 """Heads and neurons all of whose weights are below this do nothing."""

@@ -12,11 +12,9 @@ import functools
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from untracr.arrays import Floats
 from untracr.transformer.transformer import Transformer
-
-Floats = npt.NDArray[np.float64]
 
 UNSEEN = 1e-6
 """Singular values below this share of the largest are zero."""

@@ -13,8 +13,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from untracr.arrays import (
+    Bools,
+    Floats,
+    Ints,
+)
 from untracr.compile.compiler import Compiled
 from untracr.rasp.equivalence import same_value
 from untracr.rasp.functions import Value, number_or
@@ -22,17 +26,11 @@ from untracr.rasp.nodes import NUMERICAL
 from untracr.rasp.program import Program
 from untracr.transformer.transformer import Transformer
 from untracr.verify.alignment import Alignment
-from untracr.verify.correspondence import (
-    Floats,
-    Ints,
-)
 from untracr.verify.outputs import CLEARLY
 from untracr.verify.weight_equivalence import (
     EXACT,
     ROTATED,
 )
-
-Bools = npt.NDArray[np.bool_]
 
 NOTHING, OTHER = -1, -2
 """What a column reads that is none of the program's: nothing, or something else."""

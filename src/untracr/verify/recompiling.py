@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
-from untracr.compile.compiler import BOS, PAD, Compiled, compile_program
+from untracr.compile.compiler import (
+    Compiled,
+    compile_program,
+)
 from untracr.compile.values import ValueSet, value_sets
-from untracr.rasp.domain import Domain
+from untracr.rasp.domain import (
+    BOS,
+    PAD,
+    Domain,
+)
 from untracr.rasp.nodes import (
     CATEGORICAL,
     Map,

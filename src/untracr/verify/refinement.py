@@ -16,12 +16,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
-import numpy.typing as npt
 
+from untracr.arrays import Floats, Ints
 from untracr.verify.head_products import Head
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
 
 SUMS = 6
 """Vectors by which parts are told apart in one round."""

@@ -14,10 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from untracr.arrays import Floats, Ints
 from untracr.transformer.transformer import Transformer
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
 
 NEAR = 2.0
 """The next neuron stays next where another one fits better, but not this many times."""

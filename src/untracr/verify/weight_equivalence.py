@@ -14,11 +14,13 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from untracr.arrays import (
+    Floats,
+    Ints,
+)
 from untracr.transformer.transformer import Transformer
 from untracr.verify.correspondence import (
     TINY,
-    Floats,
-    Ints,
     Parts,
     in_order_of,
     parts_of,
