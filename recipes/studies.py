@@ -24,7 +24,12 @@ import torch
 
 from untracr.metamodel.examples import Example, ExampleSettings, training_example
 from untracr.metamodel.network import Network, NetworkConfig, loss_and_hits
-from untracr.metamodel.vocabulary import BINARY, N_SLOTS, PREDICATES, UNARY
+from untracr.metamodel.vocabulary import N_SLOTS
+from untracr.rasp.listed_functions import (
+    BINARY,
+    PREDICATES,
+    UNARY,
+)
 from untracr.sample.exclusion import Exclusion
 from untracr.sample.treated import TreatmentShares
 from untracr.train.batching import (

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from untracr.compile.compiler import Compiled, compile_program
-from untracr.metamodel.vocabulary import KINDS, Operation, operation_of
+from untracr.rasp.listed_functions import FACTORS
 from untracr.rasp.nodes import (
     INDICES,
     TOKENS,
@@ -29,9 +29,13 @@ from untracr.read.frame import (
     Variable,
 )
 from untracr.read.matching import matches
+from untracr.read.operations import (
+    KINDS,
+    Operation,
+    operation_of,
+)
 from untracr.read.reader import Reader
 from untracr.read.scope import true_variables
-from untracr.sample.pools import FACTORS
 from untracr.sample.sampler import PAPER, sample_program
 from untracr.sample.treated import Treated, TreatmentShares
 from untracr.syntax.parsing import parse

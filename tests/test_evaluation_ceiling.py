@@ -17,8 +17,13 @@ from untracr.evaluate import same_weight_programs as search
 from untracr.evaluate.cases import Case, sampled_cases
 from untracr.evaluate.ceiling import Ceiling
 from untracr.evaluate.same_weight_programs import same_weight_programs
-from untracr.metamodel.vocabulary import BINARY, PREDICATES, UNARY
 from untracr.rasp.domain import PAPER_DOMAIN
+from untracr.rasp.listed_functions import (
+    BINARY,
+    FACTORS,
+    PREDICATES,
+    UNARY,
+)
 from untracr.rasp.nodes import (
     LinearSequenceMap,
     Map,
@@ -27,7 +32,6 @@ from untracr.rasp.nodes import (
     SequenceMap,
 )
 from untracr.rasp.program import Program
-from untracr.sample.pools import FACTORS
 from untracr.sample.sampler import SamplerSettings
 from untracr.syntax.parsing import parse
 from untracr.transformer.transformer import Transformer

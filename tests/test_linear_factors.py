@@ -9,10 +9,10 @@ import pytest
 
 from untracr import compile_rasp_to_model, decompile_model
 from untracr.compile.compiler import compile_program
-from untracr.metamodel.vocabulary import linear_operation
 from untracr.rasp.domain import PAPER_DOMAIN
 from untracr.rasp.nodes import LinearSequenceMap
 from untracr.rasp.program import Program
+from untracr.read.operations import linear_operation
 from untracr.sample.factors import with_drawn_factors
 from untracr.sample.sampler import sample_program
 from untracr.transformer import treatments

@@ -22,19 +22,13 @@ from untracr.errors import ProgramError
 from untracr.metamodel.examples import ExampleSettings, example_of, training_program
 from untracr.metamodel.features import Features
 from untracr.metamodel.numpy_network import NumpyNetwork, TokenPlace
-from untracr.metamodel.targets import (
-    answer,
-    is_listed,
-)
+from untracr.metamodel.targets import answer
 from untracr.metamodel.vocabulary import (
     CLASS_RANGES,
     EOL,
     ID,
-    KINDS,
     SIZE,
-    TABLE,
-    UNARY,
-    Operation,
+    ids_of,
 )
 from untracr.rasp.domain import PAPER_DOMAIN
 from untracr.rasp.equivalence import decide_equivalence
@@ -49,6 +43,8 @@ from untracr.rasp.functions import (
 )
 from untracr.rasp.interpreter import Batch, Column
 from untracr.rasp.known_tables import call
+from untracr.rasp.listed_functions import UNARY
+from untracr.rasp.naming import function_of_results, is_listed
 from untracr.rasp.nodes import (
     CATEGORICAL,
     INDICES,
@@ -71,10 +67,14 @@ from untracr.read.frame import (
     Base,
     Variable,
 )
+from untracr.read.operations import (
+    KINDS,
+    TABLE,
+    Operation,
+)
 from untracr.read.reader import Reader
 from untracr.read.scope import true_variables
 from untracr.read.unlisted_functions import (
-    function_of_results,
     read_function,
     read_predicate,
 )
@@ -420,7 +420,7 @@ def decode_as_tables(program: Program, treatment: str = "", seed: int = 0) -> De
     layers = [compiled.node_map[ref].half_layer for ref in order]
     for half_layer in dict.fromkeys(layers):
         for ref in (r for r, layer in zip(order, layers, strict=True) if layer == half_layer):
-            ids = operations[ref].ids()
+            ids = ids_of(operations[ref])
             for field, name in enumerate(KINDS[operations[ref].kind], start=1):
                 if name in TABLE:
                     ids[field] = CLASS_RANGES[name][0] + TABLE[name]

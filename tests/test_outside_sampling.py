@@ -13,9 +13,9 @@ from untracr.compile.compiler import compile_program
 from untracr.compile.values import value_sets
 from untracr.metamodel.examples import DEFAULT, ExampleSettings, training_program
 from untracr.metamodel.network import NetworkConfig
-from untracr.metamodel.targets import is_listed
 from untracr.rasp.domain import PAPER_DOMAIN
 from untracr.rasp.functions import Comparison, Formula, Table
+from untracr.rasp.naming import is_listed
 from untracr.rasp.nodes import (
     Map,
     Select,

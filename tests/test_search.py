@@ -26,7 +26,6 @@ from untracr.decompile.proposals import Proposal
 from untracr.decompile.search import Deadline, ProgramSearch
 from untracr.metamodel.network import Network, NetworkConfig
 from untracr.metamodel.numpy_network import NumpyNetwork
-from untracr.metamodel.vocabulary import BINARY, Operation, operation_of
 from untracr.rasp.domain import (
     BOS,
     PAD,
@@ -35,6 +34,7 @@ from untracr.rasp.domain import (
 )
 from untracr.rasp.equivalence import decide_equivalence
 from untracr.rasp.functions import formula
+from untracr.rasp.listed_functions import BINARY
 from untracr.rasp.nodes import (
     CATEGORICAL,
     INDICES,
@@ -45,6 +45,10 @@ from untracr.rasp.nodes import (
 from untracr.rasp.program import (
     Builder,
     Program,
+)
+from untracr.read.operations import (
+    Operation,
+    operation_of,
 )
 from untracr.sample.sampler import sample_program
 from untracr.syntax.library import named_program

@@ -12,14 +12,10 @@ from untracr.metamodel.vocabulary import (
     CLASS_RANGES,
     EOL,
     ID,
-    KINDS,
-    MAX_OPERATIONS,
     SIZE,
     START,
     TEXTS,
-    Operation,
-    build_program,
-    operation_of,
+    ids_of,
 )
 from untracr.rasp.functions import formula
 from untracr.rasp.nodes import (
@@ -32,6 +28,13 @@ from untracr.rasp.nodes import (
 from untracr.rasp.program import (
     Builder,
     Program,
+)
+from untracr.read.operations import (
+    KINDS,
+    MAX_OPERATIONS,
+    Operation,
+    build_program,
+    operation_of,
 )
 from untracr.sample.sampler import PAPER, sample_program
 from untracr.verify.weight_equivalence import same_weights
@@ -70,7 +73,7 @@ def test_ids_lie_in_their_classes() -> None:
     """An operation's token ids are a kind and arguments of the classes the kind names."""
     for index in range(50):
         for operation in operations_of(sample_program(62, index)):
-            kind, *arguments = operation.ids()
+            kind, *arguments = ids_of(operation)
             assert TEXTS[kind] == operation.kind
             for name, argument in zip(KINDS[operation.kind], arguments, strict=True):
                 first, last = CLASS_RANGES[name]

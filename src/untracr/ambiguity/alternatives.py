@@ -9,7 +9,6 @@ import numpy as np
 
 from untracr.compile.values import ValueSet, value_sets
 from untracr.errors import ProgramError
-from untracr.metamodel.vocabulary import BINARY, UNARY
 from untracr.rasp.domain import Domain
 from untracr.rasp.drawn_inputs import drawn_inputs
 from untracr.rasp.equivalence import columns_differ
@@ -21,6 +20,11 @@ from untracr.rasp.known_tables import (
     call,
     unary_tables,
 )
+from untracr.rasp.listed_functions import (
+    BINARY,
+    UNARY,
+)
+from untracr.rasp.naming import function_of_results
 from untracr.rasp.nodes import (
     CATEGORICAL,
     LinearSequenceMap,
@@ -31,7 +35,6 @@ from untracr.rasp.nodes import (
 )
 from untracr.rasp.program import Program
 from untracr.read.components import MAX_TABLE
-from untracr.read.unlisted_functions import function_of_results
 from untracr.transformer.transformer import Transformer
 from untracr.verify.outputs import (
     SAMPLE_SEED,

@@ -12,8 +12,12 @@ from __future__ import annotations
 import ast
 import functools
 
-from untracr.metamodel.vocabulary import BINARY, PREDICATES, UNARY
 from untracr.rasp.functions import Formula, Predicate, Table
+from untracr.rasp.listed_functions import (
+    BINARY,
+    PREDICATES,
+    UNARY,
+)
 from untracr.rasp.nodes import (
     Map,
     Select,

@@ -19,12 +19,12 @@ from untracr.ambiguity.renaming import (
     source_of,
 )
 from untracr.compile.values import value_sets
-from untracr.metamodel.targets import is_listed
 from untracr.rasp.domain import Domain
 from untracr.rasp.equivalence import CHUNK, same_value
 from untracr.rasp.functions import Table
 from untracr.rasp.interpreter import Failure
 from untracr.rasp.known_tables import call
+from untracr.rasp.naming import is_listed
 from untracr.rasp.nodes import (
     CATEGORICAL,
     Map,

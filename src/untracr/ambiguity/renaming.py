@@ -21,6 +21,10 @@ from untracr.rasp.domain import Domain
 from untracr.rasp.equivalence import same_value
 from untracr.rasp.functions import Function, Predicate, Value
 from untracr.rasp.known_tables import call
+from untracr.rasp.naming import (
+    function_of_results,
+    predicate_of_table,
+)
 from untracr.rasp.nodes import (
     CATEGORICAL,
     Aggregate,
@@ -32,10 +36,6 @@ from untracr.rasp.nodes import (
 )
 from untracr.rasp.program import Program
 from untracr.rasp.values import tracr_sorted
-from untracr.read.unlisted_functions import (
-    function_of_results,
-    predicate_of_table,
-)
 
 MAX_ENTRIES = 20_000
 """Entries of a function that is written anew."""

@@ -9,12 +9,14 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterator, Sequence
 
-from untracr.metamodel.vocabulary import BINARY, PREDICATES, UNARY
 from untracr.rasp.functions import Formula, Function, Predicate, Value, formula, formulas
-from untracr.read.unlisted_functions import (
+from untracr.rasp.listed_functions import (
+    BINARY,
     MORE_BINARY,
     MORE_PREDICATES,
     MORE_UNARY,
+    PREDICATES,
+    UNARY,
 )
 
 _FEW = range(1, 6)

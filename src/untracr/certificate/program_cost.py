@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from untracr.diagnose.checks import static_problems
 from untracr.errors import EvaluationError, ProgramError
-from untracr.metamodel.vocabulary import MAX_OPERATIONS
 from untracr.rasp.domain import (
     BOS,
     PAD,
@@ -21,6 +20,7 @@ from untracr.rasp.interpreter import Column, Mask
 from untracr.rasp.nodes import Ref
 from untracr.rasp.program import Program
 from untracr.rasp.spent import Spent, TooCostly
+from untracr.read.operations import MAX_OPERATIONS
 from untracr.verify.outputs import (
     FIRST_CHUNK,
     batches,

@@ -25,7 +25,6 @@ from untracr.compile import blocks
 from untracr.compile.compiler import MLP_EXACTNESS
 from untracr.compile.values import ValueSet
 from untracr.errors import ProgramError
-from untracr.metamodel.vocabulary import Operation
 from untracr.rasp.functions import Predicate, Value, formula, types_of
 from untracr.rasp.known_tables import call
 from untracr.read.components import Component
@@ -35,6 +34,7 @@ from untracr.read.frame import (
     Variable,
 )
 from untracr.read.heads import HeadWeights
+from untracr.read.operations import Operation
 from untracr.read.reader import Reader
 from untracr.read.scope import result_variable
 from untracr.transformer.transformer import Transformer

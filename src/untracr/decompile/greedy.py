@@ -22,12 +22,7 @@ from untracr.metamodel.vocabulary import (
     FIRST_SLOT,
     ID,
     KIND_NAMES,
-    KINDS,
-    MAX_OPERATIONS,
     START,
-    TABLE,
-    Operation,
-    build_program,
 )
 from untracr.rasp.functions import Predicate, Value
 from untracr.rasp.program import Program
@@ -35,6 +30,13 @@ from untracr.read.components import Component
 from untracr.read.frame import (
     Base,
     Variable,
+)
+from untracr.read.operations import (
+    KINDS,
+    MAX_OPERATIONS,
+    TABLE,
+    Operation,
+    build_program,
 )
 from untracr.read.reader import Reader
 from untracr.read.scope import (

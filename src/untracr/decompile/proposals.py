@@ -23,15 +23,18 @@ from untracr.metamodel.vocabulary import (
     FIRST_KIND,
     ID,
     KIND_NAMES,
-    KINDS,
     START,
-    TABLE,
-    Operation,
-    slots_of,
+    ids_of,
 )
 from untracr.rasp.functions import Predicate
 from untracr.read.components import Component
 from untracr.read.frame import Variable
+from untracr.read.operations import (
+    KINDS,
+    TABLE,
+    Operation,
+    slots_of,
+)
 from untracr.read.reader import Reader
 from untracr.read.unlisted_functions import (
     read_off,
@@ -81,7 +84,7 @@ class Writing:
         if not self.components:
             return self
         decoding, last = self.decoding.branch(), self.last
-        for number, token in enumerate(operation.ids()):
+        for number, token in enumerate(ids_of(operation)):
             decoding.feed(last, TokenPlace(place, number))
             last = token
         return Writing(decoding, last, self.components)

@@ -31,13 +31,18 @@ from untracr.decompile.proposals import (
 from untracr.decompile.shown_lookups import shown_lookups
 from untracr.errors import ProgramError
 from untracr.metamodel.numpy_network import NumpyNetwork
-from untracr.metamodel.vocabulary import MAX_OPERATIONS, TABLE, Operation, build_program
 from untracr.rasp.functions import Value
 from untracr.rasp.program import Program
 from untracr.read.components import Component
 from untracr.read.frame import (
     Base,
     Variable,
+)
+from untracr.read.operations import (
+    MAX_OPERATIONS,
+    TABLE,
+    Operation,
+    build_program,
 )
 from untracr.read.reader import Reader
 from untracr.read.unlisted_functions import unary_of_numbers

@@ -15,8 +15,11 @@ import numpy as np
 
 from untracr.arrays import Bools
 from untracr.decompile.fitting import Fitter, Frame
-from untracr.metamodel.vocabulary import TABLE, Operation
 from untracr.read.frame import Variable
+from untracr.read.operations import (
+    TABLE,
+    Operation,
+)
 from untracr.read.unlisted_functions import (
     diagonal_of_groups,
     unary_of_groups,

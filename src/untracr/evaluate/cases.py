@@ -12,7 +12,6 @@ from untracr.compile.compiler import compile_program
 from untracr.compile.lowering import lower_selectors
 from untracr.errors import ModelFileError, ProgramError
 from untracr.evaluate.reference import Reference, read_references
-from untracr.metamodel.vocabulary import MAX_OPERATIONS, operation_of
 from untracr.rasp.domain import (
     BOS,
     PAD,
@@ -23,6 +22,10 @@ from untracr.rasp.nodes import (
     TOKENS,
 )
 from untracr.rasp.program import Program
+from untracr.read.operations import (
+    MAX_OPERATIONS,
+    operation_of,
+)
 from untracr.sample.sampler import PAPER, SamplerSettings, sample_program
 from untracr.syntax.hand_written import HAND_WRITTEN
 from untracr.syntax.library import (

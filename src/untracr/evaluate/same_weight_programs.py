@@ -28,9 +28,16 @@ from untracr.compile.compiler import compile_program
 from untracr.compile.values import value_sets
 from untracr.errors import ProgramError
 from untracr.evaluate.cases import Case
-from untracr.metamodel.vocabulary import BINARY, PREDICATES, UNARY
 from untracr.rasp.functions import Function, Value, number_or
 from untracr.rasp.known_tables import call
+from untracr.rasp.listed_functions import (
+    BINARY,
+    FACTORS,
+    MAP_POOL,
+    PREDICATES,
+    UNARY,
+    Type,
+)
 from untracr.rasp.nodes import (
     CATEGORICAL,
     INDICES,
@@ -45,7 +52,6 @@ from untracr.rasp.nodes import (
     SequenceMap,
 )
 from untracr.rasp.program import Program
-from untracr.sample.pools import FACTORS, MAP_POOL, Type
 from untracr.transformer.transformer import Transformer
 from untracr.verify.alignment import align
 from untracr.verify.read_out import read_out_differs

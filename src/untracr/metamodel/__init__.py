@@ -5,7 +5,11 @@ from __future__ import annotations
 from untracr.metamodel.examples import Example, example_of, training_example
 from untracr.metamodel.features import Features, features
 from untracr.metamodel.numpy_network import Decoding, NumpyNetwork, TokenPlace
-from untracr.metamodel.vocabulary import Operation, build_program, operation_of
+from untracr.read.operations import (
+    Operation,
+    build_program,
+    operation_of,
+)
 
 __all__ = [
     "Decoding",

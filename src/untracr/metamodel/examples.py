@@ -31,11 +31,12 @@ from untracr.metamodel.vocabulary import (
     N_SLOTS,
     SIZE,
     START,
-    Operation,
+    ids_of,
 )
 from untracr.rasp.domain import Domain
 from untracr.rasp.program import Program
 from untracr.read.frame import Base
+from untracr.read.operations import Operation
 from untracr.read.reader import Reader
 from untracr.read.scope import true_variables
 from untracr.sample.domains import NO_OTHERS, OtherDomains
@@ -220,7 +221,7 @@ def _pack(steps: Sequence[tuple[Features, list[Operation]]]) -> Example:
     places: list[tuple[int, int, int]] = []
     for step, (_, operations) in enumerate(steps):
         for ordinal, operation in enumerate(operations):
-            ids = operation.ids()
+            ids = ids_of(operation)
             targets += ids
             places += [(step, ordinal, field) for field in range(len(ids))]
         targets.append(ID[EOL])

@@ -13,7 +13,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from untracr.metamodel.vocabulary import BINARY, N_SLOTS, PREDICATES, UNARY
+from untracr.metamodel.vocabulary import N_SLOTS
+from untracr.rasp.listed_functions import (
+    BINARY,
+    PREDICATES,
+    UNARY,
+)
 from untracr.read.components import (
     KINDS,
     Component,

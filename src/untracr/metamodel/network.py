@@ -21,10 +21,10 @@ from untracr.metamodel.vocabulary import (
     CLASS_RANGES,
     FIRST_SLOT,
     MAX_FIELDS,
-    MAX_OPERATIONS,
     N_SLOTS,
     SIZE,
 )
+from untracr.read.operations import MAX_OPERATIONS
 
 
 @dataclass(frozen=True)

@@ -23,9 +23,12 @@ from untracr.arrays import (
 from untracr.compile.compiler import Compiled
 from untracr.compile.values import ValueSet
 from untracr.errors import ProgramError
-from untracr.metamodel.vocabulary import BINARY, PREDICATES, UNARY, Operation, operation_of
 from untracr.rasp.functions import Function, Predicate, Value, number_or
 from untracr.rasp.known_tables import call
+from untracr.rasp.listed_functions import (
+    LISTED,
+)
+from untracr.rasp.naming import is_listed, predicate_of_table
 from untracr.rasp.nodes import (
     CATEGORICAL,
     INDICES,
@@ -39,14 +42,15 @@ from untracr.rasp.nodes import (
 )
 from untracr.rasp.program import Program
 from untracr.read.frame import Variable
+from untracr.read.operations import (
+    Operation,
+    operation_of,
+)
 from untracr.read.unlisted_functions import (
     binary_of_groups,
-    predicate_of_table,
     unary_of_groups,
     unary_of_numbers,
 )
-
-_LISTED: frozenset[Predicate] = frozenset((*UNARY, *BINARY, *PREDICATES))
 
 
 @dataclass(frozen=True)
@@ -87,17 +91,6 @@ def answer(
         {ref: operation_of(program, ref, slots, names.read) for ref in order},
         [_renamed(v, names.values.get(refs[v.slot])) for v in variables],
     )
-
-
-def is_listed(program: Program) -> bool:
-    """Whether a program holds only functions and predicates of the closed lists."""
-    for ref in program.reachable:
-        node = program.nodes[ref]
-        if isinstance(node, (Map, SequenceMap)) and node.function not in _LISTED:
-            return False
-        if isinstance(node, Select) and node.predicate not in _LISTED:
-            return False
-    return True
 
 
 def _renamed(variable: Variable, values: tuple[Value, ...] | None) -> Variable:
@@ -143,7 +136,7 @@ class _Names:
                 self._predicate(selector)
 
     def _function(self, ref: Ref, function: Function, inner: tuple[Ref, ...]) -> None:
-        if function in _LISTED and all(self.values[i] == self.true[i] for i in inner):
+        if function in LISTED and all(self.values[i] == self.true[i] for i in inner):
             return
         if len(set(inner)) != len(inner):
             raise ProgramError(f"{self.program.labels[ref]} combines a variable with itself")
@@ -153,7 +146,7 @@ class _Names:
         true = [call(function, *(value for _, value in a)) for a in arguments]
         named = [tuple(name for name, _ in a) for a in arguments]
         form = _Form.of(self.program, ref, inner, ref in self.in_order)
-        results = [call(function, *a) for a in named] if function in _LISTED else []
+        results = [call(function, *a) for a in named] if function in LISTED else []
         if not form.is_alike(results, true):
             found = form.find([tuple(name for name, _ in values) for values in known], true)
             self.read[ref] = found
@@ -168,7 +161,7 @@ class _Names:
         keys, queries = (_by_name(self.values[i], self.true[i]) for i in (node.keys, node.queries))
         names = tuple(name for name, _ in keys), tuple(name for name, _ in queries)
         wanted = _selected(node.predicate, [v for _, v in keys], [v for _, v in queries])
-        if node.predicate in _LISTED and np.array_equal(wanted, _selected(node.predicate, *names)):
+        if node.predicate in LISTED and np.array_equal(wanted, _selected(node.predicate, *names)):
             return
         found = predicate_of_table(*names, wanted)
         assert found is not None

@@ -20,8 +20,12 @@ from untracr.arrays import (
     Ints,
 )
 from untracr.errors import ProgramError
-from untracr.metamodel.vocabulary import BINARY, PREDICATES, UNARY
 from untracr.rasp.functions import Formula, Value, number_or, types_of
+from untracr.rasp.listed_functions import (
+    BINARY,
+    PREDICATES,
+    UNARY,
+)
 from untracr.rasp.values import MAX_TEXT
 
 

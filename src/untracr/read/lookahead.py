@@ -20,12 +20,16 @@ import numpy as np
 
 from untracr.arrays import Floats
 from untracr.errors import ProgramError
-from untracr.metamodel.vocabulary import BINARY, TABLE, UNARY, Operation
 from untracr.rasp.functions import Value
 from untracr.rasp.known_tables import (
     binary_tables,
     unary_tables,
 )
+from untracr.rasp.listed_functions import (
+    BINARY,
+    UNARY,
+)
+from untracr.rasp.naming import MAX_NAMED
 from untracr.read.components import Component
 from untracr.read.frame import Variable
 from untracr.read.matching import (
@@ -33,15 +37,16 @@ from untracr.read.matching import (
     Matches,
     matches,
 )
+from untracr.read.operations import (
+    TABLE,
+    Operation,
+)
 from untracr.read.reader import Reader
 from untracr.read.scope import (
     result_variable,
     width_variable,
 )
-from untracr.read.unlisted_functions import (
-    MAX_NAMED,
-    read_function,
-)
+from untracr.read.unlisted_functions import read_function
 
 MAX_HYPOTHESES = 24
 """Joint hypotheses tried a half-layer (with more, components are tried one by one), and

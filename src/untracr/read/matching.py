@@ -16,7 +16,6 @@ from untracr.arrays import (
     Floats,
     Ints,
 )
-from untracr.metamodel.vocabulary import BINARY, PREDICATES, UNARY
 from untracr.rasp.known_tables import (
     Tables,
     binary_tables,
@@ -24,9 +23,15 @@ from untracr.rasp.known_tables import (
     predicate_tables,
     unary_tables,
 )
+from untracr.rasp.listed_functions import (
+    BINARY,
+    MAP_POOL,
+    PREDICATES,
+    UNARY,
+    Type,
+)
 from untracr.read.components import Component
 from untracr.read.frame import Variable
-from untracr.sample.pools import MAP_POOL, Type
 
 CLOSE = 0.02
 """Numbers read off the weights agree when they differ by less than this."""

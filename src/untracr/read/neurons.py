@@ -26,9 +26,13 @@ from untracr.arrays import (
     Floats,
     Ints,
 )
-from untracr.metamodel.vocabulary import UNARY
 from untracr.rasp.functions import number_or
 from untracr.rasp.known_tables import unary_tables
+from untracr.rasp.listed_functions import (
+    FACTORS,
+    MAP_POOL,
+    UNARY,
+)
 from untracr.read.components import (
     MAX_OBSERVED,
     MAX_TABLE,
@@ -49,7 +53,6 @@ from untracr.read.roles import (
     Role,
     Roles,
 )
-from untracr.sample.pools import FACTORS, MAP_POOL
 
 ROUND = 0.1
 """How far slopes of plus or minus one, and ones of a lookup, may be off."""

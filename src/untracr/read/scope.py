@@ -17,7 +17,6 @@ from untracr.arrays import Floats
 from untracr.compile.compiler import Compiled, half_layer_order
 from untracr.compile.values import ValueSet
 from untracr.errors import ProgramError
-from untracr.metamodel.vocabulary import Operation
 from untracr.rasp.functions import Value
 from untracr.rasp.known_tables import call
 from untracr.rasp.nodes import (
@@ -32,6 +31,7 @@ from untracr.read.frame import (
     Base,
     Variable,
 )
+from untracr.read.operations import Operation
 
 MAX_VALUES = 200_000
 """Values a decoded variable may take; beyond, reading stops with an error."""

@@ -21,22 +21,11 @@ from untracr.arrays import (
     Floats,
     Ints,
 )
-from untracr.metamodel.vocabulary import (
-    BINARY,
-    PREDICATES,
-    UNARY,
-    Operation,
-    linear_operation,
-)
 from untracr.rasp.functions import (
-    Formula,
     Function,
     Predicate,
     Table,
     Value,
-    formula,
-    formulas,
-    number_or,
     types_of,
 )
 from untracr.rasp.known_tables import (
@@ -44,6 +33,13 @@ from untracr.rasp.known_tables import (
     call,
     tabulate,
 )
+from untracr.rasp.listed_functions import (
+    BINARY,
+    MORE_BINARY,
+    MORE_UNARY,
+    UNARY,
+)
+from untracr.rasp.naming import MAX_NAMED, predicate_of_table, steps_or_table
 from untracr.read.components import (
     NOTHING,
     Component,
@@ -56,18 +52,16 @@ from untracr.read.matching import (
     FITTING,
     same_groups,
 )
+from untracr.read.operations import (
+    Operation,
+    linear_operation,
+)
 from untracr.read.reader import Reader
 from untracr.read.simplest import (
     DENOMINATORS,
     simplest_number,
 )
 from untracr.read.value_order import ranks_read
-
-MAX_NAMED = 2_500
-"""Entries of a table for which a name is sought."""
-
-MAX_STEPS = 40
-"""Steps that a formula may have; a function with more is written as a table."""
 
 EXACT_NUMBER = 1e-3
 """Numbers read off exact weights are right within this."""
@@ -93,63 +87,12 @@ weights, and in compressed or noisy ones."""
 MAX_FACTOR = 1e9
 """Larger factors are not read."""
 
-_SMALL = range(10)
-
-
-def _formulas(arity: int, *sources: str) -> tuple[Formula, ...]:
-    return tuple(dict.fromkeys(formulas(*sources, arity=arity)))
-
-
-MORE_UNARY: tuple[Formula, ...] = _formulas(
-    1,
-    *(f"x % {k}" for k in range(2, 6)),
-    *(f"x // {k}" for k in range(2, 6)),
-    *("-x", "abs(x)", "x * x", "round(x)"),
-    *(f"x {sign} {k}" for sign in ("==", "!=", ">", "<", ">=", "<=") for k in _SMALL),
-    *(f"x {sign} {k}" for sign in ("+", "-", "*") for k in _SMALL[2:]),
-    *(f"{k} - x" for k in _SMALL[1:]),
-    *(f"x / {k}" for k in range(2, 6)),
-    *(f"abs(x - {k})" for k in range(1, 5)),
-    *(f"{word}(x, {k})" for word in ("min", "max") for k in range(1, 6)),
-    *(f"x % {k} == {j}" for k in (2, 3) for j in range(k)),
-    *(f"(x + {k}) % {m}" for m in range(2, 7) for k in range(1, m)),
-    *(f"x * {k} % {m}" for m in range(3, 8) for k in range(2, m)),
-)
-"""Further functions of one argument that give names to tables."""
-
-MORE_BINARY: tuple[Formula, ...] = _formulas(
-    2,
-    *("x + y", "y - x", "max(x, y)", "min(x, y)", "abs(x - y)"),
-    *(f"x {sign} y" for sign in ("==", "!=", "<", "<=", ">", ">=")),
-    *(f"(x {sign} y) % {k}" for sign in ("+", "-", "*") for k in range(2, 11)),
-    *(f"x + {k} * y" for k in range(2, 11)),
-    *(f"{k} * x + y" for k in range(2, 11)),
-    *(f"x == y {sign} {k}" for sign in "+-" for k in (1, 2)),
-    *(f"x + y == {k}" for k in _SMALL[1:]),
-    *("x * x + y * y", "(x + 1) * (y + 1)", "x and not y", "not x and y", "not (x or y)"),
-)
-"""Further functions of two arguments."""
-
-MORE_PREDICATES: tuple[Formula, ...] = _formulas(
-    2,
-    *(f"x == y {sign} {k}" for k in range(1, 4) for sign in "+-"),
-    *(f"x != y {sign} {k}" for k in range(1, 4) for sign in "+-"),
-    *(f"x {than} y {sign} {k}" for than in "<>" for k in range(1, 4) for sign in "+-"),
-    *(f"{name} {sign} {k}" for name in "xy" for sign in ("==", "!=", "<", ">") for k in _SMALL),
-    *(f"x + y {sign} {k}" for sign in ("==", "!=", "<", ">") for k in _SMALL),
-    *(f"x % {k} == y % {k}" for k in (2, 3)),
-    *(f"x % {k} != y % {k}" for k in (2, 3)),
-    *(f"abs(x - y) {sign} {k}" for sign in ("==", "<", ">") for k in range(1, 4)),
-    *("x == 2 * y", "2 * x == y", "x == y * y", "x * x == y"),
-)
-"""Further predicates, of a key ``x`` and a query ``y``."""
 
 _UNARY_NAMES = {
     kind: tuple(dict.fromkeys((*(UNARY[n] for n in fitting), *UNARY, *MORE_UNARY)))
     for kind, fitting in FITTING.items()
 }
 _BINARY_NAMES = (*BINARY, *MORE_BINARY)
-_PREDICATE_NAMES: tuple[Predicate, ...] = (*PREDICATES, *MORE_PREDICATES)
 
 
 def read_off(reader: Reader, component: Component) -> Predicate | None:
@@ -263,7 +206,7 @@ def unary_of_groups(
         named = _first(names, _agree(names, groups, in_order, is_whole))
         if named is not None:
             return _UNARY_NAMES[kind][named]
-    return _unary(values, _labels(groups, is_whole))
+    return steps_or_table(values, _labels(groups, is_whole))
 
 
 def unary_of_numbers(
@@ -304,7 +247,7 @@ def unary_of_numbers(
     results = [
         _simple(n, limit) for n, limit in zip(ways[0].tolist(), limits.tolist(), strict=True)
     ]
-    return _unary(values, results)
+    return steps_or_table(values, results)
 
 
 def binary_of_groups(
@@ -353,56 +296,6 @@ def diagonal_of_groups(values: tuple[Value, ...], groups: Ints, count: int) -> F
     return Table(tuple(zip(pairs, labels, strict=True)), 2)
 
 
-def predicate_of_table(
-    keys: tuple[Value, ...], queries: tuple[Value, ...], table: Bools
-) -> Predicate | None:
-    """A predicate of its table, [keys, queries]; None for a table of another size."""
-    if table.shape != (len(keys), len(queries)):
-        return None
-    if table.size <= MAX_NAMED:
-        names = _predicate_names(keys, queries, types_of(keys), types_of(queries))
-        fits = np.flatnonzero((names == table.ravel()).all(axis=1))
-        if len(fits):
-            return _PREDICATE_NAMES[int(fits[0])]
-    pairs = itertools.product(keys, queries)
-    return Table(tuple(zip(pairs, table.ravel().tolist(), strict=True)), 2)
-
-
-PAIR = formula("(x, y)", 2)
-"""Told only where results have names: weights hold none, and any numbering will do."""
-
-
-def function_of_results(values: Sequence[tuple[Value, ...]], results: Sequence[Value]) -> Function:
-    """The function with these very results: a common one if there is one, else a table.
-
-    Args:
-        values: those of one argument or of two; the function is known on all combinations.
-        results: on each combination, the first argument major.
-    """
-    arguments = list(itertools.product(*values))
-    pool = (*UNARY, *MORE_UNARY) if len(values) == 1 else (*_BINARY_NAMES, PAIR)
-    if len(arguments) <= MAX_NAMED:
-        for function in pool:
-            if all(call(function, *a) == r for a, r in zip(arguments, results, strict=True)):
-                return function
-    if len(values) == 1:
-        return _unary(tuple(values[0]), results)
-    return Table(tuple(zip(arguments, results, strict=True)), 2)
-
-
-def _unary(values: tuple[Value, ...], results: Sequence[Value]) -> Function:
-    """A table; for fractions steps between them, since averages of others may occur as well."""
-    numbers = [number_or(value, 0.0) for value in values]
-    places = [n for n in range(1, len(values)) if results[n] != results[n - 1]]
-    are_numbers = all(isinstance(value, (bool, int, float)) for value in values)
-    if are_numbers and any(n % 1 for n in numbers) and len(places) <= MAX_STEPS:
-        text = repr(results[-1])
-        for n in reversed(places):
-            text = f"{results[n - 1]!r} if x < {(numbers[n - 1] + numbers[n]) / 2!r} else {text}"
-        return formula(text)
-    return Table(tuple(((v,), result) for v, result in zip(values, results, strict=True)), 1)
-
-
 def _labels(groups: Ints, is_whole: bool) -> list[Value]:
     """Groups as values; where nothing is written, None or, if not known, one more."""
     unknown = None if is_whole else int(groups.max(initial=-1)) + 1
@@ -414,7 +307,7 @@ def _ways(numbers: Floats, is_exact: bool) -> list[Floats]:
     largest = float(np.abs(numbers).max(initial=0.0))
     chosen = numbers
     if largest > EXACT_NUMBER and not _whole(2 * numbers) and not is_exact:
-        for size in _SMALL[1:]:
+        for size in range(1, 10):
             scaled = numbers * (size / largest)
             if _whole(scaled):
                 chosen = scaled
@@ -473,15 +366,3 @@ def _binary_names(
 ) -> Tables:
     pairs = list(itertools.product(fst, snd))
     return tabulate([[call(f, x, y) for x, y in pairs] for f in _BINARY_NAMES])
-
-
-@functools.lru_cache(maxsize=1024)
-def _predicate_names(
-    keys: tuple[Value, ...],
-    queries: tuple[Value, ...],
-    key_types: tuple[type, ...],
-    query_types: tuple[type, ...],
-) -> Bools:
-    pairs = list(itertools.product(keys, queries))
-    rows = [[bool(call(p, k, q)) for k, q in pairs] for p in _PREDICATE_NAMES]
-    return np.array(rows, dtype=np.bool_).reshape(len(rows), -1)

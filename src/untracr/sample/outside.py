@@ -25,6 +25,7 @@ from untracr.rasp.functions import (
     formulas,
     number_or,
 )
+from untracr.rasp.listed_functions import MAP_POOL
 from untracr.rasp.nodes import (
     CATEGORICAL,
     Map,
@@ -35,7 +36,6 @@ from untracr.rasp.nodes import (
 )
 from untracr.rasp.program import Program
 from untracr.sample.acceptance import acceptable
-from untracr.sample.pools import MAP_POOL
 from untracr.sample.sampler import PAPER, SamplerSettings
 
 TRIES = 30

@@ -1,14 +1,13 @@
-"""What the sampler draws from: operations, types, functions, predicates, factors.
+"""What the sampler draws from besides functions: operations and predicates.
 
-Facts from the reference sampler; types decide which functions make sense.
-``freq`` is the result of a numerical Aggregate, a float that maps differently.
+Facts from the reference sampler.
 """
 
 from __future__ import annotations
 
 from typing import Literal
 
-from untracr.rasp.functions import Comparison, Formula, formulas
+from untracr.rasp.functions import Comparison
 
 Kind = Literal[
     "map",
@@ -18,7 +17,7 @@ Kind = Literal[
     "categorical_aggregate",
     "selector_width",
 ]
-Type = Literal["categorical", "float", "bool", "freq"]
+
 
 KINDS: tuple[tuple[Kind, float], ...] = (
     ("map", 1.0),
@@ -30,33 +29,6 @@ KINDS: tuple[tuple[Kind, float], ...] = (
 )
 """Operations with their weights."""
 
-
-_SCALE = ("x", "x + 0.5", "x + 1", "x * 2")
-
-MAP_POOL: dict[tuple[Type, Type], tuple[Formula, ...]] = {
-    ("categorical", "bool"): formulas(
-        *("x == 0", "x == 1", "x == 2", "x == 3", "x != 2", "x != 3"),
-        *("x > 2", "x > 3", "x < 2", "x < 3"),
-    ),
-    ("categorical", "float"): formulas(*_SCALE),
-    ("categorical", "categorical"): formulas("x + 1", "x - 1"),
-    ("float", "bool"): formulas("x > 3.5", "x < 3.5", "x == 0"),
-    ("float", "float"): formulas(*_SCALE),
-    ("float", "categorical"): formulas("x", "int(x)"),
-    ("bool", "bool"): formulas("x", "not x"),
-    ("bool", "float"): formulas("x", "not x"),
-    ("bool", "categorical"): formulas("x", "not x"),
-    ("freq", "bool"): formulas("x > 0.5"),
-    ("freq", "float"): formulas(*_SCALE),
-    ("freq", "categorical"): formulas("x", "int(x)"),
-}
-"""Functions of a Map, by (input type, output type)."""
-
-SEQUENCE_MAP_POOL: tuple[Formula, ...] = formulas(
-    "x * y", "x + y % 10", "x - y", "x or y", "x and y", arity=2
-)
-
-FACTORS: tuple[int, ...] = (-3, -2, -1, 1, 2, 3)
 
 PREDICATES: tuple[Comparison, ...] = (
     Comparison.EQ,

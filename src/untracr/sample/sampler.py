@@ -20,6 +20,12 @@ from untracr.compile.canonical import canonicalise
 from untracr.errors import UsageError
 from untracr.rasp.domain import PAPER_DOMAIN, Domain
 from untracr.rasp.interpreter import Batch
+from untracr.rasp.listed_functions import (
+    FACTORS,
+    MAP_POOL,
+    SEQUENCE_MAP_POOL,
+    Type,
+)
 from untracr.rasp.nodes import (
     CATEGORICAL,
     INDICES,
@@ -52,13 +58,9 @@ from untracr.sample.known import (
     width,
 )
 from untracr.sample.pools import (
-    FACTORS,
     KINDS,
-    MAP_POOL,
     PREDICATES,
-    SEQUENCE_MAP_POOL,
     Kind,
-    Type,
 )
 
 T = TypeVar("T")
