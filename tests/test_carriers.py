@@ -15,7 +15,10 @@ from untracr.cli.result_text import program_text, result_text, size_text
 from untracr.compile.canonical import canonicalise
 from untracr.compile.compiler import Compiled, compile_program
 from untracr.decompile.bundled import decompile_model
-from untracr.decompile.result import Evidence, Result, Search
+from untracr.decompile.result import (
+    Result,
+    Search,
+)
 from untracr.rasp.domain import Domain
 from untracr.rasp.program import Program, print_program
 from untracr.syntax.parsing import parse
@@ -26,6 +29,7 @@ from untracr.verify.attribution import (
     Carrier,
     carriers,
 )
+from untracr.verify.evidence import Evidence
 
 DOMAIN = Domain((0, 1, 2), 3)
 SOURCE = """

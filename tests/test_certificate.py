@@ -18,6 +18,7 @@ from hypothesis import given, settings
 
 from real_models import REAL
 from strategies import RELAXED, programs
+from untracr.ambiguity.checking import check
 from untracr.certificate.certificate import (
     Certificate,
     CertifiedRows,
@@ -35,8 +36,7 @@ from untracr.certificate.replaying import (
 )
 from untracr.cli import main
 from untracr.decompile import bundled_decompiler
-from untracr.decompile.checking import check
-from untracr.decompile.result import Evidence, Result
+from untracr.decompile.result import Result
 from untracr.diagnose.model import compile_rasp_to_model
 from untracr.errors import CertificateError, ModelFileError
 from untracr.metamodel.numpy_network import NumpyNetwork
@@ -55,6 +55,7 @@ from untracr.transformer import treatments
 from untracr.transformer.files import LoadedModel, load_model, save_model
 from untracr.transformer.token_rows import in_standard_order
 from untracr.transformer.weights_digest import weights_digest
+from untracr.verify.evidence import Evidence
 
 HIST = "same = Select(tokens, tokens, Comparison.EQ)\nhist = SelectorWidth(same)\n"
 WIDTH = "some = Select(tokens, tokens, Comparison.{})\nwidth = SelectorWidth(some)\n"

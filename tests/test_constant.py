@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from untracr.compile.compiler import compile_program
-from untracr.read.one_direction import find_constant
+from untracr.measure.one_direction import find_constant
 from untracr.sample.sampler import PAPER, sample_program
 from untracr.syntax.parsing import parse
 from untracr.transformer import treatments

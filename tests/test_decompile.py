@@ -14,13 +14,13 @@ import torch
 from real_models import REAL
 from slow_interpreter import evaluate
 from steps import at_most
+from untracr.ambiguity.checking import check
 from untracr.compile.compiler import (
     Compiled,
     compile_program,
 )
 from untracr.compile.lowering import lower_selectors
-from untracr.decompile.checking import check
-from untracr.decompile.decompiler import MAX_LAYERS, MAX_ROWS, Decompiler
+from untracr.decompile.decompiler import Decompiler
 from untracr.decompile.greedy import decode_greedily
 from untracr.errors import InputError, ModelFileError, ProgramError, UntracrError
 from untracr.evaluate.evaluation import evaluate_folder
@@ -56,6 +56,10 @@ from untracr.syntax.library import (
 from untracr.syntax.parsing import parse
 from untracr.train.checkpoint import save_checkpoint
 from untracr.transformer import treatments
+from untracr.transformer.readable import (
+    MAX_LAYERS,
+    MAX_ROWS,
+)
 from untracr.transformer.transformer import Transformer
 from untracr.verify.comparing import compare_outputs
 from untracr.verify.outputs import rows_that_agree

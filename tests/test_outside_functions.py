@@ -13,10 +13,10 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from untracr.ambiguity.checking import check
 from untracr.ambiguity.read_out_names import named_by_outputs
 from untracr.compile.canonical import canonicalise
 from untracr.compile.compiler import Compiled, compile_program
-from untracr.decompile.checking import check
 from untracr.decompile.greedy import Decoded, decode_greedily
 from untracr.errors import ProgramError
 from untracr.metamodel.examples import ExampleSettings, example_of, training_program

@@ -8,11 +8,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from untracr.ambiguity.checking import (
+    Check,
+    check,
+)
 from untracr.audit.claims import compiled_rows
 from untracr.compile.canonical import canonicalise
 from untracr.decompile.bundled import bundled_decompiler
-from untracr.decompile.checking import Check, check
-from untracr.decompile.result import PROVED, Result
+from untracr.decompile.result import Result
 from untracr.rasp.domain import PAPER_DOMAIN, Domain
 from untracr.rasp.drawn_inputs import drawn_inputs
 from untracr.rasp.equivalence import decide_equivalence
@@ -21,6 +24,7 @@ from untracr.rasp.program import Program
 from untracr.syntax.parsing import parse
 from untracr.transformer import treatments
 from untracr.transformer.transformer import Transformer
+from untracr.verify.evidence import PROVED
 from untracr.verify.outputs import (
     SAMPLED,
     batches,

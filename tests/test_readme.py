@@ -13,7 +13,7 @@ import pytest
 
 from untracr.cli.entry import COMMANDS, main
 from untracr.decompile.decompiler import BUNDLED
-from untracr.decompile.result import Verdict
+from untracr.verify.evidence import Verdict
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text("utf-8")

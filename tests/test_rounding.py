@@ -6,10 +6,13 @@ import numpy as np
 import pytest
 
 from untracr import Domain, Transformer
+from untracr.ambiguity.checking import (
+    Check,
+    check,
+)
 from untracr.audit.claims import compiled_rows
 from untracr.compile.canonical import canonicalise
 from untracr.decompile.bundled import bundled_decompiler
-from untracr.decompile.checking import Check, check
 from untracr.rasp.program import Program
 from untracr.syntax.parsing import parse
 from untracr.transformer import treatments

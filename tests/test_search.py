@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from steps import at_most
+from untracr.ambiguity.checking import check
 from untracr.compile.canonical import canonicalise
 from untracr.compile.compiler import (
     Compiled,
@@ -20,7 +21,6 @@ from untracr.compile.compiler import (
 )
 from untracr.decompile import search
 from untracr.decompile.bundled import bundled_decompiler
-from untracr.decompile.checking import check
 from untracr.decompile.decompiler import Decompiler
 from untracr.decompile.proposals import Proposal
 from untracr.decompile.search import Deadline, ProgramSearch

@@ -10,6 +10,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from untracr.version import __version__ as __version__
+
 if TYPE_CHECKING:
     from untracr.decompile.bundled import decompile_model, decompile_models
     from untracr.decompile.decompiler import Decompiler
@@ -42,7 +44,6 @@ if TYPE_CHECKING:
     from untracr.transformer.files import save_model as save
     from untracr.transformer.transformer import Transformer
 
-__version__ = "0.1.0"
 
 __all__ = [
     "CheckFailed",

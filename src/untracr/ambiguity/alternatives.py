@@ -34,17 +34,20 @@ from untracr.rasp.nodes import (
     SequenceMap,
 )
 from untracr.rasp.program import Program
-from untracr.read.components import MAX_TABLE
 from untracr.transformer.transformer import Transformer
 from untracr.verify.outputs import (
     SAMPLE_SEED,
     affordable_chunk,
 )
 from untracr.verify.recompiling import recompile
+from untracr.verify.verdict import sign_is_open
 from untracr.verify.weight_equivalence import (
     Sameness,
     same_weights,
 )
+
+MAX_PAIRS = 50_000
+"""Pairs of values on which functions of two arguments are compared."""
 
 MAX_LISTED = 24
 """Programs of the same weights that are looked for."""
@@ -117,28 +120,11 @@ def _replaced(program: Program, sets: dict[Ref, ValueSet], found: Sameness) -> I
                 yield _with(program, ref, replace(node, function=function))
         if isinstance(node, SequenceMap):
             fst, snd = sets[node.fst].ordered, sets[node.snd].ordered
-            if len(fst) * len(snd) <= MAX_TABLE:
+            if len(fst) * len(snd) <= MAX_PAIRS:
                 for function in _alike(binary_tables(fst, snd), BINARY, node.function):
                     yield _with(program, ref, replace(node, function=function))
     if not found.axes_permuted and sign_is_open(program):
         yield negated(program, sets)
-
-
-def sign_is_open(program: Program) -> bool:
-    """Whether rotated weights cannot tell the sign of the program's output.
-
-    A numerical output that no later part reads, written in both directions,
-    may as well be its negative: the rotation that flips its axis maps one
-    model to the other.
-    """
-    node = program.nodes[program.output]
-    if isinstance(node, LinearSequenceMap):
-        return True
-    return (
-        isinstance(node, Map)
-        and node.encoding is not CATEGORICAL
-        and program.encoding(node.inner) is not CATEGORICAL
-    )
 
 
 def negated(program: Program, sets: dict[Ref, ValueSet]) -> Program:

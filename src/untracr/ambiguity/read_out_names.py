@@ -12,7 +12,6 @@ from dataclasses import replace
 
 from untracr.ambiguity.alternatives import (
     negated,
-    sign_is_open,
 )
 from untracr.ambiguity.renaming import (
     renamed,
@@ -44,6 +43,7 @@ from untracr.verify.read_out import (
     reads_negative,
     values_read,
 )
+from untracr.verify.verdict import sign_is_open
 
 
 def named_by_columns(

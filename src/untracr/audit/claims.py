@@ -23,7 +23,7 @@ from untracr.compile.compiler import (
     MLP_EXACTNESS,
     compile_program,
 )
-from untracr.decompile.result import PROVED, Result
+from untracr.decompile.result import Result
 from untracr.errors import EvaluationError, ProgramError
 from untracr.rasp.domain import (
     BOS,
@@ -33,6 +33,7 @@ from untracr.rasp.domain import (
 from untracr.rasp.program import Program
 from untracr.syntax.parsing import parse
 from untracr.transformer.transformer import Transformer
+from untracr.verify.evidence import PROVED
 from untracr.verify.outputs import (
     OUTPUT_TOLERANCE,
     cannot_compare,

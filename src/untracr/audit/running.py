@@ -20,13 +20,14 @@ from typing import Any
 
 from tqdm import tqdm
 
-from untracr import __version__
 from untracr.audit.claims import Claim, judge_claim
 from untracr.audit.kinds import KINDS
 from untracr.audit.strict import StrictCase, strict_answer
 from untracr.decompile.decompiler import BUDGET, Decompiler
-from untracr.decompile.result import PROVED, Result
+from untracr.decompile.result import Result
 from untracr.errors import UntracrError, UsageError
+from untracr.verify.evidence import PROVED
+from untracr.version import __version__
 
 FORMAT = "untracr audit"
 VERSION = 1

@@ -12,7 +12,9 @@ from dataclasses import asdict, dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from untracr.dataset import DatasetSettings, LocalEngine, build_dataset
+from untracr.dataset.building import build_dataset
+from untracr.dataset.local_engine import LocalEngine
+from untracr.dataset.settings import DatasetSettings
 
 
 @dataclass(frozen=True)

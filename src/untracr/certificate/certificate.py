@@ -16,20 +16,18 @@ import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path, PurePosixPath
-from typing import Any, cast, get_args
+from typing import Any, Protocol, cast, get_args
 
-import untracr
 from untracr import strict_json
+from untracr.ambiguity.checking import check
 from untracr.atomic_write import write_atomically
 from untracr.certificate.program_cost import require_affordable
-from untracr.decompile.checking import check
-from untracr.decompile.result import Evidence, ReadOutFound, Result, Verdict, WeightsFound
 from untracr.errors import CertificateError, InputError, ProgramError
+from untracr.measure.exactness import find_exactness
 from untracr.rasp.domain import Domain
 from untracr.rasp.functions import Value
-from untracr.rasp.program import print_program
+from untracr.rasp.program import Program, print_program
 from untracr.rasp.values import MAX_NUMBER
-from untracr.read.exactness import find_exactness
 from untracr.shown_text import MOST, cut, printable, shown
 from untracr.strangers_files import read_file
 from untracr.syntax.parsing import (
@@ -39,10 +37,18 @@ from untracr.syntax.parsing import (
 from untracr.transformer.files import LoadedModel
 from untracr.transformer.token_rows import (
     Naming,
+    TokenRows,
     token_rows,
 )
 from untracr.transformer.weights_digest import weights_digest
+from untracr.verify.evidence import (
+    Evidence,
+    ReadOutFound,
+    Verdict,
+    WeightsFound,
+)
 from untracr.verify.outputs import cannot_compare
+from untracr.version import __version__
 
 FORMAT = "untracr certificate"
 FORMAT_VERSION = 2
@@ -143,7 +149,7 @@ class Certificate:
     rows: CertifiedRows
     mlp_exactness: float | None = None
     other_programs: tuple[str, ...] = ()
-    untracr_version: str = untracr.__version__
+    untracr_version: str = __version__
 
     @property
     def domain(self) -> Domain:
@@ -187,7 +193,35 @@ class NothingShown(CertificateError):
     """A result that there is no certificate of."""
 
 
-def certificate_of(result: Result, loaded: LoadedModel, folder: Path) -> Certificate:
+class Decompiled(Protocol):
+    """What is certified of a `Result`: everything else is found again."""
+
+    @property
+    def name(self) -> str:
+        """What the model was called by."""
+
+    @property
+    def program(self) -> Program | None:
+        """The program, if one could be read."""
+
+    @property
+    def source(self) -> str:
+        """The program as printed."""
+
+    @property
+    def vocab(self) -> tuple[Value, ...]:
+        """The tokens' values."""
+
+    @property
+    def max_seq_len(self) -> int:
+        """The longest input."""
+
+    @property
+    def token_rows(self) -> TokenRows | None:
+        """Which rows of W_E are which."""
+
+
+def certificate_of(result: Decompiled, loaded: LoadedModel, folder: Path) -> Certificate:
     """Certifies a result by checking its program, as printed, once more.
 
     What is claimed is what this check finds, so that it can be found again; the

@@ -20,13 +20,12 @@ from untracr.rasp.interpreter import Column, Mask
 from untracr.rasp.nodes import Ref
 from untracr.rasp.program import Program
 from untracr.rasp.spent import Spent, TooCostly
-from untracr.read.operations import MAX_OPERATIONS
 from untracr.verify.outputs import (
     FIRST_CHUNK,
     batches,
 )
 
-MAX_NODES = 4 * MAX_OPERATIONS
+MAX_NODES = 120
 """Operations and selectors of a program; more than one that is decompiled can have."""
 
 CELLS_HELD = 4_000_000

@@ -12,6 +12,10 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from untracr.ambiguity.checking import (
+    Check,
+    check,
+)
 from untracr.certificate.certificate import (
     SHOWN,
     Certificate,
@@ -19,15 +23,13 @@ from untracr.certificate.certificate import (
     read_certificate,
 )
 from untracr.certificate.program_cost import require_affordable
-from untracr.decompile.checking import Check, check
-from untracr.decompile.decompiler import require_readable
-from untracr.decompile.result import PROVED, Evidence, WeightsFound, headline
 from untracr.errors import CertificateError, ProgramError, RaspSyntaxError
+from untracr.measure.exactness import find_exactness
 from untracr.rasp.functions import Value
 from untracr.rasp.program import Program, print_program
-from untracr.read.exactness import find_exactness
 from untracr.syntax.parsing import parse
 from untracr.transformer.files import LoadedModel, load_model
+from untracr.transformer.readable import require_readable
 from untracr.transformer.token_rows import (
     Naming,
     TokenRows,
@@ -35,6 +37,12 @@ from untracr.transformer.token_rows import (
 )
 from untracr.transformer.transformer import Transformer
 from untracr.transformer.weights_digest import weights_digest
+from untracr.verify.evidence import (
+    PROVED,
+    Evidence,
+    WeightsFound,
+    headline,
+)
 from untracr.verify.outputs import cannot_compare
 from untracr.verify.recompiling import recompile
 from untracr.verify.weight_equivalence import same_weights

@@ -9,7 +9,6 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 
-from untracr import __version__
 from untracr.cli import (
     audit,
     bench,
@@ -35,6 +34,7 @@ from untracr.cli.command import (
 )
 from untracr.cli.output import complain
 from untracr.errors import UntracrError, UsageError
+from untracr.version import __version__
 
 COMMANDS: dict[str, Command] = {
     module.COMMAND.name: module.COMMAND

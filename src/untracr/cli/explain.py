@@ -93,8 +93,9 @@ def _program(
         UntracrError: none can be read off the model, or the one given cannot be used.
     """
     from untracr.compile.lowering import lower_selectors
-    from untracr.decompile.decompiler import Decompiler, require_readable
+    from untracr.decompile.decompiler import Decompiler
     from untracr.rasp.domain import Domain
+    from untracr.transformer.readable import require_readable
     from untracr.transformer.token_rows import token_rows
 
     naming = naming_of(args)

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from untracr import __version__
 from untracr.dataset import manifest_parts as parts
 from untracr.dataset.excluded import Excluded
 from untracr.dataset.folder import DatasetFolder, read_json
@@ -19,6 +18,7 @@ from untracr.dataset.settings import SPLITS, DatasetSettings
 from untracr.dataset.shards import Counts
 from untracr.errors import DatasetError, InputError
 from untracr.shown_text import printable, shown
+from untracr.version import __version__
 
 FORMAT = 1
 

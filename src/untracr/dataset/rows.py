@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from untracr import __version__, strict_json
+from untracr import strict_json
 from untracr.compile.canonical import canonicalise, paper_tokens, program_from_paper_tokens
 from untracr.compile.compiler import compile_program
 from untracr.dataset.drawing import Drawn, drawn_program
@@ -28,6 +28,7 @@ from untracr.sample.fingerprint import fingerprint
 from untracr.shown_text import shown
 from untracr.transformer.model_document import output_values
 from untracr.transformer.transformer import ARRAY_NAMES, Array, Transformer
+from untracr.version import __version__
 
 Row = dict[str, Any]
 

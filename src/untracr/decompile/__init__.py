@@ -8,19 +8,15 @@ from untracr.decompile.bundled import (
     decompile_models,
     example_file,
 )
-from untracr.decompile.checking import Check, check
 from untracr.decompile.decompiler import Decompiler
 from untracr.decompile.greedy import Decoded, decode_greedily
-from untracr.decompile.result import Result, Verdict
+from untracr.decompile.result import Result
 
 __all__ = [
-    "Check",
     "Decoded",
     "Decompiler",
     "Result",
-    "Verdict",
     "bundled_decompiler",
-    "check",
     "decode_greedily",
     "decompile_model",
     "decompile_models",

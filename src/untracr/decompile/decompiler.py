@@ -11,21 +11,27 @@ from pathlib import Path
 
 import numpy as np
 
+from untracr.ambiguity.checking import (
+    Check,
+    check,
+    is_settled,
+    rank,
+)
 from untracr.compile.canonical import canonicalise
-from untracr.decompile.checking import Check, check, is_settled, rank
 from untracr.decompile.greedy import decode_greedily
 from untracr.decompile.result import NO_SEARCH, Result, Search
 from untracr.decompile.search import Deadline, ProgramSearch, Proposals
-from untracr.errors import ModelFileError, ProgramError
+from untracr.errors import ProgramError
+from untracr.measure.exactness import (
+    at_usual_slope,
+    find_exactness,
+)
 from untracr.metamodel.numpy_network import NumpyNetwork
 from untracr.rasp.domain import Domain
 from untracr.rasp.functions import Value
 from untracr.rasp.program import print_program
-from untracr.read.exactness import (
-    at_usual_slope,
-    find_exactness,
-)
 from untracr.transformer.files import LoadedModel, load_model
+from untracr.transformer.readable import require_readable
 from untracr.transformer.token_rows import (
     NOTHING_SAID,
     Naming,
@@ -39,15 +45,6 @@ BUNDLED = "checkpoints/metamodel.safetensors"
 
 BUDGET = 10.0
 """Seconds that a search may take; few models need more than hundredths of one."""
-
-MAX_PARAMETERS = 50_000_000
-"""Weights of a model that is read; this and the next two bound time and memory."""
-
-MAX_LAYERS = 24
-"""Layers of a model that is read."""
-
-MAX_ROWS = 1_000
-"""Rows of its W_E and of its W_pos."""
 
 
 class Decompiler:
@@ -262,33 +259,3 @@ class _Task:
 
 def _with_vocab(naming: Naming, vocab: Iterable[Value] | None) -> Naming:
     return naming if vocab is None else replace(naming, vocab=vocab)
-
-
-def require_readable(model: Transformer) -> None:
-    """Checks that a model is of a size that can be read.
-
-    Raises:
-        ModelFileError: it is too large, or has no tokens or positions.
-    """
-    if model.n_parameters > MAX_PARAMETERS:
-        raise ModelFileError(
-            f"a model may hold at most {MAX_PARAMETERS:,} weights to be read, "
-            f"not {model.n_parameters:,}"
-        )
-    if model.n_layers > MAX_LAYERS:
-        raise ModelFileError(f"a model may have at most {MAX_LAYERS} layers, not {model.n_layers}")
-    if max(len(model.W_E), len(model.W_pos)) > MAX_ROWS:
-        raise ModelFileError(
-            f"W_E and W_pos may have at most {MAX_ROWS:,} rows to be read, "
-            f"not {len(model.W_E):,} and {len(model.W_pos):,}"
-        )
-    if min(model.d_model, model.d_head, model.n_heads) < 1:
-        raise ModelFileError(
-            "d_model, d_head and the number of heads must be at least 1, "
-            f"not {model.d_model}, {model.d_head} and {model.n_heads}"
-        )
-    if len(model.W_E) < 3 or len(model.W_pos) < 2:
-        raise ModelFileError(
-            "a compiled model has rows for at least one token, BOS and PAD in W_E, and for BOS "
-            f"and one position in W_pos, not {len(model.W_E)} and {len(model.W_pos)}"
-        )

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
-from untracr import __version__
 from untracr.compile.canonical import paper_tokens
 from untracr.decompile.decompiler import Decompiler
 from untracr.errors import UsageError
@@ -27,6 +26,7 @@ from untracr.evaluate.treatments import CONTROLS, Treatment
 from untracr.metamodel.numpy_network import NumpyNetwork
 from untracr.rasp.domain import Domain
 from untracr.transformer.transformer import Transformer
+from untracr.version import __version__
 
 if TYPE_CHECKING:
     from untracr.evaluate.flat_reader import FlatReader, FlatResult

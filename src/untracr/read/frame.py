@@ -28,12 +28,12 @@ import numpy as np
 
 from untracr.arrays import Floats, Ints
 from untracr.errors import ProgramError
-from untracr.rasp.functions import Value
-from untracr.read.one_direction import (
+from untracr.measure.one_direction import (
     Constant,
     find_constant,
     other_constants,
 )
+from untracr.rasp.functions import Value
 from untracr.transformer.transformer import Transformer
 
 TOKENS_SLOT, INDICES_SLOT = 0, 1

@@ -21,6 +21,10 @@ from untracr.arrays import (
     Floats,
     Ints,
 )
+from untracr.measure.simplest import (
+    DENOMINATORS,
+    simplest_number,
+)
 from untracr.rasp.functions import (
     Function,
     Predicate,
@@ -57,10 +61,6 @@ from untracr.read.operations import (
     linear_operation,
 )
 from untracr.read.reader import Reader
-from untracr.read.simplest import (
-    DENOMINATORS,
-    simplest_number,
-)
 from untracr.read.value_order import ranks_read
 
 EXACT_NUMBER = 1e-3

@@ -7,11 +7,17 @@ anywhere, and what is said of it is what was compared.
 from __future__ import annotations
 
 from untracr.verify.attribution import Carrier, carriers
+from untracr.verify.evidence import Evidence, Verdict
+from untracr.verify.verdict import Finding, lay_beside
 from untracr.verify.weight_equivalence import Sameness, same_weights
 
 __all__ = [
     "Carrier",
+    "Evidence",
+    "Finding",
     "Sameness",
+    "Verdict",
     "carriers",
+    "lay_beside",
     "same_weights",
 ]

@@ -19,11 +19,11 @@ from untracr.arrays import (
     Floats,
     Ints,
 )
-from untracr.decompile.result import WeightsFound
-from untracr.read.one_direction import find_constant
+from untracr.measure.likely_orders import likely_orders
+from untracr.measure.one_direction import find_constant
 from untracr.transformer.transformer import Array, Transformer
 from untracr.verify.correspondence import parts_of
-from untracr.verify.reordering import likely_orders
+from untracr.verify.evidence import WeightsFound
 from untracr.verify.weight_equivalence import (
     ROTATED,
     Sameness,

@@ -7,6 +7,7 @@ from untracr.compile.compiler import (
     compile_program,
 )
 from untracr.compile.values import ValueSet, value_sets
+from untracr.measure.exactness import find_exactness
 from untracr.rasp.domain import (
     BOS,
     PAD,
@@ -19,7 +20,6 @@ from untracr.rasp.nodes import (
     SequenceMap,
 )
 from untracr.rasp.program import Program
-from untracr.read.exactness import find_exactness
 from untracr.transformer.transformer import Transformer
 
 WIDEST = 2

@@ -23,8 +23,8 @@ from untracr.arrays import (
     Ints,
 )
 from untracr.compile.compiler import MLP_EXACTNESS
-from untracr.read.one_direction import embeddings_are_orthonormal
-from untracr.read.simplest import simplest_number
+from untracr.measure.one_direction import embeddings_are_orthonormal
+from untracr.measure.simplest import simplest_number
 from untracr.transformer.transformer import Transformer
 
 NEAR = 1e-3

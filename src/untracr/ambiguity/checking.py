@@ -1,0 +1,236 @@
+"""The verdict on a candidate, with what the weights leave open about it.
+
+`untracr.verify` says what is shown of one program. Weights leave several open: here the one
+that the model's read-out tells is taken, or else the shortest, and what stays open is said.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from untracr.ambiguity.alternatives import all_alternatives
+from untracr.ambiguity.open_results import OpenResult, open_results, said_open
+from untracr.ambiguity.read_out_names import named_by_columns, named_by_outputs
+from untracr.ambiguity.repair import repair
+from untracr.ambiguity.shortest import shortest
+from untracr.compile.values import value_sets
+from untracr.diagnose.judging import departures
+from untracr.errors import ProgramError
+from untracr.measure.one_direction import find_constant
+from untracr.rasp.domain import Domain
+from untracr.rasp.program import Program
+from untracr.transformer.transformer import Transformer
+from untracr.verify.evidence import NOTHING_COMPARED, Evidence, Verdict
+from untracr.verify.outputs import cannot_compare
+from untracr.verify.verdict import (
+    Beside,
+    Finding,
+    changed_weights,
+    lay_beside,
+    other_weights,
+    said_departures,
+    tells_outputs,
+    weights_and_read_out,
+    weights_are_same,
+)
+
+AS_NOISY = (0.6, 1.6)
+"""The noise found in all weights is that of the embeddings between these multiples."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """A verdict with the number of inputs compared and one sentence of detail.
+
+    Attributes:
+        program: the one the verdict is on: the candidate, or another one of the
+            same weights if the model's read-out shows that it is that.
+        others: see `Result.other_programs`.
+        evidence: see `Result`.
+        repairs: other programs tried where the outputs of one were wrong.
+        open_results, departures: see `Result`.
+    """
+
+    verdict: Verdict
+    inputs_checked: int
+    detail: str
+    program: Program | None = None
+    others: tuple[Program, ...] = ()
+    evidence: Evidence = NOTHING_COMPARED
+    repairs: int = 0
+    open_results: tuple[OpenResult, ...] = ()
+    departures: int = 0
+
+    @classmethod
+    def of(cls, found: Finding, program: Program, others: Sequence[Program] = ()) -> Check:
+        """A finding about a program."""
+        verdict, checked, detail = found.verdict, found.inputs_checked, found.detail
+        return cls(verdict, checked, detail, program, tuple(others), found.evidence)
+
+    @property
+    def alternatives(self) -> int:
+        """How many other programs have these very weights and other outputs."""
+        return len(self.others)
+
+    @property
+    def names_are_open(self) -> bool:
+        """Whether something about the results of some operation is not in the weights."""
+        return bool(self.open_results)
+
+
+def check(model: Transformer, program: Program, domain: Domain, *, settle: bool = True) -> Check:
+    """Compares a model with a program: first the weights, then the outputs.
+
+    Args:
+        model: the weights; a read-out (W_U) allows outputs to be compared.
+        program: the candidate.
+        domain: values of the token rows, and the longest input.
+        settle: where the weights leave several programs open, take the one whose
+            outputs the model's read-out tells, if there is one.
+    """
+    with np.errstate(all="ignore"):  # weights may be huge: what is not finite agrees with nothing
+        return _check(model, program, domain, settle)
+
+
+def is_settled(found: Check, model: Transformer) -> bool:
+    """Whether no other program can be a better answer.
+
+    So it is where something was shown; where the weights are the program's and only the
+    read-out is not; and where they are the program's but projected, or with the noise
+    that the embeddings have: what was changed is the model, and no program has these
+    weights. (Wrong programs look like other noise.)
+    """
+    evidence = found.evidence
+    if found.verdict != "unverified" or evidence.weights in ("reordered", "rotated", "projected"):
+        return True
+    if evidence.weights != "noisy":
+        return False
+    noise = find_constant(model).noise
+    return AS_NOISY[0] * noise < evidence.weights_off < AS_NOISY[1] * noise
+
+
+def rank(found: Check) -> tuple[int, float, int, float]:
+    """How good an answer is.
+
+    The verdict comes first, then the share of inputs with the same output, then how the
+    weights compare.
+    """
+    verdicts = ("unverified", "tested", "equivalent", "identical")
+    weights = ("not compared", "different", "noisy", "projected", "rotated", "reordered")
+    evidence = found.evidence
+    share = evidence.inputs_agree / max(1, evidence.inputs_checked)
+    return (
+        verdicts.index(found.verdict),
+        share,
+        weights.index(evidence.weights),
+        -evidence.weights_off,
+    )
+
+
+def _check(model: Transformer, program: Program, domain: Domain, settle: bool) -> Check:
+    try:
+        laid = lay_beside(model, program, domain)
+    except ProgramError as error:
+        return Check("unverified", 0, f"the program does not compile: {error}", program)
+    named = _named(model, laid, domain) if settle and not cannot_compare(model) else laid
+    found = _judged(model, named, domain, settle)
+    if named is laid or found.verdict != "unverified":
+        return found
+    return max(found, _judged(model, laid, domain, settle), key=rank)
+
+
+def _named(model: Transformer, laid: Beside, domain: Domain) -> Beside:
+    """The program with its output's values called, or signed, as the read-out says."""
+    try:
+        if laid.compiled is None or laid.found.change is None:
+            program = named_by_outputs(model, laid.program, domain)
+        else:
+            program = named_by_columns(model, laid.program, laid.compiled, laid.found, domain)
+        return laid if program == laid.program else lay_beside(model, program, domain)
+    except ProgramError:  # it fails on some input, or under these names
+        return laid
+
+
+def _judged(model: Transformer, laid: Beside, domain: Domain, settle: bool) -> Check:
+    if laid.are_other_weights:
+        return Check.of(other_weights(model, laid, domain), laid.program)
+    if not laid.found.sameness.same:
+        return _changed(model, laid, domain, settle)
+    shown = tells_outputs(model, laid)
+    beside = _shortened(model, laid, domain, shown=shown) if settle else laid
+    if shown:
+        found = Check.of(weights_and_read_out(model, beside, domain), beside.program)
+    else:
+        beside, found = _same(model, beside, domain, settle)
+    found = _with_open_results(found, domain, shown=shown)
+    if found.inputs_checked:  # of this model's outputs, which says more
+        return found
+    return _with_departures(beside, found, domain)
+
+
+def _shortened(model: Transformer, laid: Beside, domain: Domain, *, shown: bool) -> Beside:
+    """The shortest program that has the model's weights as well."""
+    best = laid
+    for in_order in (True, False):  # results in another order only where that is shorter still
+        program = shortest(best.program, domain, shown=shown, in_order=in_order)
+        if program == best.program:
+            continue
+        try:
+            found = lay_beside(model, program, domain)
+        except ProgramError:
+            continue
+        if found.found.found == laid.found.found:
+            best = found
+    return best
+
+
+def _same(model: Transformer, laid: Beside, domain: Domain, settle: bool) -> tuple[Beside, Check]:
+    """The verdict on a program that has the weights of a model without a read-out of values."""
+    assert laid.compiled is not None
+    others = all_alternatives(laid.program, laid.compiled, domain, laid.found.sameness)
+    if others and settle and laid.found.found == "rotated":
+        for candidate in others:
+            other = lay_beside(model, candidate, domain)
+            if other.found.found == "reordered":
+                return _same(model, other, domain, settle)
+    return laid, Check.of(weights_are_same(model, laid, len(others)), laid.program, others)
+
+
+def _with_open_results(found: Check, domain: Domain, *, shown: bool) -> Check:
+    """An ``identical`` verdict with what the weights leave open about results."""
+    if found.verdict != "identical" or found.program is None:
+        return found
+    sets = value_sets(found.program, domain.vocab, domain.max_seq_len)
+    rotated = found.evidence.weights == "rotated"
+    open_ = open_results(found.program, sets, rotated=rotated, shown=shown)
+    if not open_:
+        return found
+    return replace(found, detail=f"{found.detail}; {said_open(open_)}", open_results=open_)
+
+
+def _with_departures(laid: Beside, found: Check, domain: Domain) -> Check:
+    """The verdict with the inputs on which these weights do not do what the program says.
+
+    The weights are run with the program's own read-out, which shows that without knowing
+    the model's. Most programs need no run.
+    """
+    if found.verdict != "identical" or laid.parts is None:
+        return found
+    seen = departures(laid.program, laid.parts, domain)
+    if not seen.count and seen.exhaustive:
+        return found
+    detail = f"{found.detail}; {said_departures(seen)}"
+    return replace(found, detail=detail, departures=seen.count)
+
+
+def _changed(model: Transformer, laid: Beside, domain: Domain, settle: bool) -> Check:
+    """The verdict on a program whose weights were projected, or got noise, to be the model's."""
+    repairs = 0
+    if settle and not cannot_compare(model):
+        repaired = repair(model, laid.program, domain)
+        laid, repairs = replace(laid, program=repaired.program), repaired.tried
+    found = Check.of(changed_weights(model, laid, domain), laid.program)
+    return replace(found, repairs=repairs)

@@ -1,0 +1,45 @@
+"""Which models are of a size that is read: time and memory are bounded before they are spent."""
+
+from __future__ import annotations
+
+from untracr.errors import ModelFileError
+from untracr.transformer.transformer import Transformer
+
+MAX_PARAMETERS = 50_000_000
+"""Weights of a model that is read; this and the next two bound time and memory."""
+
+MAX_LAYERS = 24
+"""Layers of a model that is read."""
+
+MAX_ROWS = 1_000
+"""Rows of its W_E and of its W_pos."""
+
+
+def require_readable(model: Transformer) -> None:
+    """Checks that a model is of a size that can be read.
+
+    Raises:
+        ModelFileError: it is too large, or has no tokens or positions.
+    """
+    if model.n_parameters > MAX_PARAMETERS:
+        raise ModelFileError(
+            f"a model may hold at most {MAX_PARAMETERS:,} weights to be read, "
+            f"not {model.n_parameters:,}"
+        )
+    if model.n_layers > MAX_LAYERS:
+        raise ModelFileError(f"a model may have at most {MAX_LAYERS} layers, not {model.n_layers}")
+    if max(len(model.W_E), len(model.W_pos)) > MAX_ROWS:
+        raise ModelFileError(
+            f"W_E and W_pos may have at most {MAX_ROWS:,} rows to be read, "
+            f"not {len(model.W_E):,} and {len(model.W_pos):,}"
+        )
+    if min(model.d_model, model.d_head, model.n_heads) < 1:
+        raise ModelFileError(
+            "d_model, d_head and the number of heads must be at least 1, "
+            f"not {model.d_model}, {model.d_head} and {model.n_heads}"
+        )
+    if len(model.W_E) < 3 or len(model.W_pos) < 2:
+        raise ModelFileError(
+            "a compiled model has rows for at least one token, BOS and PAD in W_E, and for BOS "
+            f"and one position in W_pos, not {len(model.W_E)} and {len(model.W_pos)}"
+        )
