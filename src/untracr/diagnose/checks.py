@@ -4,7 +4,7 @@ There are two kinds of checks.
 
 * Static rules look at the program and the values its SOps can take. An error
   among them means that there are no weights for the program at all.
-* The behavioural check (`untracr.compile.judge`) runs program and
+* The behavioural check (`untracr.diagnose.judging`) runs program and
   weights on the inputs of the domain. An error means that an output is wrong on
   some input; a value that is wrong on the way but shows in no output is a
   warning.

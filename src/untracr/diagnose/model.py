@@ -70,7 +70,7 @@ def compile_rasp_to_model(
             ``"auto"``: Tracr's 100 where that is right on all inputs, else the smallest
             whole number above it that is; `CompiledModel.mlp_exactness` tells it.
         strict: refuse a program whose weights give a wrong output on some input
-            (`untracr.compile.judge`). `CompiledModel.checked` tells whether that was shown
+            (`untracr.diagnose.judging`). `CompiledModel.checked` tells whether that was shown
             of all inputs, or of how many. With False such programs are compiled as Tracr
             compiles them.
 

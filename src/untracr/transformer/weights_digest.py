@@ -24,7 +24,7 @@ def weights_digest(model: Transformer) -> str:
 
     Args:
         model: with its token rows in the order in which they are used: those of the
-            vocabulary, then BOS and PAD (`untracr.decompile.in_standard_order`).
+            vocabulary, then BOS and PAD (`untracr.transformer.token_rows.in_standard_order`).
     """
     digest = hashlib.sha256(SCHEME)
     arrays = model.arrays()
