@@ -7,7 +7,7 @@ that the model's read-out tells is taken, or else the shortest, and what stays o
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -52,6 +52,8 @@ class Check:
         evidence: see `Result`.
         repairs: other programs tried where the outputs of one were wrong.
         open_results, departures: see `Result`.
+        beside: the program laid beside the model, which attribution starts from; None where
+            it does not compile.
     """
 
     verdict: Verdict
@@ -63,12 +65,20 @@ class Check:
     repairs: int = 0
     open_results: tuple[OpenResult, ...] = ()
     departures: int = 0
+    beside: Beside | None = field(default=None, repr=False, compare=False)
 
     @classmethod
-    def of(cls, found: Finding, program: Program, others: Sequence[Program] = ()) -> Check:
-        """A finding about a program."""
-        verdict, checked, detail = found.verdict, found.inputs_checked, found.detail
-        return cls(verdict, checked, detail, program, tuple(others), found.evidence)
+    def of(cls, found: Finding, laid: Beside, others: Sequence[Program] = ()) -> Check:
+        """A finding about a program that was laid beside a model."""
+        return cls(
+            found.verdict,
+            found.inputs_checked,
+            found.detail,
+            laid.program,
+            tuple(others),
+            found.evidence,
+            beside=laid,
+        )
 
     @property
     def alternatives(self) -> int:
@@ -156,19 +166,19 @@ def _named(model: Transformer, laid: Beside, domain: Domain) -> Beside:
 
 def _judged(model: Transformer, laid: Beside, domain: Domain, settle: bool) -> Check:
     if laid.are_other_weights:
-        return Check.of(other_weights(model, laid, domain), laid.program)
+        return Check.of(other_weights(model, laid, domain), laid)
     if not laid.found.sameness.same:
         return _changed(model, laid, domain, settle)
     shown = tells_outputs(model, laid)
     beside = _shortened(model, laid, domain, shown=shown) if settle else laid
     if shown:
-        found = Check.of(weights_and_read_out(model, beside, domain), beside.program)
+        found = Check.of(weights_and_read_out(model, beside, domain), beside)
     else:
-        beside, found = _same(model, beside, domain, settle)
+        found = _same(model, beside, domain, settle)
     found = _with_open_results(found, domain, shown=shown)
     if found.inputs_checked:  # of this model's outputs, which says more
         return found
-    return _with_departures(beside, found, domain)
+    return _with_departures(found, domain)
 
 
 def _shortened(model: Transformer, laid: Beside, domain: Domain, *, shown: bool) -> Beside:
@@ -187,7 +197,7 @@ def _shortened(model: Transformer, laid: Beside, domain: Domain, *, shown: bool)
     return best
 
 
-def _same(model: Transformer, laid: Beside, domain: Domain, settle: bool) -> tuple[Beside, Check]:
+def _same(model: Transformer, laid: Beside, domain: Domain, settle: bool) -> Check:
     """The verdict on a program that has the weights of a model without a read-out of values."""
     assert laid.compiled is not None
     others = all_alternatives(laid.program, laid.compiled, domain, laid.found.sameness)
@@ -196,7 +206,7 @@ def _same(model: Transformer, laid: Beside, domain: Domain, settle: bool) -> tup
             other = lay_beside(model, candidate, domain)
             if other.found.found == "reordered":
                 return _same(model, other, domain, settle)
-    return laid, Check.of(weights_are_same(model, laid, len(others)), laid.program, others)
+    return Check.of(weights_are_same(model, laid, len(others)), laid, others)
 
 
 def _with_open_results(found: Check, domain: Domain, *, shown: bool) -> Check:
@@ -211,13 +221,14 @@ def _with_open_results(found: Check, domain: Domain, *, shown: bool) -> Check:
     return replace(found, detail=f"{found.detail}; {said_open(open_)}", open_results=open_)
 
 
-def _with_departures(laid: Beside, found: Check, domain: Domain) -> Check:
+def _with_departures(found: Check, domain: Domain) -> Check:
     """The verdict with the inputs on which these weights do not do what the program says.
 
     The weights are run with the program's own read-out, which shows that without knowing
     the model's. Most programs need no run.
     """
-    if found.verdict != "identical" or laid.parts is None:
+    laid = found.beside
+    if found.verdict != "identical" or laid is None or laid.parts is None:
         return found
     seen = departures(laid.program, laid.parts, domain)
     if not seen.count and seen.exhaustive:
@@ -231,6 +242,9 @@ def _changed(model: Transformer, laid: Beside, domain: Domain, settle: bool) -> 
     repairs = 0
     if settle and not cannot_compare(model):
         repaired = repair(model, laid.program, domain)
-        laid, repairs = replace(laid, program=repaired.program), repaired.tried
-    found = Check.of(changed_weights(model, laid, domain), laid.program)
-    return replace(found, repairs=repairs)
+        repairs = repaired.tried
+        if repaired.program != laid.program:
+            other = lay_beside(model, repaired.program, domain)
+            alike = other.found.found == laid.found.found
+            laid = other if alike else replace(laid, program=repaired.program)
+    return replace(Check.of(changed_weights(model, laid, domain), laid), repairs=repairs)

@@ -17,7 +17,6 @@ from untracr.errors import UntracrError, UsageError
 if TYPE_CHECKING:
     from untracr.decompile.decompiler import Decompiler
     from untracr.decompile.result import Result
-    from untracr.transformer.files import LoadedModel
     from untracr.verify.attribution import Carrier
 
 
@@ -96,7 +95,7 @@ def _read(decompiler: Decompiler, file: str, args: argparse.Namespace) -> int:
     except UntracrError as error:
         _report_error(file, error, args)
         return FAILED
-    lines = _lines(loaded, result)
+    lines = result.carriers
     if args.json:
         print_json({**result.as_dict(), "lines": [_line(line, result) for line in lines]})
     else:
@@ -122,17 +121,6 @@ def _report_error(file: str, error: UntracrError, args: argparse.Namespace) -> N
         return
     shown = str(error) if file in str(error) else f"{file}: {error}"
     complain(shown)
-
-
-def _lines(loaded: LoadedModel, result: Result) -> tuple[Carrier, ...]:
-    """What carries each line of the program that was read; nothing without one."""
-    from untracr.rasp.domain import Domain
-    from untracr.verify.attribution import carriers
-
-    if result.program is None or result.token_rows is None:
-        return ()
-    model = result.token_rows.applied(loaded.transformer)
-    return carriers(model, result.program, Domain(result.vocab, result.max_seq_len))
 
 
 COMMAND = Command(

@@ -246,6 +246,7 @@ class _Task:
             search=answer.search,
             token_rows=self.rows,
             mlp_exactness=find_exactness(self.model).value,
+            beside=found.beside,
         )
 
     def _detail(self, found: Check) -> str:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 
 from untracr.ambiguity.open_results import OpenResult
 from untracr.rasp.functions import Value
 from untracr.rasp.program import Program
 from untracr.transformer.token_rows import TokenRows
+from untracr.verify.attribution import Carrier, carriers_beside, unknown_carriers
 from untracr.verify.evidence import NOTHING_COMPARED, PROVED, Evidence, Verdict, headline
+from untracr.verify.verdict import Beside
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,7 @@ class Result:
         mlp_exactness: the slope of the model's staircases, with which programs were compiled to
             be compared with it; None where there is none, and any gives these weights.
         token_rows: which rows of W_E the tokens, BOS and PAD were taken to be, and on whose word.
+        beside: the program laid beside the model; None where it does not compile.
     """
 
     name: str
@@ -94,6 +97,14 @@ class Result:
     search: Search | None = None
     token_rows: TokenRows | None = None
     mlp_exactness: float | None = None
+    beside: Beside | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def carriers(self) -> tuple[Carrier, ...]:
+        """What carries each line of the program in the model; nothing without a program."""
+        if self.beside is not None:
+            return carriers_beside(self.beside)
+        return () if self.program is None else unknown_carriers(self.program)
 
     @property
     def is_proved(self) -> bool:

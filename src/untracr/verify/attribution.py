@@ -20,12 +20,9 @@ from untracr.rasp.nodes import (
 )
 from untracr.rasp.program import Program
 from untracr.transformer.transformer import Transformer
-from untracr.verify.alignment import (
-    Alignment,
-    align,
-)
+from untracr.verify.alignment import Alignment
 from untracr.verify.correspondence import parts_of
-from untracr.verify.recompiling import recompile_with_parts
+from untracr.verify.verdict import Beside, lay_beside
 
 ON_AXES = 1e-3
 """Entries by which a change of basis may differ from a mere reordering of axes."""
@@ -110,14 +107,16 @@ def carriers(model: Transformer, program: Program, domain: Domain) -> tuple[Carr
         program's, up to their order, a change of basis, a projection or noise.
     """
     try:
-        compiled = recompile_with_parts(program, domain, model)
+        return carriers_beside(lay_beside(model, program, domain))
     except ProgramError:
-        compiled = None
-    if compiled is not None:
-        found = align(model, compiled.transformer)
-        if found.change is not None:
-            return carriers_of(program, compiled, found)
-    return unknown_carriers(program)
+        return unknown_carriers(program)
+
+
+def carriers_beside(laid: Beside) -> tuple[Carrier, ...]:
+    """As `carriers`, of a program that is laid beside the model."""
+    if laid.parts is None or laid.found.change is None:
+        return unknown_carriers(laid.program)
+    return carriers_of(laid.program, laid.parts, laid.found)
 
 
 def unknown_carriers(program: Program) -> tuple[Carrier, ...]:
