@@ -21,14 +21,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 from brought import BROUGHT, Brought
-from brought_judge import (
-    compiled,
-    fault,
-    printed,
-    same_outputs,
-    save_weights,
-    save_with_read_out,
-)
+from brought_judge import compiled, fault, printed, same_outputs, save_weights, save_with_read_out
 from untracr import decompile_model
 from untracr.errors import UntracrError
 from untracr.evaluate.markdown import table

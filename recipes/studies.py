@@ -25,25 +25,14 @@ import torch
 from untracr.metamodel.examples import Example, ExampleSettings, training_example
 from untracr.metamodel.network import Network, NetworkConfig, loss_and_hits
 from untracr.metamodel.vocabulary import N_SLOTS
-from untracr.rasp.listed_functions import (
-    BINARY,
-    PREDICATES,
-    UNARY,
-)
+from untracr.rasp.listed_functions import BINARY, PREDICATES, UNARY
 from untracr.sample.exclusion import Exclusion
 from untracr.sample.treated import TreatmentShares
-from untracr.train.batching import (
-    as_batch,
-    collate_arrays,
-)
+from untracr.train.batching import as_batch, collate_arrays
 from untracr.train.checkpoint import load_checkpoint
 from untracr.train.metrics import Score
 from untracr.train.stream import Arrays
-from untracr.train.training import (
-    Task,
-    TrainingSettings,
-    train,
-)
+from untracr.train.training import Task, TrainingSettings, train
 
 OUT = Path("runs/studies")
 SEED, TEST_SEED, TEST_PROGRAMS = 5, 777, 1_000

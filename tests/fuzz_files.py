@@ -24,10 +24,7 @@ import numpy.typing as npt
 import fuzz_running
 from fuzz_json import mutated, text_of
 from fuzz_running import Case
-from untracr.certificate.certificate import (
-    certificate_of,
-    write_certificate,
-)
+from untracr.certificate.certificate import certificate_of, write_certificate
 from untracr.dataset import DatasetSettings, LocalEngine, build_dataset
 from untracr.dataset.reading import DatasetReader
 from untracr.dataset.verifying import verify_dataset

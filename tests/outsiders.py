@@ -10,10 +10,7 @@ twelve.
 from __future__ import annotations
 
 from untracr.rasp.functions import Value
-from untracr.syntax.library import (
-    Example,
-    NamedProgram,
-)
+from untracr.syntax.library import Example, NamedProgram
 
 LETTERS = ("a", "b", "c", "d", "e")
 

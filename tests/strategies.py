@@ -24,10 +24,7 @@ from untracr.rasp.nodes import (
     SelectorWidth,
     SequenceMap,
 )
-from untracr.rasp.program import (
-    Builder,
-    Program,
-)
+from untracr.rasp.program import Builder, Program
 
 RELAXED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 """Property tests here are judged by their outcome, not by their speed."""

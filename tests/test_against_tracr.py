@@ -19,10 +19,7 @@ from real_models import REAL, real_records
 from tracr_reference import build, compile_with_tracr, differences
 from untracr.compile.compiler import Compiled, compile_program
 from untracr.compile.lowering import lower_selectors
-from untracr.diagnose.model import (
-    CompiledModel,
-    compile_rasp_to_model,
-)
+from untracr.diagnose.model import CompiledModel, compile_rasp_to_model
 from untracr.errors import CheckFailed
 from untracr.rasp.functions import Value
 from untracr.rasp.nodes import NUMERICAL

@@ -10,12 +10,7 @@ import pytest
 
 from untracr.audit.forms import with_random_names
 from untracr.compile.compiler import compile_program
-from untracr.rasp.domain import (
-    BOS,
-    PAD,
-    PAPER_DOMAIN,
-    Domain,
-)
+from untracr.rasp.domain import BOS, PAD, PAPER_DOMAIN, Domain
 from untracr.rasp.program import Program
 from untracr.sample.sampler import sample_program
 from untracr.syntax.library import named_program

@@ -13,22 +13,10 @@ from untracr.cli.entry import main
 from untracr.compile.compiler import compile_program
 from untracr.compile.lowering import lower_selectors
 from untracr.decompile.decompiler import Decompiler
-from untracr.rasp.domain import (
-    BOS,
-    PAD,
-    Domain,
-)
+from untracr.rasp.domain import BOS, PAD, Domain
 from untracr.rasp.program import Program
-from untracr.read.frame import (
-    Base,
-    Directions,
-)
-from untracr.read.neuron_order import (
-    MAX_TRIED,
-    Profile,
-    _Cover,
-    _Part,
-)
+from untracr.read.frame import Base, Directions
+from untracr.read.neuron_order import MAX_TRIED, Profile, _Cover, _Part
 from untracr.read.reader import Reader
 from untracr.read.scope import true_variables
 from untracr.sample.sampler import PAPER, sample_program

@@ -33,10 +33,7 @@ from untracr.audit.weights import EXACT, ROTATED, rounded_alike, weights_differ
 from untracr.cli.entry import main
 from untracr.compile.canonical import canonicalise
 from untracr.decompile.bundled import bundled_decompiler
-from untracr.decompile.result import (
-    Result,
-    Search,
-)
+from untracr.decompile.result import Result, Search
 from untracr.errors import ModelFileError, UsageError
 from untracr.rasp.domain import PAPER_DOMAIN, Domain
 from untracr.rasp.functions import Value
@@ -54,10 +51,7 @@ from untracr.transformer.treatments import (
     permute_residual,
     rotate,
 )
-from untracr.verify.evidence import (
-    Evidence,
-    Verdict,
-)
+from untracr.verify.evidence import Evidence, Verdict
 
 SEED = 31
 HIST = parse("hist = SelectorWidth(Select(tokens, tokens, Comparison.EQ))")

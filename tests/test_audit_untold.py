@@ -14,10 +14,7 @@ from untracr.audit.subject import Subject
 from untracr.decompile import bundled_decompiler
 from untracr.decompile.result import Result
 from untracr.syntax.tracr_objects import to_tracr
-from untracr.transformer.token_rows import (
-    TokenRows,
-    tokens_first,
-)
+from untracr.transformer.token_rows import TokenRows, tokens_first
 
 SEED = 12
 

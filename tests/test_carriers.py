@@ -15,20 +15,14 @@ from untracr.cli.result_text import program_text, result_text, size_text
 from untracr.compile.canonical import canonicalise
 from untracr.compile.compiler import Compiled, compile_program
 from untracr.decompile.bundled import decompile_model
-from untracr.decompile.result import (
-    Result,
-    Search,
-)
+from untracr.decompile.result import Result, Search
 from untracr.rasp.domain import Domain
 from untracr.rasp.program import Program, print_program
 from untracr.syntax.parsing import parse
 from untracr.transformer import treatments
 from untracr.transformer.files import load_model
 from untracr.transformer.transformer import Transformer
-from untracr.verify.attribution import (
-    Carrier,
-    carriers,
-)
+from untracr.verify.attribution import Carrier, carriers
 from untracr.verify.evidence import Evidence
 
 DOMAIN = Domain((0, 1, 2), 3)

@@ -28,12 +28,7 @@ from untracr.certificate.certificate import (
     write_certificate,
 )
 from untracr.certificate.program_cost import require_affordable
-from untracr.certificate.replaying import (
-    Replay,
-    model_path,
-    replay,
-    replay_file,
-)
+from untracr.certificate.replaying import Replay, model_path, replay, replay_file
 from untracr.cli import main
 from untracr.decompile import bundled_decompiler
 from untracr.decompile.result import Result
@@ -46,10 +41,7 @@ from untracr.rasp.program import Program, print_program
 from untracr.rasp.spent import TooCostly
 from untracr.sample.sampler import sample_program
 from untracr.syntax.hand_written import HAND_WRITTEN
-from untracr.syntax.library import (
-    LIBRARY,
-    NamedProgram,
-)
+from untracr.syntax.library import LIBRARY, NamedProgram
 from untracr.syntax.parsing import parse
 from untracr.transformer import treatments
 from untracr.transformer.files import LoadedModel, load_model, save_model

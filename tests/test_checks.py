@@ -15,15 +15,7 @@ from untracr.diagnose.model import compile_rasp_to_model
 from untracr.errors import CheckFailed, Problem, ProgramError
 from untracr.rasp.domain import Domain
 from untracr.rasp.functions import Value, formula
-from untracr.rasp.nodes import (
-    INDICES,
-    NUMERICAL,
-    TOKENS,
-    Indices,
-    Map,
-    SequenceMap,
-    Tokens,
-)
+from untracr.rasp.nodes import INDICES, NUMERICAL, TOKENS, Indices, Map, SequenceMap, Tokens
 from untracr.rasp.program import Program
 from untracr.syntax.parsing import parse
 

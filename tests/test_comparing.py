@@ -11,11 +11,9 @@ import pytest
 
 from untracr.cli.entry import main
 from untracr.diagnose.checks import check
-from untracr.diagnose.model import (
-    CompiledModel,
-    compile_rasp_to_model,
-)
+from untracr.diagnose.model import CompiledModel, compile_rasp_to_model
 from untracr.errors import ProgramError
+from untracr.explain.comparing import compare_outputs
 from untracr.rasp.domain import Domain
 from untracr.rasp.equivalence import decide_equivalence
 from untracr.rasp.functions import Value
@@ -24,7 +22,6 @@ from untracr.syntax.library import named_program
 from untracr.syntax.parsing import parse
 from untracr.transformer.files import save_model
 from untracr.verify import outputs
-from untracr.verify.comparing import compare_outputs
 
 HIST = "SelectorWidth(Select(tokens, tokens, Comparison.EQ))"
 RARE = "Map(lambda x: {0: 0, 1: 1, 2: 2, 3: 3, 4: 7}[x], " + HIST + ")"

@@ -13,18 +13,11 @@ from untracr.diagnose.model import compile_rasp_to_model
 from untracr.errors import ModelFileError, ProgramError
 from untracr.rasp.domain import PAPER_DOMAIN, Domain
 from untracr.rasp.interpreter import run
-from untracr.rasp.nodes import (
-    INDICES,
-    TOKENS,
-    Ref,
-)
+from untracr.rasp.nodes import INDICES, TOKENS, Ref
 from untracr.rasp.program import Program
 from untracr.rasp.values import tracr_sorted
 from untracr.sample.sampler import sample_program
-from untracr.syntax.library import (
-    LIBRARY,
-    NamedProgram,
-)
+from untracr.syntax.library import LIBRARY, NamedProgram
 from untracr.syntax.parsing import parse
 from untracr.transformer.haiku import haiku_params, transformer_from_haiku
 

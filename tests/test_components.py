@@ -10,30 +10,12 @@ import pytest
 
 from untracr.compile.compiler import Compiled, compile_program
 from untracr.rasp.listed_functions import FACTORS
-from untracr.rasp.nodes import (
-    INDICES,
-    TOKENS,
-    Ref,
-)
+from untracr.rasp.nodes import INDICES, TOKENS, Ref
 from untracr.rasp.program import Program
-from untracr.read.components import (
-    MAX_COMPONENTS,
-    MAX_GROUPS,
-    Component,
-    direction_groups,
-)
-from untracr.read.frame import (
-    MAX_SOLVED,
-    Base,
-    Directions,
-    Variable,
-)
+from untracr.read.components import MAX_COMPONENTS, MAX_GROUPS, Component, direction_groups
+from untracr.read.frame import MAX_SOLVED, Base, Directions, Variable
 from untracr.read.matching import matches
-from untracr.read.operations import (
-    KINDS,
-    Operation,
-    operation_of,
-)
+from untracr.read.operations import KINDS, Operation, operation_of
 from untracr.read.reader import Reader
 from untracr.read.scope import true_variables
 from untracr.sample.sampler import PAPER, sample_program

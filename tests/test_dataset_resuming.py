@@ -16,12 +16,7 @@ import untracr.dataset.folder
 import untracr.dataset.planning
 from dataset_samples import HERE, SETTINGS, TINY, begun, contents
 from untracr.atomic_write import write_atomically
-from untracr.dataset import (
-    Excluded,
-    LocalEngine,
-    build_dataset,
-    read_manifest,
-)
+from untracr.dataset import Excluded, LocalEngine, build_dataset, read_manifest
 from untracr.errors import DatasetError
 from untracr.sample.exclusion import Exclusion
 

@@ -15,22 +15,16 @@ from real_models import REAL
 from slow_interpreter import evaluate
 from steps import at_most
 from untracr.ambiguity.checking import check
-from untracr.compile.compiler import (
-    Compiled,
-    compile_program,
-)
+from untracr.compile.compiler import Compiled, compile_program
 from untracr.compile.lowering import lower_selectors
 from untracr.decompile.decompiler import Decompiler
 from untracr.decompile.greedy import decode_greedily
 from untracr.errors import InputError, ModelFileError, ProgramError, UntracrError
 from untracr.evaluate.evaluation import evaluate_folder
+from untracr.explain.comparing import compare_outputs
 from untracr.metamodel.network import Network, NetworkConfig
 from untracr.metamodel.numpy_network import NumpyNetwork
-from untracr.rasp.domain import (
-    BOS,
-    PAD,
-    Domain,
-)
+from untracr.rasp.domain import BOS, PAD, Domain
 from untracr.rasp.equivalence import decide_equivalence
 from untracr.rasp.functions import Value, formula
 from untracr.rasp.interpreter import Batch
@@ -43,25 +37,14 @@ from untracr.rasp.nodes import (
     Map,
     SequenceMap,
 )
-from untracr.rasp.program import (
-    Builder,
-    Program,
-)
+from untracr.rasp.program import Builder, Program
 from untracr.sample.sampler import PAPER, sample_program
-from untracr.syntax.library import (
-    LIBRARY,
-    NamedProgram,
-    named_program,
-)
+from untracr.syntax.library import LIBRARY, NamedProgram, named_program
 from untracr.syntax.parsing import parse
 from untracr.train.checkpoint import save_checkpoint
 from untracr.transformer import treatments
-from untracr.transformer.readable import (
-    MAX_LAYERS,
-    MAX_ROWS,
-)
+from untracr.transformer.readable import MAX_LAYERS, MAX_ROWS
 from untracr.transformer.transformer import Transformer
-from untracr.verify.comparing import compare_outputs
 from untracr.verify.outputs import rows_that_agree
 
 DOMAIN = PAPER.domain

@@ -14,10 +14,7 @@ from untracr.sample.domains import OtherDomains
 from untracr.sample.exclusion import Exclusion
 from untracr.sample.fingerprint import fingerprint
 from untracr.sample.sampler import SamplerSettings, sample_program
-from untracr.train.task import (
-    make_batch,
-    metamodel_task,
-)
+from untracr.train.task import make_batch, metamodel_task
 
 MIXED = ExampleSettings(other_domains=OtherDomains(0.4))
 

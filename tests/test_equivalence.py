@@ -12,12 +12,7 @@ from strategies import RELAXED
 from untracr.errors import EvaluationError, InputError
 from untracr.rasp import equivalence
 from untracr.rasp.domain import PAPER_DOMAIN, Domain
-from untracr.rasp.equivalence import (
-    behaviour_key,
-    decide_equivalence,
-    numbers_agree,
-    same_value,
-)
+from untracr.rasp.equivalence import behaviour_key, decide_equivalence, numbers_agree, same_value
 from untracr.rasp.functions import Value
 from untracr.sample.sampler import sample_program
 from untracr.syntax.parsing import parse

@@ -20,10 +20,7 @@ from untracr.rasp.functions import Value
 from untracr.rasp.program import Program
 from untracr.sample.sampler import sample_program
 from untracr.transformer.files import save_model
-from untracr.transformer.token_rows import (
-    NOTHING_SAID,
-    Naming,
-)
+from untracr.transformer.token_rows import NOTHING_SAID, Naming
 from untracr.transformer.transformer import Transformer
 
 SEED = 11

@@ -18,19 +18,8 @@ from untracr.evaluate.cases import Case, sampled_cases
 from untracr.evaluate.ceiling import Ceiling
 from untracr.evaluate.same_weight_programs import same_weight_programs
 from untracr.rasp.domain import PAPER_DOMAIN
-from untracr.rasp.listed_functions import (
-    BINARY,
-    FACTORS,
-    PREDICATES,
-    UNARY,
-)
-from untracr.rasp.nodes import (
-    LinearSequenceMap,
-    Map,
-    Node,
-    Select,
-    SequenceMap,
-)
+from untracr.rasp.listed_functions import BINARY, FACTORS, PREDICATES, UNARY
+from untracr.rasp.nodes import LinearSequenceMap, Map, Node, Select, SequenceMap
 from untracr.rasp.program import Program
 from untracr.sample.sampler import SamplerSettings
 from untracr.syntax.parsing import parse

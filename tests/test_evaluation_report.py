@@ -29,16 +29,9 @@ from untracr.evaluate.treatments import CONTROLS, parse_treatments
 from untracr.metamodel.network import Network, NetworkConfig
 from untracr.rasp.functions import Value
 from untracr.rasp.program import Program
-from untracr.train.baseline import (
-    BaselineConfig,
-    FlatNetwork,
-    baseline_task,
-)
+from untracr.train.baseline import BaselineConfig, FlatNetwork, baseline_task
 from untracr.train.checkpoint import save_checkpoint
-from untracr.transformer.token_rows import (
-    NOTHING_SAID,
-    Naming,
-)
+from untracr.transformer.token_rows import NOTHING_SAID, Naming
 from untracr.transformer.transformer import Transformer
 
 COUNT = 6

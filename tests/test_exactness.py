@@ -15,10 +15,7 @@ from untracr.certificate.certificate import certificate_of
 from untracr.certificate.replaying import replay
 from untracr.cli.entry import main
 from untracr.compile.compiler import compile_program
-from untracr.measure.exactness import (
-    at_usual_slope,
-    find_exactness,
-)
+from untracr.measure.exactness import at_usual_slope, find_exactness
 from untracr.measure.simplest import simplest_number
 from untracr.rasp.domain import PAPER_DOMAIN
 from untracr.sample.sampler import sample_program

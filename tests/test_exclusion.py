@@ -21,10 +21,7 @@ from untracr.sample.deduplication import program_key
 from untracr.sample.exclusion import NOTHING, REDRAW, Exclusion, sample_outside
 from untracr.sample.sampler import sample_program
 from untracr.syntax.parsing import parse
-from untracr.train.task import (
-    make_batch,
-    metamodel_task,
-)
+from untracr.train.task import make_batch, metamodel_task
 
 SEED = 1
 HELD_OUT = (777, 1000)

@@ -21,11 +21,7 @@ from untracr.explain.page import page
 from untracr.explain.picture import picture
 from untracr.explain.side_by_side import _wanted
 from untracr.explain.text import explanation_text, value_text
-from untracr.rasp.domain import (
-    BOS,
-    PAD,
-    Domain,
-)
+from untracr.rasp.domain import BOS, PAD, Domain
 from untracr.rasp.interpreter import run
 from untracr.rasp.program import Program, print_program
 from untracr.syntax.library import named_program

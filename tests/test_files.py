@@ -22,15 +22,7 @@ from real_models import REAL
 from untracr.compile.compiler import compile_program
 from untracr.errors import ModelFileError, UsageError
 from untracr.rasp.functions import Comparison, formula
-from untracr.rasp.nodes import (
-    INDICES,
-    NUMERICAL,
-    TOKENS,
-    Aggregate,
-    Map,
-    Select,
-    SelectorWidth,
-)
+from untracr.rasp.nodes import INDICES, NUMERICAL, TOKENS, Aggregate, Map, Select, SelectorWidth
 from untracr.rasp.program import Builder
 from untracr.transformer import files
 from untracr.transformer.files import load_model, save_model

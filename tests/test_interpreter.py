@@ -20,24 +20,10 @@ from untracr.rasp.domain import PAPER_DOMAIN, Domain
 from untracr.rasp.equivalence import same_value
 from untracr.rasp.functions import Value
 from untracr.rasp.interpreter import Batch, distinct_codes, distinct_numbers, run
-from untracr.rasp.nodes import (
-    INDICES,
-    NUMERICAL,
-    TOKENS,
-    Aggregate,
-    LinearSequenceMap,
-    Map,
-    Select,
-)
-from untracr.rasp.program import (
-    Builder,
-    Program,
-)
+from untracr.rasp.nodes import INDICES, NUMERICAL, TOKENS, Aggregate, LinearSequenceMap, Map, Select
+from untracr.rasp.program import Builder, Program
 from untracr.sample.sampler import sample_program
-from untracr.syntax.library import (
-    LIBRARY,
-    NamedProgram,
-)
+from untracr.syntax.library import LIBRARY, NamedProgram
 from untracr.syntax.parsing import parse
 from untracr.syntax.tracr_objects import to_tracr
 

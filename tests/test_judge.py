@@ -10,19 +10,11 @@ import numpy as np
 import pytest
 
 from untracr.compile import compile_program
-from untracr.diagnose import (
-    CompiledModel,
-    Verification,
-    check,
-    verify,
-)
+from untracr.diagnose import CompiledModel, Verification, check, verify
 from untracr.diagnose import compile_rasp_to_model as compile_rasp
 from untracr.diagnose.bounds import bounds
 from untracr.diagnose.checks import check_weights
-from untracr.diagnose.inputs import (
-    SHAPES,
-    shaped,
-)
+from untracr.diagnose.inputs import SHAPES, shaped
 from untracr.diagnose.judging import departures
 from untracr.diagnose.precision import tolerances
 from untracr.diagnose.steps import Staircase

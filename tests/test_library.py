@@ -8,11 +8,7 @@ import pytest
 
 from untracr.errors import UsageError
 from untracr.syntax.hand_written import HAND_WRITTEN
-from untracr.syntax.library import (
-    LIBRARY,
-    NamedProgram,
-    named_program,
-)
+from untracr.syntax.library import LIBRARY, NamedProgram, named_program
 from untracr.syntax.tracr_objects import to_tracr
 
 each = pytest.mark.parametrize("named", [*LIBRARY, *HAND_WRITTEN], ids=lambda named: named.name)

@@ -14,10 +14,7 @@ import safetensors.numpy
 from tracr_reference import compile_with_tracr
 from untracr.cli.entry import main
 from untracr.decompile.bundled import decompile_model
-from untracr.diagnose.model import (
-    CompiledModel,
-    compile_rasp_to_model,
-)
+from untracr.diagnose.model import CompiledModel, compile_rasp_to_model
 from untracr.errors import ModelFileError, UntracrError, UsageError
 from untracr.rasp.domain import Domain
 from untracr.rasp.equivalence import decide_equivalence

@@ -29,10 +29,7 @@ from untracr.rasp.nodes import (
     SelectorWidth,
     SequenceMap,
 )
-from untracr.rasp.program import (
-    Builder,
-    Program,
-)
+from untracr.rasp.program import Builder, Program
 from untracr.syntax.parsing import parse
 
 T = TypeVar("T")

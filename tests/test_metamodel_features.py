@@ -17,10 +17,7 @@ from untracr.metamodel.examples import example_of, shuffle_slots, training_examp
 from untracr.metamodel.features import INTEGER_SIZES, N_NUMBERS, Features, features
 from untracr.metamodel.network import Network, NetworkConfig
 from untracr.rasp.functions import formula
-from untracr.rasp.nodes import (
-    CATEGORICAL,
-    Map,
-)
+from untracr.rasp.nodes import CATEGORICAL, Map
 from untracr.rasp.program import Program
 from untracr.read.frame import Base
 from untracr.read.reader import Reader

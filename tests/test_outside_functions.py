@@ -23,24 +23,10 @@ from untracr.metamodel.examples import ExampleSettings, example_of, training_pro
 from untracr.metamodel.features import Features
 from untracr.metamodel.numpy_network import NumpyNetwork, TokenPlace
 from untracr.metamodel.targets import answer
-from untracr.metamodel.vocabulary import (
-    CLASS_RANGES,
-    EOL,
-    ID,
-    SIZE,
-    ids_of,
-)
+from untracr.metamodel.vocabulary import CLASS_RANGES, EOL, ID, SIZE, ids_of
 from untracr.rasp.domain import PAPER_DOMAIN
 from untracr.rasp.equivalence import decide_equivalence
-from untracr.rasp.functions import (
-    Comparison,
-    Formula,
-    Function,
-    Table,
-    Value,
-    formula,
-    number_or,
-)
+from untracr.rasp.functions import Comparison, Formula, Function, Table, Value, formula, number_or
 from untracr.rasp.interpreter import Batch, Column
 from untracr.rasp.known_tables import call
 from untracr.rasp.listed_functions import UNARY
@@ -57,27 +43,13 @@ from untracr.rasp.nodes import (
     Select,
     SequenceMap,
 )
-from untracr.rasp.program import (
-    Builder,
-    Program,
-    print_program,
-)
+from untracr.rasp.program import Builder, Program, print_program
 from untracr.read.components import Component
-from untracr.read.frame import (
-    Base,
-    Variable,
-)
-from untracr.read.operations import (
-    KINDS,
-    TABLE,
-    Operation,
-)
+from untracr.read.frame import Base, Variable
+from untracr.read.operations import KINDS, TABLE, Operation
 from untracr.read.reader import Reader
 from untracr.read.scope import true_variables
-from untracr.read.unlisted_functions import (
-    read_function,
-    read_predicate,
-)
+from untracr.read.unlisted_functions import read_function, read_predicate
 from untracr.read.value_order import ranks_read
 from untracr.sample.sampler import sample_program
 from untracr.sample.treated import TREATMENTS, Treated

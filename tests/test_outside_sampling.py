@@ -16,11 +16,7 @@ from untracr.metamodel.network import NetworkConfig
 from untracr.rasp.domain import PAPER_DOMAIN
 from untracr.rasp.functions import Comparison, Formula, Table
 from untracr.rasp.naming import is_listed
-from untracr.rasp.nodes import (
-    Map,
-    Select,
-    SequenceMap,
-)
+from untracr.rasp.nodes import Map, Select, SequenceMap
 from untracr.rasp.program import Program, print_program
 from untracr.sample.acceptance import acceptable
 from untracr.sample.domains import OtherDomains

@@ -12,15 +12,7 @@ from real_models import real_records
 from strategies import RELAXED, programs
 from untracr.errors import ProgramError
 from untracr.rasp.functions import Value, formula
-from untracr.rasp.nodes import (
-    INDICES,
-    NUMERICAL,
-    TOKENS,
-    Indices,
-    Map,
-    Node,
-    Tokens,
-)
+from untracr.rasp.nodes import INDICES, NUMERICAL, TOKENS, Indices, Map, Node, Tokens
 from untracr.rasp.program import Program, print_program
 from untracr.syntax.library import LIBRARY
 from untracr.syntax.parsing import parse

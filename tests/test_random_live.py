@@ -16,10 +16,7 @@ import pytest
 
 from random_live import VOCABULARIES, random_live, rasp
 from tracr_reference import compile_with_tracr, differences, reset_ids
-from untracr.diagnose.model import (
-    CompiledModel,
-    compile_rasp_to_model,
-)
+from untracr.diagnose.model import CompiledModel, compile_rasp_to_model
 from untracr.errors import UntracrError
 from untracr.syntax.parsing import parse
 from untracr.transformer.files import load_model

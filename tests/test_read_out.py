@@ -8,10 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from untracr.ambiguity.checking import (
-    Check,
-    check,
-)
+from untracr.ambiguity.checking import Check, check
 from untracr.audit.claims import compiled_rows
 from untracr.compile.canonical import canonicalise
 from untracr.decompile.bundled import bundled_decompiler
@@ -25,10 +22,7 @@ from untracr.syntax.parsing import parse
 from untracr.transformer import treatments
 from untracr.transformer.transformer import Transformer
 from untracr.verify.evidence import PROVED
-from untracr.verify.outputs import (
-    SAMPLED,
-    batches,
-)
+from untracr.verify.outputs import SAMPLED, batches
 
 LETTERS = Domain(("a", "b", "c", "d"), 4)
 LARGE = Domain(tuple(range(8)), 8)

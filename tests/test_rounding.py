@@ -6,10 +6,7 @@ import numpy as np
 import pytest
 
 from untracr import Domain, Transformer
-from untracr.ambiguity.checking import (
-    Check,
-    check,
-)
+from untracr.ambiguity.checking import Check, check
 from untracr.audit.claims import compiled_rows
 from untracr.compile.canonical import canonicalise
 from untracr.decompile.bundled import bundled_decompiler

@@ -26,12 +26,7 @@ from untracr.compile.layers import half_layers
 from untracr.rasp.domain import PAPER_DOMAIN, Domain
 from untracr.rasp.functions import Comparison
 from untracr.rasp.interpreter import Batch, Column
-from untracr.rasp.listed_functions import (
-    FACTORS,
-    MAP_POOL,
-    SEQUENCE_MAP_POOL,
-    Type,
-)
+from untracr.rasp.listed_functions import FACTORS, MAP_POOL, SEQUENCE_MAP_POOL, Type
 from untracr.rasp.nodes import (
     CATEGORICAL,
     NUMERICAL,
@@ -54,10 +49,7 @@ from untracr.sample.acceptance import (
     model_sizes,
     moves_values,
 )
-from untracr.sample.pools import (
-    KINDS,
-    PREDICATES,
-)
+from untracr.sample.pools import KINDS, PREDICATES
 from untracr.sample.sampler import PAPER, SamplerSettings, sample_program, sample_programs
 from untracr.sample.statistics import (
     SampleStatistics,

@@ -14,11 +14,7 @@ import torch
 from steps import at_most
 from untracr.ambiguity.checking import check
 from untracr.compile.canonical import canonicalise
-from untracr.compile.compiler import (
-    Compiled,
-    compile_program,
-    half_layer_order,
-)
+from untracr.compile.compiler import Compiled, compile_program, half_layer_order
 from untracr.decompile import search
 from untracr.decompile.bundled import bundled_decompiler
 from untracr.decompile.decompiler import Decompiler
@@ -26,30 +22,13 @@ from untracr.decompile.proposals import Proposal
 from untracr.decompile.search import Deadline, ProgramSearch
 from untracr.metamodel.network import Network, NetworkConfig
 from untracr.metamodel.numpy_network import NumpyNetwork
-from untracr.rasp.domain import (
-    BOS,
-    PAD,
-    PAPER_DOMAIN,
-    Domain,
-)
+from untracr.rasp.domain import BOS, PAD, PAPER_DOMAIN, Domain
 from untracr.rasp.equivalence import decide_equivalence
 from untracr.rasp.functions import formula
 from untracr.rasp.listed_functions import BINARY
-from untracr.rasp.nodes import (
-    CATEGORICAL,
-    INDICES,
-    TOKENS,
-    Map,
-    SequenceMap,
-)
-from untracr.rasp.program import (
-    Builder,
-    Program,
-)
-from untracr.read.operations import (
-    Operation,
-    operation_of,
-)
+from untracr.rasp.nodes import CATEGORICAL, INDICES, TOKENS, Map, SequenceMap
+from untracr.rasp.program import Builder, Program
+from untracr.read.operations import Operation, operation_of
 from untracr.sample.sampler import sample_program
 from untracr.syntax.library import named_program
 from untracr.syntax.parsing import parse

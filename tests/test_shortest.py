@@ -8,10 +8,7 @@ from __future__ import annotations
 import pytest
 
 from untracr.ambiguity import shortest as module
-from untracr.ambiguity.description_length import (
-    description_length,
-    function_length,
-)
+from untracr.ambiguity.description_length import description_length, function_length
 from untracr.ambiguity.shortest import shortest
 from untracr.audit.claims import compiled_rows
 from untracr.decompile.bundled import decompile_model

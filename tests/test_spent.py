@@ -5,10 +5,7 @@ from __future__ import annotations
 import pytest
 
 from untracr.compile.compiler import compile_program
-from untracr.diagnose.checks import (
-    MAX_NODES,
-    check,
-)
+from untracr.diagnose.checks import MAX_NODES, check
 from untracr.diagnose.model import compile_rasp_to_model
 from untracr.errors import CheckFailed, InputError, ProgramError, RaspSyntaxError
 from untracr.rasp import interpreter
@@ -18,10 +15,7 @@ from untracr.rasp.functions import Formula, Table, brief
 from untracr.rasp.interpreter import MAX_BATCH, Batch, run
 from untracr.rasp.spent import MAX_CALLS, MAX_CELLS, Spent, TooCostly
 from untracr.rasp.tabulating import MAX_TOLD, unary_table
-from untracr.syntax.parsing import (
-    MAX_SOURCE,
-    parse,
-)
+from untracr.syntax.parsing import MAX_SOURCE, parse
 
 GROWS = "a = tokens\n" + "a = SequenceMap(lambda x, y: x * 10 + y, a, indices)\n" * 10
 """Ten lines: of each value of the last, five new ones, of which the input has one."""

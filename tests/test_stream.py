@@ -11,11 +11,7 @@ import pytest
 
 from untracr.errors import DatasetError
 from untracr.train import stream
-from untracr.train.stream import (
-    Arrays,
-    BatchStream,
-    StreamPlace,
-)
+from untracr.train.stream import Arrays, BatchStream, StreamPlace
 from untracr.train.task import make_batch
 
 

@@ -32,11 +32,7 @@ from untracr.transformer import treatments
 from untracr.transformer.files import LoadedModel, save_model
 from untracr.transformer.haiku import transformer_from_haiku
 from untracr.transformer.special_rows import find_special_rows
-from untracr.transformer.token_rows import (
-    Naming,
-    rows_of,
-    token_rows,
-)
+from untracr.transformer.token_rows import Naming, rows_of, token_rows
 from untracr.transformer.transformer import Transformer
 
 REVERSE = """

@@ -31,10 +31,7 @@ from untracr.rasp.nodes import (
 from untracr.rasp.program import Program
 from untracr.syntax.library import LIBRARY
 from untracr.syntax.parsing import parse
-from untracr.syntax.tracr_objects import (
-    from_tracr,
-    to_tracr,
-)
+from untracr.syntax.tracr_objects import from_tracr, to_tracr
 
 rasp: Any = import_module("tracr.rasp.rasp")
 lib: Any = import_module("tracr.compiler.lib")

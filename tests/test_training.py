@@ -21,11 +21,7 @@ from untracr.errors import ModelFileError, UsageError
 from untracr.metamodel.network import Network, NetworkConfig
 from untracr.train import task as tasks
 from untracr.train import training
-from untracr.train.checkpoint import (
-    load_checkpoint,
-    save_checkpoint,
-    write_atomically,
-)
+from untracr.train.checkpoint import load_checkpoint, save_checkpoint, write_atomically
 from untracr.train.first_difference import first_difference
 from untracr.train.stream import Arrays
 from untracr.train.task import metamodel_task

@@ -29,17 +29,10 @@ from untracr.metamodel.network import NetworkConfig
 from untracr.sample.treated import TreatmentShares
 from untracr.train import dataset_examples
 from untracr.train.checkpoint import load_checkpoint
-from untracr.train.dataset_examples import (
-    example_of_row,
-    make_dataset_batch,
-)
+from untracr.train.dataset_examples import example_of_row, make_dataset_batch
 from untracr.train.dataset_task import dataset_task
 from untracr.train.stream import Arrays
-from untracr.train.training import (
-    CHECKPOINT,
-    TrainingSettings,
-    train,
-)
+from untracr.train.training import CHECKPOINT, TrainingSettings, train
 
 Weights = npt.NDArray[np.float32]
 

@@ -27,11 +27,7 @@ from untracr.train.processes import Processes
 from untracr.train.rendezvous import agreed_name
 from untracr.train.stream import Arrays
 from untracr.train.task import metamodel_task
-from untracr.train.training import (
-    CHECKPOINT,
-    TrainingSettings,
-    train,
-)
+from untracr.train.training import CHECKPOINT, TrainingSettings, train
 from untracr.train.training_log import LOG
 
 TINY = NetworkConfig(width=16, layers=1, heads=2)

@@ -19,10 +19,7 @@ from untracr.metamodel.vocabulary import EOL, ID
 from untracr.rasp.domain import PAPER_DOMAIN, Domain
 from untracr.rasp.interpreter import Batch, Column
 from untracr.rasp.program import Program
-from untracr.read.frame import (
-    Base,
-    Variable,
-)
+from untracr.read.frame import Base, Variable
 from untracr.read.scope import true_variables
 from untracr.sample.acceptance import evaluate_all
 from untracr.sample.sampler import SamplerSettings, sample_program

@@ -8,34 +8,11 @@ from untracr.compile.canonical import canonicalise, paper_tokens
 from untracr.compile.compiler import compile_program, half_layer_order
 from untracr.errors import ProgramError
 from untracr.metamodel.network import class_mask
-from untracr.metamodel.vocabulary import (
-    CLASS_RANGES,
-    EOL,
-    ID,
-    SIZE,
-    START,
-    TEXTS,
-    ids_of,
-)
+from untracr.metamodel.vocabulary import CLASS_RANGES, EOL, ID, SIZE, START, TEXTS, ids_of
 from untracr.rasp.functions import formula
-from untracr.rasp.nodes import (
-    CATEGORICAL,
-    INDICES,
-    TOKENS,
-    Map,
-    Ref,
-)
-from untracr.rasp.program import (
-    Builder,
-    Program,
-)
-from untracr.read.operations import (
-    KINDS,
-    MAX_OPERATIONS,
-    Operation,
-    build_program,
-    operation_of,
-)
+from untracr.rasp.nodes import CATEGORICAL, INDICES, TOKENS, Map, Ref
+from untracr.rasp.program import Builder, Program
+from untracr.read.operations import KINDS, MAX_OPERATIONS, Operation, build_program, operation_of
 from untracr.sample.sampler import PAPER, sample_program
 from untracr.verify.weight_equivalence import same_weights
 

@@ -19,10 +19,7 @@ from unittest import mock
 import numpy as np
 
 from untracr.rasp.functions import Value
-from untracr.rasp.nodes import (
-    Ref,
-    children,
-)
+from untracr.rasp.nodes import Ref, children
 from untracr.rasp.program import Program
 from untracr.syntax.tracr_objects import to_tracr
 

@@ -17,10 +17,7 @@ if TYPE_CHECKING:
     from untracr.decompile.decompiler import Decompiler
     from untracr.decompile.result import Result
     from untracr.diagnose.checks import check
-    from untracr.diagnose.model import (
-        CompiledModel,
-        compile_rasp_to_model,
-    )
+    from untracr.diagnose.model import CompiledModel, compile_rasp_to_model
     from untracr.errors import (
         CheckFailed,
         EvaluationError,

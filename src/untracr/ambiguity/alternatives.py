@@ -14,37 +14,16 @@ from untracr.rasp.drawn_inputs import drawn_inputs
 from untracr.rasp.equivalence import columns_differ
 from untracr.rasp.functions import Formula, Function, formula, number_or
 from untracr.rasp.interpreter import Column
-from untracr.rasp.known_tables import (
-    Tables,
-    binary_tables,
-    call,
-    unary_tables,
-)
-from untracr.rasp.listed_functions import (
-    BINARY,
-    UNARY,
-)
+from untracr.rasp.known_tables import Tables, binary_tables, call, unary_tables
+from untracr.rasp.listed_functions import BINARY, UNARY
 from untracr.rasp.naming import function_of_results
-from untracr.rasp.nodes import (
-    CATEGORICAL,
-    LinearSequenceMap,
-    Map,
-    Node,
-    Ref,
-    SequenceMap,
-)
+from untracr.rasp.nodes import CATEGORICAL, LinearSequenceMap, Map, Node, Ref, SequenceMap
 from untracr.rasp.program import Program
 from untracr.transformer.transformer import Transformer
-from untracr.verify.outputs import (
-    SAMPLE_SEED,
-    affordable_chunk,
-)
+from untracr.verify.outputs import SAMPLE_SEED, affordable_chunk
 from untracr.verify.recompiling import recompile
 from untracr.verify.verdict import sign_is_open
-from untracr.verify.weight_equivalence import (
-    Sameness,
-    same_weights,
-)
+from untracr.verify.weight_equivalence import Sameness, same_weights
 
 MAX_PAIRS = 50_000
 """Pairs of values on which functions of two arguments are compared."""

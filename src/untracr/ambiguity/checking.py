@@ -25,6 +25,7 @@ from untracr.rasp.program import Program
 from untracr.transformer.transformer import Transformer
 from untracr.verify.evidence import NOTHING_COMPARED, Evidence, Verdict
 from untracr.verify.outputs import cannot_compare
+from untracr.verify.rounding import rounded
 from untracr.verify.verdict import (
     Beside,
     Finding,
@@ -178,7 +179,7 @@ def _judged(model: Transformer, laid: Beside, domain: Domain, settle: bool) -> C
     found = _with_open_results(found, domain, shown=shown)
     if found.inputs_checked:  # of this model's outputs, which says more
         return found
-    return _with_departures(found, domain)
+    return _with_departures(model, found, domain)
 
 
 def _shortened(model: Transformer, laid: Beside, domain: Domain, *, shown: bool) -> Beside:
@@ -221,16 +222,19 @@ def _with_open_results(found: Check, domain: Domain, *, shown: bool) -> Check:
     return replace(found, detail=f"{found.detail}; {said_open(open_)}", open_results=open_)
 
 
-def _with_departures(found: Check, domain: Domain) -> Check:
+def _with_departures(model: Transformer, found: Check, domain: Domain) -> Check:
     """The verdict with the inputs on which these weights do not do what the program says.
 
-    The weights are run with the program's own read-out, which shows that without knowing
-    the model's. Most programs need no run.
+    Tracr's construction departs from RASP here and there, and weights that are the program's
+    but for rounding may do something else beside large numbers. The weights are run with the
+    program's own read-out, which shows that without knowing the model's. Most programs need no
+    run.
     """
     laid = found.beside
     if found.verdict != "identical" or laid is None or laid.parts is None:
         return found
-    seen = departures(laid.program, laid.parts, domain)
+    off = rounded(model, laid.program, laid.parts, laid.found)
+    seen = departures(laid.program, laid.parts, domain, off)
     if not seen.count and seen.exhaustive:
         return found
     detail = f"{found.detail}; {said_departures(seen)}"

@@ -13,16 +13,8 @@ import ast
 import functools
 
 from untracr.rasp.functions import Formula, Predicate, Table
-from untracr.rasp.listed_functions import (
-    BINARY,
-    PREDICATES,
-    UNARY,
-)
-from untracr.rasp.nodes import (
-    Map,
-    Select,
-    SequenceMap,
-)
+from untracr.rasp.listed_functions import BINARY, PREDICATES, UNARY
+from untracr.rasp.nodes import Map, Select, SequenceMap
 from untracr.rasp.program import Program
 
 _LISTED: frozenset[Predicate] = frozenset((*UNARY, *BINARY, *PREDICATES))

@@ -10,13 +10,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from untracr.ambiguity.alternatives import (
-    negated,
-)
-from untracr.ambiguity.renaming import (
-    renamed,
-    source_of,
-)
+from untracr.ambiguity.alternatives import negated
+from untracr.ambiguity.renaming import renamed, source_of
 from untracr.compile.values import value_sets
 from untracr.rasp.domain import Domain
 from untracr.rasp.equivalence import CHUNK, same_value
@@ -24,25 +19,13 @@ from untracr.rasp.functions import Table
 from untracr.rasp.interpreter import Failure
 from untracr.rasp.known_tables import call
 from untracr.rasp.naming import is_listed
-from untracr.rasp.nodes import (
-    CATEGORICAL,
-    Map,
-)
+from untracr.rasp.nodes import CATEGORICAL, Map
 from untracr.rasp.program import Program
 from untracr.rasp.values import Value, value_fault
 from untracr.transformer.transformer import Transformer
 from untracr.verify.alignment import Alignment
-from untracr.verify.outputs import (
-    CLEAR,
-    batches,
-    by_length,
-    cannot_compare,
-    largest_chunk,
-)
-from untracr.verify.read_out import (
-    reads_negative,
-    values_read,
-)
+from untracr.verify.outputs import CLEAR, batches, by_length, cannot_compare, largest_chunk
+from untracr.verify.read_out import reads_negative, values_read
 from untracr.verify.verdict import sign_is_open
 
 

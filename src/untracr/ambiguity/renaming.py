@@ -13,27 +13,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from untracr.compile.values import (
-    ValueSet,
-    value_sets,
-)
+from untracr.compile.values import ValueSet, value_sets
 from untracr.rasp.domain import Domain
 from untracr.rasp.equivalence import same_value
 from untracr.rasp.functions import Function, Predicate, Value
 from untracr.rasp.known_tables import call
-from untracr.rasp.naming import (
-    function_of_results,
-    predicate_of_table,
-)
-from untracr.rasp.nodes import (
-    CATEGORICAL,
-    Aggregate,
-    Map,
-    Node,
-    Ref,
-    Select,
-    SequenceMap,
-)
+from untracr.rasp.naming import function_of_results, predicate_of_table
+from untracr.rasp.nodes import CATEGORICAL, Aggregate, Map, Node, Ref, Select, SequenceMap
 from untracr.rasp.program import Program
 from untracr.rasp.values import tracr_sorted
 

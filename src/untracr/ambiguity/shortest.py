@@ -15,41 +15,15 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from untracr.ambiguity.description_length import (
-    LISTED,
-    description_length,
-    function_length,
-)
+from untracr.ambiguity.description_length import LISTED, description_length, function_length
 from untracr.ambiguity.renaming import source_of
-from untracr.ambiguity.short_functions import (
-    FUNCTIONS,
-    PREDICATES_TRIED,
-    of_some,
-)
-from untracr.compile.values import (
-    ValueSet,
-    value_sets,
-)
+from untracr.ambiguity.short_functions import FUNCTIONS, PREDICATES_TRIED, of_some
+from untracr.compile.values import ValueSet, value_sets
 from untracr.rasp.domain import Domain
 from untracr.rasp.equivalence import same_value
-from untracr.rasp.functions import (
-    Function,
-    Predicate,
-    Table,
-    Value,
-    types_of,
-)
+from untracr.rasp.functions import Function, Predicate, Table, Value, types_of
 from untracr.rasp.known_tables import call
-from untracr.rasp.nodes import (
-    CATEGORICAL,
-    Aggregate,
-    Map,
-    Node,
-    Ref,
-    Select,
-    SequenceMap,
-    children,
-)
+from untracr.rasp.nodes import CATEGORICAL, Aggregate, Map, Node, Ref, Select, SequenceMap, children
 from untracr.rasp.program import Program
 from untracr.rasp.values import MAX_NUMBER, tracr_sorted
 

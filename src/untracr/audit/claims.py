@@ -10,26 +10,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from untracr.audit.own_names import under_true_names
-from untracr.audit.plain_run import (
-    fails,
-    misread,
-    outputs_differ,
-    read_out_differs,
-    renamed,
-)
+from untracr.audit.plain_run import fails, misread, outputs_differ, read_out_differs, renamed
 from untracr.audit.subject import Subject
 from untracr.audit.weights import EXACT, ROTATED, rounded_alike, weights_differ
-from untracr.compile.compiler import (
-    MLP_EXACTNESS,
-    compile_program,
-)
+from untracr.compile.compiler import MLP_EXACTNESS, compile_program
 from untracr.decompile.result import Result
 from untracr.errors import EvaluationError, ProgramError
-from untracr.rasp.domain import (
-    BOS,
-    PAD,
-    Domain,
-)
+from untracr.rasp.domain import BOS, PAD, Domain
 from untracr.rasp.program import Program
 from untracr.syntax.parsing import parse
 from untracr.transformer.transformer import Transformer

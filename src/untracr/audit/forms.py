@@ -16,20 +16,12 @@ import numpy.typing as npt
 from untracr.audit.claims import compiled_rows
 from untracr.audit.foreign import without_read_out
 from untracr.audit.subject import Subject
-from untracr.rasp.nodes import (
-    INDICES,
-    TOKENS,
-)
+from untracr.rasp.nodes import INDICES, TOKENS
 from untracr.rasp.program import Program
 from untracr.sample.sampler import PAPER, sample_program
 from untracr.transformer.head_basis import BasisKind, change_head_bases
 from untracr.transformer.transformer import Transformer
-from untracr.transformer.treatments import (
-    permute_heads,
-    permute_neurons,
-    permute_residual,
-    rotate,
-)
+from untracr.transformer.treatments import permute_heads, permute_neurons, permute_residual, rotate
 
 Rng = np.random.Generator
 

@@ -36,10 +36,7 @@ from untracr.sample.domains import OtherDomains
 from untracr.sample.outside import with_outside_functions
 from untracr.sample.sampler import PAPER, SamplerSettings, sample_program
 from untracr.syntax.hand_written import HAND_WRITTEN
-from untracr.syntax.library import (
-    LIBRARY,
-    NamedProgram,
-)
+from untracr.syntax.library import LIBRARY, NamedProgram
 
 Draw = Callable[[int, int], tuple[Program, Domain, bool]]
 """From (seed, index) a program, its domain, and whether attention is causal."""

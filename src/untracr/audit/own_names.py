@@ -10,11 +10,7 @@ from dataclasses import replace
 
 from untracr.audit.subject import Subject
 from untracr.decompile.result import Result
-from untracr.rasp.domain import (
-    BOS,
-    PAD,
-    Domain,
-)
+from untracr.rasp.domain import BOS, PAD, Domain
 from untracr.rasp.functions import Value
 from untracr.rasp.program import Program
 from untracr.sample.token_names import with_token_names

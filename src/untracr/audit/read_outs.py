@@ -21,10 +21,7 @@ from untracr.compile.values import value_sets
 from untracr.rasp.domain import PAPER_DOMAIN
 from untracr.rasp.functions import Table, Value
 from untracr.rasp.interpreter import Batch
-from untracr.rasp.nodes import (
-    CATEGORICAL,
-    Map,
-)
+from untracr.rasp.nodes import CATEGORICAL, Map
 from untracr.rasp.program import Program
 from untracr.sample.outside import with_outside_functions
 from untracr.sample.sampler import sample_program

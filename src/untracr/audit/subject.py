@@ -8,11 +8,7 @@ from untracr.compile.compiler import MLP_EXACTNESS
 from untracr.rasp.domain import Domain
 from untracr.rasp.functions import Value
 from untracr.rasp.program import Program
-from untracr.transformer.token_rows import (
-    NOTHING_SAID,
-    Naming,
-    tokens_first,
-)
+from untracr.transformer.token_rows import NOTHING_SAID, Naming, tokens_first
 from untracr.transformer.transformer import Transformer
 
 

@@ -23,19 +23,10 @@ from typing import Any, Literal
 import numpy as np
 from tqdm import tqdm
 
-from untracr.compile import (
-    blocks,
-    values,
-)
+from untracr.compile import blocks, values
 from untracr.compile.compiler import compile_program
 from untracr.decompile.decompiler import BUNDLED, Decompiler
-from untracr.diagnose import (
-    bounds,
-    checks,
-    doubts,
-    precision,
-    selections,
-)
+from untracr.diagnose import bounds, checks, doubts, precision, selections
 from untracr.diagnose.model import compile_rasp_to_model
 from untracr.errors import UntracrError
 from untracr.rasp.domain import PAPER_DOMAIN

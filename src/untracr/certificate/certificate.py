@@ -30,23 +30,11 @@ from untracr.rasp.program import Program, print_program
 from untracr.rasp.values import MAX_NUMBER
 from untracr.shown_text import MOST, cut, printable, shown
 from untracr.strangers_files import read_file
-from untracr.syntax.parsing import (
-    MAX_SOURCE,
-    parse,
-)
+from untracr.syntax.parsing import MAX_SOURCE, parse
 from untracr.transformer.files import LoadedModel
-from untracr.transformer.token_rows import (
-    Naming,
-    TokenRows,
-    token_rows,
-)
+from untracr.transformer.token_rows import Naming, TokenRows, token_rows
 from untracr.transformer.weights_digest import weights_digest
-from untracr.verify.evidence import (
-    Evidence,
-    ReadOutFound,
-    Verdict,
-    WeightsFound,
-)
+from untracr.verify.evidence import Evidence, ReadOutFound, Verdict, WeightsFound
 from untracr.verify.outputs import cannot_compare
 from untracr.version import __version__
 

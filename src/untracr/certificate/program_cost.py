@@ -10,20 +10,13 @@ from __future__ import annotations
 
 from untracr.diagnose.checks import static_problems
 from untracr.errors import EvaluationError, ProgramError
-from untracr.rasp.domain import (
-    BOS,
-    PAD,
-    Domain,
-)
+from untracr.rasp.domain import BOS, PAD, Domain
 from untracr.rasp.equivalence import CHUNK
 from untracr.rasp.interpreter import Column, Mask
 from untracr.rasp.nodes import Ref
 from untracr.rasp.program import Program
 from untracr.rasp.spent import Spent, TooCostly
-from untracr.verify.outputs import (
-    FIRST_CHUNK,
-    batches,
-)
+from untracr.verify.outputs import FIRST_CHUNK, batches
 
 MAX_NODES = 120
 """Operations and selectors of a program; more than one that is decompiled can have."""

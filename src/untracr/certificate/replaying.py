@@ -12,16 +12,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from untracr.ambiguity.checking import (
-    Check,
-    check,
-)
-from untracr.certificate.certificate import (
-    SHOWN,
-    Certificate,
-    plain_evidence,
-    read_certificate,
-)
+from untracr.ambiguity.checking import Check, check
+from untracr.certificate.certificate import SHOWN, Certificate, plain_evidence, read_certificate
 from untracr.certificate.program_cost import require_affordable
 from untracr.errors import CertificateError, ProgramError, RaspSyntaxError
 from untracr.measure.exactness import find_exactness
@@ -30,19 +22,10 @@ from untracr.rasp.program import Program, print_program
 from untracr.syntax.parsing import parse
 from untracr.transformer.files import LoadedModel, load_model
 from untracr.transformer.readable import require_readable
-from untracr.transformer.token_rows import (
-    Naming,
-    TokenRows,
-    token_rows,
-)
+from untracr.transformer.token_rows import Naming, TokenRows, token_rows
 from untracr.transformer.transformer import Transformer
 from untracr.transformer.weights_digest import weights_digest
-from untracr.verify.evidence import (
-    PROVED,
-    Evidence,
-    WeightsFound,
-    headline,
-)
+from untracr.verify.evidence import PROVED, Evidence, WeightsFound, headline
 from untracr.verify.outputs import cannot_compare
 from untracr.verify.recompiling import recompile
 from untracr.verify.weight_equivalence import same_weights

@@ -38,11 +38,7 @@ def write_certificate_into(folder: Path, loaded: LoadedModel, result: Result) ->
     Raises:
         CertificateError: it cannot be written, or something else is in its place.
     """
-    from untracr.certificate.certificate import (
-        NothingShown,
-        certificate_of,
-        write_certificate,
-    )
+    from untracr.certificate.certificate import NothingShown, certificate_of, write_certificate
 
     if folder.exists() and not folder.is_dir():
         raise CertificateError(f"--certificate needs a folder; {folder} is a file")

@@ -14,9 +14,9 @@ from untracr.cli.values import show_values
 from untracr.errors import UsageError
 
 if TYPE_CHECKING:
+    from untracr.explain.comparing import Compared
     from untracr.rasp.domain import Domain
     from untracr.rasp.equivalence import CounterExample
-    from untracr.verify.comparing import Compared
 
 
 def compare(fst: str, snd: str, args: argparse.Namespace) -> int:
@@ -40,8 +40,8 @@ def compare(fst: str, snd: str, args: argparse.Namespace) -> int:
 
 
 def _programs(fst: str, snd: str, args: argparse.Namespace) -> int:
+    from untracr.explain.comparing import Compared
     from untracr.rasp.equivalence import decide_equivalence
-    from untracr.verify.comparing import Compared
 
     refuse_rows_options(args, "models; neither is one")
     left, right = read_program(fst), read_program(snd)
@@ -55,11 +55,11 @@ def _programs(fst: str, snd: str, args: argparse.Namespace) -> int:
 def _model_and_program(
     model_file: str, program: str, args: argparse.Namespace, *, model_first: bool
 ) -> int:
-    from untracr.rasp.equivalence import CounterExample
-    from untracr.verify.comparing import (
+    from untracr.explain.comparing import (
         Compared,
         compare_outputs,
     )
+    from untracr.rasp.equivalence import CounterExample
 
     model, given = read_saved(model_file, args), read_program(program)
     domain = _within(model.domain, args)
@@ -74,8 +74,8 @@ def _model_and_program(
 
 
 def _models(fst: str, snd: str, args: argparse.Namespace) -> int:
+    from untracr.explain.comparing import compare_outputs
     from untracr.rasp.domain import Domain
-    from untracr.verify.comparing import compare_outputs
 
     left, right = read_saved(fst, args), read_saved(snd, args)
     if set(left.domain.vocab) != set(right.domain.vocab):

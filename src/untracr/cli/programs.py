@@ -111,10 +111,7 @@ def read_program(argument: str) -> GivenProgram:
         ProgramError: it cannot be read, or there is no such file or library program.
     """
     from untracr.syntax.library import LIBRARY
-    from untracr.syntax.parsing import (
-        MAX_SOURCE,
-        parse,
-    )
+    from untracr.syntax.parsing import MAX_SOURCE, parse
 
     if argument == "-":
         return GivenProgram(

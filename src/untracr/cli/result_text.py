@@ -10,10 +10,7 @@ from typing import TYPE_CHECKING
 from untracr.shown_text import printable
 
 if TYPE_CHECKING:
-    from untracr.ambiguity.open_results import (
-        Openness,
-        OpenResult,
-    )
+    from untracr.ambiguity.open_results import Openness, OpenResult
     from untracr.decompile.result import Result
     from untracr.verify.attribution import Carrier
 

@@ -8,12 +8,7 @@ from collections.abc import Callable, Sequence
 
 from untracr.cli.command import OK, Command, Parser
 from untracr.cli.output import add_json_option, print_json, say
-from untracr.cli.programs import (
-    PROGRAM_HELP,
-    add_causal_option,
-    add_domain_options,
-    read_program,
-)
+from untracr.cli.programs import PROGRAM_HELP, add_causal_option, add_domain_options, read_program
 from untracr.cli.reading_options import add_rows_options, refuse_rows_options
 from untracr.cli.saved_models import SavedModel, is_model, read_saved, tell_assumed
 from untracr.cli.values import Value, parse_values, show_values

@@ -42,10 +42,7 @@ class SavedModel:
 
     def __init__(self, loaded: LoadedModel, naming: Naming | None = None) -> None:
         from untracr.rasp.domain import Domain
-        from untracr.transformer.token_rows import (
-            NOTHING_SAID,
-            token_rows,
-        )
+        from untracr.transformer.token_rows import NOTHING_SAID, token_rows
 
         _require_read_out(loaded)
         count, positions = len(loaded.transformer.W_E), len(loaded.transformer.W_pos)

@@ -114,16 +114,10 @@ def run(args: argparse.Namespace) -> int:
     with training_extra():
         from untracr.metamodel.examples import ExampleSettings
         from untracr.metamodel.network import NetworkConfig
-        from untracr.train.baseline import (
-            BaselineConfig,
-            baseline_task,
-        )
+        from untracr.train.baseline import BaselineConfig, baseline_task
         from untracr.train.processes import Processes
         from untracr.train.task import metamodel_task
-        from untracr.train.training import (
-            TrainingSettings,
-            train,
-        )
+        from untracr.train.training import TrainingSettings, train
     from untracr.sample.domains import OtherDomains
 
     settings = TrainingSettings(

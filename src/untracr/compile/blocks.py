@@ -18,10 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from untracr.compile.residual import Dims
-from untracr.compile.values import (
-    ValueSet,
-    without_arithmetic_errors,
-)
+from untracr.compile.values import ValueSet, without_arithmetic_errors
 from untracr.errors import ProgramError
 from untracr.rasp.functions import Function, Predicate, Value, brief, types_of
 from untracr.rasp.values import tracr_sorted

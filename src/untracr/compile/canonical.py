@@ -32,10 +32,7 @@ from untracr.rasp.nodes import (
     children,
     renumber,
 )
-from untracr.rasp.program import (
-    Builder,
-    Program,
-)
+from untracr.rasp.program import Builder, Program
 
 TOKENS_NAME = "sop_10_tokens"
 INDICES_NAME = "sop_11_indices"

@@ -15,10 +15,7 @@ import numpy as np
 from untracr.compile import blocks
 from untracr.compile.layers import half_layers
 from untracr.compile.residual import ONE, Dims, Residual
-from untracr.compile.values import (
-    ValueSet,
-    value_sets,
-)
+from untracr.compile.values import ValueSet, value_sets
 from untracr.errors import ProgramError, UsageError
 from untracr.rasp.domain import BOS, PAD
 from untracr.rasp.functions import Value

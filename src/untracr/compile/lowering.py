@@ -25,10 +25,7 @@ from untracr.rasp.nodes import (
     SequenceMap,
     renumber,
 )
-from untracr.rasp.program import (
-    Builder,
-    Program,
-)
+from untracr.rasp.program import Builder, Program
 
 Composite = SelectorAnd | SelectorOr | SelectorNot
 

@@ -24,14 +24,7 @@ from untracr.dataset.manifest import (
     require_complete,
     require_same,
 )
-from untracr.dataset.planning import (
-    Plan,
-    Shard,
-    make_plan,
-    planned_indices,
-    read_plan,
-    shards,
-)
+from untracr.dataset.planning import Plan, Shard, make_plan, planned_indices, read_plan, shards
 from untracr.dataset.settings import DatasetSettings
 from untracr.dataset.shards import ShardTask, make_shard
 from untracr.errors import DatasetError

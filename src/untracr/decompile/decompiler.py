@@ -11,34 +11,20 @@ from pathlib import Path
 
 import numpy as np
 
-from untracr.ambiguity.checking import (
-    Check,
-    check,
-    is_settled,
-    rank,
-)
+from untracr.ambiguity.checking import Check, check, is_settled, rank
 from untracr.compile.canonical import canonicalise
 from untracr.decompile.greedy import decode_greedily
 from untracr.decompile.result import NO_SEARCH, Result, Search
 from untracr.decompile.search import Deadline, ProgramSearch, Proposals
 from untracr.errors import ProgramError
-from untracr.measure.exactness import (
-    at_usual_slope,
-    find_exactness,
-)
+from untracr.measure.exactness import at_usual_slope, find_exactness
 from untracr.metamodel.numpy_network import NumpyNetwork
 from untracr.rasp.domain import Domain
 from untracr.rasp.functions import Value
 from untracr.rasp.program import print_program
 from untracr.transformer.files import LoadedModel, load_model
 from untracr.transformer.readable import require_readable
-from untracr.transformer.token_rows import (
-    NOTHING_SAID,
-    Naming,
-    TokenRows,
-    rows_of,
-    token_rows,
-)
+from untracr.transformer.token_rows import NOTHING_SAID, Naming, TokenRows, rows_of, token_rows
 from untracr.transformer.transformer import Transformer
 
 BUNDLED = "checkpoints/metamodel.safetensors"

@@ -16,11 +16,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import numpy.typing as npt
 
-from untracr.arrays import (
-    Bools,
-    Floats,
-    Ints,
-)
+from untracr.arrays import Bools, Floats, Ints
 from untracr.compile import blocks
 from untracr.compile.compiler import MLP_EXACTNESS
 from untracr.compile.values import ValueSet
@@ -28,11 +24,7 @@ from untracr.errors import ProgramError
 from untracr.rasp.functions import Predicate, Value, formula, types_of
 from untracr.rasp.known_tables import call
 from untracr.read.components import Component
-from untracr.read.frame import (
-    Base,
-    Directions,
-    Variable,
-)
+from untracr.read.frame import Base, Directions, Variable
 from untracr.read.heads import HeadWeights
 from untracr.read.operations import Operation
 from untracr.read.reader import Reader

@@ -27,27 +27,11 @@ from untracr.metamodel.vocabulary import (
 from untracr.rasp.functions import Predicate, Value
 from untracr.rasp.program import Program
 from untracr.read.components import Component
-from untracr.read.frame import (
-    Base,
-    Variable,
-)
-from untracr.read.operations import (
-    KINDS,
-    MAX_OPERATIONS,
-    TABLE,
-    Operation,
-    build_program,
-)
+from untracr.read.frame import Base, Variable
+from untracr.read.operations import KINDS, MAX_OPERATIONS, TABLE, Operation, build_program
 from untracr.read.reader import Reader
-from untracr.read.scope import (
-    result_variable,
-    width_variable,
-)
-from untracr.read.unlisted_functions import (
-    read_off,
-    readable_slots,
-    with_read_factors,
-)
+from untracr.read.scope import result_variable, width_variable
+from untracr.read.unlisted_functions import read_off, readable_slots, with_read_factors
 from untracr.transformer.transformer import Array, Transformer
 
 MAX_DESCRIBED = 2 * MAX_OPERATIONS

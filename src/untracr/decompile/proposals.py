@@ -29,18 +29,9 @@ from untracr.metamodel.vocabulary import (
 from untracr.rasp.functions import Predicate
 from untracr.read.components import Component
 from untracr.read.frame import Variable
-from untracr.read.operations import (
-    KINDS,
-    TABLE,
-    Operation,
-    slots_of,
-)
+from untracr.read.operations import KINDS, TABLE, Operation, slots_of
 from untracr.read.reader import Reader
-from untracr.read.unlisted_functions import (
-    read_off,
-    readable_slots,
-    with_read_factors,
-)
+from untracr.read.unlisted_functions import read_off, readable_slots, with_read_factors
 
 MAX_EXPANDED = 400
 """Tokens fed for the proposals of one operation; beyond, the network has said what it knows."""

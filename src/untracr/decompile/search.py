@@ -34,16 +34,8 @@ from untracr.metamodel.numpy_network import NumpyNetwork
 from untracr.rasp.functions import Value
 from untracr.rasp.program import Program
 from untracr.read.components import Component
-from untracr.read.frame import (
-    Base,
-    Variable,
-)
-from untracr.read.operations import (
-    MAX_OPERATIONS,
-    TABLE,
-    Operation,
-    build_program,
-)
+from untracr.read.frame import Base, Variable
+from untracr.read.operations import MAX_OPERATIONS, TABLE, Operation, build_program
 from untracr.read.reader import Reader
 from untracr.read.unlisted_functions import unary_of_numbers
 from untracr.transformer.transformer import Transformer

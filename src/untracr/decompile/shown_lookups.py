@@ -16,14 +16,8 @@ import numpy as np
 from untracr.arrays import Bools
 from untracr.decompile.fitting import Fitter, Frame
 from untracr.read.frame import Variable
-from untracr.read.operations import (
-    TABLE,
-    Operation,
-)
-from untracr.read.unlisted_functions import (
-    diagonal_of_groups,
-    unary_of_groups,
-)
+from untracr.read.operations import TABLE, Operation
+from untracr.read.unlisted_functions import diagonal_of_groups, unary_of_groups
 
 MAX_RUN = 400
 """Neurons of one lookup that are looked at."""

@@ -18,9 +18,9 @@ import numpy as np
 from untracr.arrays import Floats
 from untracr.compile.blocks import COLDNESS
 from untracr.compile.compiler import Compiled
-from untracr.compile.judge.blur import AS_COMPILED, Blur
 from untracr.compile.layers import half_layers
 from untracr.compile.values import ValueSet, without_arithmetic_errors
+from untracr.diagnose.blur import AS_COMPILED, Blur
 from untracr.diagnose.precision import tolerances
 from untracr.diagnose.steps import Staircase
 from untracr.errors import ProgramError

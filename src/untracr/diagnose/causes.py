@@ -13,29 +13,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from untracr.compile.compiler import Compiled
-from untracr.compile.judge.blur import UNIT
-from untracr.diagnose.bounds import (
-    clean_at_bos,
-    staircase_of,
-)
-from untracr.diagnose.doubts import (
-    is_clipped,
-    sops_read,
-)
+from untracr.diagnose.blur import UNIT
+from untracr.diagnose.bounds import clean_at_bos, staircase_of
+from untracr.diagnose.doubts import is_clipped, sops_read
 from untracr.diagnose.precision import tolerances
-from untracr.diagnose.program_run import (
-    ProgramRun,
-    shown,
-)
-from untracr.diagnose.remedy import (
-    Remedy,
-    clear_exactness,
-    recompiled,
-)
-from untracr.diagnose.weights_run import (
-    Differences,
-    differences,
-)
+from untracr.diagnose.program_run import ProgramRun, shown
+from untracr.diagnose.remedy import Remedy, clear_exactness, recompiled
+from untracr.diagnose.weights_run import Differences, differences
 from untracr.errors import Problem, Severity
 from untracr.rasp.domain import Domain
 from untracr.rasp.equivalence import same_value

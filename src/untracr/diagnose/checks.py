@@ -20,30 +20,16 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from untracr.compile.blocks import key_size
-from untracr.compile.compiler import (
-    MLP_EXACTNESS,
-    Compiled,
-    compile_program,
-    slope_of,
-)
+from untracr.compile.compiler import MLP_EXACTNESS, Compiled, compile_program, slope_of
 from untracr.compile.layers import half_layers
 from untracr.compile.lowering import lower_selectors
 from untracr.compile.values import ValueSet, node_values
 from untracr.diagnose.causal_mask import mask_problem
-from untracr.diagnose.judging import (
-    Verification,
-    verify,
-)
+from untracr.diagnose.judging import Verification, verify
 from untracr.diagnose.program_run import shown
 from untracr.diagnose.selector_pairs import SelectorPairs
 from untracr.errors import InputError, Problem, ProgramError, Severity
-from untracr.rasp.domain import (
-    BOS,
-    PAD,
-    Domain,
-    plain_length,
-    plain_tokens,
-)
+from untracr.rasp.domain import BOS, PAD, Domain, plain_length, plain_tokens
 from untracr.rasp.functions import Function, Predicate, Value, brief
 from untracr.rasp.nodes import (
     CATEGORICAL,

@@ -15,10 +15,7 @@ import numpy as np
 
 from untracr.compile.compiler import Compiled
 from untracr.compile.values import ValueSet
-from untracr.diagnose.bounds import (
-    Bounds,
-    clean_at_bos,
-)
+from untracr.diagnose.bounds import Bounds, clean_at_bos
 from untracr.diagnose.precision import SAME
 from untracr.diagnose.program_run import ProgramRun
 from untracr.diagnose.selections import Selections

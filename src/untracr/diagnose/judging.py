@@ -16,24 +16,14 @@ from typing import Literal
 import numpy as np
 
 from untracr.compile.compiler import Compiled
-from untracr.compile.judge.blur import AS_COMPILED
-from untracr.compile.judge.rounded import Rounded
+from untracr.diagnose.blur import AS_COMPILED
 from untracr.diagnose.bounds import bounds
-from untracr.diagnose.causes import (
-    Seen,
-    problems_seen,
-)
+from untracr.diagnose.causes import Seen, problems_seen
 from untracr.diagnose.doubts import Doubts
-from untracr.diagnose.inputs import (
-    ALL,
-    batches,
-)
+from untracr.diagnose.inputs import ALL, batches
 from untracr.diagnose.program_run import ProgramRun
-from untracr.diagnose.remedy import (
-    Remedy,
-    recompiled,
-    remedy_for,
-)
+from untracr.diagnose.remedy import Remedy, recompiled, remedy_for
+from untracr.diagnose.rounded import Rounded
 from untracr.diagnose.weights_run import differences
 from untracr.errors import Problem
 from untracr.rasp.domain import Domain

@@ -14,29 +14,13 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from untracr.compile.compiler import (
-    MLP_EXACTNESS,
-    Compiled,
-    NodeParts,
-    compile_program,
-    slope_of,
-)
+from untracr.compile.compiler import MLP_EXACTNESS, Compiled, NodeParts, compile_program, slope_of
 from untracr.compile.lowering import lower_selectors
 from untracr.diagnose.checks import static_problems
-from untracr.diagnose.judging import (
-    RUN,
-    Verification,
-    verify,
-)
+from untracr.diagnose.judging import RUN, Verification, verify
 from untracr.diagnose.weights_run import WORK
 from untracr.errors import CheckFailed, InputError, did_you_mean
-from untracr.rasp.domain import (
-    BOS,
-    PAD,
-    Domain,
-    plain_length,
-    plain_tokens,
-)
+from untracr.rasp.domain import BOS, PAD, Domain, plain_length, plain_tokens
 from untracr.rasp.functions import Value
 from untracr.rasp.nodes import Ref
 from untracr.rasp.program import Program

@@ -10,10 +10,7 @@ import numpy as np
 from untracr.errors import EvaluationError, Problem, ProgramError
 from untracr.rasp.functions import Value
 from untracr.rasp.interpreter import Batch, Column, Entry, Mask
-from untracr.rasp.nodes import (
-    Aggregate,
-    Ref,
-)
+from untracr.rasp.nodes import Aggregate, Ref
 from untracr.rasp.program import Program, print_program
 from untracr.rasp.spent import Spent, TooCostly
 

@@ -8,15 +8,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from untracr.compile.compiler import Compiled, compile_program
-from untracr.diagnose.bounds import (
-    steepest_exactness,
-    sufficient_exactness,
-)
+from untracr.diagnose.bounds import steepest_exactness, sufficient_exactness
 from untracr.diagnose.program_run import ProgramRun
-from untracr.diagnose.weights_run import (
-    Differences,
-    differences,
-)
+from untracr.diagnose.weights_run import Differences, differences
 from untracr.rasp.domain import Domain
 from untracr.rasp.interpreter import Codes, Mask
 from untracr.rasp.nodes import Ref

@@ -6,12 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from untracr.compile.values import ValueSet
-from untracr.rasp.nodes import (
-    Ref,
-    Select,
-    Selector,
-    SelectorNot,
-)
+from untracr.rasp.nodes import Ref, Select, Selector, SelectorNot
 
 
 @dataclass(frozen=True)

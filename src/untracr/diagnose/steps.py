@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from untracr.arrays import Floats
-from untracr.compile.judge.blur import AS_COMPILED, UNIT, Blur
+from untracr.diagnose.blur import AS_COMPILED, UNIT, Blur
 
 SAME_PLACE = 1e-9
 """Points that are no farther apart, relative to 1, are one value (rounded differently)."""

@@ -10,18 +10,13 @@ import numpy.typing as npt
 
 from untracr.arrays import Floats
 from untracr.compile.compiler import Compiled
-from untracr.compile.judge.rounded import Rounded
 from untracr.diagnose.precision import tolerances
 from untracr.diagnose.program_run import ProgramRun
+from untracr.diagnose.rounded import Rounded
 from untracr.rasp.equivalence import same_value
 from untracr.rasp.functions import Value, number_or
 from untracr.rasp.interpreter import Codes, Entry, Failure, Mask
-from untracr.rasp.nodes import (
-    CATEGORICAL,
-    INDICES,
-    TOKENS,
-    Ref,
-)
+from untracr.rasp.nodes import CATEGORICAL, INDICES, TOKENS, Ref
 from untracr.rasp.program import Program
 from untracr.transformer.transformer import Transformer
 

@@ -2,13 +2,7 @@
 
 from __future__ import annotations
 
-from untracr.evaluate.cases import (
-    Case,
-    CaseSet,
-    folder_cases,
-    library_cases,
-    sampled_cases,
-)
+from untracr.evaluate.cases import Case, CaseSet, folder_cases, library_cases, sampled_cases
 from untracr.evaluate.evaluation import (
     Report,
     evaluate,

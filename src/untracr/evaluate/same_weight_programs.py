@@ -30,14 +30,7 @@ from untracr.errors import ProgramError
 from untracr.evaluate.cases import Case
 from untracr.rasp.functions import Function, Value, number_or
 from untracr.rasp.known_tables import call
-from untracr.rasp.listed_functions import (
-    BINARY,
-    FACTORS,
-    MAP_POOL,
-    PREDICATES,
-    UNARY,
-    Type,
-)
+from untracr.rasp.listed_functions import BINARY, FACTORS, MAP_POOL, PREDICATES, UNARY, Type
 from untracr.rasp.nodes import (
     CATEGORICAL,
     INDICES,

@@ -19,10 +19,7 @@ from untracr.errors import ProgramError
 from untracr.rasp.domain import Domain
 from untracr.rasp.program import Program
 from untracr.transformer.transformer import Array, Transformer
-from untracr.verify.alignment import (
-    Alignment,
-    align,
-)
+from untracr.verify.alignment import Alignment, align
 from untracr.verify.correspondence import parts_of
 from untracr.verify.recompiling import recompile_with_parts
 

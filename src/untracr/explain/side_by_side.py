@@ -16,29 +16,12 @@ from untracr.rasp.domain import Domain
 from untracr.rasp.equivalence import TOLERANCE, numbers_agree, same_value
 from untracr.rasp.functions import Value, number_or
 from untracr.rasp.interpreter import Batch, Column
-from untracr.rasp.nodes import (
-    CATEGORICAL,
-    INDICES,
-    TOKENS,
-    Aggregate,
-    Ref,
-    Select,
-    SelectorWidth,
-)
+from untracr.rasp.nodes import CATEGORICAL, INDICES, TOKENS, Aggregate, Ref, Select, SelectorWidth
 from untracr.rasp.program import Program
 from untracr.rasp.spent import Spent
 from untracr.transformer.transformer import Trace, Transformer
-from untracr.verify.attribution import (
-    Carrier,
-    carriers_of,
-    unknown_carriers,
-)
-from untracr.verify.outputs import (
-    CLEAR,
-    LOOSEST,
-    OUTPUT_TOLERANCE,
-    has_no_values,
-)
+from untracr.verify.attribution import Carrier, carriers_of, unknown_carriers
+from untracr.verify.outputs import CLEAR, LOOSEST, OUTPUT_TOLERANCE, has_no_values
 
 NOTHING_HELD = CLEAR / 2
 """Where no value's coefficient is above this, the stream holds no value."""

@@ -17,11 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from untracr.arrays import (
-    Bools,
-    Floats,
-    Ints,
-)
+from untracr.arrays import Bools, Floats, Ints
 from untracr.compile.compiler import MLP_EXACTNESS
 from untracr.measure.one_direction import embeddings_are_orthonormal
 from untracr.measure.simplest import simplest_number

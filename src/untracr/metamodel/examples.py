@@ -16,23 +16,9 @@ import numpy.typing as npt
 
 from untracr.compile.canonical import canonicalise
 from untracr.compile.compiler import Compiled, compile_program
-from untracr.metamodel.features import (
-    INTEGER_SIZES,
-    N_NUMBERS,
-    N_SLOT_CODES,
-    Features,
-    features,
-)
+from untracr.metamodel.features import INTEGER_SIZES, N_NUMBERS, N_SLOT_CODES, Features, features
 from untracr.metamodel.targets import answer
-from untracr.metamodel.vocabulary import (
-    EOL,
-    FIRST_SLOT,
-    ID,
-    N_SLOTS,
-    SIZE,
-    START,
-    ids_of,
-)
+from untracr.metamodel.vocabulary import EOL, FIRST_SLOT, ID, N_SLOTS, SIZE, START, ids_of
 from untracr.rasp.domain import Domain
 from untracr.rasp.program import Program
 from untracr.read.frame import Base

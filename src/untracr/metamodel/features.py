@@ -14,24 +14,11 @@ import numpy as np
 import numpy.typing as npt
 
 from untracr.metamodel.vocabulary import N_SLOTS
-from untracr.rasp.listed_functions import (
-    BINARY,
-    PREDICATES,
-    UNARY,
-)
-from untracr.read.components import (
-    KINDS,
-    Component,
-)
+from untracr.rasp.listed_functions import BINARY, PREDICATES, UNARY
+from untracr.read.components import KINDS, Component
 from untracr.read.frame import Variable
-from untracr.read.lookahead import (
-    Outlook,
-    outlooks,
-)
-from untracr.read.matching import (
-    Matches,
-    matches,
-)
+from untracr.read.lookahead import Outlook, outlooks
+from untracr.read.matching import Matches, matches
 from untracr.read.reader import Reader
 
 NO_SLOT = N_SLOTS

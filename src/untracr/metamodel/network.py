@@ -17,13 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from untracr.metamodel.features import INTEGER_SIZES, N_NUMBERS
-from untracr.metamodel.vocabulary import (
-    CLASS_RANGES,
-    FIRST_SLOT,
-    MAX_FIELDS,
-    N_SLOTS,
-    SIZE,
-)
+from untracr.metamodel.vocabulary import CLASS_RANGES, FIRST_SLOT, MAX_FIELDS, N_SLOTS, SIZE
 from untracr.read.operations import MAX_OPERATIONS
 
 

@@ -15,19 +15,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from untracr.arrays import (
-    Bools,
-    Floats,
-    Ints,
-)
+from untracr.arrays import Bools, Floats, Ints
 from untracr.compile.compiler import Compiled
 from untracr.compile.values import ValueSet
 from untracr.errors import ProgramError
 from untracr.rasp.functions import Function, Predicate, Value, number_or
 from untracr.rasp.known_tables import call
-from untracr.rasp.listed_functions import (
-    LISTED,
-)
+from untracr.rasp.listed_functions import LISTED
 from untracr.rasp.naming import is_listed, predicate_of_table
 from untracr.rasp.nodes import (
     CATEGORICAL,
@@ -42,15 +36,8 @@ from untracr.rasp.nodes import (
 )
 from untracr.rasp.program import Program
 from untracr.read.frame import Variable
-from untracr.read.operations import (
-    Operation,
-    operation_of,
-)
-from untracr.read.unlisted_functions import (
-    binary_of_groups,
-    unary_of_groups,
-    unary_of_numbers,
-)
+from untracr.read.operations import Operation, operation_of
+from untracr.read.unlisted_functions import binary_of_groups, unary_of_groups, unary_of_numbers
 
 
 @dataclass(frozen=True)

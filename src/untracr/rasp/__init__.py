@@ -3,12 +3,7 @@
 from __future__ import annotations
 
 from untracr.rasp.domain import PAPER_DOMAIN, Domain
-from untracr.rasp.equivalence import (
-    CounterExample,
-    Equivalence,
-    behaviour_key,
-    decide_equivalence,
-)
+from untracr.rasp.equivalence import CounterExample, Equivalence, behaviour_key, decide_equivalence
 from untracr.rasp.functions import (
     Comparison,
     Formula,
@@ -40,11 +35,7 @@ from untracr.rasp.nodes import (
     SequenceMap,
     Tokens,
 )
-from untracr.rasp.program import (
-    Builder,
-    Program,
-    print_program,
-)
+from untracr.rasp.program import Builder, Program, print_program
 
 __all__ = [
     "CATEGORICAL",

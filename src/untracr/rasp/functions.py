@@ -30,13 +30,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from untracr.errors import ProgramError, did_you_mean
-from untracr.rasp.values import (
-    MAX_PARTS,
-    MAX_TEXT,
-    SCALARS,
-    TOO_MANY_PARTS,
-    parts,
-)
+from untracr.rasp.values import MAX_PARTS, MAX_TEXT, SCALARS, TOO_MANY_PARTS, parts
 from untracr.rasp.values import Value as Value
 from untracr.rasp.values import number_or as number_or
 from untracr.rasp.values import types_of as types_of

@@ -19,13 +19,7 @@ import numpy.typing as npt
 
 from untracr.errors import EvaluationError, InputError
 from untracr.rasp.domain import Domain
-from untracr.rasp.functions import (
-    Comparison,
-    Function,
-    Predicate,
-    Value,
-    types_of,
-)
+from untracr.rasp.functions import Comparison, Function, Predicate, Value, types_of
 from untracr.rasp.nodes import (
     SOP_TYPES,
     Aggregate,
@@ -42,11 +36,7 @@ from untracr.rasp.nodes import (
     SequenceMap,
     Tokens,
 )
-from untracr.rasp.program import (
-    HoldsProgram,
-    Program,
-    program_of,
-)
+from untracr.rasp.program import HoldsProgram, Program, program_of
 from untracr.rasp.spent import Spent
 from untracr.rasp.tabulating import EXACT as EXACT
 from untracr.rasp.tabulating import (

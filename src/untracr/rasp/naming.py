@@ -9,15 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from untracr.arrays import Bools
-from untracr.rasp.functions import (
-    Function,
-    Predicate,
-    Table,
-    Value,
-    formula,
-    number_or,
-    types_of,
-)
+from untracr.rasp.functions import Function, Predicate, Table, Value, formula, number_or, types_of
 from untracr.rasp.known_tables import call
 from untracr.rasp.listed_functions import (
     BINARY,

@@ -12,11 +12,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from untracr.arrays import (
-    Bools,
-    Floats,
-    Ints,
-)
+from untracr.arrays import Bools, Floats, Ints
 from untracr.read.frame import Variable
 
 READS = 0.05

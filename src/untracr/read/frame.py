@@ -28,11 +28,7 @@ import numpy as np
 
 from untracr.arrays import Floats, Ints
 from untracr.errors import ProgramError
-from untracr.measure.one_direction import (
-    Constant,
-    find_constant,
-    other_constants,
-)
+from untracr.measure.one_direction import Constant, find_constant, other_constants
 from untracr.rasp.functions import Value
 from untracr.transformer.transformer import Transformer
 

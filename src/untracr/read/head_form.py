@@ -12,19 +12,9 @@ import numpy as np
 
 from untracr.arrays import Floats
 from untracr.compile.blocks import COLDNESS
-from untracr.read.components import (
-    NOTHING,
-    READS,
-)
-from untracr.read.frame import (
-    Directions,
-    Variable,
-)
-from untracr.read.heads import (
-    HeadNoise,
-    HeadWeights,
-    read_head,
-)
+from untracr.read.components import NOTHING, READS
+from untracr.read.frame import Directions, Variable
+from untracr.read.heads import HeadNoise, HeadWeights, read_head
 
 LEFT = 1e-6
 """Share of a product's squared length that may stay unexplained."""

@@ -12,22 +12,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from untracr.arrays import (
-    Floats,
-    Ints,
-)
-from untracr.read.components import (
-    MAX_BOS_LOGIT,
-    MAX_TABLE,
-    NOTHING,
-    READS,
-    Component,
-    Tolerance,
-)
-from untracr.read.frame import (
-    Directions,
-    Variable,
-)
+from untracr.arrays import Floats, Ints
+from untracr.read.components import MAX_BOS_LOGIT, MAX_TABLE, NOTHING, READS, Component, Tolerance
+from untracr.read.frame import Directions, Variable
 
 
 @dataclass(frozen=True)

@@ -21,31 +21,15 @@ import numpy as np
 from untracr.arrays import Floats
 from untracr.errors import ProgramError
 from untracr.rasp.functions import Value
-from untracr.rasp.known_tables import (
-    binary_tables,
-    unary_tables,
-)
-from untracr.rasp.listed_functions import (
-    BINARY,
-    UNARY,
-)
+from untracr.rasp.known_tables import binary_tables, unary_tables
+from untracr.rasp.listed_functions import BINARY, UNARY
 from untracr.rasp.naming import MAX_NAMED
 from untracr.read.components import Component
 from untracr.read.frame import Variable
-from untracr.read.matching import (
-    FITTING,
-    Matches,
-    matches,
-)
-from untracr.read.operations import (
-    TABLE,
-    Operation,
-)
+from untracr.read.matching import FITTING, Matches, matches
+from untracr.read.operations import TABLE, Operation
 from untracr.read.reader import Reader
-from untracr.read.scope import (
-    result_variable,
-    width_variable,
-)
+from untracr.read.scope import result_variable, width_variable
 from untracr.read.unlisted_functions import read_function
 
 MAX_HYPOTHESES = 24

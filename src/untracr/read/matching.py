@@ -11,11 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from untracr.arrays import (
-    Bools,
-    Floats,
-    Ints,
-)
+from untracr.arrays import Bools, Floats, Ints
 from untracr.rasp.known_tables import (
     Tables,
     binary_tables,
@@ -23,13 +19,7 @@ from untracr.rasp.known_tables import (
     predicate_tables,
     unary_tables,
 )
-from untracr.rasp.listed_functions import (
-    BINARY,
-    MAP_POOL,
-    PREDICATES,
-    UNARY,
-    Type,
-)
+from untracr.rasp.listed_functions import BINARY, MAP_POOL, PREDICATES, UNARY, Type
 from untracr.read.components import Component
 from untracr.read.frame import Variable
 

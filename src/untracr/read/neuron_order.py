@@ -23,14 +23,8 @@ from functools import partial
 
 import numpy as np
 
-from untracr.arrays import (
-    Floats,
-    Ints,
-)
-from untracr.read.components import (
-    NOTHING,
-    STEEP,
-)
+from untracr.arrays import Floats, Ints
+from untracr.read.components import NOTHING, STEEP
 from untracr.read.frame import Directions
 
 CLOSE = 1e-3

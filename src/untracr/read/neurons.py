@@ -21,18 +21,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from untracr.arrays import (
-    Bools,
-    Floats,
-    Ints,
-)
+from untracr.arrays import Bools, Floats, Ints
 from untracr.rasp.functions import number_or
 from untracr.rasp.known_tables import unary_tables
-from untracr.rasp.listed_functions import (
-    FACTORS,
-    MAP_POOL,
-    UNARY,
-)
+from untracr.rasp.listed_functions import FACTORS, MAP_POOL, UNARY
 from untracr.read.components import (
     MAX_OBSERVED,
     MAX_TABLE,
@@ -44,15 +36,8 @@ from untracr.read.components import (
     direction_groups,
     groups_of_pairs,
 )
-from untracr.read.frame import (
-    Directions,
-    Variable,
-    two_coefficients,
-)
-from untracr.read.roles import (
-    Role,
-    Roles,
-)
+from untracr.read.frame import Directions, Variable, two_coefficients
+from untracr.read.roles import Role, Roles
 
 ROUND = 0.1
 """How far slopes of plus or minus one, and ones of a lookup, may be off."""

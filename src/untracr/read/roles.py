@@ -22,17 +22,9 @@ from typing import Literal
 
 import numpy as np
 
-from untracr.arrays import (
-    Bools,
-    Floats,
-)
+from untracr.arrays import Bools, Floats
 from untracr.compile.blocks import COLDNESS
-from untracr.read.components import (
-    NOTHING,
-    READS,
-    STEEP,
-    Tolerance,
-)
+from untracr.read.components import NOTHING, READS, STEEP, Tolerance
 
 Role = Literal["number", "value", "alone", "open"]
 """``alone``: a head moves nothing else; a number, or the only value of a constant."""

@@ -19,18 +19,11 @@ from untracr.compile.values import ValueSet
 from untracr.errors import ProgramError
 from untracr.rasp.functions import Value
 from untracr.rasp.known_tables import call
-from untracr.rasp.nodes import (
-    CATEGORICAL,
-    Ref,
-    SelectorWidth,
-)
+from untracr.rasp.nodes import CATEGORICAL, Ref, SelectorWidth
 from untracr.rasp.program import Program
 from untracr.rasp.values import MAX_NUMBER
 from untracr.read.components import Component
-from untracr.read.frame import (
-    Base,
-    Variable,
-)
+from untracr.read.frame import Base, Variable
 from untracr.read.operations import Operation
 
 MAX_VALUES = 200_000

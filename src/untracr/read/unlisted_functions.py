@@ -16,50 +16,16 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from untracr.arrays import (
-    Bools,
-    Floats,
-    Ints,
-)
-from untracr.measure.simplest import (
-    DENOMINATORS,
-    simplest_number,
-)
-from untracr.rasp.functions import (
-    Function,
-    Predicate,
-    Table,
-    Value,
-    types_of,
-)
-from untracr.rasp.known_tables import (
-    Tables,
-    call,
-    tabulate,
-)
-from untracr.rasp.listed_functions import (
-    BINARY,
-    MORE_BINARY,
-    MORE_UNARY,
-    UNARY,
-)
+from untracr.arrays import Bools, Floats, Ints
+from untracr.measure.simplest import DENOMINATORS, simplest_number
+from untracr.rasp.functions import Function, Predicate, Table, Value, types_of
+from untracr.rasp.known_tables import Tables, call, tabulate
+from untracr.rasp.listed_functions import BINARY, MORE_BINARY, MORE_UNARY, UNARY
 from untracr.rasp.naming import MAX_NAMED, predicate_of_table, steps_or_table
-from untracr.read.components import (
-    NOTHING,
-    Component,
-    groups_of_pairs,
-)
+from untracr.read.components import NOTHING, Component, groups_of_pairs
 from untracr.read.frame import Variable
-from untracr.read.matching import (
-    ALL,
-    CLOSE,
-    FITTING,
-    same_groups,
-)
-from untracr.read.operations import (
-    Operation,
-    linear_operation,
-)
+from untracr.read.matching import ALL, CLOSE, FITTING, same_groups
+from untracr.read.operations import Operation, linear_operation
 from untracr.read.reader import Reader
 from untracr.read.value_order import ranks_read
 

@@ -9,14 +9,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from untracr.arrays import (
-    Floats,
-    Ints,
-)
-from untracr.read.components import (
-    NOTHING,
-    Component,
-)
+from untracr.arrays import Floats, Ints
+from untracr.read.components import NOTHING, Component
 from untracr.read.reader import Reader
 
 READ = 0.6

@@ -26,14 +26,7 @@ from untracr.rasp.functions import (
     number_or,
 )
 from untracr.rasp.listed_functions import MAP_POOL
-from untracr.rasp.nodes import (
-    CATEGORICAL,
-    Map,
-    Node,
-    Ref,
-    Select,
-    SequenceMap,
-)
+from untracr.rasp.nodes import CATEGORICAL, Map, Node, Ref, Select, SequenceMap
 from untracr.rasp.program import Program
 from untracr.sample.acceptance import acceptable
 from untracr.sample.sampler import PAPER, SamplerSettings

@@ -20,12 +20,7 @@ from untracr.compile.canonical import canonicalise
 from untracr.errors import UsageError
 from untracr.rasp.domain import PAPER_DOMAIN, Domain
 from untracr.rasp.interpreter import Batch
-from untracr.rasp.listed_functions import (
-    FACTORS,
-    MAP_POOL,
-    SEQUENCE_MAP_POOL,
-    Type,
-)
+from untracr.rasp.listed_functions import FACTORS, MAP_POOL, SEQUENCE_MAP_POOL, Type
 from untracr.rasp.nodes import (
     CATEGORICAL,
     INDICES,
@@ -40,10 +35,7 @@ from untracr.rasp.nodes import (
     SelectorWidth,
     SequenceMap,
 )
-from untracr.rasp.program import (
-    Builder,
-    Program,
-)
+from untracr.rasp.program import Builder, Program
 from untracr.sample.acceptance import SAMPLING_INPUTS, acceptable, fixed_inputs
 from untracr.sample.known import (
     Known,
@@ -57,11 +49,7 @@ from untracr.sample.known import (
     selected,
     width,
 )
-from untracr.sample.pools import (
-    KINDS,
-    PREDICATES,
-    Kind,
-)
+from untracr.sample.pools import KINDS, PREDICATES, Kind
 
 T = TypeVar("T")
 

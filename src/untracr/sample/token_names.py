@@ -10,15 +10,7 @@ from random import Random
 from untracr.compile.values import value_sets
 from untracr.rasp.domain import Domain
 from untracr.rasp.functions import Comparison, Function, Predicate, Table, Value
-from untracr.rasp.nodes import (
-    CATEGORICAL,
-    TOKENS,
-    Aggregate,
-    Map,
-    Node,
-    Ref,
-    Select,
-)
+from untracr.rasp.nodes import CATEGORICAL, TOKENS, Aggregate, Map, Node, Ref, Select
 from untracr.rasp.nodes import SequenceMap as SequenceMapNode
 from untracr.rasp.program import Program
 

@@ -8,10 +8,7 @@ in training.
 from __future__ import annotations
 
 from untracr.rasp.domain import PAPER_DOMAIN
-from untracr.syntax.library import (
-    Example,
-    NamedProgram,
-)
+from untracr.syntax.library import Example, NamedProgram
 
 
 def _program(name: str, description: str, source: str, *examples: Example) -> NamedProgram:

@@ -42,16 +42,8 @@ from untracr.rasp.nodes import (
     SelectorOr,
     Tokens,
 )
-from untracr.rasp.program import (
-    Program,
-    pruned,
-    tracr_labels,
-)
-from untracr.syntax.source_places import (
-    MAX_DEPTH,
-    Places,
-    first_deeper_than,
-)
+from untracr.rasp.program import Program, pruned, tracr_labels
+from untracr.syntax.source_places import MAX_DEPTH, Places, first_deeper_than
 
 MAX_FORMULA_LENGTH = 4000
 """How long the text of a merged function may grow."""

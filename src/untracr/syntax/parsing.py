@@ -36,27 +36,11 @@ from untracr.errors import ProgramError, RaspSyntaxError
 from untracr.rasp.functions import Value
 from untracr.rasp.nodes import Ref
 from untracr.rasp.program import Program
-from untracr.syntax.node_building import (
-    MAX_FORMULA_LENGTH,
-    Expression,
-)
+from untracr.syntax.node_building import MAX_FORMULA_LENGTH, Expression
 from untracr.syntax.reading_expressions import ExpressionReader
-from untracr.syntax.reading_names import (
-    UNSUPPORTED_NAMES,
-    Meaning,
-    Scope,
-    unsupported_name,
-)
-from untracr.syntax.source_places import (
-    MAX_DEPTH,
-    TOO_DEEP,
-    Places,
-)
-from untracr.syntax.tracr_objects import (
-    from_tracr,
-    is_tracr_selector,
-    is_tracr_sop,
-)
+from untracr.syntax.reading_names import UNSUPPORTED_NAMES, Meaning, Scope, unsupported_name
+from untracr.syntax.source_places import MAX_DEPTH, TOO_DEEP, Places
+from untracr.syntax.tracr_objects import from_tracr, is_tracr_selector, is_tracr_sop
 
 __all__ = ["MAX_DEPTH", "MAX_FORMULA_LENGTH", "MAX_SOURCE", "parse"]
 

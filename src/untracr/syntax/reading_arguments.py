@@ -9,15 +9,8 @@ from abc import ABC, abstractmethod
 from untracr.rasp.functions import MAX_BITS, Formula, Table
 from untracr.rasp.nodes import Ref
 from untracr.rasp.values import MAX_PARTS, MAX_TEXT, SCALARS, TOO_MANY_PARTS, Value, parts
-from untracr.syntax.node_building import (
-    Expression,
-    NodeBuilder,
-)
-from untracr.syntax.reading_names import (
-    Constant,
-    Meaning,
-    Scope,
-)
+from untracr.syntax.node_building import Expression, NodeBuilder
+from untracr.syntax.reading_names import Constant, Meaning, Scope
 from untracr.syntax.source_places import Places
 
 

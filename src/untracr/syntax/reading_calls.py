@@ -18,16 +18,8 @@ from untracr.rasp.nodes import (
 )
 from untracr.syntax.node_building import Expression
 from untracr.syntax.reading_arguments import Reader
-from untracr.syntax.reading_lambdas import (
-    read_function,
-    read_predicate,
-)
-from untracr.syntax.reading_names import (
-    SIGNATURES,
-    UNSUPPORTED_NAMES,
-    Meaning,
-    unsupported_name,
-)
+from untracr.syntax.reading_lambdas import read_function, read_predicate
+from untracr.syntax.reading_names import SIGNATURES, UNSUPPORTED_NAMES, Meaning, unsupported_name
 
 
 def read_call(reader: Reader, node: ast.Call) -> Meaning:

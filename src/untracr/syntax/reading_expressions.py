@@ -7,24 +7,13 @@ from typing import TypeVar
 
 from untracr.errors import did_you_mean
 from untracr.rasp.functions import Comparison
-from untracr.rasp.nodes import (
-    INDICES,
-    TOKENS,
-    Encoding,
-)
+from untracr.rasp.nodes import INDICES, TOKENS, Encoding
 from untracr.syntax.node_building import Expression
 from untracr.syntax.reading_arguments import Reader
 from untracr.syntax.reading_calls import read_call
 from untracr.syntax.reading_lambdas import read_lambda
-from untracr.syntax.reading_names import (
-    Constant,
-    Meaning,
-)
-from untracr.syntax.reading_operators import (
-    read_binary,
-    read_compare,
-    read_unary,
-)
+from untracr.syntax.reading_names import Constant, Meaning
+from untracr.syntax.reading_operators import read_binary, read_compare, read_unary
 
 _NOT_READ: dict[type[ast.expr], str] = {
     ast.BoolOp: "'and' and 'or' do not build a SOp; use & and |, as in a & b",

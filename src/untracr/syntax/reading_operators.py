@@ -10,10 +10,7 @@ from untracr.rasp.functions import Value, formula
 from untracr.rasp.nodes import SequenceMap
 from untracr.syntax.node_building import Expression
 from untracr.syntax.reading_arguments import Reader
-from untracr.syntax.reading_names import (
-    Constant,
-    Meaning,
-)
+from untracr.syntax.reading_names import Constant, Meaning
 
 _SYMBOLS: dict[type[ast.operator | ast.cmpop], str] = {
     ast.Add: "+",

@@ -23,12 +23,7 @@ from torch.nn import functional as F
 
 from untracr.compile.canonical import INDICES_NAME, TOKENS_NAME, paper_tokens
 from untracr.compile.compiler import compile_program
-from untracr.rasp.listed_functions import (
-    BINARY,
-    FACTORS,
-    PREDICATES,
-    UNARY,
-)
+from untracr.rasp.listed_functions import BINARY, FACTORS, PREDICATES, UNARY
 from untracr.rasp.program import Program
 from untracr.sample.sampler import PAPER, sample_program
 from untracr.train.metrics import Score

@@ -22,14 +22,7 @@ from untracr.compile.compiler import Compiled, compile_program
 from untracr.dataset.folder import DatasetFolder, json_bytes
 from untracr.dataset.manifest import Manifest
 from untracr.dataset.reading import DatasetReader, Place
-from untracr.dataset.rows import (
-    COMPILED,
-    Row,
-    domain_of,
-    flat_weights,
-    program_of,
-    transformer_of,
-)
+from untracr.dataset.rows import COMPILED, Row, domain_of, flat_weights, program_of, transformer_of
 from untracr.dataset.shard_rows import read_shard
 from untracr.errors import DatasetError
 from untracr.metamodel.examples import AXIS_SIGNS_SHARE, Example, example_of, shuffle_slots

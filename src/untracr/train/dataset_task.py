@@ -10,17 +10,9 @@ from torch import nn
 
 from untracr.dataset.manifest import Manifest, read_manifest
 from untracr.metamodel.network import Network, NetworkConfig
-from untracr.train.dataset_examples import (
-    identity_of,
-    make_dataset_batch,
-)
+from untracr.train.dataset_examples import identity_of, make_dataset_batch
 from untracr.train.stream import Arrays
-from untracr.train.task import (
-    TASK_NAME,
-    VALIDATION_EXAMPLES,
-    score_of,
-    validation_metrics,
-)
+from untracr.train.task import TASK_NAME, VALIDATION_EXAMPLES, score_of, validation_metrics
 from untracr.train.training import Task
 
 

@@ -9,10 +9,7 @@ import torch
 from safetensors.torch import save as to_bytes
 
 from untracr.errors import ModelFileError
-from untracr.train.checkpoint import (
-    load_checkpoint,
-    write_atomically,
-)
+from untracr.train.checkpoint import load_checkpoint, write_atomically
 
 
 def export(checkpoint: Path, out: Path) -> None:

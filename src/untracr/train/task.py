@@ -9,10 +9,7 @@ from torch import nn
 
 from untracr.metamodel.examples import DEFAULT, ExampleSettings, training_example
 from untracr.metamodel.network import Network, NetworkConfig, loss_and_hits
-from untracr.train.batching import (
-    as_batch,
-    collate_arrays,
-)
+from untracr.train.batching import as_batch, collate_arrays
 from untracr.train.metrics import Score
 from untracr.train.stream import Arrays
 from untracr.train.training import Task

@@ -23,30 +23,13 @@ from tqdm import tqdm
 
 from untracr.errors import UsageError
 from untracr.metamodel.checkpoint_file import counts_of, read_checkpoint
-from untracr.train.checkpoint import (
-    checkpoint_of,
-    restore,
-    save_checkpoint,
-)
+from untracr.train.checkpoint import checkpoint_of, restore, save_checkpoint
 from untracr.train.first_difference import first_difference
 from untracr.train.metrics import Score
-from untracr.train.processes import (
-    Processes,
-    joined,
-)
-from untracr.train.stop_request import (
-    StopRequest,
-    stop_requests,
-)
-from untracr.train.stream import (
-    Arrays,
-    BatchStream,
-    StreamPlace,
-)
-from untracr.train.training_log import (
-    LOG,
-    cut_log,
-)
+from untracr.train.processes import Processes, joined
+from untracr.train.stop_request import StopRequest, stop_requests
+from untracr.train.stream import Arrays, BatchStream, StreamPlace
+from untracr.train.training_log import LOG, cut_log
 
 WARM_UP = 0.02
 CHECKPOINT = "checkpoint.safetensors"

@@ -22,10 +22,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from untracr.arrays import (
-    Bools,
-    Floats,
-)
+from untracr.arrays import Bools, Floats
 from untracr.transformer.transformer import Transformer
 
 EVEN = 0.1

@@ -14,17 +14,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 from untracr.errors import ModelFileError
-from untracr.rasp.domain import (
-    BOS,
-    PAD,
-)
+from untracr.rasp.domain import BOS, PAD
 from untracr.rasp.functions import Value
 from untracr.rasp.values import MAX_NUMBER, tracr_sorted
 from untracr.transformer.files import LoadedModel
-from untracr.transformer.special_rows import (
-    SpecialRows,
-    find_special_rows,
-)
+from untracr.transformer.special_rows import SpecialRows, find_special_rows
 from untracr.transformer.transformer import Transformer
 
 Source = Literal["given", "file", "weights", "read-out", "assumed"]

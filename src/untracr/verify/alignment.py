@@ -15,20 +15,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from untracr.arrays import (
-    Floats,
-    Ints,
-)
+from untracr.arrays import Floats, Ints
 from untracr.measure.likely_orders import likely_orders
 from untracr.measure.one_direction import find_constant
 from untracr.transformer.transformer import Array, Transformer
 from untracr.verify.correspondence import parts_of
 from untracr.verify.evidence import WeightsFound
-from untracr.verify.weight_equivalence import (
-    ROTATED,
-    Sameness,
-    same_weights,
-)
+from untracr.verify.weight_equivalence import ROTATED, Sameness, same_weights
 
 PROJECTED = 10 * ROTATED
 """A vector may be off by this share of its length (or of 1) after a projection: rounded basis

@@ -12,12 +12,7 @@ from untracr.compile.compiler import Compiled
 from untracr.diagnose.program_run import shown
 from untracr.errors import ProgramError
 from untracr.rasp.domain import Domain
-from untracr.rasp.nodes import (
-    SELECTOR_TYPES,
-    Aggregate,
-    Ref,
-    SelectorWidth,
-)
+from untracr.rasp.nodes import SELECTOR_TYPES, Aggregate, Ref, SelectorWidth
 from untracr.rasp.program import Program
 from untracr.transformer.transformer import Transformer
 from untracr.verify.alignment import Alignment

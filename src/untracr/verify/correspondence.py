@@ -14,15 +14,8 @@ import numpy as np
 
 from untracr.arrays import Floats, Ints
 from untracr.transformer.transformer import Transformer
-from untracr.verify.head_products import (
-    Head,
-    heads_of,
-)
-from untracr.verify.refinement import (
-    Graph,
-    Orders,
-    corresponding,
-)
+from untracr.verify.head_products import Head, heads_of
+from untracr.verify.refinement import Graph, Orders, corresponding
 
 TINY = 1e-6
 """Heads and neurons all of whose weights are below this do nothing."""

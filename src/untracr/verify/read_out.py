@@ -14,11 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from untracr.arrays import (
-    Bools,
-    Floats,
-    Ints,
-)
+from untracr.arrays import Bools, Floats, Ints
 from untracr.compile.compiler import Compiled
 from untracr.rasp.equivalence import same_value
 from untracr.rasp.functions import Value, number_or
@@ -27,10 +23,7 @@ from untracr.rasp.program import Program
 from untracr.transformer.transformer import Transformer
 from untracr.verify.alignment import Alignment
 from untracr.verify.outputs import CLEARLY
-from untracr.verify.weight_equivalence import (
-    EXACT,
-    ROTATED,
-)
+from untracr.verify.weight_equivalence import EXACT, ROTATED
 
 NOTHING, OTHER = -1, -2
 """What a column reads that is none of the program's: nothing, or something else."""

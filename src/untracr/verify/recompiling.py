@@ -2,23 +2,11 @@
 
 from __future__ import annotations
 
-from untracr.compile.compiler import (
-    Compiled,
-    compile_program,
-)
+from untracr.compile.compiler import Compiled, compile_program
 from untracr.compile.values import ValueSet, value_sets
 from untracr.measure.exactness import find_exactness
-from untracr.rasp.domain import (
-    BOS,
-    PAD,
-    Domain,
-)
-from untracr.rasp.nodes import (
-    CATEGORICAL,
-    Map,
-    Ref,
-    SequenceMap,
-)
+from untracr.rasp.domain import BOS, PAD, Domain
+from untracr.rasp.nodes import CATEGORICAL, Map, Ref, SequenceMap
 from untracr.rasp.program import Program
 from untracr.transformer.transformer import Transformer
 

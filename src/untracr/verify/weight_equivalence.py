@@ -14,22 +14,10 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from untracr.arrays import (
-    Floats,
-    Ints,
-)
+from untracr.arrays import Floats, Ints
 from untracr.transformer.transformer import Transformer
-from untracr.verify.correspondence import (
-    TINY,
-    Parts,
-    in_order_of,
-    parts_of,
-)
-from untracr.verify.head_products import (
-    Head,
-    columns_in_order,
-    paired_vectors,
-)
+from untracr.verify.correspondence import TINY, Parts, in_order_of, parts_of
+from untracr.verify.head_products import Head, columns_in_order, paired_vectors
 
 # How far off a weight may be is a matter of single precision, whose unit is 6e-8
 # of a number. Compiling again gives the same bits; another compiler may round the

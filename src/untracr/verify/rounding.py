@@ -13,22 +13,17 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from untracr.arrays import (
-    Floats,
-    Ints,
-)
+from untracr.arrays import Floats, Ints
 from untracr.compile.blocks import COLDNESS
 from untracr.compile.compiler import Compiled
-from untracr.compile.judge import AS_COMPILED, UNIT, Blur, Rounded
+from untracr.diagnose.blur import AS_COMPILED, UNIT, Blur
+from untracr.diagnose.rounded import Rounded
 from untracr.rasp.functions import number_or
 from untracr.rasp.nodes import NUMERICAL
 from untracr.rasp.program import Program
 from untracr.transformer.transformer import Transformer
 from untracr.verify.alignment import Alignment
-from untracr.verify.head_products import (
-    Head,
-    heads_of,
-)
+from untracr.verify.head_products import Head, heads_of
 
 SLACK = 2.0
 """Numbers in the stream are at most this many times the largest of their variable, also at BOS."""

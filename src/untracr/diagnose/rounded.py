@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from untracr.arrays import Floats
-from untracr.compile.judge.blur import Blur
+from untracr.diagnose.blur import Blur
 from untracr.transformer.transformer import Array, Transformer
 
 
