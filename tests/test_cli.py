@@ -539,6 +539,7 @@ def test_check_against(run: Run, hist: Path, tmp_path: Path) -> None:
             "inputs_checked": 62,
             "domain_size": 62,
             "counterexample": {"input": [0, 1], "output": [1, 1], "other_output": [2, 2]},
+            "unclear": None,
         }
     ]
 

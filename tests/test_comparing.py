@@ -57,6 +57,7 @@ def test_a_model_against_a_program(tmp_path: Path, capsys: pytest.CaptureFixture
         "inputs_checked": 39,
         "domain_size": 39,
         "counterexample": None,
+        "unclear": None,
     }
 
 
@@ -72,6 +73,23 @@ def test_some_inputs_show_no_equality(
     told = json.loads(capsys.readouterr().out)
     assert told["equal"] is None
     assert 0 < told["inputs_checked"] <= 256 < told["domain_size"] == 1092
+
+
+def test_what_rounding_decides_is_not_shown(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A value has a column like another one's behind it: run prints the first, here and today."""
+    model = compile_rasp_to_model(HIST, VOCAB, 3).transformer
+    assert model.W_U is not None
+    assert model.output_values is not None
+    W_U = np.concatenate([model.W_U, model.W_U[:, [-1]]], axis=1)
+    tied = model.replace(W_U=W_U, output_values=(*model.output_values, 99))
+    save_model(tmp_path / "m.npz", tied, {"vocab": list(VOCAB)})
+    same = written(tmp_path / "same.py", HIST)
+    arguments = ["check", str(tmp_path / "m.npz"), "--against", same, "--vocab", "a,b,c"]
+    arguments += ["--bos", "3", "--pad", "4"]
+    assert main(arguments) == 3
+    assert "but on a,a,a a model reads out two values as strongly" in capsys.readouterr().out
 
 
 def test_a_model_against_a_model(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from untracr.cli.command import NO, OK
@@ -55,10 +56,7 @@ def _programs(fst: str, snd: str, args: argparse.Namespace) -> int:
 def _model_and_program(
     model_file: str, program: str, args: argparse.Namespace, *, model_first: bool
 ) -> int:
-    from untracr.explain.comparing import (
-        Compared,
-        compare_outputs,
-    )
+    from untracr.explain.comparing import compare_outputs
     from untracr.rasp.equivalence import CounterExample
 
     model, given = read_saved(model_file, args), read_program(program)
@@ -67,7 +65,7 @@ def _model_and_program(
     example = found.counterexample
     if example is not None and not model_first:
         example = CounterExample(example.input, example.snd_output, example.fst_output)
-        found = Compared(found.inputs_checked, found.domain_size, example)
+        found = replace(found, counterexample=example)
     code = _tell(found, args, causal=model.model.causal)
     tell_assumed(model)
     return code
@@ -110,7 +108,8 @@ def _tell(found: Compared, args: argparse.Namespace, *, causal: bool = False) ->
         counts = {"inputs_checked": found.inputs_checked, "domain_size": found.domain_size}
         example = _plain(found.counterexample)
         equal = None if found.equal and not found.is_shown else found.equal
-        print_json({"equal": equal, **counts, "counterexample": example})
+        unclear = None if found.unclear is None else list(found.unclear)
+        print_json({"equal": equal, **counts, "counterexample": example, "unclear": unclear})
     else:
         say(_sentence(found) + (" (with causal attention)" if causal else ""))
     return OK if found.is_shown else NO
@@ -132,6 +131,12 @@ def _sentence(found: Compared) -> str:
         )
     if found.is_shown:
         return f"equal: the same output on all {found.inputs_checked:,} inputs"
+    if found.unclear is not None:
+        return (
+            f"not shown: the same output on {found.inputs_checked:,} different inputs, but on "
+            f"{show_values(found.unclear)} a model reads out two values as strongly, and rounding "
+            "decides"
+        )
     return (
         f"not shown: the same output on {found.inputs_checked:,} different inputs, but there are "
         f"{found.domain_size:,}; --max-seq-len of fewer tokens may let all be compared"

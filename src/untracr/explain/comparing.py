@@ -11,7 +11,7 @@ import numpy as np
 from untracr.rasp.domain import Domain
 from untracr.rasp.equivalence import CounterExample, columns_differ, numbers_agree
 from untracr.rasp.functions import Value, number_or
-from untracr.rasp.interpreter import Batch, Codes, Column, Mask, distinct_numbers
+from untracr.rasp.interpreter import Batch, Column, Mask, distinct_numbers
 from untracr.rasp.program import Program
 from untracr.transformer.transformer import Transformer
 from untracr.verify.outputs import (
@@ -21,6 +21,7 @@ from untracr.verify.outputs import (
     affordable_chunk,
     affordable_inputs,
     batches,
+    clearly_reads,
     largest_chunk,
     read_outs,
     tolerance_of_exact,
@@ -35,11 +36,14 @@ class Compared:
         inputs_checked: how many different inputs were compared.
         domain_size: how many there are.
         counterexample: the first input that differs, the model's output first; else None.
+        unclear: an input on which a model reads out two values as strongly, to `CLEARLY`, so
+            that rounding decides between them; None where there is none.
     """
 
     inputs_checked: int
     domain_size: int
     counterexample: CounterExample | None = None
+    unclear: tuple[Value, ...] | None = None
 
     @property
     def equal(self) -> bool:
@@ -49,7 +53,7 @@ class Compared:
     @property
     def is_shown(self) -> bool:
         """Whether outputs are equal on every input there is."""
-        return self.equal and self.inputs_checked == self.domain_size
+        return self.equal and self.unclear is None and self.inputs_checked == self.domain_size
 
 
 def compare_outputs(model: Transformer, other: Program | Transformer, domain: Domain) -> Compared:
@@ -77,42 +81,62 @@ def compare_outputs(model: Transformer, other: Program | Transformer, domain: Do
     exact = all(run.output_values is not None for run in models)
     largest = min(affordable_chunk(domain), *(largest_chunk(run, domain) for run in models))
     most = min(affordable_inputs(run, domain) for run in models)
+    unclear: tuple[Value, ...] | None = None
     for batch in batches(domain, largest, causal=model.causal, first=FIRST_CHUNK, most=most):
-        mine = outputs(model, batch)
-        theirs = batch.evaluate(other) if isinstance(other, Program) else outputs(other, batch)
-        differs = np.flatnonzero(
-            (_differ(mine, theirs, exact, tolerance) & batch.valid).any(axis=1)
-        )
+        mine, theirs = _outputs(model, batch), _outputs(other, batch)
+        differs = _differ(mine.column, theirs.column, exact, tolerance) & batch.valid
+        wrong = np.flatnonzero(differs.any(axis=1))
         seen += len(batch)
-        if len(differs):
-            row = int(differs[0])
-            shown = (batch.input(row), batch.row(mine, row), batch.row(theirs, row))
-            return Compared(seen, domain.size, CounterExample(*map(tuple, shown)))
-    return Compared(seen, domain.size)
+        if len(wrong):
+            row = int(wrong[0])
+            rows = batch.row(mine.column, row), batch.row(theirs.column, row)
+            shown = CounterExample(*map(tuple, (batch.input(row), *rows)))
+            return Compared(seen, domain.size, shown, unclear)
+        if unclear is None and (mine.unclear | theirs.unclear).any():
+            unclear = tuple(batch.input(int((mine.unclear | theirs.unclear).argmax())))
+    return Compared(seen, domain.size, None, unclear)
 
 
-def outputs(model: Transformer, batch: Batch) -> Column:
-    """A model's outputs on a batch; "not a number" where they are not finite."""
+@dataclass(frozen=True, eq=False)
+class _Outputs:
+    """What is put out on a batch.
+
+    Attributes:
+        column: the values; "not a number" where a model's are not finite.
+        unclear: [batch], where rounding decides on some of them.
+    """
+
+    column: Column
+    unclear: Mask
+
+
+def _outputs(source: Program | Transformer, batch: Batch) -> _Outputs:
+    clear = np.zeros(len(batch), dtype=np.bool_)
+    if isinstance(source, Program):
+        return _Outputs(batch.evaluate(source), clear)
     with np.errstate(over="ignore", invalid="ignore"):
-        seen = read_outs(model, batch)
-    if model.output_values is not None:
-        named: tuple[Value, ...] = (*model.output_values, math.nan)
-        return Column(_places(batch, seen), named)
+        seen = read_outs(source, batch)
+    if source.output_values is not None:
+        return _values_read(source.output_values, batch, seen)
     numbers = np.zeros(batch.valid.shape, dtype=np.float64)
     for part in seen:
         numbers[part.rows, : part.out.shape[1]] = part.out[:, :, 0]
     values, codes = distinct_numbers(np.where(np.isfinite(numbers), numbers, np.nan).ravel())
-    return Column(codes.reshape(numbers.shape), tuple(values.tolist()))
+    return _Outputs(Column(codes.reshape(numbers.shape), tuple(values.tolist())), clear)
 
 
-def _places(batch: Batch, seen: Sequence[ReadOuts]) -> Codes:
-    """The largest column of the read-out at each position; one more where it is not finite."""
+def _values_read(named: tuple[Value, ...], batch: Batch, seen: Sequence[ReadOuts]) -> _Outputs:
+    """The value of the largest column of the read-out at each position."""
     places = np.zeros(batch.valid.shape, dtype=np.int64)
+    unclear = np.zeros(len(batch), dtype=np.bool_)
+    first: dict[Value, int] = {}
+    alike = np.array([first.setdefault(value, place) for place, value in enumerate(named)])
     for part in seen:
-        best, columns = part.out.argmax(axis=2), part.out.shape[2]
-        finite = np.isfinite(part.out).all(axis=2)
-        places[part.rows, : part.out.shape[1]] = np.where(finite, best, columns)
-    return places
+        best, finite = part.out.argmax(axis=2), np.isfinite(part.out).all(axis=2)
+        places[part.rows, : part.out.shape[1]] = np.where(finite, best, len(named))
+        clear = clearly_reads(part.out, alike[best][:, :, None] == alike)
+        unclear[part.rows] = (finite & ~clear).any(axis=1)
+    return _Outputs(Column(places, (*named, math.nan)), unclear)
 
 
 def _differ(mine: Column, theirs: Column, exact: bool, tolerance: float) -> Mask:

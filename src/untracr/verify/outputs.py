@@ -310,12 +310,12 @@ def positions_that_agree(
             wanted = numbers[codes]
             equal = numbers_agree(out[:, :, 0], wanted, tolerance)
         else:
-            equal = _clearly_reads(out, same[codes]) & np.isfinite(out).all(axis=2)
+            equal = clearly_reads(out, same[codes]) & np.isfinite(out).all(axis=2)
         agrees[rows, :length] = equal
     return agrees
 
 
-def _clearly_reads(out: npt.NDArray[np.float32], columns: Mask) -> Mask:
+def clearly_reads(out: npt.NDArray[np.float32], columns: Mask) -> Mask:
     """Where one of some columns is above all others, [batch, position].
 
     Args:
