@@ -6,8 +6,8 @@
 A version is a revision of git, or a folder that holds ``src/untracr``. For each
 kind of answer one line says how many are the same, or where the first ones
 part. The exit code is 0 if all are the same, 1 if any is not, 2 if the older
-version cannot be asked. Needs the test extras. All that is asked takes two
-processors some ten minutes, ``--quick`` two.
+version cannot be asked. Needs the test extras. Both versions are asked at the
+same time, a process each.
 
 What is left out: times; answers that hang on the clock, since in both versions
 a search ended with its budget (their number is told); and, unless
@@ -168,7 +168,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("old", metavar="OLD", help="a revision, or a folder with src/untracr")
     parser.add_argument("new", metavar="NEW", help="likewise")
-    parser.add_argument("--quick", action="store_true", help="ask less: under two minutes")
+    parser.add_argument("--quick", action="store_true", help="ask less: some minutes")
     parser.add_argument(
         "--only",
         type=_questions,

@@ -158,30 +158,25 @@ def refusals(version: Version, asked: Asked) -> dict[str, Answers]:
         "types": "out = SequenceMap(lambda x, y: x < y, tokens, Aggregate(tokens, tokens))\n",
         "wrong": "out = Map(lambda x: x > 0.5, numerical(Map(lambda x: x * 0.001, tokens)))\n",
     }
-    commands: list[tuple[str, ...]] = []
     for name, source in programs.items():
-        file = f"bad/{name}.py"
-        (version.folder / file).write_text(source, "utf-8")
-        commands += [
-            ("run", file, "1,2"),
-            ("check", file),
-            ("compile", file, "-o", "bad/out.npz"),
-        ]
+        (folder / f"{name}.py").write_text(source, "utf-8")
     (folder / "empty.npz").write_bytes(b"")
     (folder / "cut.npz").write_bytes((version.folder / asked.models["real"][0]).read_bytes()[:999])
     (folder / "zeros.safetensors").write_bytes(bytes(64))
     (folder / "list.json").write_text("[]", "utf-8")
-    for file in ("empty.npz", "cut.npz", "zeros.safetensors", "nowhere.npz"):
-        commands += [
-            ("decompile", f"bad/{file}"),
-            ("run", f"bad/{file}", "1"),
-            ("explain", f"bad/{file}", "1"),
-        ]
-    commands += [
+    files = [f"bad/{file}" for file in ("empty.npz", "cut.npz", "zeros.safetensors", "no.npz")]
+    commands: list[tuple[str, ...]] = [
+        *(("check", f"bad/{name}.py") for name in programs),
+        *(("run", f"bad/{name}.py", "1,2") for name in programs),
+        ("compile", "bad/wrong.py", "-o", "bad/out.npz"),
+        ("compile", "sort", "-o", "bad/out.txt"),
+        ("decompile", *files),
+        ("decompile", *files, "--json"),
+        ("run", files[1], "1"),
+        ("explain", files[1], "1"),
         ("check", "bad/list.json"),
         ("run", "sort", "1,2,9"),
         ("run", "sort", "1,1,1,1,1,1,1,1,1"),
-        ("compile", "sort", "-o", "bad/out.txt"),
         ("decompile", asked.models["real"][0], "--vocab", "1,2"),
         ("dataset", "info", "bad"),
         ("dataset", "verify", "nowhere"),

@@ -35,10 +35,13 @@ def data_sets(version: Version, asked: Asked) -> dict[str, Answers]:
     for name, options in sets.items():
         answers[f"{name}: built"] = version.answer(*build, name, *common, *options).out
         answers |= files_of(version.folder / name, name)
-        answers[f"{name}: info"] = version.answer("dataset", "info", name).out
-        answers[f"{name}: show"] = version.answer("dataset", "show", name, "3").out
-        verified = version.answer("dataset", "verify", name, "--sample", "10", "--workers", "1")
-        answers[f"{name}: verify"] = verified.out
+    for command in (
+        ("info", "treated"),
+        ("show", "treated", "3"),
+        ("show", "others", "3", "--json"),
+        ("verify", "others", "--sample", "10", "--workers", "1"),
+    ):
+        answers[" ".join(command)] = version.answer("dataset", *command).out
     return {"data sets": answers}
 
 
