@@ -18,7 +18,7 @@ from typing import get_args
 import numpy as np
 
 from untracr.decompile import bundled_decompiler
-from untracr.decompile.search import Proposals
+from untracr.decompile.proposers import Proposals
 from untracr.evaluate.cases import CaseSet, library_cases, sampled_cases
 from untracr.evaluate.outcome import Outcome, judge
 from untracr.evaluate.share import Share

@@ -11,8 +11,8 @@ import pytest
 from untracr.compile.canonical import paper_tokens
 from untracr.compile.compiler import compile_program
 from untracr.decompile.decompiler import BUDGET, Decompiler
+from untracr.decompile.proposers import Proposals
 from untracr.decompile.result import Result
-from untracr.decompile.search import Proposals
 from untracr.errors import ModelFileError, UsageError
 from untracr.evaluate.evaluation import evaluate_folder, evaluate_samples
 from untracr.evaluate.share import Share

@@ -16,8 +16,8 @@ import torch
 
 from untracr.cli import main
 from untracr.decompile.decompiler import BUDGET, Decompiler
+from untracr.decompile.proposers import Proposals
 from untracr.decompile.result import Result
-from untracr.decompile.search import Proposals
 from untracr.errors import ModelFileError, UntracrError, UsageError
 from untracr.evaluate.cases import CaseSet, library_cases, sampled_cases
 from untracr.evaluate.full_report import FullReport, Plan, measure

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -15,11 +16,13 @@ from steps import at_most
 from untracr.ambiguity.checking import check
 from untracr.compile.canonical import canonicalise
 from untracr.compile.compiler import Compiled, compile_program, half_layer_order
-from untracr.decompile import search
 from untracr.decompile.bundled import bundled_decompiler
 from untracr.decompile.decompiler import Decompiler
+from untracr.decompile.fitting import Fitter
 from untracr.decompile.proposals import Proposal
+from untracr.decompile.proposers import Proposals, Uniform, proposer
 from untracr.decompile.search import Deadline, ProgramSearch
+from untracr.decompile.state import State
 from untracr.metamodel.network import Network, NetworkConfig
 from untracr.metamodel.numpy_network import NumpyNetwork
 from untracr.rasp.domain import BOS, PAD, PAPER_DOMAIN, Domain
@@ -84,30 +87,39 @@ def soon(seconds: float = 30.0) -> Deadline:
     return Deadline(time.perf_counter() + seconds)
 
 
-def propose(monkeypatch: pytest.MonkeyPatch, operations: list[Operation]) -> None:
-    """Lets a search propose nothing but these operations, one after the other."""
+def recompiles(program: Program, model: Transformer) -> str:
+    """How a program's weights stand to a model's."""
+    again = recompile(canonicalise(program), PAPER_DOMAIN, model)
+    return "too large" if again is None else align(model, again).found
 
-    def proposals(self: Any, state: Any) -> Iterator[Proposal]:
-        number = len(state.operations)
-        if number < len(operations):
-            yield Proposal(operations[number], 0.0)
 
-    monkeypatch.setattr(search._InOneFrame, "_proposals", proposals)
+@dataclass(frozen=True)
+class Only:
+    """Proposes nothing but these operations, one after the other."""
+
+    operations: list[Operation]
+    max_dead_ends: int = 1
+
+    def writing(self) -> None:
+        """There is no network."""
+
+    def proposals(self, fitter: Fitter, state: State) -> Iterator[Proposal]:
+        """The next one."""
+        for operation in self.operations[len(state.operations) :][:1]:
+            yield Proposal(operation, 0.0)
 
 
 @pytest.mark.parametrize("name", TREATMENTS)
-def test_true_operations_are_held_by_the_weights(
-    monkeypatch: pytest.MonkeyPatch, network: NumpyNetwork, name: str
-) -> None:
+def test_true_operations_are_held_by_the_weights(name: str) -> None:
     """Each operation of a program is accepted in its place, and all together leave nothing over."""
     rng = np.random.default_rng(1)
     lost = 0
     for index in range(20):
         program = sample_program(601, index)
         found, model = compiled(program)
-        propose(monkeypatch, true_operations(found, program))
         treated = TREATMENTS[name](bare(model), rng)
-        written = next(ProgramSearch(treated, VOCAB, network, "uniform").programs(soon()), None)
+        task = ProgramSearch(treated, VOCAB, Only(true_operations(found, program)))
+        written = next(task.programs(soon()), None)
         if written is None:
             lost += 1
             continue
@@ -116,9 +128,7 @@ def test_true_operations_are_held_by_the_weights(
 
 
 @pytest.mark.parametrize("name", TREATMENTS)
-def test_wrong_operations_are_refuted(
-    monkeypatch: pytest.MonkeyPatch, network: NumpyNetwork, name: str
-) -> None:
+def test_wrong_operations_are_refuted(name: str) -> None:
     """Another table, arguments, kind or order, or an operation too few, does not fit."""
     rng = np.random.default_rng(2)
     builder = Builder()
@@ -137,26 +147,34 @@ def test_wrong_operations_are_refuted(
         "order": [second, first],
     }
     for what, operations in wrong.items():
-        propose(monkeypatch, operations)
-        task = ProgramSearch(treated, VOCAB, network, "uniform")
+        task = ProgramSearch(treated, VOCAB, Only(operations))
         assert not list(task.programs(soon())), what
-    propose(monkeypatch, [first, second])
-    assert list(ProgramSearch(treated, VOCAB, network, "uniform").programs(soon()))
+    assert list(ProgramSearch(treated, VOCAB, Only([first, second])).programs(soon()))
+
+
+def test_a_liar_only_costs_time() -> None:
+    """What is proposed as certain and is wrong is refuted: no program is written of it."""
+    honest, lies = [], []
+    for index in range(12):
+        program = sample_program(606, index)
+        found, model = compiled(program)
+        honest.append((program, bare(model), true_operations(found, program)))
+    for (program, model, _), (_, _, others) in itertools.permutations(honest, 2):
+        for written in ProgramSearch(model, VOCAB, Only(others)).programs(soon()):
+            lies.append(written)
+            assert recompiles(written, model) == "identical", program
+    assert len(lies) < 12
 
 
 @pytest.mark.parametrize("proposals", ["network", "uniform"])
-def test_the_search_needs_no_trained_network(
-    network: NumpyNetwork, proposals: search.Proposals
-) -> None:
+def test_the_search_needs_no_trained_network(network: NumpyNetwork, proposals: Proposals) -> None:
     """Whatever is proposed first, the programs found compile to the model's weights."""
     rng = np.random.default_rng(3)
     for index in range(6):
         program = sample_program(602, index)
         model = treatments.rotate(bare(compiled(program)[1]), rng)
-        written = next(ProgramSearch(model, VOCAB, network, proposals).programs(soon()))
-        again = recompile(canonicalise(written), PAPER_DOMAIN, model)
-        assert again is not None
-        assert align(model, again).found == "rotated"
+        written = next(ProgramSearch(model, VOCAB, proposer(proposals, network)).programs(soon()))
+        assert recompiles(written, model) == "rotated"
 
 
 def test_greedy_mistakes_are_mended(tmp_path: Path) -> None:
@@ -249,7 +267,7 @@ def test_large_domains_are_tested_not_proved() -> None:
     assert (result.verdict, result.is_proved) == ("tested", False)
 
 
-def test_a_budget_bounds_the_search(network: NumpyNetwork) -> None:
+def test_a_budget_bounds_the_search() -> None:
     """Weights that hold a program of another kind than is written: the search ends."""
     rng = np.random.default_rng(9)
     _, model = compiled(named_program("sort").program)
@@ -258,7 +276,7 @@ def test_a_budget_bounds_the_search(network: NumpyNetwork) -> None:
     with at_most(20_000_000):
         result = bundled_decompiler().decompile(changed, budget=0.5)
     assert result.verdict == "unverified"
-    assert not list(ProgramSearch(changed, VOCAB, network, "uniform").programs(soon(-1)))
+    assert not list(ProgramSearch(changed, VOCAB, Uniform()).programs(soon(-1)))
 
 
 def test_departures_of_the_weights_are_counted() -> None:

@@ -14,8 +14,9 @@ import numpy as np
 from untracr.ambiguity.checking import Check, check, is_settled, rank
 from untracr.compile.canonical import canonicalise
 from untracr.decompile.greedy import decode_greedily
+from untracr.decompile.proposers import Proposals, proposer
 from untracr.decompile.result import NO_SEARCH, Result, Search
-from untracr.decompile.search import Deadline, ProgramSearch, Proposals
+from untracr.decompile.search import Deadline, ProgramSearch
 from untracr.errors import ProgramError
 from untracr.measure.exactness import at_usual_slope, find_exactness
 from untracr.metamodel.numpy_network import NumpyNetwork
@@ -186,7 +187,7 @@ class _Task:
         best = first or _Answer(nothing)
         if is_settled(best.check, self.model):
             return best
-        programs = ProgramSearch(self.usual, self.domain.vocab, self.network, proposals)
+        programs = ProgramSearch(self.usual, self.domain.vocab, proposer(proposals, self.network))
         tried = {best.check.program}
         candidates, repairs = best.search.candidates, best.search.repairs
         with np.errstate(all="ignore"):

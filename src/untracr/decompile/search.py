@@ -1,11 +1,11 @@
 """Searching for the program of given weights: proposals, checked one operation at a time.
 
 A state is a program half written: every operation so far is one that the
-weights hold (`fitting`). The next operations come from the network's proposals,
-and after them from all that the grammar allows. Best first: a state costs what
-its operations are less probable than the best ones that fit in their places, so
-the search first writes what greedy decoding would, had it skipped what the
-weights refute, and then goes back to where the network was least sure.
+weights hold (`fitting`). A `Proposer` says what may come next. Best first: a
+state costs what its operations are less probable than the best ones that fit in
+their places. With the network's proposals the search so first writes what greedy
+decoding would, had it skipped what the weights refute, and then goes back to
+where the network was least sure.
 """
 
 from __future__ import annotations
@@ -15,43 +15,22 @@ import itertools
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import partial
-from typing import Literal
-
-import numpy as np
 
 from untracr.decompile.fitting import Fit, Fitter, Frame
-from untracr.decompile.proposals import (
-    Place,
-    Proposal,
-    Writing,
-    network_proposals,
-    uniform_proposals,
-)
-from untracr.decompile.shown_lookups import shown_lookups
+from untracr.decompile.proposals import Proposal
+from untracr.decompile.proposers import Proposer
+from untracr.decompile.state import State
 from untracr.errors import ProgramError
-from untracr.metamodel.numpy_network import NumpyNetwork
 from untracr.rasp.functions import Value
 from untracr.rasp.program import Program
-from untracr.read.components import Component
-from untracr.read.frame import Base, Variable
-from untracr.read.operations import MAX_OPERATIONS, TABLE, Operation, build_program
+from untracr.read.frame import Base
+from untracr.read.operations import MAX_OPERATIONS, Operation, build_program
 from untracr.read.reader import Reader
-from untracr.read.unlisted_functions import unary_of_numbers
 from untracr.transformer.transformer import Transformer
-
-Proposals = Literal["network", "uniform"]
-
-MAX_DEAD_ENDS: dict[Proposals, int] = {"network": 20, "uniform": 400}
-"""Programs that may end at one place, which none gets beyond, before a search is given up: with
-the network's proposals first none of those found did, with uniform ones 140 at most."""
 
 MAX_SEARCHED = 50
 """Operations a program may have that is searched for. Those behind the first `MAX_OPERATIONS`
 are found without the network, whose language ends there."""
-
-UNIFORM_COST = 30.0
-"""What an operation costs that the network did not propose."""
 
 
 @dataclass(frozen=True)
@@ -106,48 +85,11 @@ class Cost:
         return self.dead_ends >= self.most
 
 
-@dataclass(frozen=True)
-class _State:
-    """A program half written.
-
-    Attributes:
-        frame: what the present half-layer may read.
-        start: the head or neuron from which on nothing is explained.
-        operations: those written.
-        variables: inputs and results.
-        variances: of the noise in the results' directions, by slot.
-        pending: first halves of SelectorWidths whose second half is still to come.
-        to_clean: how many SelectorWidths wrote at BOS, until that is taken back.
-        ordinal: operations written in this half-layer.
-        writing: the network's side of it; None without a network.
-        components: what the reader finds in this half-layer.
-    """
-
-    frame: Frame
-    start: int
-    operations: tuple[Operation, ...]
-    variables: tuple[Variable, ...]
-    variances: tuple[tuple[int, float], ...]
-    pending: tuple[Variable, ...] = ()
-    to_clean: int = 0
-    ordinal: int = 0
-    writing: Writing | None = None
-    components: tuple[Component, ...] = ()
-
-    @property
-    def half_layer(self) -> int:
-        return self.frame.half_layer
-
-    @property
-    def place(self) -> tuple[int, int]:
-        return self.half_layer, self.start
-
-
 @dataclass
 class _Node:
     """A state with the proposals for its next operation that were not yet tried."""
 
-    state: _State
+    state: State
     cost: float
     proposals: Iterator[Proposal]
     best: float | None = None
@@ -159,39 +101,29 @@ class ProgramSearch:
     Args:
         model: the weights; the last two token rows are BOS and PAD.
         vocab: the value of each other token row.
-        network: the meta-model.
-        proposals: ``network``, then all others; or ``uniform``: all from the start.
+        proposer: says which operations are tried, and in which order.
     """
 
-    def __init__(
-        self,
-        model: Transformer,
-        vocab: tuple[Value, ...],
-        network: NumpyNetwork,
-        proposals: Proposals = "network",
-    ) -> None:
-        self.model, self.vocab = model, vocab
-        self.network = network if proposals == "network" else None
-        self.cost = Cost(MAX_DEAD_ENDS[proposals])
+    def __init__(self, model: Transformer, vocab: tuple[Value, ...], proposer: Proposer) -> None:
+        self.model, self.vocab, self.proposer = model, vocab, proposer
+        self.cost = Cost(proposer.max_dead_ends)
 
     def programs(self, deadline: Deadline) -> Iterator[Program]:
         """Programs all of whose operations the weights hold, the most probable ones first."""
         bases = [Base.of(self.model, self.vocab), *Base.others_of(self.model, self.vocab)]
         for number, base in enumerate(bases):
             own = deadline.share(1 / 2 if number + 1 < len(bases) else 1.0)
-            yield from _InOneFrame(self.model, base, self.network, self.cost).programs(own)
+            yield from _InOneFrame(self.model, base, self.proposer, self.cost).programs(own)
 
 
 class _InOneFrame:
     """Searches with one reading of the embeddings."""
 
-    def __init__(
-        self, model: Transformer, base: Base, network: NumpyNetwork | None, cost: Cost
-    ) -> None:
+    def __init__(self, model: Transformer, base: Base, proposer: Proposer, cost: Cost) -> None:
         self.base = base
         self.reader = Reader(model, self.base, read_out=True, any_form=True)
         self.fitter = Fitter(model, self.base, self.reader)
-        self.network, self.cost = network, cost
+        self.proposer, self.cost = proposer, cost
         self.n_half_layers = 2 * model.n_layers
 
     def programs(self, deadline: Deadline) -> Iterator[Program]:
@@ -212,75 +144,29 @@ class _InOneFrame:
             found = self._next(node, deadline)
             if found is None:
                 if node.best is None and not deadline.is_over:
-                    self.cost.ended(node.state.place)
+                    self.cost.ended(node.state.reached)
                 continue
             state, loss = found
             put(node, node.cost + loss)
             settled = self._settled(state)
             if settled is None:
                 continue
-            self.cost.reached(settled.place)
+            self.cost.reached(settled.reached)
             if settled.half_layer == self.n_half_layers:
                 yield build_program(settled.operations)
             elif len(settled.operations) < MAX_SEARCHED:
                 put(self._node(settled, node.cost + loss), node.cost + loss)
 
-    def _start(self) -> _State:
+    def _start(self) -> State:
         variables = (self.base.tokens, self.base.indices)
         frame = self.fitter.frame(0, variables, {})
-        writing = Writing.start(self.network) if self.network is not None else None
-        return self._entered(_State(frame, 0, (), variables, (), writing=writing))
+        writing = self.proposer.writing()
+        return self._entered(State(frame, 0, (), variables, (), writing=writing))
 
-    def _node(self, state: _State, cost: float) -> _Node:
-        return _Node(state, cost, self._proposals(state))
+    def _node(self, state: State, cost: float) -> _Node:
+        return _Node(state, cost, self.proposer.proposals(self.fitter, state))
 
-    def _proposals(self, state: _State) -> Iterator[Proposal]:
-        place = self._place(state)
-        may_hold = partial(self.fitter.may_hold, state.frame, state.start)
-        seen = set()
-        if state.writing is not None:
-            for proposal in network_proposals(self.reader, state.writing, place, may_hold):
-                seen.add((proposal.operation.kind, proposal.operation.arguments))
-                yield proposal
-        others = uniform_proposals(self.reader, place, may_hold)
-        if state.writing is None:
-            yield from itertools.chain(others, self._shown(state))
-            return
-        for proposal in itertools.chain(self._shown(state), others):
-            if (proposal.operation.kind, proposal.operation.arguments) not in seen:
-                yield replace(proposal, log_probability=-UNIFORM_COST)
-
-    def _shown(self, state: _State) -> Iterator[Proposal]:
-        """Sums and lookups whose function is not listed, as the next neurons show them.
-
-        The reader may have taken the neurons for a part of something else.
-        """
-        if state.half_layer % 2 == 0 or state.start >= self.fitter.model.d_mlp:
-            return
-        yield from self._sums(state)
-        for operation in shown_lookups(self.fitter, state.frame, state.start):
-            yield Proposal(operation, 0.0)
-
-    def _sums(self, state: _State) -> Iterator[Proposal]:
-        """What the next neuron reads of each value."""
-        for variable in state.frame.by_slot.values():
-            if variable.is_categorical:
-                numbers, noise = self.fitter.summed(state.frame, state.start, variable)
-                if np.isfinite(numbers).all():
-                    function = unary_of_numbers(
-                        "sum", variable.values, numbers, 3 * noise, is_exact=self.base.is_exact
-                    )
-                    arguments = (variable.slot, TABLE["unary"])
-                    yield Proposal(Operation("map numerical", arguments, function), 0.0)
-
-    def _place(self, state: _State) -> Place:
-        known = list(state.frame.variables)
-        for number, component in enumerate(state.components):
-            if state.frame.view.place(component) == state.start:
-                return Place(state.half_layer, known, number, component)
-        return Place(state.half_layer, known, state.ordinal, None)
-
-    def _next(self, node: _Node, deadline: Deadline) -> tuple[_State, float] | None:
+    def _next(self, node: _Node, deadline: Deadline) -> tuple[State, float] | None:
         """The next state that the weights do not refute, and what it costs more."""
         for proposal in node.proposals:
             self.cost.operations += 1
@@ -294,7 +180,7 @@ class _InOneFrame:
                 return None
         return None
 
-    def _fit(self, state: _State, operation: Operation) -> Fit | None:
+    def _fit(self, state: State, operation: Operation) -> Fit | None:
         slot = 2 + len(state.operations)
         try:
             if state.half_layer % 2:
@@ -304,12 +190,12 @@ class _InOneFrame:
             # It fails on a value, has a result too large to be written, or too many.
             return None
 
-    def _written(self, state: _State, proposal: Proposal, fit: Fit) -> _State:
+    def _written(self, state: State, proposal: Proposal, fit: Fit) -> State:
         operation, writing = proposal.operation, proposal.writing
         if len(state.operations) + 1 >= MAX_OPERATIONS:
             writing = None
         elif writing is None and state.writing is not None:
-            writing = state.writing.after(operation, self._place(state).ordinal)
+            writing = state.writing.after(operation, state.place.ordinal)
         is_width = operation.kind == "width"
         return replace(
             state,
@@ -323,7 +209,7 @@ class _InOneFrame:
             writing=writing,
         )
 
-    def _settled(self, state: _State) -> _State | None:
+    def _settled(self, state: State) -> State | None:
         """Takes all that is no operation, up to the next one or the end; None if it cannot."""
         while state.half_layer < self.n_half_layers:
             if self.fitter.is_dead(state.frame, state.start):
@@ -345,7 +231,7 @@ class _InOneFrame:
             state = taken
         return state if state.operations else None
 
-    def _without_operation(self, state: _State) -> _State | None:
+    def _without_operation(self, state: State) -> State | None:
         """Behind the second half of a SelectorWidth, or what takes back its writing at BOS."""
         for auxiliary in state.pending:
             fit = self.fitter.width_stair(state.frame, state.start, auxiliary)
@@ -361,10 +247,10 @@ class _InOneFrame:
             return replace(state, start=state.start + 1, to_clean=0)
         return None
 
-    def _frame(self, state: _State, half_layer: int) -> Frame:
+    def _frame(self, state: State, half_layer: int) -> Frame:
         return self.fitter.frame(half_layer, state.variables, dict(state.variances))
 
-    def _entered(self, state: _State) -> _State:
+    def _entered(self, state: State) -> State:
         """Reads the components of a half-layer and shows them to the network."""
         if state.half_layer == self.n_half_layers:
             return state
