@@ -9,19 +9,21 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from untracr.compile import compile_program
-from untracr.diagnose import CompiledModel, Verification, check, verify
+from untracr.compile import Compiled, compile_program
+from untracr.diagnose import CompiledModel, Verification, check, judging, verify
 from untracr.diagnose import compile_rasp_to_model as compile_rasp
 from untracr.diagnose.bounds import bounds
 from untracr.diagnose.checks import check_weights
 from untracr.diagnose.inputs import SHAPES, shaped
 from untracr.diagnose.judging import departures
 from untracr.diagnose.precision import tolerances
+from untracr.diagnose.program_run import ProgramRun
 from untracr.diagnose.steps import Staircase
+from untracr.diagnose.weights_run import Differences, differences
 from untracr.errors import CheckFailed, UsageError
 from untracr.rasp.domain import PAPER_DOMAIN, Domain
 from untracr.rasp.functions import Value
-from untracr.rasp.interpreter import run
+from untracr.rasp.interpreter import Codes, run
 from untracr.rasp.program import Program
 from untracr.sample.sampler import sample_program
 from untracr.syntax.library import named_program
@@ -314,3 +316,30 @@ def test_no_slope_is_promised_where_none_mends_all(slope: float) -> None:
     assert not any("auto" in problem.fix for problem in problems)
     with pytest.raises(CheckFailed, match="the predicate gives numbers"):
         compile_rasp(program, ("a", "b"), 5, mlp_exactness="auto")
+
+
+def test_faults_of_a_large_model_end_the_run_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The work is enough for some 200 inputs of the first batch; the fault shows on a tenth."""
+    widths = "\n".join(
+        f"w{i} = SelectorWidth(Select(tokens, tokens, lambda k, q: k == {i % 4} or q > {i}))"
+        for i in range(6)
+    )
+    sums = "\n".join(
+        f"w{i + 1} = SequenceMap(lambda x, y: (x * 3 + y) % 50, w{i}, w{i - 5})"
+        for i in range(5, 11)
+    )
+    program = parse(f"{widths}\n{sums}")
+    monkeypatch.setattr(judging, "OPERATIONS", 4e9)
+    monkeypatch.setattr(judging, "ROUNDS", 0)
+    rows: list[int] = []
+
+    def counted(run: ProgramRun, compiled: Compiled, some: Codes, rounded: None) -> Differences:
+        rows.append(len(some))
+        return differences(run, compiled, some)
+
+    monkeypatch.setattr(judging, "differences", counted)
+    compiled = compile_program(program, range(4), 7, mlp_exactness=20)
+    found = verify(program, compiled, Domain(tuple(range(4)), 7), as_compiled=True)
+    assert not found.ok
+    assert len(rows) == 1
+    assert 8 < rows[0] < 30

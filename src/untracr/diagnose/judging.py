@@ -38,6 +38,12 @@ RUN = 5_000
 OPERATIONS = 1e11
 """Multiplications that running weights may take; inputs beyond that are not tried."""
 
+RETRY = 0.5
+"""Share of that work for weights of another slope."""
+
+FIRST_LOOK = 0.1
+"""Share of that work after which a batch is looked at for faults before the rest is run."""
+
 FEWEST = 8
 """Inputs of a batch that are run nevertheless."""
 
@@ -213,7 +219,7 @@ class _Look:
         most: int,
         as_compiled: bool,
         rounded: Rounded | None = None,
-        left: float = OPERATIONS,
+        left: float | None = None,
     ) -> None:
         self.program, self.compiled, self.domain = program, compiled, domain
         self.rounded = rounded
@@ -226,7 +232,7 @@ class _Look:
         self.is_clear = self.doubts is not None and self.doubts.none
         self.tried = domain.size if self.is_clear else 0
         self.warnings: list[Problem] = []
-        self.left = left
+        self.left = OPERATIONS if left is None else left
 
     def until_wrong(self) -> Seen | None:
         """The first batch on which an output is wrong or the program fails.
@@ -234,35 +240,45 @@ class _Look:
         Of a domain that is run as a whole some inputs of many shapes come first.
         """
         for some in (True, False):
-            for seen in self.all(some=some):
+            for seen in self.all(some=some, share=FIRST_LOOK):
                 if seen.found.wrong.any() or seen.run.failures:
                     return seen
                 if not self.warnings and any(f.any() for f in seen.found.differs.values()):
                     self.warnings = problems_seen(seen)
         return None
 
-    def all(self, *, some: bool = False) -> Iterator[Seen]:
+    def all(self, *, some: bool = False, share: float = 1) -> Iterator[Seen]:
         """All batches, with those rows that are in doubt; none if nothing can go wrong.
 
         Args:
             some: only the first inputs of a domain that is run as a whole, if it is large.
+            share: of the work, that a part of a batch may take; then the rest comes as another.
         """
         if self.is_clear:
             return
         self.tried = 0
         causal = self.compiled.transformer.causal
         for batch in batches(self.domain, self.most, causal=causal, some=some):
-            yield self.at(batch)
+            run = ProgramRun(self.program, batch)
+            rows = self._rows(run)
+            self.tried += len(batch) - len(rows)
+            first = self._affordable(rows, share)
+            yield self._beside(run, first)
+            if len(first) < len(rows) and share < 1:
+                rest = np.setdiff1d(rows, first, assume_unique=True)
+                yield self._beside(run, self._affordable(rest))
 
     def at(self, batch: Batch) -> Seen:
         """One batch, with those rows that are in doubt."""
         run = ProgramRun(self.program, batch)
-        rows = self._rows(run)
-        affordable = self._affordable(rows)
-        self.tried += len(batch) - len(rows) + len(affordable)
-        found = differences(run, self.compiled, affordable, self.rounded)
-        nothing = Remedy(np.zeros(len(affordable), dtype=np.bool_))
-        return Seen(run, self.compiled, self.domain, affordable, found, nothing)
+        return self._beside(run, self._affordable(self._rows(run)))
+
+    def _beside(self, run: ProgramRun, rows: Codes) -> Seen:
+        """Some rows of a run, and the weights on them."""
+        self.tried += len(rows)
+        found = differences(run, self.compiled, rows, self.rounded)
+        nothing = Remedy(np.zeros(len(rows), dtype=np.bool_))
+        return Seen(run, self.compiled, self.domain, rows, found, nothing)
 
     def _rows(self, run: ProgramRun) -> Codes:
         """Rows on which weights must be run."""
@@ -273,11 +289,12 @@ class _Look:
             runs &= self.doubts.rows(run)
         return np.flatnonzero(runs)
 
-    def _affordable(self, rows: Codes) -> Codes:
+    def _affordable(self, rows: Codes, share: float = 1) -> Codes:
         """As many of the rows as there is work left for, spread evenly."""
         model = self.compiled.transformer if self.rounded is None else self.rounded.transformer
         each = _operations(model, self.domain.max_seq_len)
-        count = min(len(rows), max(FEWEST, int(self.left / each)))
+        most = int(min(self.left, share * OPERATIONS) / each)
+        count = min(len(rows), max(FEWEST, most))
         self.left -= count * each
         if count == len(rows):
             return rows
@@ -291,16 +308,15 @@ class _Look:
     def remedy(self, bad: Seen) -> tuple[Remedy, Verification | None]:
         """The smallest slope that mends what is wrong on a batch, and on all others."""
         found = remedy_for(bad.run, self.compiled, self.domain, bad.rows, _wrong(bad))
-        left = OPERATIONS
         for _ in range(ROUNDS):
             if found.exactness is None:
                 return found, None
             steeper = recompiled(self.program, self.compiled, self.domain, found.exactness)
+            left = RETRY * OPERATIONS
             look = _Look(self.program, steeper, self.domain, self.most, True, left=left)
             again = look.until_wrong()
             if again is None:
                 return replace(found, is_shown=True), look.outcome()
-            left = look.left
             more = remedy_for(again.run, steeper, self.domain, again.rows, _wrong(again))
             if more.exactness is None or more.exactness <= found.exactness:
                 break
