@@ -23,6 +23,7 @@ from untracr.rasp.functions import Value, number_or
 from untracr.rasp.interpreter import Batch, Codes, Column, Mask
 from untracr.rasp.program import Program
 from untracr.transformer.transformer import Transformer
+from untracr.verify.double_precision import held_read_out, in_double
 
 MAX_INPUTS = 200_000
 """Inputs that are run one by one; of larger domains `SAMPLED` are tried."""
@@ -164,6 +165,8 @@ class Agreement:
         failure: how the program fails on some input, else an empty string.
         tolerance: see `Evidence.output_tolerance`.
         differing: some inputs on which they do not agree.
+        rounded: on how many inputs they agree in single precision only, so that rounding
+            decides; these are not among those that agree.
     """
 
     agree: int
@@ -172,12 +175,16 @@ class Agreement:
     failure: str = ""
     tolerance: float = 0.0
     differing: tuple[tuple[Value, ...], ...] = ()
+    rounded: int = 0
 
     def __str__(self) -> str:
         if self.failure:
             return f"the program fails on some input: {self.failure}"
         share = f"{100 * self.agree / max(1, self.seen):.1f}%"
-        return f"outputs agree on {self.agree:,} of {self.seen:,} inputs ({share})"
+        told = f"outputs agree on {self.agree:,} of {self.seen:,} inputs ({share})"
+        if not self.rounded:
+            return told
+        return f"{told}; on {self.rounded:,} more rounding in single precision decides"
 
 
 def outputs_agree(
@@ -190,6 +197,9 @@ def outputs_agree(
 ) -> Agreement:
     """Compares outputs on all inputs, shorter ones first (see `batches`).
 
+    They agree where they do in single and in double precision. The latter is looked at as
+    long as all agree in the former.
+
     Args:
         model: with a read-out that has values.
         program: a candidate.
@@ -197,7 +207,8 @@ def outputs_agree(
         tolerance: see `Evidence.output_tolerance`; `tolerance_of_exact` if not given.
         to_the_end: also where some differ; else no further than the batch that shows it.
     """
-    agree = seen = 0
+    agree = seen = rounded = 0
+    double: Transformer | None = None
     differing: list[tuple[Value, ...]] = []
     used = 0.0
     if model.output_values is None:
@@ -213,12 +224,16 @@ def outputs_agree(
         except EvaluationError as error:
             return Agreement(agree, seen, failure=str(error), tolerance=used)
         same = rows_that_agree(model, batch, column, used)
+        if agree + rounded == seen and same.all():
+            double = double or in_double(model)
+            same = rows_that_agree(double, batch, column, used)
+            rounded += len(batch) - int(same.sum())
         agree, seen = agree + int(same.sum()), seen + len(batch)
         for row in np.flatnonzero(~same)[: MAX_DIFFERING - len(differing)].tolist():
             differing.append(tuple(batch.input(row)))
         if agree < seen and not to_the_end:
             break
-    return Agreement(agree, seen, agree == seen, "", used, tuple(differing))
+    return Agreement(agree, seen, agree == seen, "", used, tuple(differing), rounded)
 
 
 def affordable_inputs(model: Transformer, domain: Domain) -> int:
@@ -261,16 +276,20 @@ class ReadOuts:
     """
 
     rows: Codes
-    out: npt.NDArray[np.float32]
+    out: npt.NDArray[np.floating]
 
 
 def read_outs(model: Transformer, batch: Batch) -> tuple[ReadOuts, ...]:
-    """A model's read-outs on a batch, length by length."""
+    """A model's read-outs on a batch, length by length; see `held_read_out` of one in double
+    precision."""
+    return tuple(ReadOuts(rows, _read_out(model, ids)) for rows, ids in by_length(model, batch))
+
+
+def _read_out(model: Transformer, ids: Codes) -> npt.NDArray[np.floating]:
     assert model.W_U is not None
-    return tuple(
-        ReadOuts(rows, model.forward(ids).output[:, 1:] @ model.W_U)
-        for rows, ids in by_length(model, batch)
-    )
+    if model.W_U.dtype == np.float64:
+        return held_read_out(model, ids)
+    return np.asarray(model.forward(ids).output[:, 1:] @ model.W_U)
 
 
 def rows_that_agree(
@@ -315,7 +334,7 @@ def positions_that_agree(
     return agrees
 
 
-def clearly_reads(out: npt.NDArray[np.float32], columns: Mask) -> Mask:
+def clearly_reads(out: npt.NDArray[np.floating], columns: Mask) -> Mask:
     """Where one of some columns is above all others, [batch, position].
 
     Args:
