@@ -1,8 +1,14 @@
-"""Which models are of a size that is read: time and memory are bounded before they are spent."""
+"""Which models are read: time and memory are bounded before they are spent.
+
+A model may also be made in memory, by whoever has arrays; what a file's are checked for is
+checked here too. (What is not finite may keep linear algebra from coming to an end.)
+"""
 
 from __future__ import annotations
 
 from untracr.errors import ModelFileError
+from untracr.rasp.values import Value
+from untracr.transformer.model_document import output_values
 from untracr.transformer.transformer import Transformer
 
 MAX_PARAMETERS = 50_000_000
@@ -16,11 +22,15 @@ MAX_ROWS = 1_000
 
 
 def require_readable(model: Transformer) -> None:
-    """Checks that a model is of a size that can be read.
+    """Checks that a model is of finite numbers, and of a size that can be read.
 
     Raises:
-        ModelFileError: it is too large, or has no tokens or positions.
+        ModelFileError: its weights or the names of its read-out's columns are none, it is
+            too large, or has no tokens or positions.
     """
+    model.validate()
+    if model.output_values is not None:
+        _require_values(model.output_values)
     if model.n_parameters > MAX_PARAMETERS:
         raise ModelFileError(
             f"a model may hold at most {MAX_PARAMETERS:,} weights to be read, "
@@ -43,3 +53,14 @@ def require_readable(model: Transformer) -> None:
             "a compiled model has rows for at least one token, BOS and PAD in W_E, and for BOS "
             f"and one position in W_pos, not {len(model.W_E)} and {len(model.W_pos)}"
         )
+
+
+def _require_values(values: tuple[Value, ...]) -> None:
+    """Checks that columns of a read-out are named by values as a file gives them."""
+    plain = output_values(list(values))
+    for place, (given, value) in enumerate(zip(values, plain, strict=True)):
+        if type(given) is not type(value):
+            raise ModelFileError(
+                "output_values must be numbers, strings, booleans, None or tuples of these; "
+                f"output_values[{place}] is {type(given).__name__}"
+            )

@@ -135,8 +135,10 @@ class Transformer:
             The model itself.
 
         Raises:
-            ModelFileError: a shape does not fit, or a weight is NaN or infinite.
+            ModelFileError: a weight is no floating-point number, NaN or infinite, or a
+                shape does not fit.
         """
+        _require_floats(self)
         _require_shapes(self)
         for name, array in self.arrays().items():
             finite = np.isfinite(array)
@@ -220,6 +222,18 @@ class Trace:
     layer_outputs: tuple[Array, ...]
     attn_logits: tuple[Array, ...]
     output: Array
+
+
+def _require_floats(model: Transformer) -> None:
+    for name in (*ARRAY_NAMES, "W_U"):
+        array: object = getattr(model, name)
+        if array is None and name == "W_U":
+            continue
+        kind = array.dtype if isinstance(array, np.ndarray) else type(array).__name__
+        if not (isinstance(kind, np.dtype) and np.issubdtype(kind, np.floating)):
+            raise ModelFileError(
+                f"weights must be NumPy arrays of floating-point numbers; {name} is {kind}"
+            )
 
 
 def _require_shapes(model: Transformer) -> None:
