@@ -122,10 +122,10 @@ def assert_as_given(program: Program, domain: Domain) -> None:
     base = Base.of(model, domain.vocab)
     variables, _ = true_variables(program, compiled, base)
     reader = Reader(model, base, any_form=True)
-    for half_layer in range(reader.n_half_layers):
-        layer = half_layer // 2
+    for half_layer in reader.half_layers:
+        layer = half_layer.layer
         known = Directions([v for v in variables if v.available_from <= half_layer], base)
-        if half_layer % 2:
+        if half_layer.is_mlp:
             order = reader.neurons(layer, known)
             assert np.array_equal(order, np.flatnonzero(reader.alive_neurons[layer]))
             continue

@@ -20,6 +20,7 @@ from untracr.sample.sampler import sample_program
 from untracr.syntax.library import LIBRARY, NamedProgram
 from untracr.syntax.parsing import parse
 from untracr.transformer.haiku import haiku_params, transformer_from_haiku
+from untracr.transformer.half_layer import attention, mlp
 
 HIST = "hist = SelectorWidth(Select(tokens, tokens, Comparison.EQ))\n"
 
@@ -84,7 +85,7 @@ def test_aggregates_and_the_maps_behind_them_share_a_layer() -> None:
     program = parse(source)
     layers = half_layers(program)
     names = by_label(program)
-    assert layers == {names["moved"]: 0, names["next"]: 1}
+    assert layers == {names["moved"]: attention(0), names["next"]: mlp(0)}
 
 
 def test_node_map_points_at_the_neurons_and_heads_of_a_node() -> None:

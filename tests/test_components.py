@@ -22,6 +22,7 @@ from untracr.sample.sampler import PAPER, sample_program
 from untracr.sample.treated import Treated, TreatmentShares
 from untracr.syntax.parsing import parse
 from untracr.transformer import treatments
+from untracr.transformer.half_layer import FIRST, attention, mlp
 from untracr.transformer.transformer import Transformer
 
 VOCAB, LENGTH = PAPER.domain.vocab, PAPER.domain.max_seq_len
@@ -55,7 +56,7 @@ def in_true_frame(
     variables, order = true_variables(program, compiled, base, treated.basis)
     slots: dict[Ref, int] = {TOKENS: 0, INDICES: 1, **{r: 2 + n for n, r in enumerate(order)}}
     reader = Reader(treated.model, base)
-    for half_layer in range(reader.n_half_layers):
+    for half_layer in reader.half_layers:
         here = [r for r in order if compiled.node_map[r].half_layer == half_layer]
         components = [c for c in reader.components(half_layer, variables) if c.is_operation]
         yield [operation_of(program, ref, slots) for ref in here], components
@@ -171,9 +172,9 @@ def test_permuted_heads_change_only_the_order() -> None:
         base = Base.of(model, VOCAB)
         variables, _ = true_variables(program, compiled, base)
         raw, other = Reader(model, base), Reader(moved, base)
-        for half_layer in range(0, raw.n_half_layers, 2):
+        for half_layer in map(attention, range(model.n_layers)):
             before = {c.head: c for c in raw.components(half_layer, variables)}
-            order = orders[half_layer // 2].tolist()
+            order = orders[half_layer.layer].tolist()
             after = other.components(half_layer, variables)
             assert sorted(order[c.head] for c in after) == sorted(before)
             for component in after:
@@ -196,7 +197,7 @@ def test_random_weights_give_few_components() -> None:
     model = _random_model(rng, width=20, neurons=300)
     base = Base.of(model, VOCAB)
     reader = Reader(model, base)
-    for half_layer in range(reader.n_half_layers):
+    for half_layer in reader.half_layers:
         found = reader.components(half_layer, [base.tokens, base.indices])
         assert len(found) <= MAX_COMPONENTS
 
@@ -208,8 +209,8 @@ def test_neurons_on_a_number_and_a_value_are_unknown() -> None:
     base = Base.of(model, VOCAB)
     direction = np.zeros((1, model.d_model))
     direction[0, 3] = 1.0
-    number = Variable(2, False, (0, 1, 2), direction, 0)
-    kinds = {c.kind for c in Reader(model, base).components(1, [base.tokens, number])}
+    number = Variable(2, False, (0, 1, 2), direction, FIRST)
+    kinds = {c.kind for c in Reader(model, base).components(mlp(0), [base.tokens, number])}
     assert kinds == {"unknown"}
 
 
@@ -218,8 +219,8 @@ def test_variable_without_values_is_left_out() -> None:
     rng = np.random.default_rng(2)
     model = _random_model(rng, width=20, neurons=6)
     base = Base.of(model, VOCAB)
-    empty = Variable(2, True, (), np.zeros((0, model.d_model)), 0)
-    found = Reader(model, base).components(0, [base.tokens, base.indices, empty])
+    empty = Variable(2, True, (), np.zeros((0, model.d_model)), FIRST)
+    found = Reader(model, base).components(FIRST, [base.tokens, base.indices, empty])
     assert all(v is None or v.slot < 2 for c in found for v in c.reads)
 
 
@@ -277,7 +278,7 @@ def test_read_out_shows_the_sign_of_a_number() -> None:
         found = treatments.rotate_and_compress(model, rng, include_bos=bool(seed % 2))
         base = Base.of(found.model, VOCAB)
         variables, _ = true_variables(program, compiled, base, found.basis)
-        last = 2 * found.model.n_layers - 1
+        last = mlp(found.model.n_layers - 1)
         for read_out in (True, False):
             (component,) = Reader(found.model, base, read_out=read_out).components(last, variables)
             assert component.kind == "linear"
@@ -292,7 +293,7 @@ def test_large_variables_count_as_independent() -> None:
     rng = np.random.default_rng(0)
     width = MAX_SOLVED + 10
     rows = 2 * np.eye(width)[: MAX_SOLVED + 1]
-    variable = Variable(0, True, tuple(range(len(rows))), rows, 0)
+    variable = Variable(0, True, tuple(range(len(rows))), rows, FIRST)
     base = Base(np.zeros(width), np.zeros(width), variable, variable, is_orthonormal=False)
     known = Directions([variable], base)
     wanted = rng.standard_normal((len(rows), 3))

@@ -55,7 +55,7 @@ def all_features(
             for v in variables
         ]
     reader = Reader(model, base, axis_signs=axis_signs)
-    for half_layer in range(reader.n_half_layers):
+    for half_layer in reader.half_layers:
         components = [c for c in reader.components(half_layer, variables) if c.is_operation]
         if components:
             known = [v for v in variables if v.available_from <= half_layer]

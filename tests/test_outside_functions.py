@@ -95,7 +95,7 @@ def shown(program: Program, treatment: str = "", seed: int = 0) -> Iterator[Show
     wanted = answer(program, compiled, order, variables)
     reader = Reader(treated.model, base)
     by_slot = {v.slot: v for v in wanted.variables if not v.is_auxiliary}
-    for half_layer in range(reader.n_half_layers):
+    for half_layer in reader.half_layers:
         here = [ref for ref in order if compiled.node_map[ref].half_layer == half_layer]
         found = [c for c in reader.components(half_layer, wanted.variables) if c.is_operation]
         assert len(found) == len(here)

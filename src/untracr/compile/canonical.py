@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from untracr.compile.layers import half_layers
+from untracr.compile.layers import count_layers, half_layers
 from untracr.errors import ProgramError
 from untracr.rasp.functions import Comparison, Predicate, formula
 from untracr.rasp.nodes import (
@@ -33,6 +33,7 @@ from untracr.rasp.nodes import (
     renumber,
 )
 from untracr.rasp.program import Builder, Program
+from untracr.transformer.half_layer import FIRST, HalfLayer
 
 TOKENS_NAME = "sop_10_tokens"
 INDICES_NAME = "sop_11_indices"
@@ -64,14 +65,14 @@ _N_TOKENS: dict[type[Node], int] = {
 }
 
 
-def count_paper_tokens(program: Program, layers: dict[Ref, int]) -> int:
+def count_paper_tokens(program: Program, layers: dict[Ref, HalfLayer]) -> int:
     """How many tokens `paper_tokens` gives.
 
     Args:
         program: a program without composite selectors.
         layers: its `half_layers`.
     """
-    n_half_layers = 2 + max(layers.values(), default=-1) // 2 * 2
+    n_half_layers = 2 * count_layers(layers)
     return 2 + n_half_layers + sum(_N_TOKENS[type(program.nodes[ref])] for ref in layers)
 
 
@@ -96,12 +97,11 @@ def _named_half_layers(
 ) -> tuple[list[list[tuple[str, list[str]]]], dict[Ref, str]]:
     names = {TOKENS: TOKENS_NAME, INDICES: INDICES_NAME}
     layers = half_layers(program)
-    n_layers = 1 + max(layers.values(), default=-1) // 2
-    by_half_layer: list[list[Ref]] = [[] for _ in range(2 * n_layers)]
+    by_half_layer: dict[HalfLayer, list[Ref]] = {h: [] for h in FIRST.until(count_layers(layers))}
     for ref, half_layer in layers.items():
         by_half_layer[half_layer].append(ref)
     listed: list[list[tuple[str, list[str]]]] = []
-    for refs in by_half_layer:
+    for refs in by_half_layer.values():
         bodies = sorted((_body(program, ref, names), ref) for ref in refs)
         here = []
         for body, ref in bodies:

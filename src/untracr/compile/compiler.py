@@ -34,6 +34,7 @@ from untracr.rasp.nodes import (
 from untracr.rasp.program import Program
 from untracr.rasp.spent import TooCostly
 from untracr.rasp.values import tracr_sorted
+from untracr.transformer.half_layer import HalfLayer
 from untracr.transformer.transformer import Array, Transformer
 
 MLP_EXACTNESS = 100
@@ -70,7 +71,7 @@ class NodeParts:
     """Where one operation lives in the weights.
 
     Attributes:
-        half_layer: counted from 0; attention is even. None for inputs.
+        half_layer: the first that it takes. None for inputs.
         dims: residual dimensions that hold its value, in the order of ``values``.
         values: the value of each dimension; (None,) for a numerical SOp.
         heads: (layer, head) pairs.
@@ -79,7 +80,7 @@ class NodeParts:
         auxiliary_dims: residual dimensions used on the way (SelectorWidth).
     """
 
-    half_layer: int | None
+    half_layer: HalfLayer | None
     dims: tuple[int, ...]
     values: tuple[Value, ...]
     heads: tuple[tuple[int, int], ...] = ()
@@ -248,9 +249,9 @@ class _Assembly:
             dims = dims[[i for i, value in enumerate(values) if value in known]]
         return dims
 
-    def place(self, ref: Ref, half_layer: int) -> None:
+    def place(self, ref: Ref, half_layer: HalfLayer) -> None:
         """Builds the blocks of one operation."""
-        node, layer = self.program.nodes[ref], half_layer // 2
+        node, layer = self.program.nodes[ref], half_layer.layer
         match node:
             case Map() | SequenceMap() | LinearSequenceMap():
                 runs = self._mlp(ref, node)
@@ -341,7 +342,7 @@ class _Assembly:
 
     def finish(
         self,
-        layers: dict[Ref, int],
+        layers: dict[Ref, HalfLayer],
         token_values: tuple[Value, ...],
         max_seq_len: int,
         causal: bool,
@@ -481,7 +482,7 @@ class _Assembly:
         return W_U, None
 
     def _node_map(
-        self, layers: dict[Ref, int], where: dict[Ref, dict[str, object]]
+        self, layers: dict[Ref, HalfLayer], where: dict[Ref, dict[str, object]]
     ) -> dict[Ref, NodeParts]:
         found: dict[Ref, NodeParts] = {}
         for ref in self.program.sops:
@@ -517,7 +518,7 @@ def half_layer_order(compiled: Compiled) -> Sequence[Ref]:
     """Operations by half-layer, then by their first head or neuron."""
     parts = compiled.node_map
 
-    def key(ref: Ref) -> tuple[int, int]:
+    def key(ref: Ref) -> tuple[HalfLayer, int]:
         part = parts[ref]
         assert part.half_layer is not None
         first = part.heads[0][1] if part.heads else min(part.neurons, default=0)

@@ -1,6 +1,5 @@
 """Which half-layer each operation goes to, as Tracr allocates them.
 
-Half-layers alternate attention, MLP, attention, ... and are counted from 0.
 An operation's depth is the longest path from the inputs; a depth that holds
 only attention, followed by one that holds only MLPs, is merged with it. A
 SelectorWidth takes an attention half-layer and the MLP behind it. Source:
@@ -19,6 +18,7 @@ from untracr.rasp.nodes import (
     children,
 )
 from untracr.rasp.program import Program
+from untracr.transformer.half_layer import HalfLayer
 
 
 def depths(program: Program) -> list[int]:
@@ -31,7 +31,7 @@ def depths(program: Program) -> list[int]:
     return found
 
 
-def half_layers(program: Program) -> dict[Ref, int]:
+def half_layers(program: Program) -> dict[Ref, HalfLayer]:
     """The half-layer of every operation the output depends on.
 
     Returns:
@@ -48,7 +48,7 @@ def half_layers(program: Program) -> dict[Ref, int]:
     for ref in operations:
         at_depth.setdefault(depth[ref], []).append(ref)
     level_of: dict[Ref, int] = {}
-    level = 0
+    level = -1
     previous: list[Ref] = []
     for current in sorted(at_depth):
         refs = at_depth[current]
@@ -65,7 +65,12 @@ def half_layers(program: Program) -> dict[Ref, int]:
         for ref in refs:
             level_of[ref] = level
     ordered = sorted(operations, key=lambda ref: level_of[ref])
-    return {ref: 2 * (level_of[ref] - 1) + (not _uses_attention(program, ref)) for ref in ordered}
+    return {ref: HalfLayer(level_of[ref], not _uses_attention(program, ref)) for ref in ordered}
+
+
+def count_layers(layers: dict[Ref, HalfLayer]) -> int:
+    """How many layers a program takes whose operations go to these half-layers."""
+    return 1 + max((half_layer.layer for half_layer in layers.values()), default=-1)
 
 
 def _uses_attention(program: Program, ref: Ref) -> bool:

@@ -29,6 +29,7 @@ from untracr.read.heads import HeadWeights
 from untracr.read.operations import Operation
 from untracr.read.reader import Reader
 from untracr.read.scope import result_variable
+from untracr.transformer.half_layer import HalfLayer
 from untracr.transformer.transformer import Transformer
 
 EXACT = 2e-3
@@ -101,7 +102,7 @@ class Frame:
         seen: what was compared before, so that it is compared once.
     """
 
-    half_layer: int
+    half_layer: HalfLayer
     view: LayerView
     variables: tuple[Variable, ...]
     rows: Floats
@@ -154,7 +155,7 @@ class Fitter:
         }
 
     def frame(
-        self, half_layer: int, variables: Sequence[Variable], variances: dict[int, float]
+        self, half_layer: HalfLayer, variables: Sequence[Variable], variances: dict[int, float]
     ) -> Frame:
         """The frame of a half-layer.
 
@@ -187,9 +188,9 @@ class Fitter:
             np.concatenate(noise),
         )
 
-    def _view(self, half_layer: int, known: tuple[Variable, ...]) -> LayerView:
+    def _view(self, half_layer: HalfLayer, known: tuple[Variable, ...]) -> LayerView:
         """A half-layer in Tracr's form, where the variables show it."""
-        layer = half_layer // 2
+        layer = half_layer.layer
         if layer >= self.model.n_layers:
             return LayerView(np.zeros((0, 0)), np.zeros((0, 0)), np.zeros(0, dtype=np.int64))
         try:
@@ -197,8 +198,8 @@ class Fitter:
         except ProgramError:  # too many to be told apart
             shown = None
         W_in, W_out = self.model.W_in[layer], self.model.W_out[layer]
-        every = np.arange(self.model.d_mlp if half_layer % 2 else self.model.n_heads)
-        if half_layer % 2:
+        every = np.arange(self.model.d_mlp if half_layer.is_mlp else self.model.n_heads)
+        if half_layer.is_mlp:
             if shown is None:
                 return LayerView(W_in, W_out, every)
             living = self.reader.neurons(layer, shown)
@@ -217,8 +218,8 @@ class Fitter:
 
     def is_dead(self, frame: Frame, start: int) -> bool:
         """Whether no head or neuron from this one on holds anything."""
-        layer = frame.half_layer // 2
-        if frame.half_layer % 2:
+        layer = frame.half_layer.layer
+        if frame.half_layer.is_mlp:
             reads, writes = frame.view.W_in[:, start:].T, frame.view.W_out[start:]
             return self._is_nothing("W_in", layer, reads) and self._is_nothing(
                 "W_out", layer, writes
@@ -272,7 +273,7 @@ class Fitter:
         self, frame: Frame, name: str, vectors: npt.NDArray[np.floating], read: Entries
     ) -> bool:
         """Whether vectors [n, D] read what they should."""
-        layer = frame.half_layer // 2
+        layer = frame.half_layer.layer
         used = np.unique(read.rows)
         wanted = np.zeros((read.count, len(used)))
         np.add.at(wanted, (read.columns, np.searchsorted(used, read.rows)), read.values)
@@ -288,7 +289,7 @@ class Fitter:
     ) -> tuple[Floats, float] | None:
         """The directions of which vectors [n, D] are these combinations [n, k], if they are."""
         exact = vectors.astype(np.float64)
-        noise = self.noise[name][frame.half_layer // 2]
+        noise = self.noise[name][frame.half_layer.layer]
         gram = write.T @ write
         inverse = np.linalg.pinv(gram, rcond=1e-9, hermitian=True)
         directions = inverse @ (write.T @ exact)
@@ -335,7 +336,7 @@ class Fitter:
         Returns:
             The numbers [values], and the standard deviation of the noise in them.
         """
-        layer = frame.half_layer // 2
+        layer = frame.half_layer.layer
         read = frame.view.W_in[:, start].astype(np.float64)
         rows = variable.directions
         if self.base.is_orthonormal:
@@ -370,7 +371,7 @@ class Fitter:
         key = ("may hold", start, kind, slots)
         if key not in frame.seen:
             variables = [frame.by_slot[slot] for slot in slots]
-            if frame.half_layer % 2:
+            if frame.half_layer.is_mlp:
                 frame.seen[key] = self._neuron_may_hold(frame, start, kind, variables)
             else:
                 frame.seen[key] = self._head_may_hold(frame, start, kind, variables)
@@ -453,7 +454,7 @@ class Fitter:
             out_dims={width: width for width in widths},
         )
         empty = np.zeros((len(widths), self.model.d_model))
-        variable = Variable(auxiliary.slot, True, widths, empty, frame.half_layer + 1)
+        variable = Variable(auxiliary.slot, True, widths, empty, frame.half_layer.next)
         return self._runs(frame, start, runs, variable)
 
     def cleans(self, frame: Frame, start: int, widths: int) -> bool:
@@ -552,7 +553,7 @@ def _columns(matrix: npt.NDArray[np.floating], name: str) -> npt.NDArray[np.floa
     return matrix if name == "W_O" else matrix.T
 
 
-def _unseen(half_layer: int) -> Component:
+def _unseen(half_layer: HalfLayer) -> Component:
     """A component of which nothing was observed: the result's directions are found otherwise."""
     return Component(half_layer, "unknown", (), 0)
 

@@ -32,6 +32,7 @@ from untracr.read.operations import KINDS, MAX_OPERATIONS, TABLE, Operation, bui
 from untracr.read.reader import Reader
 from untracr.read.scope import result_variable, width_variable
 from untracr.read.unlisted_functions import read_off, readable_slots, with_read_factors
+from untracr.transformer.half_layer import HalfLayer
 from untracr.transformer.transformer import Array, Transformer
 
 MAX_DESCRIBED = 2 * MAX_OPERATIONS
@@ -104,7 +105,7 @@ class _Writer:
         self.tokens = 0
 
     def write(self) -> Decoded:
-        for half_layer in range(self.reader.n_half_layers):
+        for half_layer in self.reader.half_layers:
             components = self.reader.components(half_layer, self.variables)
             for component in components:
                 if component.kind == "width stair":
@@ -119,7 +120,7 @@ class _Writer:
         if not any(v.slot == variable.slot and not v.is_auxiliary for v in self.variables):
             self.variables.append(variable)
 
-    def _half_layer(self, half_layer: int, components: list[Component]) -> None:
+    def _half_layer(self, half_layer: HalfLayer, components: list[Component]) -> None:
         known = [v for v in self.variables if v.available_from <= half_layer]
         self.decoding.see(features(self.reader, components, known))
         here: list[Operation] = []
@@ -175,11 +176,11 @@ def shows_table(component: Component, kind: str, slots: list[int]) -> bool:
     return component.kind in TABLE_FORMS.get(kind, ()) and tuple(slots) == readable_slots(component)
 
 
-def allowed_kinds(half_layer: int, known: list[Variable], full: bool) -> list[int]:
+def allowed_kinds(half_layer: HalfLayer, known: list[Variable], full: bool) -> list[int]:
     """The tokens that may begin an operation, the end of the half-layer first.
 
     Args:
-        half_layer: even ones hold heads, odd ones neurons.
+        half_layer: in which half-layer.
         known: the variables that may be read.
         full: whether the program has all the operations it may have.
     """
@@ -189,7 +190,7 @@ def allowed_kinds(half_layer: int, known: list[Variable], full: bool) -> list[in
     names = [
         name
         for name in KIND_NAMES
-        if (name in ATTENTION_KINDS) == (half_layer % 2 == 0)
+        if (name in ATTENTION_KINDS) == half_layer.is_attention
         and (has_number or name not in ("linear", "aggregate numerical"))
     ]
     return [ID[EOL], *(ID[name] for name in names)]

@@ -32,6 +32,7 @@ from untracr.read.frame import Variable
 from untracr.read.operations import KINDS, TABLE, Operation, slots_of
 from untracr.read.reader import Reader
 from untracr.read.unlisted_functions import read_off, readable_slots, with_read_factors
+from untracr.transformer.half_layer import HalfLayer
 
 MAX_EXPANDED = 400
 """Tokens fed for the proposals of one operation; beyond, the network has said what it knows."""
@@ -92,7 +93,7 @@ class Place:
         component: what stands there in the weights, if that was told.
     """
 
-    half_layer: int
+    half_layer: HalfLayer
     known: list[Variable]
     ordinal: int
     component: Component | None

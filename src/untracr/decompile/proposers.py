@@ -113,7 +113,7 @@ def _shown(fitter: Fitter, state: State) -> Iterator[Proposal]:
 
     The reader may have taken the neurons for a part of something else.
     """
-    if state.half_layer % 2 == 0 or state.start >= fitter.model.d_mlp:
+    if state.half_layer.is_attention or state.start >= fitter.model.d_mlp:
         return
     yield from _sums(fitter, state)
     for operation in shown_lookups(fitter, state.frame, state.start):

@@ -26,6 +26,7 @@ from untracr.rasp.program import Program
 from untracr.read.frame import Base
 from untracr.read.operations import MAX_OPERATIONS, Operation, build_program
 from untracr.read.reader import Reader
+from untracr.transformer.half_layer import FIRST, HalfLayer, attention
 from untracr.transformer.transformer import Transformer
 
 MAX_SEARCHED = 50
@@ -67,15 +68,15 @@ class Cost:
 
     most: int
     operations: int = 0
-    farthest: tuple[int, int] = (0, 0)
+    farthest: tuple[HalfLayer, int] = (FIRST, 0)
     dead_ends: int = 0
 
-    def reached(self, place: tuple[int, int]) -> None:
+    def reached(self, place: tuple[HalfLayer, int]) -> None:
         """Some program explains the weights up to a place."""
         if place > self.farthest:
             self.farthest, self.dead_ends = place, 0
 
-    def ended(self, place: tuple[int, int]) -> None:
+    def ended(self, place: tuple[HalfLayer, int]) -> None:
         """No operation continues a program at a place."""
         self.dead_ends += place == self.farthest
 
@@ -124,7 +125,7 @@ class _InOneFrame:
         self.reader = Reader(model, self.base, read_out=True, any_form=True)
         self.fitter = Fitter(model, self.base, self.reader)
         self.proposer, self.cost = proposer, cost
-        self.n_half_layers = 2 * model.n_layers
+        self.end = attention(model.n_layers)
 
     def programs(self, deadline: Deadline) -> Iterator[Program]:
         """See `ProgramSearch`."""
@@ -135,10 +136,10 @@ class _InOneFrame:
             heapq.heappush(queue, (cost, -len(node.state.operations), next(numbers), node))
 
         first = self._settled(self._start())
-        if first is None or first.half_layer == self.n_half_layers:
+        if first is None or first.half_layer == self.end:
             return
         put(self._node(first, 0.0), 0.0)
-        self.cost.farthest, self.cost.dead_ends = (0, 0), 0
+        self.cost.farthest, self.cost.dead_ends = (FIRST, 0), 0
         while queue and not deadline.is_over and not self.cost.is_hopeless:
             _, _, _, node = heapq.heappop(queue)
             found = self._next(node, deadline)
@@ -152,14 +153,14 @@ class _InOneFrame:
             if settled is None:
                 continue
             self.cost.reached(settled.reached)
-            if settled.half_layer == self.n_half_layers:
+            if settled.half_layer == self.end:
                 yield build_program(settled.operations)
             elif len(settled.operations) < MAX_SEARCHED:
                 put(self._node(settled, node.cost + loss), node.cost + loss)
 
     def _start(self) -> State:
         variables = (self.base.tokens, self.base.indices)
-        frame = self.fitter.frame(0, variables, {})
+        frame = self.fitter.frame(FIRST, variables, {})
         writing = self.proposer.writing()
         return self._entered(State(frame, 0, (), variables, (), writing=writing))
 
@@ -183,7 +184,7 @@ class _InOneFrame:
     def _fit(self, state: State, operation: Operation) -> Fit | None:
         slot = 2 + len(state.operations)
         try:
-            if state.half_layer % 2:
+            if state.half_layer.is_mlp:
                 return self.fitter.neurons(state.frame, state.start, operation, slot)
             return self.fitter.head(state.frame, state.start, operation, slot)
         except (ProgramError, KeyError):
@@ -211,21 +212,21 @@ class _InOneFrame:
 
     def _settled(self, state: State) -> State | None:
         """Takes all that is no operation, up to the next one or the end; None if it cannot."""
-        while state.half_layer < self.n_half_layers:
+        while state.half_layer < self.end:
             if self.fitter.is_dead(state.frame, state.start):
-                if state.half_layer % 2 and state.pending:
+                if state.half_layer.is_mlp and state.pending:
                     return None
                 state = self._entered(
                     replace(
                         state,
-                        frame=self._frame(state, state.half_layer + 1),
+                        frame=self._frame(state, state.half_layer.next),
                         start=0,
                         ordinal=0,
-                        to_clean=0 if state.half_layer % 2 else state.to_clean,
+                        to_clean=0 if state.half_layer.is_mlp else state.to_clean,
                     )
                 )
                 continue
-            taken = self._without_operation(state) if state.half_layer % 2 else None
+            taken = self._without_operation(state) if state.half_layer.is_mlp else None
             if taken is None:
                 return state
             state = taken
@@ -247,12 +248,12 @@ class _InOneFrame:
             return replace(state, start=state.start + 1, to_clean=0)
         return None
 
-    def _frame(self, state: State, half_layer: int) -> Frame:
+    def _frame(self, state: State, half_layer: HalfLayer) -> Frame:
         return self.fitter.frame(half_layer, state.variables, dict(state.variances))
 
     def _entered(self, state: State) -> State:
         """Reads the components of a half-layer and shows them to the network."""
-        if state.half_layer == self.n_half_layers:
+        if state.half_layer == self.end:
             return state
         known = list(state.frame.variables)
         try:

@@ -9,6 +9,7 @@ from untracr.decompile.proposals import Place, Writing
 from untracr.read.components import Component
 from untracr.read.frame import Variable
 from untracr.read.operations import Operation
+from untracr.transformer.half_layer import HalfLayer
 
 
 @dataclass(frozen=True)
@@ -40,12 +41,12 @@ class State:
     components: tuple[Component, ...] = ()
 
     @property
-    def half_layer(self) -> int:
+    def half_layer(self) -> HalfLayer:
         """In which half-layer the next operation is."""
         return self.frame.half_layer
 
     @property
-    def reached(self) -> tuple[int, int]:
+    def reached(self) -> tuple[HalfLayer, int]:
         """Half-layer, and head or neuron, up to which the weights are explained."""
         return self.half_layer, self.start
 

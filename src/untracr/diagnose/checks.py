@@ -53,6 +53,7 @@ from untracr.rasp.spent import Spent, TooCostly
 from untracr.rasp.values import number_or, token_fault, value_fault
 from untracr.shown_text import shown as shown_value
 from untracr.syntax.parsing import parse
+from untracr.transformer.half_layer import HalfLayer
 
 MAX_FLOAT32 = 3.4e38
 """The largest number of which weights can be made."""
@@ -502,10 +503,10 @@ def _check_layers(found: _Static) -> None:
     if any(problem.severity == "error" for problem in found.problems):
         return
     program = found.program
-    at: dict[int, list[Ref]] = {}
-    for ref, layer in half_layers(program).items():
+    at: dict[HalfLayer, list[Ref]] = {}
+    for ref, half_layer in half_layers(program).items():
         if isinstance(program.nodes[ref], SelectorWidth):
-            at.setdefault(layer, []).append(ref)
+            at.setdefault(half_layer, []).append(ref)
     for refs in at.values():
         if len(refs) > 1:
             names = ", ".join(program.labels[ref] for ref in sorted(refs))

@@ -13,6 +13,7 @@ from untracr.evaluate.cases import Case
 from untracr.rasp.domain import Domain
 from untracr.rasp.equivalence import decide_equivalence
 from untracr.rasp.program import Program
+from untracr.transformer.half_layer import FIRST, HalfLayer
 from untracr.transformer.transformer import Transformer
 from untracr.verify.recompiling import recompile
 from untracr.verify.weight_equivalence import same_weights
@@ -130,15 +131,15 @@ def _count(counts: Counts, kind: str, hit: bool) -> None:
     counts[kind] = (right + hit, total + 1)
 
 
-def _operations(tokens: Iterable[str]) -> Iterator[tuple[int, int, tuple[str, ...]]]:
+def _operations(tokens: Iterable[str]) -> Iterator[tuple[HalfLayer, int, tuple[str, ...]]]:
     """Of each operation its half-layer, its number within that, and its words."""
-    half_layer = number = 0
+    half_layer, number = FIRST, 0
     words: list[str] = []
     for token in tokens:
         if token == "EOO":
             yield half_layer, number, tuple(words)
             number, words = number + 1, []
         elif token == "EOL":
-            half_layer, number = half_layer + 1, 0
+            half_layer, number = half_layer.next, 0
         elif token not in ("BOS", "EOS"):
             words.append(token)

@@ -170,7 +170,7 @@ class _Run:
         stream, half_layer = trace.input_embeddings, self.beside.compiled.node_map[ref].half_layer
         if half_layer is not None:
             is_width = isinstance(self.program.nodes[ref], SelectorWidth)
-            stream = trace.residuals[half_layer + is_width]
+            stream = trace.residuals[(half_layer.next if is_width else half_layer).number]
         return np.asarray(stream[0, 1:].astype(np.float64) @ directions)
 
     @property

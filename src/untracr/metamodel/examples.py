@@ -192,7 +192,7 @@ def example_of(
     wanted = answer(program, compiled, order, variables)
     variables = wanted.variables
     steps: list[tuple[Features, list[Operation]]] = []
-    for half_layer in range(reader.n_half_layers):
+    for half_layer in reader.half_layers:
         here = [r for r in order if compiled.node_map[r].half_layer == half_layer]
         components = [c for c in reader.components(half_layer, variables) if c.is_operation]
         if components:

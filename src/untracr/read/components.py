@@ -14,6 +14,7 @@ import numpy as np
 
 from untracr.arrays import Bools, Floats, Ints
 from untracr.read.frame import Variable
+from untracr.transformer.half_layer import HalfLayer
 
 READS = 0.05
 """A product this large, against units of one, means that a variable is read."""
@@ -103,7 +104,7 @@ class Component:
             result is None.
     """
 
-    half_layer: int
+    half_layer: HalfLayer
     kind: str
     reads: tuple[Variable | None, ...]
     size: int

@@ -30,6 +30,7 @@ from untracr.arrays import Floats, Ints
 from untracr.errors import ProgramError
 from untracr.measure.one_direction import Constant, find_constant, other_constants
 from untracr.rasp.functions import Value
+from untracr.transformer.half_layer import FIRST, HalfLayer
 from untracr.transformer.transformer import Transformer
 
 TOKENS_SLOT, INDICES_SLOT = 0, 1
@@ -68,7 +69,7 @@ class Variable:
     is_categorical: bool
     values: tuple[Value, ...]
     directions: Floats
-    available_from: int
+    available_from: HalfLayer
     is_auxiliary: bool = False
 
     @cached_property
@@ -141,8 +142,8 @@ class Base:
         rows = model.W_E.astype(np.float64)
         places = model.W_pos[1:].astype(np.float64)
         one = constant.direction
-        tokens = Variable(TOKENS_SLOT, True, vocab, rows[:-2] - one, 0)
-        indices = Variable(INDICES_SLOT, True, tuple(range(len(places))), places, 0)
+        tokens = Variable(TOKENS_SLOT, True, vocab, rows[:-2] - one, FIRST)
+        indices = Variable(INDICES_SLOT, True, tuple(range(len(places))), places, FIRST)
         return cls(one, rows[-2] - one, tokens, indices, constant.is_orthonormal, constant.noise)
 
 

@@ -15,6 +15,7 @@ from untracr.compile.blocks import COLDNESS
 from untracr.read.components import NOTHING, READS
 from untracr.read.frame import Directions, Variable
 from untracr.read.heads import HeadNoise, HeadWeights, read_head
+from untracr.transformer.half_layer import FIRST
 
 LEFT = 1e-6
 """Share of a product's squared length that may stay unexplained."""
@@ -32,7 +33,7 @@ def in_form(weights: HeadWeights, known: Directions, noise: HeadNoise) -> HeadWe
         noise: see `read_head`.
     """
     scale = _scale(weights, known)
-    component, is_explained = read_head(0, 0, weights, known, noise)
+    component, is_explained = read_head(FIRST, 0, weights, known, noise)
     as_tracr = is_explained and not component.is_disordered and component.kind != "unknown"
     if as_tracr and abs(scale - 1.0) < SCALED:
         return weights

@@ -15,6 +15,7 @@ import numpy as np
 from untracr.arrays import Floats, Ints
 from untracr.read.components import MAX_BOS_LOGIT, MAX_TABLE, NOTHING, READS, Component, Tolerance
 from untracr.read.frame import Directions, Variable
+from untracr.transformer.half_layer import HalfLayer
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ class _Keys:
 
 
 def read_head(
-    half_layer: int, head: int, weights: HeadWeights, known: Directions, noise: HeadNoise
+    half_layer: HalfLayer, head: int, weights: HeadWeights, known: Directions, noise: HeadNoise
 ) -> tuple[Component, bool]:
     """Describes a head.
 

@@ -31,6 +31,7 @@ from untracr.read.operations import TABLE, Operation
 from untracr.read.reader import Reader
 from untracr.read.scope import result_variable, width_variable
 from untracr.read.unlisted_functions import read_function
+from untracr.transformer.half_layer import HalfLayer
 
 MAX_HYPOTHESES = 24
 """Joint hypotheses tried a half-layer (with more, components are tried one by one), and
@@ -234,11 +235,11 @@ class _Budget:
 
 
 def _verdict(
-    reader: Reader, half_layer: int, variables: list[Variable], looks_left: _Budget
+    reader: Reader, half_layer: HalfLayer, variables: list[Variable], looks_left: _Budget
 ) -> float:
     """1 if later parts that read a hypothesis all fit, -1 if one does not, else 0."""
     tainted = frozenset(v.slot for v in variables if v.slot < 0)
-    story = _Story(half_layer + 1, tuple(variables), tainted, 0.0, MAX_HYPOTHESES)
+    story = _Story(half_layer.next, tuple(variables), tainted, 0.0, MAX_HYPOTHESES)
     try:
         return _continue(reader, story, looks_left)
     except ProgramError:  # too many values to be followed
@@ -257,7 +258,7 @@ class _Story:
         branches: how many ways the story may still part into.
     """
 
-    half_layer: int
+    half_layer: HalfLayer
     known: tuple[Variable, ...]
     tainted: frozenset[int]
     verdict: float
@@ -267,7 +268,7 @@ class _Story:
 def _continue(reader: Reader, story: _Story, looks_left: _Budget) -> float:
     """Follows a story to the last half-layer, parting where a later component is open."""
     known, tainted, verdict = list(story.known), set(story.tainted), story.verdict
-    for later in range(story.half_layer, reader.n_half_layers):
+    for later in story.half_layer.until(reader.model.n_layers):
         open_: list[tuple[Component, list[_Candidate], int]] = []
         looks_left.left -= reader.model.W_in[0].size // LARGE_LAYER
         for component in reader.readable(later, known):
@@ -285,7 +286,7 @@ def _continue(reader: Reader, story: _Story, looks_left: _Budget) -> float:
                 if not found.exact()[2].any() and not options:
                     return -1.0
                 verdict = 1.0
-            slot = -1000 - 100 * later - len(known) - len(open_)
+            slot = -1000 - 100 * later.number - len(known) - len(open_)
             if on_hypothesis and len({o.results for o in options}) > 1:
                 open_.append((component, options, slot))
                 continue
@@ -303,7 +304,7 @@ def _continue(reader: Reader, story: _Story, looks_left: _Budget) -> float:
                 _continue(
                     reader,
                     _Story(
-                        later + 1,
+                        later.next,
                         (*known, *_supposed(reader, open_, choice)),
                         slots,
                         verdict,

@@ -38,6 +38,7 @@ from untracr.read.components import (
 )
 from untracr.read.frame import Directions, Variable, two_coefficients
 from untracr.read.roles import Role, Roles
+from untracr.transformer.half_layer import HalfLayer
 
 ROUND = 0.1
 """How far slopes of plus or minus one, and ones of a lookup, may be off."""
@@ -50,7 +51,7 @@ TRUTHS: tuple[int, ...] = tuple(
 )
 """Functions that give truth values of a category: a single neuron each, like one of a lookup."""
 
-Orient = Callable[[Floats, int], tuple[Floats, int]]
+Orient = Callable[[Floats, HalfLayer], tuple[Floats, int]]
 """From a direction and its half-layer to it with sign and length, and how these were found."""
 
 
@@ -63,7 +64,7 @@ class LayerWeights:
         is_last: whether nothing lives behind them.
     """
 
-    half_layer: int
+    half_layer: HalfLayer
     neurons: Ints
     read: Floats
     write: Floats

@@ -18,6 +18,7 @@ from untracr.read.heads import HeadNoise, HeadWeights, read_head
 from untracr.read.neuron_order import Profile, direction_key, order_like_tracr
 from untracr.read.neurons import LayerWeights, read_neurons
 from untracr.read.roles import Roles
+from untracr.transformer.half_layer import FIRST, HalfLayer, attention
 from untracr.transformer.transformer import Transformer
 
 DEAD_LIMIT = 3.0
@@ -105,11 +106,11 @@ class Reader:
         return np.asarray(np.square(np.maximum(limit, NOTHING)))[..., None]
 
     @property
-    def n_half_layers(self) -> int:
-        """Two a layer."""
-        return 2 * self.model.n_layers
+    def half_layers(self) -> tuple[HalfLayer, ...]:
+        """Those of the model, as it runs them."""
+        return tuple(FIRST.until(self.model.n_layers))
 
-    def components(self, half_layer: int, variables: Sequence[Variable]) -> list[Component]:
+    def components(self, half_layer: HalfLayer, variables: Sequence[Variable]) -> list[Component]:
         """The components of a half-layer, in the order of their heads or neurons.
 
         Args:
@@ -122,7 +123,7 @@ class Reader:
         found = self._components(half_layer, variables)
         return [component for component, _ in itertools.islice(found, MAX_COMPONENTS)]
 
-    def readable(self, half_layer: int, variables: Sequence[Variable]) -> list[Component]:
+    def readable(self, half_layer: HalfLayer, variables: Sequence[Variable]) -> list[Component]:
         """The components that read nothing outside the frame; a head's value may be outside.
 
         Raises:
@@ -136,15 +137,15 @@ class Reader:
         ]
 
     def _components(
-        self, half_layer: int, variables: Sequence[Variable]
+        self, half_layer: HalfLayer, variables: Sequence[Variable]
     ) -> Iterator[tuple[Component, bool]]:
         """Each with whether the frame explains what it reads."""
-        layer = half_layer // 2
-        alive = self.alive_neurons if half_layer % 2 else self.alive_heads
+        layer = half_layer.layer
+        alive = self.alive_neurons if half_layer.is_mlp else self.alive_heads
         if not alive[layer].any():
             return
         known = Directions([v for v in variables if v.available_from <= half_layer], self.base)
-        if half_layer % 2 == 0:
+        if half_layer.is_attention:
             for head in np.flatnonzero(alive[layer]).tolist():
                 weights = self.head(layer, head, known)
                 yield read_head(half_layer, head, weights, known, self.head_noise)
@@ -162,9 +163,9 @@ class Reader:
         for component in read_neurons(living, known, tolerance, self.orient, self.roles):
             yield component, component.kind != "unknown"
 
-    def _is_last(self, half_layer: int) -> bool:
+    def _is_last(self, half_layer: HalfLayer) -> bool:
         """Whether nothing lives behind a half-layer of neurons."""
-        behind = half_layer // 2 + 1
+        behind = half_layer.layer + 1
         return not (self.alive_heads[behind:].any() or self.alive_neurons[behind:].any())
 
     def head(self, layer: int, head: int, known: Directions) -> HeadWeights:
@@ -201,7 +202,7 @@ class Reader:
             targets |= {direction_key(w) for w in self.W_out[layer, reads] if w @ w > NOTHING}
         return Profile(np.array(counts), frozenset(targets), frozenset(cells))
 
-    def orient(self, along: Floats, half_layer: int) -> tuple[Floats, int]:
+    def orient(self, along: Floats, half_layer: HalfLayer) -> tuple[Floats, int]:
         """Gives a numerical direction its sign and length, if anything shows them.
 
         Staircases rise along their input, attention carries numbers over
@@ -224,15 +225,12 @@ class Reader:
         shown = 0.0 if self.read_out is None else float(unit @ self.read_out)
         if abs(shown) > READS:
             return self._without_noise(shown) * unit, 1
-        for layer in range((half_layer + 1) // 2, self.model.n_layers):
-            if layer > half_layer // 2 or half_layer % 2 == 0:
-                length = self._length_in_mlp(unit, layer)
-                if length:
-                    return self._without_noise(length) * unit, 1
-            if layer > half_layer // 2:
+        for layer in range(half_layer.next.layer, self.model.n_layers):
+            length = self._length_in_mlp(unit, layer)
+            if not length and attention(layer) > half_layer:
                 length = self._length_in_heads(unit, layer)
-                if length:
-                    return self._without_noise(length) * unit, 1
+            if length:
+                return self._without_noise(length) * unit, 1
         axis = int(np.argmax(np.abs(unit)))
         if self.axis_signs and abs(unit[axis]) > ALONG_AXIS:
             return float(np.sign(unit[axis])) * unit, 2
@@ -285,7 +283,7 @@ class Reader:
             size = float(copy @ copy)
             length = float(((value.T @ value) * (out @ out.T)).sum())
             if size > READS and length - size < NOTHING * length:
-                oriented, how = self.orient(copy, 2 * layer)
+                oriented, how = self.orient(copy, attention(layer))
                 if how == 1:
                     return float(np.sign(copy @ oriented))
         return 0.0

@@ -25,6 +25,7 @@ import numpy as np
 from untracr.arrays import Bools, Floats
 from untracr.compile.blocks import COLDNESS
 from untracr.read.components import NOTHING, READS, STEEP, Tolerance
+from untracr.transformer.half_layer import HalfLayer
 
 Role = Literal["number", "value", "alone", "open"]
 """``alone``: a head moves nothing else; a number, or the only value of a constant."""
@@ -65,12 +66,12 @@ class Roles:
         self._spans: dict[int, tuple[list[_Span], list[_Span]]] = {}
         self._neurons: dict[int, _Neurons] = {}
 
-    def role(self, direction: Floats, half_layer: int) -> Role:
+    def role(self, direction: Floats, half_layer: HalfLayer) -> Role:
         """What later parts show a direction to be.
 
         Args:
             direction: [D], as it is written.
-            half_layer: that writes it; an odd one.
+            half_layer: that writes it; neurons.
 
         Returns:
             ``open`` where none reads it, or they disagree.
@@ -82,7 +83,7 @@ class Roles:
             return "open" if "value" in found else "number"
         return "value" if "value" in found else "alone" if found else "open"
 
-    def family(self, direction: Floats, half_layer: int) -> int:
+    def family(self, direction: Floats, half_layer: HalfLayer) -> int:
         """How many values the variable has that holds a direction, as the first head shows; or 0.
 
         Args:
@@ -96,7 +97,7 @@ class Roles:
                         return max(0, span.rank - others)
         return 0
 
-    def share_a_reader(self, fst: Floats, snd: Floats, half_layer: int) -> bool:
+    def share_a_reader(self, fst: Floats, snd: Floats, half_layer: HalfLayer) -> bool:
         """Whether two directions [D] are queries of a head, or beside one other in a grid.
 
         Then they are values of one variable.
@@ -110,8 +111,8 @@ class Roles:
                     return True
         return False
 
-    def _later(self, half_layer: int) -> range:
-        return range(half_layer // 2 + 1, self.n_layers) if self.is_told else range(0)
+    def _later(self, half_layer: HalfLayer) -> range:
+        return range(half_layer.layer + 1, self.n_layers) if self.is_told else range(0)
 
     def _spans_of(self, layer: int) -> tuple[list[_Span], list[_Span]]:
         """Of the keys and of the values of a layer's heads."""

@@ -25,6 +25,7 @@ from untracr.rasp.values import MAX_NUMBER
 from untracr.read.components import Component
 from untracr.read.frame import Base, Variable
 from untracr.read.operations import Operation
+from untracr.transformer.half_layer import HalfLayer
 
 MAX_VALUES = 200_000
 """Values a decoded variable may take; beyond, reading stops with an error."""
@@ -63,16 +64,18 @@ def true_variables(
                 program.encoding(ref) is CATEGORICAL,
                 compiled.value_sets[ref].ordered,
                 rows[list(part.dims)],
-                part.half_layer + (2 if is_width else 1),
+                part.half_layer.next.next if is_width else part.half_layer.next,
             )
         )
     return variables, order
 
 
-def auxiliary(slot: int, directions: Floats, half_layer: int, widths: Sequence[Value]) -> Variable:
+def auxiliary(
+    slot: int, directions: Floats, half_layer: HalfLayer, widths: Sequence[Value]
+) -> Variable:
     """The direction between the two halves of a SelectorWidth: ``1 / (width + 1)``."""
     points = sorted(1 / (w + 1) for w in widths if isinstance(w, int))
-    return Variable(slot, False, tuple(points), directions, half_layer + 1, is_auxiliary=True)
+    return Variable(slot, False, tuple(points), directions, half_layer.next, is_auxiliary=True)
 
 
 def result_variable(
@@ -131,22 +134,22 @@ def _result_variable(
     if operation.kind == "aggregate categorical":
         values = by_slot[a[3]].values
         rows = _rows(component.outputs, len(values))
-        return Variable(slot, True, values, rows, half_layer + 1)
+        return Variable(slot, True, values, rows, half_layer.next)
     if operation.kind == "aggregate numerical":
         numbers = [_number(v) for v in by_slot[a[3]].values]
         means = {n / length for n in numbers for length in range(1, max_seq_len + 1)}
         rows = _rows(component.outputs, 1)
-        return Variable(slot, False, tuple(sorted(means)), rows, half_layer + 1)
+        return Variable(slot, False, tuple(sorted(means)), rows, half_layer.next)
     results = _results(operation, by_slot)
     values = ValueSet.of({r for r in results if r is not None}).ordered
     if operation.is_categorical:
         rows = _directions(results, values, component)
-        return Variable(slot, True, values, rows, half_layer + 1)
+        return Variable(slot, True, values, rows, half_layer.next)
     wanted = np.array([_number(r) for r in results])
     if operation.kind == "linear":
         wanted = np.array([float(factor) for factor in operation.factors])
     row = _number_direction(wanted, component)
-    return Variable(slot, False, values, row[None], half_layer + 1)
+    return Variable(slot, False, values, row[None], half_layer.next)
 
 
 def _results(operation: Operation, by_slot: dict[int, Variable]) -> list[Value]:
@@ -201,7 +204,7 @@ def width_variable(component: Component, max_seq_len: int) -> Variable:
     rows = np.zeros((max_seq_len + 1, component.outputs.shape[1]))
     rows[widths] = component.outputs
     values = tuple(range(max_seq_len + 1))
-    return Variable(aux.slot, True, values, rows, component.half_layer + 1)
+    return Variable(aux.slot, True, values, rows, component.half_layer.next)
 
 
 def _number(value: Value) -> float:

@@ -12,6 +12,7 @@ import numpy as np
 from untracr.arrays import Floats, Ints
 from untracr.read.components import NOTHING, Component
 from untracr.read.reader import Reader
+from untracr.transformer.half_layer import HalfLayer
 
 READ = 0.6
 """A neuron of a grid reads one value of the variable with at least this factor ..."""
@@ -42,13 +43,13 @@ def ranks_read(reader: Reader, component: Component) -> Ints | None:
     return None if places is None else np.where(groups < 0, -1, places[groups])
 
 
-def _places(reader: Reader, half_layer: int, rows: Floats) -> Ints | None:
+def _places(reader: Reader, half_layer: HalfLayer, rows: Floats) -> Ints | None:
     """The place of each row in the order in which later parts read them."""
     if not bool((np.square(rows).sum(axis=1) > NOTHING).all()):
         return None
-    for later in range(half_layer + 1, reader.n_half_layers):
-        layer = later // 2
-        found = _grid(reader, layer, rows) if later % 2 else _columns(reader, layer, rows)
+    for later in half_layer.next.until(reader.model.n_layers):
+        read = _grid if later.is_mlp else _columns
+        found = read(reader, later.layer, rows)
         if found is not None:
             return found
     return None

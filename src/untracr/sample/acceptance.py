@@ -11,7 +11,7 @@ import numpy as np
 from untracr.compile.blocks import key_size
 from untracr.compile.canonical import count_paper_tokens
 from untracr.compile.compiler import uses_one
-from untracr.compile.layers import half_layers
+from untracr.compile.layers import count_layers, half_layers
 from untracr.compile.values import ValueSet, value_sets
 from untracr.errors import EvaluationError, ProgramError
 from untracr.rasp.domain import Domain
@@ -30,6 +30,7 @@ from untracr.rasp.nodes import (
     SequenceMap,
 )
 from untracr.rasp.program import Program
+from untracr.transformer.half_layer import HalfLayer
 
 MIN_SPREAD = 0.5
 """Least sum over positions of the output's standard deviation over full-length inputs."""
@@ -182,7 +183,7 @@ class ModelSizes:
 
 def model_sizes(
     program: Program,
-    layers: dict[Ref, int],
+    layers: dict[Ref, HalfLayer],
     sets: dict[Ref, ValueSet],
     n_vocab: int,
     max_seq_len: int,
@@ -192,12 +193,12 @@ def model_sizes(
     def dims(ref: Ref) -> int:
         return len(sets[ref].ordered) if program.encoding(ref) is CATEGORICAL else 1
 
-    n_layers = 1 + max(layers.values()) // 2
+    n_layers = count_layers(layers)
     width = n_vocab + 2 + max_seq_len + sum(dims(ref) for ref in layers)
     heads, neurons = [0] * n_layers, [0] * n_layers
     d_head, d_value = 1, 1
     for ref, half_layer in layers.items():
-        node, layer = program.nodes[ref], half_layer // 2
+        node, layer = program.nodes[ref], half_layer.layer
         if isinstance(node, (Aggregate, SelectorWidth)):
             select = program.nodes[node.selector]
             assert isinstance(select, Select)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from untracr.compile.canonical import count_paper_tokens, predicate_name
-from untracr.compile.layers import half_layers
+from untracr.compile.layers import count_layers, half_layers
 from untracr.rasp.nodes import (
     CATEGORICAL,
     NUMERICAL,
@@ -112,7 +112,7 @@ def statistics(programs: Iterable[Program]) -> SampleStatistics:
         n_programs += 1
         half = half_layers(program)
         lengths[str(program.length)] += 1
-        layers[str(1 + max(half.values(), default=1) // 2)] += 1
+        layers[str(max(1, count_layers(half)))] += 1
         tokens[str(count_paper_tokens(program, half))] += 1
         for ref in program.reachable:
             node = program.nodes[ref]
