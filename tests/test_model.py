@@ -303,3 +303,27 @@ def test_models_are_printed_in_a_line() -> None:
         "<CompiledModel of hist: <Transformer: 1 layers, 1 heads, d_model 13, d_head 4, d_mlp 8, "
         "4 tokens, 4 positions>>"
     )
+
+
+@pytest.mark.parametrize(
+    ("inputs", "words"),
+    [
+        ([1, 2], "an input is a sequence of tokens such as [3, 1, 4], not 1"),
+        (5, "inputs are a list of token sequences, not 5"),
+        ([[[1]]], "no token: a value must be None, bool, int, float, str or a tuple"),
+        ([[{}]], "no token: a value must be"),
+    ],
+)
+def test_what_is_no_input_is_told(inputs: Any, words: str) -> None:
+    """A single input where a list of inputs is meant is the usual mistake."""
+    model = compile_rasp_to_model("Map(lambda x: x + 1, tokens)", (0, 1, 2), 3)
+    for go in (model.run, lambda given: run(model.source, given)):
+        with pytest.raises(InputError, match=re.escape(words)):
+            go(inputs)
+    with pytest.raises(InputError):
+        model.apply(inputs)
+
+
+def test_numbers_of_an_array_are_python_s_own() -> None:
+    found = run(parse("Map(lambda x: x, tokens)"), np.array([[1, 2]]))  # type: ignore[arg-type]
+    assert [type(value) for value in found[0]] == [int, int]

@@ -20,7 +20,15 @@ from untracr.diagnose.checks import static_problems
 from untracr.diagnose.judging import RUN, Verification, verify
 from untracr.diagnose.weights_run import WORK
 from untracr.errors import CheckFailed, InputError, did_you_mean
-from untracr.rasp.domain import BOS, PAD, Domain, plain_length, plain_tokens
+from untracr.rasp.domain import (
+    BOS,
+    PAD,
+    Domain,
+    plain_input,
+    plain_inputs,
+    plain_length,
+    plain_tokens,
+)
 from untracr.rasp.functions import Value
 from untracr.rasp.nodes import Ref
 from untracr.rasp.program import Program
@@ -138,6 +146,7 @@ class CategoricalEncoder:
         Raises:
             InputError: BOS is missing, a value is unknown, or there are too many.
         """
+        inputs = plain_input(inputs)
         if self.enforce_bos and (not inputs or inputs[0] != self.bos_token):
             first = repr(inputs[0]) if inputs else "nothing"
             raise InputError(f"the first token must be BOS, {self.bos_token!r}, not {first}")
@@ -338,9 +347,11 @@ class CompiledModel:
             One output sequence an input, without BOS.
 
         Raises:
-            InputError: an input is empty, too long or holds an unknown token.
+            InputError: an input is empty, too long, no sequence of tokens, or holds an
+                unknown one.
         """
         by_length: dict[int, list[int]] = {}
+        inputs = plain_inputs(inputs)
         for row, tokens in enumerate(inputs):
             self.domain.require(tokens)
             by_length.setdefault(len(tokens), []).append(row)

@@ -8,8 +8,8 @@ import operator
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from untracr.errors import InputError
-from untracr.rasp.values import Value, plain_value, types_of
+from untracr.errors import InputError, ProgramError
+from untracr.rasp.values import SCALARS, Value, plain_value, types_of
 
 BOS = "compiler_bos"
 PAD = "compiler_pad"
@@ -42,6 +42,36 @@ def plain_length(length: object) -> int:
         return operator.index(length)  # type: ignore[arg-type]
     except TypeError:
         raise InputError(f"max_seq_len must be a whole number, not {length!r:.60}") from None
+
+
+def plain_inputs(inputs: Iterable[Sequence[Value]]) -> list[list[Value]]:
+    """Inputs as lists of Python's own values.
+
+    Raises:
+        InputError: they are no sequences of tokens.
+    """
+    try:
+        rows = list(inputs)
+    except TypeError:
+        raise InputError(f"inputs are a list of token sequences, not {inputs!r:.60}") from None
+    return list(map(plain_input, rows))
+
+
+def plain_input(tokens: Iterable[Value]) -> list[Value]:
+    """One input as a list of Python's own values.
+
+    Raises:
+        InputError: it is no sequence of tokens.
+    """
+    try:
+        return [token if type(token) in SCALARS else plain_value(token) for token in tokens]
+    except TypeError:
+        raise InputError(
+            f"an input is a sequence of tokens such as [3, 1, 4], not {tokens!r:.60}; inputs are "
+            "a list of these"
+        ) from None
+    except ProgramError as error:
+        raise InputError(f"an input holds what is no token: {error}") from None
 
 
 @dataclass(frozen=True)

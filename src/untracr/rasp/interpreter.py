@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from untracr.errors import EvaluationError, InputError
-from untracr.rasp.domain import Domain
+from untracr.rasp.domain import Domain, plain_inputs
 from untracr.rasp.functions import Comparison, Function, Predicate, Value, types_of
 from untracr.rasp.nodes import (
     SOP_TYPES,
@@ -450,11 +450,11 @@ def run(
         One output sequence an input.
 
     Raises:
-        InputError: an input is empty.
+        InputError: an input is empty, or no sequence of tokens.
         EvaluationError: a function or comparison fails on some input.
     """
     whole, found = program_of(program), list[list[Value]]()
-    for part in _of_like_size(inputs):
+    for part in _of_like_size(plain_inputs(inputs)):
         batch = Batch(part, causal=causal)
         column = batch.evaluate(whole)
         found += [batch.row(column, row) for row in range(len(batch))]
