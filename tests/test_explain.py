@@ -396,6 +396,21 @@ def test_the_command_differs(file: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert "differ" in capsys.readouterr().out
 
 
+def test_tokens_that_a_file_does_not_name_are_asked_for(
+    file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A file of bare weights calls its tokens by numbers; letters are told how to be known."""
+    save_model(file, load_model(file).transformer)
+    capsys.readouterr()
+    assert main(["explain", str(file), "a,b"]) == 1
+    assert capsys.readouterr().err == (
+        "untracr: error: the file does not name its tokens, which are called 0 to 4, and 'a' is "
+        "none of these; name them by --vocab\n"
+    )
+    named = ["explain", str(file), "a,b", "--vocab", "a,b,c,d,e"]
+    assert main(named) == 3  # its read-out gives numbers
+
+
 @pytest.mark.parametrize("suffix", [".svg", ".HTML"])
 def test_the_command_draws(file: Path, tmp_path: Path, suffix: str) -> None:
     """The format is the suffix's; an old file is replaced, as by compile."""

@@ -20,7 +20,7 @@ from untracr.rasp.domain import Domain
 from untracr.rasp.equivalence import decide_equivalence
 from untracr.rasp.functions import Value
 from untracr.syntax.tracr_objects import from_tracr
-from untracr.transformer.files import load_model
+from untracr.transformer.files import load_model, save_model
 from untracr.transformer.lens import lens_tensors
 from untracr.transformer.live_models import live_model
 
@@ -182,3 +182,6 @@ def test_the_mask_of_any_model_may_be_told(tmp_path: Path) -> None:
         assert result.verdict == "identical"
     assert main(["decompile", str(bare), "--causal"]) == 0
     assert main(["decompile", str(bare), "--causal", "--certificate", str(tmp_path)]) == 2
+    told = tmp_path / "told.safetensors"  # as the error says
+    save_model(told, load_model(bare, causal=True).transformer)
+    assert main(["decompile", str(told), "--certificate", str(tmp_path / "shown")]) == 0

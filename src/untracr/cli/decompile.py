@@ -68,8 +68,9 @@ def run(args: argparse.Namespace) -> int:
         )
     if args.certificate is not None and args.causal is not None:
         raise UsageError(
-            "--certificate is about models as their files say they are; "
-            "--causal does not go with it"
+            "--certificate is about models as their files say they are, so --causal does not go "
+            "with it; where a file does not say it, load it in Python by untracr.load(FILE, "
+            "causal=True), save its transformer by untracr.save, and certify that"
         )
     decompiler = Decompiler(args.checkpoint)
     codes = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,13 +12,14 @@ from untracr.cli.output import add_json_option, print_json, say
 from untracr.cli.programs import PROGRAM_HELP, add_causal_option, read_program
 from untracr.cli.reading_options import add_checkpoint_option, add_row_values_option, naming_of
 from untracr.cli.values import parse_values
-from untracr.errors import UntracrError, UsageError
-from untracr.shown_text import printable
+from untracr.errors import InputError, UntracrError, UsageError
+from untracr.shown_text import printable, shown
 
 if TYPE_CHECKING:
     from untracr.explain.explanation import Explanation
     from untracr.rasp.domain import Domain
     from untracr.rasp.program import Program
+    from untracr.rasp.values import Value
     from untracr.transformer.files import LoadedModel
     from untracr.transformer.token_rows import TokenRows
 
@@ -64,6 +66,7 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(f"--picture must end in .svg or .html, not {args.picture.name!r}")
     loaded = load_model(args.model, causal=args.causal)
     program, domain, rows, told = _program(args, loaded)
+    _require_known_tokens(args.inputs, rows)
     model = rows.applied(loaded.transformer)
     found: list[Explanation] = []
     if not args.json:
@@ -82,6 +85,16 @@ def run(args: argparse.Namespace) -> int:
         if not args.json:
             say(f"wrote {args.picture}")
     return OK if all(explained.agrees for explained in found) else NO
+
+
+def _require_known_tokens(inputs: Sequence[Sequence[Value]], rows: TokenRows) -> None:
+    """Says how to name tokens where a file does not and an input has others than were made up."""
+    unknown = [token for tokens in inputs for token in tokens if token not in rows.values]
+    if unknown and rows.names_from == "assumed":
+        raise InputError(
+            f"the file does not name its tokens, which are called 0 to {len(rows.values) - 1}, "
+            f"and {shown(unknown[0])} is none of these; name them by --vocab"
+        )
 
 
 def _program(
