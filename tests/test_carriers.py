@@ -11,13 +11,14 @@ import pytest
 
 from real_models import REAL
 from untracr.cli import main
-from untracr.cli.result_text import program_text, result_text, size_text
+from untracr.cli.result_text import program_text, result_text
 from untracr.compile.canonical import canonicalise
 from untracr.compile.compiler import Compiled, compile_program
 from untracr.decompile.bundled import decompile_model
 from untracr.decompile.result import Result, Search
 from untracr.rasp.domain import Domain
 from untracr.rasp.program import Program, print_program
+from untracr.shown_text import count
 from untracr.syntax.parsing import parse
 from untracr.transformer import treatments
 from untracr.transformer.files import load_model
@@ -278,8 +279,8 @@ def test_unknown_carriers_are_no_comments() -> None:
 
 def test_sizes() -> None:
     """Numbers too long to read are powers of ten."""
-    assert size_text(3905) == "3,905"
-    assert size_text(10**40) == "some 10^40"
+    assert count(3905) == "3,905"
+    assert count(10**40) == "some 10^40"
 
 
 def test_json_lists_the_lines(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

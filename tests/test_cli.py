@@ -523,6 +523,30 @@ def test_check_finds_behaviour(run: Run, tmp_path: Path) -> None:
     assert run("check", path).code == 3
 
 
+def test_programs_on_too_many_inputs_are_compared_on_some(run: Run, hist: Path) -> None:
+    """What differs is shown; what does not is not called equal."""
+    letters = ",".join("abcdefghijklmnop")
+    found = run("check", hist, "--against", "length", "--vocab", letters, "--max-seq-len", "12")
+    assert found.code == 3
+    assert found.out.startswith("different: ")
+    found = run("check", hist, "--against", hist, "--max-seq-len", "500")
+    assert found.code == 3
+    assert found.out.startswith("not shown: the same output on 240 different inputs")
+    assert "there are some 10^349;" in found.out
+
+
+@pytest.mark.parametrize("command", [["check"], ["check", "--json"], ["compile", "-o", "p.npz"]])
+def test_domains_of_more_inputs_than_python_writes(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: list[str]
+) -> None:
+    """5^6500 has 4,544 digits, and Python writes no more than 4,300."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "p.py").write_text("x = Map(lambda x: x, tokens)\n")
+    found = run(*command, "p.py", "--max-seq-len", "6500")
+    assert (found.code, found.err) == (0, "")
+    assert "some 10^4543" in found.out
+
+
 def test_check_against(run: Run, hist: Path, tmp_path: Path) -> None:
     """Two programs are equal, or differ on an input that is shown."""
     other = tmp_path / "other.py"

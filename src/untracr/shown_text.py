@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Collection, Mapping, Set
 
 MOST = 80
@@ -41,6 +42,11 @@ def _items(values: Collection[object], most: int) -> str:
     text = ", ".join(shown(value, most) for value in itertools.islice(values, FEW))
     more = f", ... ({len(values):,} in all)" if len(values) > FEW else ""
     return cut(text, FEW * most) + more
+
+
+def count(number: int) -> str:
+    """How many there are; no more than the magnitude of numbers that nobody reads."""
+    return f"{number:,}" if number < 10**15 else f"some 10^{int(math.log10(number))}"
 
 
 def printable(text: object) -> str:

@@ -13,6 +13,7 @@ from untracr.cli.reading_options import refuse_rows_options
 from untracr.cli.saved_models import is_model, read_saved, tell_assumed
 from untracr.cli.values import show_values
 from untracr.errors import UsageError
+from untracr.shown_text import count
 
 if TYPE_CHECKING:
     from untracr.explain.comparing import Compared
@@ -41,16 +42,14 @@ def compare(fst: str, snd: str, args: argparse.Namespace) -> int:
 
 
 def _programs(fst: str, snd: str, args: argparse.Namespace) -> int:
-    from untracr.explain.comparing import Compared
-    from untracr.rasp.equivalence import decide_equivalence
+    from untracr.explain.comparing import compare_programs
 
     refuse_rows_options(args, "models; neither is one")
     left, right = read_program(fst), read_program(snd)
     given = left if left.named is not None else right
     domain, causal = given.domain(args), given.causal(args)
-    found = decide_equivalence(left.program, right.program, domain, causal=causal)
-    compared = Compared(found.inputs_checked, domain.size, found.counterexample)
-    return _tell(compared, args, causal=causal)
+    found = compare_programs(left.program, right.program, domain, causal=causal)
+    return _tell(found, args, causal=causal)
 
 
 def _model_and_program(
@@ -139,5 +138,5 @@ def _sentence(found: Compared) -> str:
         )
     return (
         f"not shown: the same output on {found.inputs_checked:,} different inputs, but there are "
-        f"{found.domain_size:,}; --max-seq-len of fewer tokens may let all be compared"
+        f"{count(found.domain_size)}; --max-seq-len of fewer tokens may let all be compared"
     )

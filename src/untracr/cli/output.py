@@ -12,7 +12,11 @@ from typing import TYPE_CHECKING, TypeVar
 if TYPE_CHECKING:
     from untracr.diagnose.judging import Verification
 
+from untracr.shown_text import count as shown_count
 from untracr.shown_text import printable_lines
+
+LONGEST = 14_000
+"""Bits of a whole number that Python writes as digits."""
 
 T = TypeVar("T")
 
@@ -26,7 +30,7 @@ def print_json(value: object) -> None:
     """Prints one line of JSON at once, so that a reader sees it while work goes on.
 
     JSON has no number that is not finite: it stands there as a text, "Infinity",
-    "-Infinity" or "NaN".
+    "-Infinity" or "NaN"; so does a whole number of too many digits to be written.
     """
     try:
         line = json.dumps(value, allow_nan=False)
@@ -39,6 +43,8 @@ def _finite(value: object) -> object:
     match value:
         case float() if not math.isfinite(value):
             return json.dumps(value)
+        case int() if value.bit_length() > LONGEST:
+            return shown_count(value) if value > 0 else f"-{shown_count(-value)}"
         case dict():
             return {name: _finite(part) for name, part in value.items()}
         case list() | tuple():

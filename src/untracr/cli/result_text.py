@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import difflib
-import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from untracr.shown_text import printable
+from untracr.shown_text import count, printable
 
 if TYPE_CHECKING:
     from untracr.ambiguity.open_results import Openness, OpenResult
@@ -135,17 +134,12 @@ def _open_results(result: Result) -> list[str]:
     return [f"{OPEN_WORDS[what]}: {said}" for what, said in OPEN_MEANS.items() if what in used]
 
 
-def size_text(size: int) -> str:
-    """A number of inputs, written out if it is not too large."""
-    return f"{size:,}" if size < 10**12 else f"some 10^{int(math.log10(size))}"
-
-
 def _evidence(result: Result) -> list[str]:
     from untracr.rasp.domain import Domain
 
     found, domain = result.evidence, Domain(result.vocab, result.max_seq_len)
     tokens = f"{len(domain.vocab)} token{'s'[: len(domain.vocab) != 1]}"
-    inputs = f"domain: {size_text(domain.size)} inputs, 1 to {domain.max_seq_len} of {tokens}"
+    inputs = f"domain: {count(domain.size)} inputs, 1 to {domain.max_seq_len} of {tokens}"
     weights = f"weights {found.weights}"
     if found.weights == "noisy":
         weights = f"weights the same but for noise of {found.weights_off:.2g}"

@@ -30,6 +30,7 @@ from untracr.rasp.domain import Domain
 from untracr.rasp.functions import Value
 from untracr.rasp.interpreter import Batch, Codes, Mask
 from untracr.rasp.program import Program
+from untracr.shown_text import count
 from untracr.transformer.transformer import Transformer
 
 RUN = 5_000
@@ -89,12 +90,12 @@ class Verification:
     def where(self) -> str:
         """Of which inputs this is known, in words."""
         if self.how == "analysis":
-            return f"on all {_count(self.domain_size)} inputs, as an analysis shows"
+            return f"on all {count(self.domain_size)} inputs, as an analysis shows"
         if self.exhaustive:
-            return f"on all {_count(self.domain_size)} inputs"
+            return f"on all {count(self.domain_size)} inputs"
         return (
             f"on the {self.inputs_checked:,} different inputs that were tried, of "
-            f"{_count(self.domain_size)}"
+            f"{count(self.domain_size)}"
         )
 
     def __str__(self) -> str:
@@ -103,10 +104,6 @@ class Verification:
         if self.exhaustive:
             return f"the weights do what the program says {self.where}"
         return f"no fault found {self.where}; of the others nothing is known"
-
-
-def _count(size: int) -> str:
-    return f"{size:,}" if size < 10**15 else f"some 10^{len(str(size)) - 1}"
 
 
 def verify(

@@ -8,8 +8,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from untracr.diagnose.inputs import ALL
+from untracr.diagnose.inputs import batches as shaped_batches
 from untracr.rasp.domain import Domain
-from untracr.rasp.equivalence import CounterExample, columns_differ, numbers_agree
+from untracr.rasp.equivalence import (
+    DEFAULT_LIMIT,
+    CounterExample,
+    columns_differ,
+    decide_equivalence,
+    numbers_agree,
+)
 from untracr.rasp.functions import Value, number_or
 from untracr.rasp.interpreter import Batch, Column, Mask, distinct_numbers
 from untracr.rasp.program import Program
@@ -54,6 +62,32 @@ class Compared:
     def is_shown(self) -> bool:
         """Whether outputs are equal on every input there is."""
         return self.equal and self.unclear is None and self.inputs_checked == self.domain_size
+
+
+def compare_programs(fst: Program, snd: Program, domain: Domain, *, causal: bool) -> Compared:
+    """Compares two programs on every input, or on different ones of many shapes.
+
+    Args:
+        fst, snd: the programs.
+        domain: the inputs; of more than `DEFAULT_LIMIT` some are drawn.
+        causal: whether a selector only selects keys up to the query's position.
+
+    Raises:
+        EvaluationError: one of the programs fails on some input.
+    """
+    if domain.size <= DEFAULT_LIMIT:
+        found = decide_equivalence(fst, snd, domain, causal=causal)
+        return Compared(found.inputs_checked, domain.size, found.counterexample)
+    seen = 0
+    for batch in shaped_batches(domain, ALL, causal=causal):
+        left, right = batch.evaluate(fst), batch.evaluate(snd)
+        differs = np.flatnonzero((columns_differ(left, right) & batch.valid).any(axis=1))
+        seen += len(batch)
+        if len(differs):
+            row = int(differs[0])
+            shown = (batch.input(row), batch.row(left, row), batch.row(right, row))
+            return Compared(seen, domain.size, CounterExample(*map(tuple, shown)))
+    return Compared(seen, domain.size)
 
 
 def compare_outputs(model: Transformer, other: Program | Transformer, domain: Domain) -> Compared:

@@ -14,6 +14,7 @@ from untracr.rasp.domain import Domain
 from untracr.rasp.functions import Value
 from untracr.rasp.interpreter import EXACT, Batch, Column, Failure, distinct_codes
 from untracr.rasp.program import HoldsProgram, Program, program_of
+from untracr.shown_text import count
 
 TOLERANCE = 1e-9
 """Numbers this close count as equal, unless both are whole numbers (Python's ``int``)."""
@@ -72,7 +73,7 @@ def decide_equivalence(
     """
     if domain.size > limit:
         raise InputError(
-            f"a domain of {domain.size:,} inputs is more than the limit of {limit:,} that are "
+            f"a domain of {count(domain.size)} inputs is more than the limit of {limit:,} that are "
             "compared one by one; raise the limit or shorten max_seq_len"
         )
     left_program, right_program = program_of(fst), program_of(snd)
