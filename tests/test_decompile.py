@@ -523,7 +523,7 @@ def test_results_are_plain_json(decompiler: Decompiler) -> None:
     assert found["alternatives"] == result.alternatives
     names = {field.name for field in dataclasses.fields(result)}
     extra = {"file", "alternatives", "names_are_open"}
-    assert set(found) == (names - {"name", "source"}) | extra
+    assert set(found) == (names - {"name", "source", "beside"}) | extra
 
 
 def test_real_models_are_read_as_the_results_say(trained: Decompiler) -> None:
