@@ -10,6 +10,7 @@ from untracr.ambiguity.checking import check
 from untracr.audit.claims import compiled_rows
 from untracr.audit.plain_run import read_out_differs
 from untracr.compile.canonical import canonicalise
+from untracr.explain.comparing import compare_outputs
 from untracr.syntax.parsing import parse
 from untracr.verify.double_precision import in_double
 from untracr.verify.outputs import outputs_agree
@@ -55,6 +56,10 @@ def test_what_rounding_drops_is_not_called_equal(size: float) -> None:
     found = check(model, HIST, DOMAIN, settle=False)
     assert found.verdict == "unverified"
     assert "rounding in single precision decides" in found.detail
+    for other in (HIST, hist()):
+        compared = compare_outputs(model, other, DOMAIN)
+        assert compared.unclear is not None
+        assert not compared.is_shown
 
 
 def test_layers_that_cancel_in_every_precision_change_nothing() -> None:
@@ -62,6 +67,7 @@ def test_layers_that_cancel_in_every_precision_change_nothing() -> None:
     assert read_out_differs(model, HIST, DOMAIN, 0.0) == ""
     found = check(model, HIST, DOMAIN, settle=False)
     assert (found.verdict, found.inputs_checked) == ("equivalent", DOMAIN.size)
+    assert compare_outputs(model, HIST, DOMAIN).is_shown
 
 
 def test_a_model_in_double_precision_runs_in_it() -> None:

@@ -133,8 +133,8 @@ def _sentence(found: Compared) -> str:
     if found.unclear is not None:
         return (
             f"not shown: the same output on {found.inputs_checked:,} different inputs, but on "
-            f"{show_values(found.unclear)} a model reads out two values as strongly, and rounding "
-            "decides"
+            f"{show_values(found.unclear)} a model reads out two values as strongly, or others in "
+            "double precision: rounding decides"
         )
     return (
         f"not shown: the same output on {found.inputs_checked:,} different inputs, but there are "

@@ -22,6 +22,7 @@ from untracr.rasp.functions import Value, number_or
 from untracr.rasp.interpreter import Batch, Column, Mask, distinct_numbers
 from untracr.rasp.program import Program
 from untracr.transformer.transformer import Transformer
+from untracr.verify.double_precision import in_double
 from untracr.verify.outputs import (
     FIRST_CHUNK,
     OUTPUT_TOLERANCE,
@@ -44,8 +45,8 @@ class Compared:
         inputs_checked: how many different inputs were compared.
         domain_size: how many there are.
         counterexample: the first input that differs, the model's output first; else None.
-        unclear: an input on which a model reads out two values as strongly, to `CLEARLY`, so
-            that rounding decides between them; None where there is none.
+        unclear: an input on which rounding decides: a model reads out two values as strongly,
+            to `CLEARLY`, or something else in double precision; None where there is none.
     """
 
     inputs_checked: int
@@ -116,6 +117,7 @@ def compare_outputs(model: Transformer, other: Program | Transformer, domain: Do
     largest = min(affordable_chunk(domain), *(largest_chunk(run, domain) for run in models))
     most = min(affordable_inputs(run, domain) for run in models)
     unclear: tuple[Value, ...] | None = None
+    doubles = _in_double(model), _in_double(other)
     for batch in batches(domain, largest, causal=model.causal, first=FIRST_CHUNK, most=most):
         mine, theirs = _outputs(model, batch), _outputs(other, batch)
         differs = _differ(mine.column, theirs.column, exact, tolerance) & batch.valid
@@ -126,9 +128,16 @@ def compare_outputs(model: Transformer, other: Program | Transformer, domain: Do
             rows = batch.row(mine.column, row), batch.row(theirs.column, row)
             shown = CounterExample(*map(tuple, (batch.input(row), *rows)))
             return Compared(seen, domain.size, shown, unclear)
-        if unclear is None and (mine.unclear | theirs.unclear).any():
-            unclear = tuple(batch.input(int((mine.unclear | theirs.unclear).argmax())))
+        if unclear is None:
+            rounded = mine.unclear | theirs.unclear
+            again = [_outputs(double, batch).column for double in doubles]
+            rounded |= (_differ(again[0], again[1], exact, tolerance) & batch.valid).any(axis=1)
+            unclear = tuple(batch.input(int(rounded.argmax()))) if rounded.any() else None
     return Compared(seen, domain.size, None, unclear)
+
+
+def _in_double(source: Program | Transformer) -> Program | Transformer:
+    return source if isinstance(source, Program) else in_double(source)
 
 
 @dataclass(frozen=True, eq=False)
