@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 
 from untracr.compile.compiler import Compiled, compile_program
-from untracr.rasp.listed_functions import FACTORS
+from untracr.metamodel.vocabulary import Kind, arguments_of, kind_of
 from untracr.rasp.nodes import INDICES, TOKENS, Ref
 from untracr.rasp.program import Program
 from untracr.read.components import MAX_COMPONENTS, MAX_GROUPS, Component, direction_groups
 from untracr.read.frame import MAX_SOLVED, Base, Directions, Variable
 from untracr.read.matching import matches
-from untracr.read.operations import KINDS, Operation, operation_of
+from untracr.read.operations import LinearOperation, Operation, operation_of
 from untracr.read.reader import Reader
 from untracr.read.scope import true_variables
 from untracr.sample.sampler import PAPER, sample_program
@@ -27,14 +27,14 @@ from untracr.transformer.transformer import Transformer
 
 VOCAB, LENGTH = PAPER.domain.vocab, PAPER.domain.max_seq_len
 
-FORMS: dict[str, tuple[str, ...]] = {
-    "map categorical": ("lookup", "stair to values"),
-    "map numerical": ("sum", "stair to number"),
-    "sequence map": ("pairs",),
-    "linear": ("linear",),
-    "aggregate categorical": ("move",),
-    "aggregate numerical": ("mean",),
-    "width": ("width",),
+FORMS: dict[Kind, tuple[str, ...]] = {
+    Kind.MAP_TO_CATEGORIES: ("lookup", "stair to values"),
+    Kind.MAP_TO_NUMBERS: ("sum", "stair to number"),
+    Kind.SEQUENCE_MAP: ("pairs",),
+    Kind.LINEAR: ("linear",),
+    Kind.MOVE: ("move",),
+    Kind.MEAN: ("mean",),
+    Kind.WIDTH: ("width",),
 }
 
 
@@ -78,39 +78,28 @@ def found() -> list[Found]:
 def test_one_component_an_operation_of_the_right_form(found: list[Found]) -> None:
     """Every operation is found as one component whose kind fits it."""
     for one in found:
-        assert one.component.kind in FORMS[one.operation.kind], one
-    assert {one.operation.kind for one in found} == set(KINDS)
+        assert one.component.kind in FORMS[kind_of(one.operation)], one
+    assert {kind_of(one.operation) for one in found} == set(Kind)
 
 
 def test_reads_are_right(found: list[Found]) -> None:
     """A component reads the variables that its operation names, in their order."""
     for one in found:
-        classes = KINDS[one.operation.kind]
-        wanted = [
-            argument
-            for name, argument in zip(classes, one.operation.arguments, strict=True)
-            if name == "variable"
-        ]
-        slots = [v.slot for v in one.component.reads if v is not None]
-        assert slots == wanted, one
+        slots = tuple(v.slot for v in one.component.reads if v is not None)
+        assert slots == one.operation.slots, one
 
 
 def test_true_function_matches_exactly(found: list[Found]) -> None:
     """The true function or predicate is always among those that fit entirely."""
     for one in found:
-        unary, binary, predicate = matches(one.component).exact()
-        fits = {"unary": unary, "binary": binary, "predicate": predicate}
-        classes = KINDS[one.operation.kind]
-        for name, argument in zip(classes, one.operation.arguments, strict=True):
-            if name in fits:
-                assert fits[name][argument], one
+        assert _fits(one.operation, one.component), one
 
 
 def test_factors_of_linear_are_read(found: list[Found]) -> None:
     """The effects of a LinearSequenceMap are its factors, up to a sign that may stay open."""
     for one in found:
-        if one.operation.kind == "linear":
-            wanted = np.array([FACTORS[a] for a in one.operation.arguments[2:]])
+        if isinstance(one.operation, LinearOperation):
+            wanted = np.array(one.operation.factors)
             numbers = one.component.numbers
             assert np.allclose(numbers, wanted, atol=1e-3) or (
                 one.component.orientation == 0 and np.allclose(numbers, -wanted, atol=1e-3)
@@ -138,7 +127,7 @@ def test_treated_weights_show_the_same(name: str) -> None:
         treated = shares.treat(compiled.transformer, 45, index)
         for operations, components in in_true_frame(program, compiled, treated):
             pairs = list(zip(operations, components, strict=False))
-            forms += [c.kind in FORMS[o.kind] for o, c in pairs]
+            forms += [c.kind in FORMS[kind_of(o)] for o, c in pairs]
             forms += [False] * abs(len(operations) - len(components))
             functions += [_fits(o, c) for o, c in pairs]
     least_forms, least_functions = TREATMENTS[name]
@@ -151,12 +140,8 @@ def _fits(operation: Operation, component: Component) -> bool:
     """Whether the operation's function or predicate is among those that fit its component."""
     unary, binary, predicate = matches(component).exact()
     fits = {"unary": unary, "binary": binary, "predicate": predicate}
-    classes = KINDS[operation.kind]
-    return all(
-        bool(fits[name][argument])
-        for name, argument in zip(classes, operation.arguments, strict=True)
-        if name in fits
-    )
+    pairs = zip(kind_of(operation).arguments, arguments_of(operation), strict=True)
+    return all(bool(fits[name][argument]) for name, argument in pairs if name in fits)
 
 
 def test_permuted_heads_change_only_the_order() -> None:

@@ -12,7 +12,7 @@ from untracr.compile.compiler import compile_program
 from untracr.rasp.domain import PAPER_DOMAIN
 from untracr.rasp.nodes import LinearSequenceMap
 from untracr.rasp.program import Program
-from untracr.read.operations import linear_operation
+from untracr.read.operations import LinearOperation
 from untracr.sample.factors import with_drawn_factors
 from untracr.sample.sampler import sample_program
 from untracr.transformer import treatments
@@ -56,7 +56,7 @@ def test_listed_factors_are_whole(factors: tuple[float, float]) -> None:
     result = decompile_model(model_of(*factors))
     assert factors_of(result.program) == factors
     assert f", {factors[0]}, {factors[1]}))" in result.source
-    assert linear_operation(2, 3, factors).read_factors is None
+    assert LinearOperation.of(2, 3, factors).is_listed
 
 
 def test_a_rotation_hides_the_sign_alone() -> None:

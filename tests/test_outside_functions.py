@@ -23,7 +23,16 @@ from untracr.metamodel.examples import ExampleSettings, example_of, training_pro
 from untracr.metamodel.features import Features
 from untracr.metamodel.numpy_network import NumpyNetwork, TokenPlace
 from untracr.metamodel.targets import answer
-from untracr.metamodel.vocabulary import CLASS_RANGES, EOL, ID, SIZE, ids_of
+from untracr.metamodel.vocabulary import (
+    CLASS_RANGES,
+    EOL,
+    ID,
+    SIZE,
+    TABLE,
+    arguments_of,
+    ids_of,
+    kind_of,
+)
 from untracr.rasp.domain import PAPER_DOMAIN
 from untracr.rasp.equivalence import decide_equivalence
 from untracr.rasp.functions import Comparison, Formula, Function, Table, Value, formula, number_or
@@ -46,7 +55,13 @@ from untracr.rasp.nodes import (
 from untracr.rasp.program import Builder, Program, print_program
 from untracr.read.components import Component
 from untracr.read.frame import Base, Variable
-from untracr.read.operations import KINDS, TABLE, Operation
+from untracr.read.operations import (
+    AggregateOperation,
+    MapOperation,
+    Operation,
+    ReadOff,
+    WidthOperation,
+)
 from untracr.read.reader import Reader
 from untracr.read.scope import true_variables
 from untracr.read.unlisted_functions import read_function, read_predicate
@@ -177,7 +192,7 @@ def predicate_is_right(one: Shown) -> bool:
     assert isinstance(select, Select)
     read = read_predicate(one.component)
     assert read is not None
-    keys, queries = (one.by_slot[slot].values for slot in one.operation.arguments[:2])
+    keys, queries = (one.by_slot[slot].values for slot in one.operation.slots[:2])
     true_keys = one.compiled.value_sets[select.keys].ordered
     true_queries = one.compiled.value_sets[select.queries].ordered
     # The decoded names of the queries need not be in the order of the true values.
@@ -191,8 +206,7 @@ def function_is_right(one: Shown) -> bool:
     assert read is not None
     node = one.program.nodes[one.ref]
     assert isinstance(node, (Map, SequenceMap))
-    slots = one.operation.arguments[: 1 if isinstance(node, Map) else 2]
-    values = [one.by_slot[slot].values for slot in slots]
+    values = [one.by_slot[slot].values for slot in one.operation.slots]
     results = [call(read, *arguments) for arguments in itertools.product(*values)]
     wanted = true_results(one)
     if node.encoding is CATEGORICAL:
@@ -216,8 +230,9 @@ def test_lookups_are_named(text: str) -> None:
     """A common function whose results have this order gives a lookup its name."""
     (one,) = shown(one_map(formula(text)))
     assert one.component.kind == "lookup"
-    assert one.operation.arguments[-1] == TABLE["unary"]
-    assert one.operation.table == read_function(one.reader, one.component) == formula(text)
+    assert isinstance(one.operation, MapOperation)
+    assert one.operation.choice == ReadOff(formula(text))
+    assert read_function(one.reader, one.component) == formula(text)
 
 
 @pytest.mark.parametrize("text", ["x * x", "3 - x", "x % 2", "x / 4", "abs(x - 2)", "x >= 2"])
@@ -227,7 +242,8 @@ def test_numbers_are_named(text: str) -> None:
     read = read_function(one.reader, one.component)
     assert isinstance(read, Formula)
     assert [call(read, v) for v in VOCAB] == [call(formula(text), v) for v in VOCAB]
-    assert one.operation.table == read
+    assert isinstance(one.operation, MapOperation)
+    assert one.operation.choice == ReadOff(read)
 
 
 def test_numbers_without_a_name_are_simple() -> None:
@@ -291,7 +307,8 @@ def test_predicates_are_named(text: str) -> None:
     program = builder.build(builder.add(Aggregate(select, truth, 0, NUMERICAL), "sop_01"))
     one = list(shown(program))[-1]
     assert read_predicate(one.component) == formula(text, 2)
-    assert one.operation.arguments[2] == TABLE["predicate"]
+    assert isinstance(one.operation, AggregateOperation)
+    assert isinstance(one.operation.choice, ReadOff)
 
 
 def test_listed_functions_stay_listed() -> None:
@@ -304,15 +321,18 @@ def test_listed_functions_stay_listed() -> None:
         wanted = answer(program, compiled, order, variables)
         assert is_listed(program)
         assert wanted.variables is variables
-        assert all(operation.table is None for operation in wanted.operations.values())
+        for operation in wanted.operations.values():
+            pairs = zip(kind_of(operation).arguments, arguments_of(operation), strict=True)
+            assert all(TABLE.get(name) != index for name, index in pairs)
 
 
 def test_a_listed_function_is_preferred() -> None:
     """A function that a listed one equals on all values is written as that one."""
     for text, listed in (("x >= 3", "x > 2"), ("2 * x", "x * 2"), ("x < 1", "x == 0")):
         (one,) = shown(one_map(formula(text), NUMERICAL))
-        assert one.operation.table is None
-        assert str(UNARY[one.operation.arguments[-1]]) == f"lambda x: {listed}"
+        assert isinstance(one.operation, MapOperation)
+        assert isinstance(one.operation.choice, int)
+        assert str(UNARY[one.operation.choice]) == f"lambda x: {listed}"
 
 
 def lookup_program(results: tuple[Value, ...]) -> Program:
@@ -393,7 +413,7 @@ def decode_as_tables(program: Program, treatment: str = "", seed: int = 0) -> De
     for half_layer in dict.fromkeys(layers):
         for ref in (r for r, layer in zip(order, layers, strict=True) if layer == half_layer):
             ids = ids_of(operations[ref])
-            for field, name in enumerate(KINDS[operations[ref].kind], start=1):
+            for field, name in enumerate(kind_of(operations[ref]).arguments, start=1):
                 if name in TABLE:
                     ids[field] = CLASS_RANGES[name][0] + TABLE[name]
             tokens += ids
@@ -458,9 +478,9 @@ def test_a_table_is_not_written_where_none_is_shown() -> None:
 def test_an_unread_table_is_an_error() -> None:
     """An operation that says table and has none cannot be built."""
     with pytest.raises(ProgramError, match="none can be read"):
-        _ = Operation("map categorical", (0, TABLE["unary"])).function
+        _ = MapOperation(0, ReadOff(), CATEGORICAL).function
     with pytest.raises(ProgramError, match="none can be read"):
-        _ = Operation("width", (0, 0, TABLE["predicate"])).predicate
+        _ = WidthOperation(0, 0, ReadOff()).predicate
 
 
 def test_the_read_out_names_the_results() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -29,9 +29,15 @@ from untracr.rasp.domain import BOS, PAD, PAPER_DOMAIN, Domain
 from untracr.rasp.equivalence import decide_equivalence
 from untracr.rasp.functions import formula
 from untracr.rasp.listed_functions import BINARY
-from untracr.rasp.nodes import CATEGORICAL, INDICES, TOKENS, Map, SequenceMap
+from untracr.rasp.nodes import CATEGORICAL, INDICES, NUMERICAL, TOKENS, Map, SequenceMap
 from untracr.rasp.program import Builder, Program
-from untracr.read.operations import Operation, operation_of
+from untracr.read.operations import (
+    AggregateOperation,
+    MapOperation,
+    Operation,
+    SequenceMapOperation,
+    operation_of,
+)
 from untracr.sample.sampler import sample_program
 from untracr.syntax.library import named_program
 from untracr.syntax.parsing import parse
@@ -139,10 +145,13 @@ def test_wrong_operations_are_refuted(name: str) -> None:
     found, model = compiled(program)
     treated = TREATMENTS[name](bare(model), rng)
     first, second = true_operations(found, program)
+    assert isinstance(first, MapOperation)
+    assert isinstance(second, SequenceMapOperation)
     wrong: dict[str, list[Operation]] = {
-        "table": [first, Operation(second.kind, (*second.arguments[:2], MINUS))],
-        "arguments": [first, Operation(second.kind, (1, 2, second.arguments[2]))],
-        "kind": [Operation("map numerical", first.arguments), second],
+        "table": [first, replace(second, choice=MINUS)],
+        "arguments": [first, replace(second, fst=1, snd=2)],
+        "kind": [replace(first, encoding=NUMERICAL), second],
+        "a head's": [first, AggregateOperation(2, 1, 0, 2, CATEGORICAL)],
         "too few": [first],
         "order": [second, first],
     }

@@ -8,11 +8,23 @@ from untracr.compile.canonical import canonicalise, paper_tokens
 from untracr.compile.compiler import compile_program, half_layer_order
 from untracr.errors import ProgramError
 from untracr.metamodel.network import class_mask
-from untracr.metamodel.vocabulary import CLASS_RANGES, EOL, ID, SIZE, START, TEXTS, ids_of
+from untracr.metamodel.vocabulary import (
+    CLASS_RANGES,
+    EOL,
+    ID,
+    KINDS,
+    SIZE,
+    START,
+    TEXTS,
+    arguments_of,
+    ids_of,
+    kind_of,
+    operation_written,
+)
 from untracr.rasp.functions import formula
 from untracr.rasp.nodes import CATEGORICAL, INDICES, TOKENS, Map, Ref
 from untracr.rasp.program import Builder, Program
-from untracr.read.operations import KINDS, MAX_OPERATIONS, Operation, build_program, operation_of
+from untracr.read.operations import MAX_OPERATIONS, Operation, build_program, operation_of
 from untracr.sample.sampler import PAPER, sample_program
 from untracr.verify.weight_equivalence import same_weights
 
@@ -50,11 +62,13 @@ def test_ids_lie_in_their_classes() -> None:
     """An operation's token ids are a kind and arguments of the classes the kind names."""
     for index in range(50):
         for operation in operations_of(sample_program(62, index)):
-            kind, *arguments = ids_of(operation)
-            assert TEXTS[kind] == operation.kind
-            for name, argument in zip(KINDS[operation.kind], arguments, strict=True):
-                first, last = CLASS_RANGES[name]
-                assert first <= argument < last
+            first, *arguments = ids_of(operation)
+            kind = kind_of(operation)
+            assert TEXTS[first] == kind.text
+            assert operation_written(kind, arguments_of(operation)) == operation
+            for name, argument in zip(kind.arguments, arguments, strict=True):
+                start, end = CLASS_RANGES[name]
+                assert start <= argument < end
 
 
 def test_classes_cover_the_tokens_once() -> None:
@@ -64,7 +78,7 @@ def test_classes_cover_the_tokens_once() -> None:
     assert ID[START] == 0
     assert ID[EOL] == 1
     assert len(ID) == len(TEXTS) == SIZE
-    assert {name for arguments in KINDS.values() for name in arguments} < set(CLASS_RANGES)
+    assert {name for kind in KINDS for name in kind.arguments} < set(CLASS_RANGES)
 
 
 def test_class_mask_allows_the_own_class_only() -> None:

@@ -21,12 +21,22 @@ from untracr.compile import blocks
 from untracr.compile.compiler import MLP_EXACTNESS
 from untracr.compile.values import ValueSet
 from untracr.errors import ProgramError
-from untracr.rasp.functions import Predicate, Value, formula, types_of
+from untracr.metamodel.vocabulary import Kind, kind_of
+from untracr.rasp.functions import Function, Predicate, Value, formula, types_of
 from untracr.rasp.known_tables import call
 from untracr.read.components import Component
 from untracr.read.frame import Base, Directions, Variable
 from untracr.read.heads import HeadWeights
-from untracr.read.operations import Operation
+from untracr.read.operations import (
+    AggregateOperation,
+    HeadOperation,
+    LinearOperation,
+    MapOperation,
+    NeuronOperation,
+    Operation,
+    SequenceMapOperation,
+    WidthOperation,
+)
 from untracr.read.reader import Reader
 from untracr.read.scope import result_variable
 from untracr.transformer.half_layer import HalfLayer
@@ -315,15 +325,32 @@ class Fitter:
             return None
         return directions, variance
 
-    def neurons(self, frame: Frame, start: int, operation: Operation, slot: int) -> Fit | None:
+    def fit(self, frame: Frame, start: int, operation: Operation, slot: int) -> Fit | None:
+        """Fits an operation to the heads or neurons from ``start`` on; None if they hold another.
+
+        Raises:
+            ProgramError: the operation fails on a value of its arguments, or has a table that
+                was not read.
+        """
+        match operation:
+            case AggregateOperation() | WidthOperation():
+                is_here = frame.half_layer.is_attention
+                return self.head(frame, start, operation, slot) if is_here else None
+            case MapOperation() | SequenceMapOperation() | LinearOperation():
+                is_here = frame.half_layer.is_mlp
+                return self.neurons(frame, start, operation, slot) if is_here else None
+
+    def neurons(
+        self, frame: Frame, start: int, operation: NeuronOperation, slot: int
+    ) -> Fit | None:
         """Fits an operation to the neurons from ``start`` on; None if they are not its own.
 
         Raises:
             ProgramError: the operation fails on a value of its arguments.
         """
-        slots = operation.slots
-        first = slots[:1] if operation.kind == "linear" else slots
-        if not self.may_hold(frame, start, operation.kind, first):
+        kind, slots = kind_of(operation), operation.slots
+        first = slots[:1] if kind is Kind.LINEAR else slots
+        if not self.may_hold(frame, start, kind, first):
             return None
         variable = result_variable(
             operation, _unseen(frame.half_layer), slot, frame.by_slot, self.max_seq_len
@@ -359,7 +386,7 @@ class Fitter:
         vectors = frame.view.W_in[:, neuron : neuron + 1].T
         return reads if self._reads(frame, "W_in", vectors, read) else None
 
-    def may_hold(self, frame: Frame, start: int, kind: str, slots: tuple[int, ...]) -> bool:
+    def may_hold(self, frame: Frame, start: int, kind: Kind, slots: tuple[int, ...]) -> bool:
         """Whether a head or neuron may begin an operation, whatever its function is.
 
         Args:
@@ -377,12 +404,14 @@ class Fitter:
                 frame.seen[key] = self._head_may_hold(frame, start, kind, variables)
         return frame.seen[key]
 
-    def _head_may_hold(self, frame: Frame, head: int, kind: str, variables: list[Variable]) -> bool:
+    def _head_may_hold(
+        self, frame: Frame, head: int, kind: Kind, variables: list[Variable]
+    ) -> bool:
         """Whether the keys and, if told, the queries and the values are those of a head."""
         if self._bos_column(frame, head, variables[0]) is None:
             return False
         value = variables[2] if len(variables) > 2 else None
-        if (value is not None or kind == "width") and not self._moves(frame, head, value):
+        if (value is not None or kind is Kind.WIDTH) and not self._moves(frame, head, value):
             return False
         if len(variables) < 2:
             return True
@@ -390,16 +419,16 @@ class Fitter:
         return self._are_within(frame, vectors, variables[1])
 
     def _neuron_may_hold(
-        self, frame: Frame, start: int, kind: str, variables: list[Variable]
+        self, frame: Frame, start: int, kind: Kind, variables: list[Variable]
     ) -> bool:
         vectors = frame.view.W_in[:, start : start + 1].T
-        if kind == "linear":
+        if kind is Kind.LINEAR:
             row = frame.dims(variables[0])[:1]
             read = Entries(row, np.zeros_like(row), np.array([-1.0]), 1)
             return self._reads(frame, "W_in", vectors, read)
-        if kind == "sequence map" and len(variables) < 2:
+        if kind is Kind.SEQUENCE_MAP and len(variables) < 2:
             return True
-        if kind == "sequence map" and variables[0] is not variables[1]:
+        if kind is Kind.SEQUENCE_MAP and variables[0] is not variables[1]:
             fst, snd = variables
             rows = np.array([frame.dims(fst)[0], frame.dims(snd)[0], ONE])
             read = Entries(rows, np.zeros_like(rows), np.array([1.0, 1.0, -1.0]), 1)
@@ -466,15 +495,14 @@ class Fitter:
 
     # Heads
 
-    def head(self, frame: Frame, head: int, operation: Operation, slot: int) -> Fit | None:
+    def head(self, frame: Frame, head: int, operation: HeadOperation, slot: int) -> Fit | None:
         """Fits an Aggregate or the first half of a SelectorWidth to a head.
 
         Raises:
             ProgramError: the predicate is a table that was not read.
         """
-        a = operation.arguments
-        keys, queries = frame.by_slot[a[0]], frame.by_slot[a[1]]
-        value = frame.by_slot[a[3]] if len(a) > 3 else None
+        keys, queries, *moved = (frame.by_slot[slot] for slot in operation.slots)
+        value = moved[0] if moved else None
         bos = self._bos_column(frame, head, keys)
         if bos is None or not self._moves(frame, head, value):
             return None
@@ -571,41 +599,48 @@ def _selected(
     return k, q
 
 
-def _block(frame: Frame, operation: Operation, result: Variable) -> list[blocks.Neurons]:
+def _block(frame: Frame, operation: NeuronOperation, result: Variable) -> list[blocks.Neurons]:
     """The neurons of an operation; it writes to dimensions 0, 1, ..."""
-    a, kind = operation.arguments, operation.kind
-    fst = frame.by_slot[a[0]]
-    fst_set, fst_dims = _values(fst), frame.dims(fst)
-    out = {value: n for n, value in enumerate(result.values)}
-    if kind == "linear":
-        snd_dims = frame.dims(frame.by_slot[a[1]])
-        return blocks.linear("", int(fst_dims[0]), int(snd_dims[0]), *operation.factors, 0)
-    if kind == "sequence map" and a[0] != a[1]:
-        snd = frame.by_slot[a[1]]
-        return [
-            blocks.pairwise_and(
-                operation.function,
-                "",
-                fst_set,
-                fst_dims,
-                _values(snd),
-                frame.dims(snd),
-                ONE,
-                out,
-            )
-        ]
-    if not fst.is_categorical:
+    match operation:
+        case LinearOperation(fst, snd, (p, q)):
+            fst_dims, snd_dims = (frame.dims(frame.by_slot[slot]) for slot in (fst, snd))
+            return blocks.linear("", int(fst_dims[0]), int(snd_dims[0]), p, q, 0)
+        case SequenceMapOperation(fst, snd) if fst != snd:
+            fst_variable, snd_variable = frame.by_slot[fst], frame.by_slot[snd]
+            return [
+                blocks.pairwise_and(
+                    operation.function,
+                    "",
+                    _values(fst_variable),
+                    frame.dims(fst_variable),
+                    _values(snd_variable),
+                    frame.dims(snd_variable),
+                    ONE,
+                    _dims_by_value(result),
+                )
+            ]
+        case SequenceMapOperation(inner) | MapOperation(inner):
+            return _block_of_one(frame, operation.function, frame.by_slot[inner], result)
+
+
+def _block_of_one(
+    frame: Frame, function: Function, inner: Variable, result: Variable
+) -> list[blocks.Neurons]:
+    """Of a function of one variable."""
+    values, dims = _values(inner), frame.dims(inner)
+    if not inner.is_categorical:
         target: blocks.StaircaseTarget = {"exactness": MLP_EXACTNESS, "out_dim": 0}
         if result.is_categorical:
-            target = {"exactness": MLP_EXACTNESS, "out_dims": out}
-        return blocks.staircase(operation.function, "", fst_set, int(fst_dims[0]), ONE, **target)
+            target = {"exactness": MLP_EXACTNESS, "out_dims": _dims_by_value(result)}
+        return blocks.staircase(function, "", values, int(dims[0]), ONE, **target)
     if result.is_categorical:
-        return [
-            blocks.lookup(
-                operation.function, "", fst_set, fst_dims, _values(result), np.arange(len(out))
-            )
-        ]
-    return [blocks.weighted_sum(operation.function, "", fst_set, fst_dims, 0)]
+        out = np.arange(len(result.values))
+        return [blocks.lookup(function, "", values, dims, _values(result), out)]
+    return [blocks.weighted_sum(function, "", values, dims, 0)]
+
+
+def _dims_by_value(result: Variable) -> dict[Value, int]:
+    return {value: n for n, value in enumerate(result.values)}
 
 
 def _values(variable: Variable) -> ValueSet:

@@ -7,6 +7,7 @@ A token that the grammar or the scope rules out is never written.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,14 +22,17 @@ from untracr.metamodel.vocabulary import (
     FIRST_KIND,
     FIRST_SLOT,
     ID,
-    KIND_NAMES,
+    KINDS,
     START,
+    TABLE,
+    Kind,
+    operation_written,
 )
 from untracr.rasp.functions import Predicate, Value
 from untracr.rasp.program import Program
 from untracr.read.components import Component
 from untracr.read.frame import Base, Variable
-from untracr.read.operations import KINDS, MAX_OPERATIONS, TABLE, Operation, build_program
+from untracr.read.operations import MAX_OPERATIONS, Operation, build_program
 from untracr.read.reader import Reader
 from untracr.read.scope import result_variable, width_variable
 from untracr.read.unlisted_functions import read_off, readable_slots, with_read_factors
@@ -37,16 +41,6 @@ from untracr.transformer.transformer import Array, Transformer
 
 MAX_DESCRIBED = 2 * MAX_OPERATIONS
 """Components of a half-layer that are described; a program has `MAX_OPERATIONS` in all."""
-
-ATTENTION_KINDS = ("aggregate categorical", "aggregate numerical", "width")
-
-TABLE_FORMS: dict[str, tuple[str, ...]] = {
-    "map categorical": ("lookup", "stair to values"),
-    "map numerical": ("sum", "stair to number"),
-    "sequence map": ("pairs",),
-    **dict.fromkeys(ATTENTION_KINDS, ("move", "mean", "width")),
-}
-"""The components that show a table of an operation, by its kind."""
 
 
 @dataclass(frozen=True)
@@ -132,7 +126,7 @@ class _Writer:
                 break
             ordinal = len(here)
             component = components[ordinal] if ordinal < len(components) else None
-            here.append(self._operation(KIND_NAMES[kind - FIRST_KIND], ordinal, component, known))
+            here.append(self._operation(KINDS[kind - FIRST_KIND], ordinal, component, known))
         by_slot = {v.slot: v for v in known if not v.is_auxiliary}
         for ordinal, operation in enumerate(here):
             slot = 2 + len(self.operations)
@@ -143,12 +137,12 @@ class _Writer:
             )
 
     def _operation(
-        self, kind: str, ordinal: int, component: Component | None, known: list[Variable]
+        self, kind: Kind, ordinal: int, component: Component | None, known: list[Variable]
     ) -> Operation:
         """Writes the arguments of one operation; its component shows what a table says."""
         arguments: list[int] = []
         table: Predicate | None = None
-        for field, class_name in enumerate(KINDS[kind], start=1):
+        for field, class_name in enumerate(kind.arguments, start=1):
             first = CLASS_RANGES[class_name][0]
             allowed = allowed_arguments(kind, class_name, field, known)
             shown = component if component and shows_table(component, kind, arguments) else None
@@ -158,7 +152,7 @@ class _Writer:
             arguments.append(index)
             if shown is not None and index == TABLE.get(class_name):
                 table = read_off(self.reader, shown)
-        return with_read_factors(Operation(kind, tuple(arguments), table), component)
+        return with_read_factors(operation_written(kind, arguments, table), component)
 
     def _choose(self, place: TokenPlace, allowed: list[int]) -> int:
         if not allowed:
@@ -171,9 +165,24 @@ class _Writer:
         return self.last_token
 
 
-def shows_table(component: Component, kind: str, slots: list[int]) -> bool:
+def shows_table(component: Component, kind: Kind, slots: Sequence[int]) -> bool:
     """Whether a component shows a table over the variables written, for an operation of a kind."""
-    return component.kind in TABLE_FORMS.get(kind, ()) and tuple(slots) == readable_slots(component)
+    return component.kind in _forms(kind) and tuple(slots) == readable_slots(component)
+
+
+def _forms(kind: Kind) -> tuple[str, ...]:
+    """The components that show a table of an operation."""
+    match kind:
+        case Kind.MAP_TO_CATEGORIES:
+            return "lookup", "stair to values"
+        case Kind.MAP_TO_NUMBERS:
+            return "sum", "stair to number"
+        case Kind.SEQUENCE_MAP:
+            return ("pairs",)
+        case Kind.MOVE | Kind.MEAN | Kind.WIDTH:
+            return "move", "mean", "width"
+        case Kind.LINEAR:
+            return ()
 
 
 def allowed_kinds(half_layer: HalfLayer, known: list[Variable], full: bool) -> list[int]:
@@ -187,16 +196,16 @@ def allowed_kinds(half_layer: HalfLayer, known: list[Variable], full: bool) -> l
     if full:
         return [ID[EOL]]
     has_number = any(not v.is_categorical and not v.is_auxiliary for v in known)
-    names = [
-        name
-        for name in KIND_NAMES
-        if (name in ATTENTION_KINDS) == half_layer.is_attention
-        and (has_number or name not in ("linear", "aggregate numerical"))
+    kinds = [
+        kind
+        for kind in KINDS
+        if kind.is_attention == half_layer.is_attention
+        and (has_number or kind not in (Kind.LINEAR, Kind.MEAN))
     ]
-    return [ID[EOL], *(ID[name] for name in names)]
+    return [ID[EOL], *(ID[kind.text] for kind in kinds)]
 
 
-def allowed_arguments(kind: str, class_name: str, field: int, known: list[Variable]) -> list[int]:
+def allowed_arguments(kind: Kind, class_name: str, field: int, known: list[Variable]) -> list[int]:
     """The tokens that may be an operation's argument.
 
     Args:
@@ -208,9 +217,10 @@ def allowed_arguments(kind: str, class_name: str, field: int, known: list[Variab
     first, last = CLASS_RANGES[class_name]
     if class_name != "variable":
         return list(range(first, last))
-    wants_number = kind == "linear" or (kind == "aggregate numerical" and field == 4)
+    wants_any = kind in (Kind.MAP_TO_CATEGORIES, Kind.MAP_TO_NUMBERS)
+    wants_number = kind is Kind.LINEAR or (kind is Kind.MEAN and field == 4)
     return [
         FIRST_SLOT + v.slot
         for v in known
-        if not v.is_auxiliary and (kind.startswith("map") or v.is_categorical != wants_number)
+        if not v.is_auxiliary and (wants_any or v.is_categorical != wants_number)
     ]

@@ -22,14 +22,17 @@ from untracr.metamodel.vocabulary import (
     EOL,
     FIRST_KIND,
     ID,
-    KIND_NAMES,
+    KINDS,
     START,
+    TABLE,
+    Kind,
     ids_of,
+    operation_written,
 )
 from untracr.rasp.functions import Predicate
 from untracr.read.components import Component
 from untracr.read.frame import Variable
-from untracr.read.operations import KINDS, TABLE, Operation, slots_of
+from untracr.read.operations import Operation
 from untracr.read.reader import Reader
 from untracr.read.unlisted_functions import read_off, readable_slots, with_read_factors
 from untracr.transformer.half_layer import HalfLayer
@@ -114,7 +117,7 @@ class Proposal:
     writing: Writing | None = None
 
 
-MayHold = Callable[[str, tuple[int, ...]], bool]
+MayHold = Callable[[Kind, tuple[int, ...]], bool]
 """Whether the weights may hold an operation of a kind whose first variables have these slots."""
 
 
@@ -158,19 +161,19 @@ class _Partial:
     table: Predicate | None
 
     @property
-    def kind(self) -> str:
-        return KIND_NAMES[self.tokens[0]]
+    def kind(self) -> Kind:
+        return KINDS[self.tokens[0]]
 
     @property
     def is_whole(self) -> bool:
-        return bool(self.tokens) and len(self.tokens) == 1 + len(KINDS[self.kind])
+        return bool(self.tokens) and len(self.tokens) == 1 + len(self.kind.arguments)
 
     def operation(self) -> Operation:
-        return Operation(self.kind, self.tokens[1:], self.table)
+        return operation_written(self.kind, self.tokens[1:], self.table)
 
     def may_be_held(self, may_hold: MayHold) -> bool:
         """Whether the weights may hold an operation that begins so."""
-        slots = slots_of(self.kind, self.tokens[1:])
+        slots = self.kind.slots(self.tokens[1:])
         return not slots or may_hold(self.kind, slots)
 
     def longer(self, reader: Reader, place: Place) -> Iterator[tuple[float, _Partial]]:
@@ -181,12 +184,12 @@ class _Partial:
             first = FIRST_KIND
             allowed = allowed_kinds(place.half_layer, place.known, full=False)[1:]
         else:
-            class_name = KINDS[self.kind][field - 1]
+            class_name = self.kind.arguments[field - 1]
             first = CLASS_RANGES[class_name][0]
             allowed = allowed_arguments(self.kind, class_name, field, place.known)
             if class_name in TABLE:
                 component = place.component
-                if component and shows_table(component, self.kind, list(self.tokens[1:])):
+                if component and shows_table(component, self.kind, self.tokens[1:]):
                     shown = component
                 else:
                     allowed.remove(first + TABLE[class_name])
@@ -210,8 +213,9 @@ def _with_factors(place: Place) -> Iterator[Proposal]:
     """A LinearSequenceMap with factors that are not listed, if the component shows one."""
     slots = () if place.component is None else readable_slots(place.component)
     if len(slots) == 2 and place.component is not None and place.component.kind == "linear":
-        read = with_read_factors(Operation("linear", (*slots, 0, 0)), place.component)
-        if read.read_factors is not None:
+        listed = operation_written(Kind.LINEAR, (*slots, 0, 0))
+        read = with_read_factors(listed, place.component)
+        if read is not listed:
             yield Proposal(read, 0.0)
 
 
@@ -219,37 +223,35 @@ def uniform_proposals(reader: Reader, place: Place, may_hold: MayHold) -> Iterat
     """All operations of the grammar that the weights may hold, and what the component shows."""
     yield from _with_factors(place)
     for kind_token in allowed_kinds(place.half_layer, place.known, full=False)[1:]:
-        kind = KIND_NAMES[kind_token - FIRST_KIND]
-        classes = KINDS[kind]
+        kind = KINDS[kind_token - FIRST_KIND]
         choices = []
-        for field, class_name in enumerate(classes, start=1):
+        for field, class_name in enumerate(kind.arguments, start=1):
             first = CLASS_RANGES[class_name][0]
             allowed = allowed_arguments(kind, class_name, field, place.known)
             choices.append([token - first for token in allowed])
         # Behind the variables of which it is a table.
-        function = next((n for n, name in enumerate(classes) if name in TABLE), None)
+        function = next((n for n, name in enumerate(kind.arguments) if name in TABLE), None)
         for arguments in _held(kind, choices, may_hold, ()):
             table = None
-            if function is not None and arguments[function] == TABLE[classes[function]]:
+            if function is not None and arguments[function] == TABLE[kind.arguments[function]]:
                 component = place.component
-                slots = list(arguments[:function])
-                if component is None or not shows_table(component, kind, slots):
+                if component is None or not shows_table(component, kind, arguments[:function]):
                     continue
                 table = read_off(reader, component)
                 if table is None:
                     continue
-            yield Proposal(Operation(kind, arguments, table), 0.0)
+            yield Proposal(operation_written(kind, arguments, table), 0.0)
 
 
 def _held(
-    kind: str, choices: list[list[int]], may_hold: MayHold, begun: tuple[int, ...]
+    kind: Kind, choices: list[list[int]], may_hold: MayHold, begun: tuple[int, ...]
 ) -> Iterator[tuple[int, ...]]:
     """The product of choices, last ones fastest, without what the weights refute by variables."""
     if len(begun) == len(choices):
         yield begun
         return
-    is_variable = KINDS[kind][len(begun)] == "variable"
+    is_variable = kind.arguments[len(begun)] == "variable"
     for choice in choices[len(begun)]:
         longer = (*begun, choice)
-        if not is_variable or may_hold(kind, slots_of(kind, longer)):
+        if not is_variable or may_hold(kind, kind.slots(longer)):
             yield from _held(kind, choices, may_hold, longer)

@@ -19,7 +19,9 @@ from untracr.decompile.proposals import Proposal, Writing, network_proposals, un
 from untracr.decompile.shown_lookups import shown_lookups
 from untracr.decompile.state import State
 from untracr.metamodel.numpy_network import NumpyNetwork
-from untracr.read.operations import TABLE, Operation
+from untracr.metamodel.vocabulary import ids_of
+from untracr.rasp.nodes import NUMERICAL
+from untracr.read.operations import MapOperation, ReadOff
 from untracr.read.unlisted_functions import unary_of_numbers
 
 Proposals = Literal["network", "uniform"]
@@ -95,10 +97,10 @@ class NetworkFirst:
         seen = set()
         may_hold = partial(fitter.may_hold, state.frame, state.start)
         for proposal in network_proposals(fitter.reader, state.writing, state.place, may_hold):
-            seen.add((proposal.operation.kind, proposal.operation.arguments))
+            seen.add(tuple(ids_of(proposal.operation)))
             yield proposal
         for proposal in itertools.chain(_shown(fitter, state), _all_there_are(fitter, state)):
-            if (proposal.operation.kind, proposal.operation.arguments) not in seen:
+            if tuple(ids_of(proposal.operation)) not in seen:
                 yield replace(proposal, log_probability=-UNIFORM_COST)
 
 
@@ -129,5 +131,4 @@ def _sums(fitter: Fitter, state: State) -> Iterator[Proposal]:
                 function = unary_of_numbers(
                     "sum", variable.values, numbers, 3 * noise, is_exact=fitter.base.is_exact
                 )
-                arguments = (variable.slot, TABLE["unary"])
-                yield Proposal(Operation("map numerical", arguments, function), 0.0)
+                yield Proposal(MapOperation(variable.slot, ReadOff(function), NUMERICAL), 0.0)

@@ -24,7 +24,7 @@ from untracr.errors import ProgramError
 from untracr.rasp.functions import Value
 from untracr.rasp.program import Program
 from untracr.read.frame import Base
-from untracr.read.operations import MAX_OPERATIONS, Operation, build_program
+from untracr.read.operations import MAX_OPERATIONS, Operation, WidthOperation, build_program
 from untracr.read.reader import Reader
 from untracr.transformer.half_layer import FIRST, HalfLayer, attention
 from untracr.transformer.transformer import Transformer
@@ -184,9 +184,7 @@ class _InOneFrame:
     def _fit(self, state: State, operation: Operation) -> Fit | None:
         slot = 2 + len(state.operations)
         try:
-            if state.half_layer.is_mlp:
-                return self.fitter.neurons(state.frame, state.start, operation, slot)
-            return self.fitter.head(state.frame, state.start, operation, slot)
+            return self.fitter.fit(state.frame, state.start, operation, slot)
         except (ProgramError, KeyError):
             # It fails on a value, has a result too large to be written, or too many.
             return None
@@ -197,7 +195,7 @@ class _InOneFrame:
             writing = None
         elif writing is None and state.writing is not None:
             writing = state.writing.after(operation, state.place.ordinal)
-        is_width = operation.kind == "width"
+        is_width = isinstance(operation, WidthOperation)
         return replace(
             state,
             start=state.start + fit.size,

@@ -15,8 +15,9 @@ import numpy as np
 
 from untracr.arrays import Bools
 from untracr.decompile.fitting import Fitter, Frame
+from untracr.rasp.nodes import CATEGORICAL
 from untracr.read.frame import Variable
-from untracr.read.operations import TABLE, Operation
+from untracr.read.operations import MapOperation, Operation, ReadOff, SequenceMapOperation
 from untracr.read.unlisted_functions import diagonal_of_groups, unary_of_groups
 
 MAX_RUN = 400
@@ -58,9 +59,8 @@ def _lookup(variable: Variable, run: list[Bools]) -> Iterator[Operation]:
     groups = np.where(np.any(run, axis=0), np.argmax(run, axis=0), -1)
     if all(reads.any() for reads in run):
         function = unary_of_groups("lookup", variable.values, groups, in_order=True, is_whole=True)
-        yield Operation("map categorical", (variable.slot, TABLE["unary"]), function)
+        yield MapOperation(variable.slot, ReadOff(function), CATEGORICAL)
         return
     twice = diagonal_of_groups(variable.values, groups, len(run))
     if twice is not None:
-        slots = (variable.slot, variable.slot)
-        yield Operation("sequence map", (*slots, TABLE["binary"]), twice)
+        yield SequenceMapOperation(variable.slot, variable.slot, ReadOff(twice))

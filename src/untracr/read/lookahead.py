@@ -24,10 +24,19 @@ from untracr.rasp.functions import Value
 from untracr.rasp.known_tables import binary_tables, unary_tables
 from untracr.rasp.listed_functions import BINARY, UNARY
 from untracr.rasp.naming import MAX_NAMED
+from untracr.rasp.nodes import CATEGORICAL, NUMERICAL
 from untracr.read.components import Component
 from untracr.read.frame import Variable
 from untracr.read.matching import FITTING, Matches, matches
-from untracr.read.operations import TABLE, Operation
+from untracr.read.operations import (
+    AggregateOperation,
+    Choice,
+    MapOperation,
+    Operation,
+    ReadOff,
+    SequenceMapOperation,
+    WidthOperation,
+)
 from untracr.read.reader import Reader
 from untracr.read.scope import result_variable, width_variable
 from untracr.read.unlisted_functions import read_function
@@ -170,16 +179,24 @@ def _follow(
     return None
 
 
-_OPERATION_KINDS = {
-    "lookup": "map categorical",
-    "stair to values": "map categorical",
-    "sum": "map numerical",
-    "stair to number": "map numerical",
-    "pairs": "sequence map",
-    "move": "aggregate categorical",
-    "mean": "aggregate numerical",
-    "width": "width",
-}
+def _operation(component: Component, choice: Choice) -> Operation:
+    """The operation that a component computes, its function or predicate chosen."""
+    slots = [v.slot for v in component.reads if v is not None]
+    match component.kind, slots:
+        case (("lookup" | "stair to values"), (inner,)):
+            return MapOperation(inner, choice, CATEGORICAL)
+        case (("sum" | "stair to number"), (inner,)):
+            return MapOperation(inner, choice, NUMERICAL)
+        case "pairs", (fst, snd):
+            return SequenceMapOperation(fst, snd, choice)
+        case "move", (keys, queries, values):
+            return AggregateOperation(keys, queries, choice, values, CATEGORICAL)
+        case "mean", (keys, queries, values):
+            return AggregateOperation(keys, queries, choice, values, NUMERICAL)
+        case "width", (keys, queries):
+            return WidthOperation(keys, queries, choice)
+        case _:
+            raise ValueError(f"no operation: {component.kind}")
 
 
 def _variable(
@@ -195,16 +212,7 @@ def _variable(
         ProgramError: it would take more values than are followed.
     """
     function = next(o.function for o in option if o.results == results)
-    slots = [v.slot for v in component.reads if v is not None]
-    arguments: tuple[int, ...]
-    if component.kind in ("move", "mean"):
-        arguments = (slots[0], slots[1], 0, slots[2])
-    elif component.kind == "width":
-        arguments = (slots[0], slots[1], 0)
-    else:
-        arguments = (*slots, function)
-    operation = Operation(_OPERATION_KINDS[component.kind], arguments)
-    return _result(reader, component, operation, slot)
+    return _result(reader, component, _operation(component, function), slot)
 
 
 def _outside_variable(reader: Reader, component: Component, slot: int) -> Variable | None:
@@ -216,10 +224,7 @@ def _outside_variable(reader: Reader, component: Component, slot: int) -> Variab
     function = read_function(reader, component) if len(component.outputs) <= MAX_NAMED else None
     if function is None:
         return None
-    slots = [v.slot for v in component.reads if v is not None]
-    index = TABLE["binary" if component.kind == "pairs" else "unary"]
-    operation = Operation(_OPERATION_KINDS[component.kind], (*slots, index), function)
-    return _result(reader, component, operation, slot)
+    return _result(reader, component, _operation(component, ReadOff(function)), slot)
 
 
 def _result(reader: Reader, component: Component, operation: Operation, slot: int) -> Variable:

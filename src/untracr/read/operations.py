@@ -1,8 +1,8 @@
-"""Operations as they are read off a half-layer: a kind, and what it reads.
+"""Operations as they are read off a half-layer: one immutable class each, and their closed union.
 
-The n-th operation of a program is variable slot ``2 + n``; slots 0 and 1 are tokens and
-indices. Functions and predicates come from closed lists; the index behind the last of each
-list, `TABLE`, stands for any other: a table that is read off the weights.
+What an operation reads is told by slots: the n-th operation of a program is variable slot
+``2 + n``; slots 0 and 1 are tokens and indices. Functions and predicates come from closed
+lists, or are read off the weights.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from untracr.rasp.nodes import (
     NUMERICAL,
     TOKENS,
     Aggregate,
+    Encoding,
     LinearSequenceMap,
     Map,
     Node,
@@ -33,94 +34,198 @@ from untracr.rasp.program import Builder, Program
 MAX_OPERATIONS = 30
 """Operations a program may have: slots beyond tokens and indices."""
 
-TABLE: dict[str, int] = {
-    "unary": len(UNARY),
-    "binary": len(BINARY),
-    "predicate": len(PREDICATES),
-}
-"""The index, in each class of functions, that stands for a table read off the weights."""
-
-KINDS: dict[str, tuple[str, ...]] = {
-    "map categorical": ("variable", "unary"),
-    "map numerical": ("variable", "unary"),
-    "sequence map": ("variable", "variable", "binary"),
-    "linear": ("variable", "variable", "factor", "factor"),
-    "aggregate categorical": ("variable", "variable", "predicate", "variable"),
-    "aggregate numerical": ("variable", "variable", "predicate", "variable"),
-    "width": ("variable", "variable", "predicate"),
-}
-"""Kinds of operation and the classes of their arguments, in order."""
-
 NOTHING_READ: Mapping[Ref, Predicate] = MappingProxyType({})
 
 
-def slots_of(kind: str, arguments: Sequence[int]) -> tuple[int, ...]:
-    """Those of the variables among the first arguments of an operation."""
-    names = KINDS[kind]
-    return tuple(a for name, a in zip(names, arguments, strict=False) if name == "variable")
-
-
-@dataclass(frozen=True)
-class Operation:
-    """One decoded operation.
+@dataclass(frozen=True, slots=True)
+class ReadOff:
+    """A function or predicate that is read off the weights.
 
     Attributes:
-        kind: a key of `KINDS`.
-        arguments: indices within each argument's class (a slot, a position in
-            `UNARY`, ...), in the order of ``KINDS[kind]``.
-        table: the function or predicate that was read off, where `TABLE` is written.
-        read_factors: of a LinearSequenceMap, where they are not in the list and were read
-            off; the arguments then have the nearest that are.
+        table: what was read; None where nothing could be.
     """
 
-    kind: str
-    arguments: tuple[int, ...]
     table: Predicate | None = None
-    read_factors: tuple[float, float] | None = None
+
+
+Choice = int | ReadOff
+"""A function or predicate as it is written: its place in the closed list, or what is read off."""
+
+
+@dataclass(frozen=True, slots=True)
+class MapOperation:
+    """A Map.
+
+    Attributes:
+        inner: the slot that it reads.
+        choice: of `UNARY`.
+        encoding: of its result.
+    """
+
+    inner: int
+    choice: Choice
+    encoding: Encoding
 
     @property
     def slots(self) -> tuple[int, ...]:
-        """Those of the variables that it reads, in the order of its arguments."""
-        return slots_of(self.kind, self.arguments)
-
-    @property
-    def is_categorical(self) -> bool:
-        """Whether its result is categorical."""
-        return self.kind not in ("map numerical", "linear", "aggregate numerical")
+        """Those that it reads."""
+        return (self.inner,)
 
     @property
     def function(self) -> Function:
-        """What a Map or a SequenceMap applies.
+        """What it applies.
 
         Raises:
             ProgramError: it is a table that was not read.
         """
-        pool = UNARY if self.kind.startswith("map") else BINARY
-        index = self.arguments[-1]
-        function = pool[index] if index < len(pool) else self.table
-        if function is None or isinstance(function, Comparison):
-            raise ProgramError("a table is written where none can be read off the weights")
-        return function
+        return _function(UNARY, self.choice)
+
+
+@dataclass(frozen=True, slots=True)
+class SequenceMapOperation:
+    """A SequenceMap; its result is categorical.
+
+    Attributes:
+        fst, snd: the slots that it reads.
+        choice: of `BINARY`.
+    """
+
+    fst: int
+    snd: int
+    choice: Choice
 
     @property
-    def factors(self) -> tuple[float, float]:
-        """Of a LinearSequenceMap."""
-        if self.read_factors is not None:
-            return self.read_factors
-        return FACTORS[self.arguments[2]], FACTORS[self.arguments[3]]
+    def slots(self) -> tuple[int, ...]:
+        """Those that it reads, in the order of its arguments."""
+        return self.fst, self.snd
+
+    @property
+    def function(self) -> Function:
+        """What it applies.
+
+        Raises:
+            ProgramError: it is a table that was not read.
+        """
+        return _function(BINARY, self.choice)
+
+
+@dataclass(frozen=True, slots=True)
+class LinearOperation:
+    """A LinearSequenceMap.
+
+    Attributes:
+        fst, snd: the slots that it reads.
+        factors: by which it multiplies them.
+    """
+
+    fst: int
+    snd: int
+    factors: tuple[float, float]
+
+    @classmethod
+    def of(cls, fst: int, snd: int, factors: tuple[float, float]) -> LinearOperation:
+        """One with any factors; where both are listed, they are those of `FACTORS`."""
+        if not all(factor in FACTORS for factor in factors):
+            return cls(fst, snd, factors)
+        p, q = (FACTORS[FACTORS.index(factor)] for factor in factors)
+        return cls(fst, snd, (p, q))
+
+    @property
+    def slots(self) -> tuple[int, ...]:
+        """Those that it reads, in the order of its arguments."""
+        return self.fst, self.snd
+
+    @property
+    def is_listed(self) -> bool:
+        """Whether both factors are in `FACTORS`."""
+        return all(factor in FACTORS for factor in self.factors)
+
+
+@dataclass(frozen=True, slots=True)
+class AggregateOperation:
+    """An Aggregate with its Select.
+
+    Attributes:
+        keys, queries: the slots by which it selects.
+        choice: of `PREDICATES`.
+        values: the slot whose values it moves or averages.
+        encoding: of its result.
+    """
+
+    keys: int
+    queries: int
+    choice: Choice
+    values: int
+    encoding: Encoding
+
+    @property
+    def slots(self) -> tuple[int, ...]:
+        """Those that it reads, in the order of its arguments."""
+        return self.keys, self.queries, self.values
 
     @property
     def predicate(self) -> Predicate:
-        """By which an Aggregate or a SelectorWidth selects.
+        """By which it selects.
 
         Raises:
             ProgramError: it is a table that was not read.
         """
-        index = self.arguments[2]
-        predicate = PREDICATES[index] if index < len(PREDICATES) else self.table
-        if predicate is None:
-            raise ProgramError("a table is written where none can be read off the weights")
-        return predicate
+        return _chosen(PREDICATES, self.choice)
+
+
+@dataclass(frozen=True, slots=True)
+class WidthOperation:
+    """A SelectorWidth with its Select; its result is categorical.
+
+    Attributes:
+        keys, queries: the slots by which it selects.
+        choice: of `PREDICATES`.
+    """
+
+    keys: int
+    queries: int
+    choice: Choice
+
+    @property
+    def slots(self) -> tuple[int, ...]:
+        """Those that it reads, in the order of its arguments."""
+        return self.keys, self.queries
+
+    @property
+    def predicate(self) -> Predicate:
+        """By which it selects.
+
+        Raises:
+            ProgramError: it is a table that was not read.
+        """
+        return _chosen(PREDICATES, self.choice)
+
+
+NeuronOperation = MapOperation | SequenceMapOperation | LinearOperation
+"""What neurons compute."""
+
+HeadOperation = AggregateOperation | WidthOperation
+"""What a head computes; of a SelectorWidth the first half."""
+
+Operation = NeuronOperation | HeadOperation
+"""The closed union of all operations."""
+
+
+def _chosen(pool: Sequence[Predicate], choice: Choice) -> Predicate:
+    match choice:
+        case ReadOff(table):
+            if table is None:
+                raise ProgramError("a table is written where none can be read off the weights")
+            return table
+        case _:
+            return pool[choice]
+
+
+def _function(pool: Sequence[Function], choice: Choice) -> Function:
+    function = _chosen(pool, choice)
+    if isinstance(function, Comparison):
+        raise ProgramError("a table is written where none can be read off the weights")
+    return function
 
 
 def operation_of(
@@ -143,18 +248,18 @@ def operation_of(
     try:
         match node:
             case Map(function, inner, encoding):
-                index, table = _choice("unary", UNARY, function, read.get(ref))
-                return Operation(f"map {encoding.value}", (slots[inner], index), table)
+                choice = _choice(UNARY, function, read.get(ref))
+                return MapOperation(slots[inner], choice, encoding)
             case SequenceMap(function, fst, snd):
-                index, table = _choice("binary", BINARY, function, read.get(ref))
-                return Operation("sequence map", (slots[fst], slots[snd], index), table)
+                choice = _choice(BINARY, function, read.get(ref))
+                return SequenceMapOperation(slots[fst], slots[snd], choice)
             case LinearSequenceMap(fst, snd, a, b):
-                return linear_operation(slots[fst], slots[snd], (a, b))
+                return LinearOperation.of(slots[fst], slots[snd], (a, b))
             case Aggregate(selector, sop, _, encoding):
-                selects, table = _select(program, selector, slots, read)
-                return Operation(f"aggregate {encoding.value}", (*selects, slots[sop]), table)
+                selects = _select(program, selector, slots, read)
+                return AggregateOperation(*selects, slots[sop], encoding)
             case SelectorWidth(selector, encoding) if encoding is CATEGORICAL:
-                return Operation("width", *_select(program, selector, slots, read))
+                return WidthOperation(*_select(program, selector, slots, read))
             case _:
                 raise ValueError("no such kind of operation")
     except ValueError as error:
@@ -163,36 +268,24 @@ def operation_of(
         ) from None
 
 
-def linear_operation(fst: int, snd: int, factors: tuple[float, float]) -> Operation:
-    """A LinearSequenceMap of two slots, with any factors."""
-    nearest = [min(range(len(FACTORS)), key=lambda n: abs(FACTORS[n] - f)) for f in factors]
-    listed = all(FACTORS[n] == f for n, f in zip(nearest, factors, strict=True))
-    return Operation("linear", (fst, snd, *nearest), read_factors=None if listed else factors)
-
-
 def _select(
     program: Program, ref: Ref, slots: dict[Ref, int], read: Mapping[Ref, Predicate]
-) -> tuple[tuple[int, int, int], Predicate | None]:
+) -> tuple[int, int, Choice]:
     node = program.nodes[ref]
     if not isinstance(node, Select):
         raise ValueError("composite selectors are lowered before")
-    index, table = _choice("predicate", PREDICATES, node.predicate, read.get(ref))
-    return (slots[node.keys], slots[node.queries], index), table
+    choice = _choice(PREDICATES, node.predicate, read.get(ref))
+    return slots[node.keys], slots[node.queries], choice
 
 
-def _choice(
-    name: str, pool: Sequence[object], function: Predicate, read: Predicate | None
-) -> tuple[int, Predicate | None]:
-    """The index of a function in its class, and the table if it is one."""
+def _choice(pool: Sequence[object], function: Predicate, read: Predicate | None) -> Choice:
+    """How a function is written of which something may have been read."""
+    wanted = function if read is None else read
+    if wanted in pool:
+        return pool.index(wanted)
     if read is None:
-        return _index(pool, function), None
-    return (pool.index(read), None) if read in pool else (TABLE[name], read)
-
-
-def _index(pool: Sequence[object], wanted: object) -> int:
-    if wanted not in pool:
         raise ValueError(f"{wanted} is not in the closed list")
-    return pool.index(wanted)
+    return ReadOff(read)
 
 
 def build_program(operations: Sequence[Operation]) -> Program:
@@ -211,20 +304,17 @@ def build_program(operations: Sequence[Operation]) -> Program:
 
 
 def _node(builder: Builder, operation: Operation, refs: list[Ref]) -> Node:
-    a = operation.arguments
-    match operation.kind:
-        case "map categorical":
-            return Map(operation.function, refs[a[0]], CATEGORICAL)
-        case "map numerical":
-            return Map(operation.function, refs[a[0]], NUMERICAL)
-        case "sequence map":
-            return SequenceMap(operation.function, refs[a[0]], refs[a[1]], CATEGORICAL)
-        case "linear":
-            return LinearSequenceMap(refs[a[0]], refs[a[1]], *operation.factors)
-        case _:
-            select = builder.add(Select(refs[a[0]], refs[a[1]], operation.predicate))
-            if operation.kind == "width":
-                return SelectorWidth(select, CATEGORICAL)
-            if operation.kind == "aggregate numerical":
-                return Aggregate(select, refs[a[3]], 0, NUMERICAL)
-            return Aggregate(select, refs[a[3]], None, CATEGORICAL)
+    match operation:
+        case MapOperation(inner, _, encoding):
+            return Map(operation.function, refs[inner], encoding)
+        case SequenceMapOperation(fst, snd):
+            return SequenceMap(operation.function, refs[fst], refs[snd], CATEGORICAL)
+        case LinearOperation(fst, snd, factors):
+            return LinearSequenceMap(refs[fst], refs[snd], *factors)
+        case WidthOperation(keys, queries):
+            select = builder.add(Select(refs[keys], refs[queries], operation.predicate))
+            return SelectorWidth(select, CATEGORICAL)
+        case AggregateOperation(keys, queries, _, values, encoding):
+            select = builder.add(Select(refs[keys], refs[queries], operation.predicate))
+            default = 0 if encoding is NUMERICAL else None
+            return Aggregate(select, refs[values], default, encoding)

@@ -8,6 +8,8 @@ the same variables from there.
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -19,12 +21,20 @@ from untracr.compile.values import ValueSet
 from untracr.errors import ProgramError
 from untracr.rasp.functions import Value
 from untracr.rasp.known_tables import call
-from untracr.rasp.nodes import CATEGORICAL, Ref, SelectorWidth
+from untracr.rasp.nodes import CATEGORICAL, NUMERICAL, Ref, SelectorWidth
 from untracr.rasp.program import Program
 from untracr.rasp.values import MAX_NUMBER
 from untracr.read.components import Component
 from untracr.read.frame import Base, Variable
-from untracr.read.operations import Operation
+from untracr.read.operations import (
+    AggregateOperation,
+    LinearOperation,
+    MapOperation,
+    NeuronOperation,
+    Operation,
+    SequenceMapOperation,
+    WidthOperation,
+)
 from untracr.transformer.half_layer import HalfLayer
 
 MAX_VALUES = 200_000
@@ -124,47 +134,67 @@ def _result_variable(
     by_slot: dict[int, Variable],
     max_seq_len: int,
 ) -> Variable:
-    half_layer, a = component.half_layer, operation.arguments
+    behind = component.half_layer.next
     if not component.outputs.size:  # nothing was observed: its directions are unknown
         d_model = next(iter(by_slot.values())).directions.shape[1]
         component = replace(component, outputs=np.zeros((0, d_model)))
-    if operation.kind == "width":
-        rows = _rows(component.outputs, 1)
-        return auxiliary(slot, rows, half_layer, tuple(range(max_seq_len + 1)))
-    if operation.kind == "aggregate categorical":
-        values = by_slot[a[3]].values
-        rows = _rows(component.outputs, len(values))
-        return Variable(slot, True, values, rows, half_layer.next)
-    if operation.kind == "aggregate numerical":
-        numbers = [_number(v) for v in by_slot[a[3]].values]
-        means = {n / length for n in numbers for length in range(1, max_seq_len + 1)}
-        rows = _rows(component.outputs, 1)
-        return Variable(slot, False, tuple(sorted(means)), rows, half_layer.next)
-    results = _results(operation, by_slot)
+    match operation:
+        case WidthOperation():
+            rows, widths = _rows(component.outputs, 1), tuple(range(max_seq_len + 1))
+            return auxiliary(slot, rows, component.half_layer, widths)
+        case AggregateOperation(values=moved, encoding=encoding) if encoding is CATEGORICAL:
+            values = by_slot[moved].values
+            return Variable(slot, True, values, _rows(component.outputs, len(values)), behind)
+        case AggregateOperation(values=averaged):
+            numbers = [_number(v) for v in by_slot[averaged].values]
+            means = {n / length for n in numbers for length in range(1, max_seq_len + 1)}
+            rows = _rows(component.outputs, 1)
+            return Variable(slot, False, tuple(sorted(means)), rows, behind)
+        case MapOperation() | SequenceMapOperation() | LinearOperation():
+            results = _results(operation, by_slot)
+            return _computed(operation, results, component, slot)
+
+
+def _computed(
+    operation: NeuronOperation, results: list[Value], component: Component, slot: int
+) -> Variable:
+    """The variable of an operation with these results for each assignment of its arguments."""
     values = ValueSet.of({r for r in results if r is not None}).ordered
-    if operation.is_categorical:
+    wanted = _sizes(operation, results)
+    if wanted is None:
         rows = _directions(results, values, component)
-        return Variable(slot, True, values, rows, half_layer.next)
-    wanted = np.array([_number(r) for r in results])
-    if operation.kind == "linear":
-        wanted = np.array([float(factor) for factor in operation.factors])
+        return Variable(slot, True, values, rows, component.half_layer.next)
     row = _number_direction(wanted, component)
-    return Variable(slot, False, values, row[None], half_layer.next)
+    return Variable(slot, False, values, row[None], component.half_layer.next)
 
 
-def _results(operation: Operation, by_slot: dict[int, Variable]) -> list[Value]:
+def _sizes(operation: NeuronOperation, results: list[Value]) -> Floats | None:
+    """How far along its direction a numerical result is written; None for a categorical one.
+
+    A LinearSequenceMap is shown by its effect for each unit of its arguments.
+    """
+    match operation:
+        case LinearOperation(factors=factors):
+            return np.array([float(factor) for factor in factors])
+        case MapOperation(encoding=encoding) if encoding is NUMERICAL:
+            return np.array([_number(result) for result in results])
+        case MapOperation() | SequenceMapOperation():
+            return None
+
+
+def _results(operation: NeuronOperation, by_slot: dict[int, Variable]) -> list[Value]:
     """An operation's result for each assignment of its arguments, first one major."""
-    a = operation.arguments
-    fst = by_slot[a[0]].values
-    if operation.kind.startswith("map"):
-        return [call(operation.function, x) for x in fst]
-    snd = by_slot[a[1]].values
-    if len(fst) * len(snd) > MAX_VALUES:
-        raise ProgramError(_too_many(len(fst) * len(snd)))
-    if operation.kind == "sequence map":
-        return [call(operation.function, x, y) for x in fst for y in snd]
-    p, q = operation.factors
-    return [p * _number(x) + q * _number(y) for x in fst for y in snd]
+    arguments = [by_slot[slot].values for slot in operation.slots]
+    count = math.prod(len(values) for values in arguments)
+    if len(arguments) > 1 and count > MAX_VALUES:
+        raise ProgramError(_too_many(count))
+    match operation:
+        case MapOperation() | SequenceMapOperation():
+            function = operation.function
+            return [call(function, *assigned) for assigned in itertools.product(*arguments)]
+        case LinearOperation(factors=(p, q)):
+            fst, snd = arguments
+            return [p * _number(x) + q * _number(y) for x in fst for y in snd]
 
 
 def _directions(results: list[Value], values: tuple[Value, ...], component: Component) -> Floats:

@@ -25,7 +25,7 @@ from untracr.rasp.naming import MAX_NAMED, predicate_of_table, steps_or_table
 from untracr.read.components import NOTHING, Component, groups_of_pairs
 from untracr.read.frame import Variable
 from untracr.read.matching import ALL, CLOSE, FITTING, same_groups
-from untracr.read.operations import Operation, linear_operation
+from untracr.read.operations import LinearOperation, Operation
 from untracr.read.reader import Reader
 from untracr.read.value_order import ranks_read
 
@@ -115,16 +115,17 @@ def with_read_factors(operation: Operation, component: Component | None) -> Oper
         operation: any; others come back as they are.
         component: what computes it, if that is known.
     """
-    if operation.kind != "linear" or component is None or component.kind != "linear":
+    if not isinstance(operation, LinearOperation):
         return operation
-    fst, snd = operation.arguments[:2]
+    if component is None or component.kind != "linear":
+        return operation
     largest = float(np.abs(component.numbers).max(initial=0.0))
-    if readable_slots(component) != (fst, snd) or not 0 < largest < MAX_FACTOR:
+    if readable_slots(component) != operation.slots or not 0 < largest < MAX_FACTOR:
         return operation
     allowed = largest * (EXACT_FACTOR if component.is_whole else ROUGH_FACTOR)
     p, q = (simplest_number(number, allowed) for number in component.numbers.tolist())
-    read = linear_operation(fst, snd, (p, q))
-    return operation if read.read_factors is None else read
+    read = LinearOperation.of(operation.fst, operation.snd, (p, q))
+    return operation if read.is_listed else read
 
 
 def _turned(component: Component) -> float:
