@@ -14,6 +14,21 @@ settings.load_profile("untracr")
 
 
 @pytest.fixture(scope="session")
+def untrained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A meta-model that was never trained: it writes anything that the grammar allows."""
+    import torch
+
+    from untracr.metamodel.network import Network, NetworkConfig
+    from untracr.train.checkpoint import save_checkpoint
+
+    torch.manual_seed(2)
+    config = NetworkConfig(width=32, layers=1, heads=2)
+    path = tmp_path_factory.mktemp("network") / "untrained.safetensors"
+    save_checkpoint(path, Network(config), None, {"task": "", "config": config.as_dict()})
+    return path
+
+
+@pytest.fixture(scope="session")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A data set of all treatments, by one worker process; nobody may change it."""
     from dataset_samples import SETTINGS

@@ -8,9 +8,9 @@ from random import Random
 import numpy as np
 import pytest
 
+from compiled_models import bare, model_of
 from untracr.audit.forms import with_random_names
-from untracr.compile.compiler import compile_program
-from untracr.rasp.domain import BOS, PAD, PAPER_DOMAIN, Domain
+from untracr.rasp.domain import PAPER_DOMAIN, Domain
 from untracr.rasp.program import Program
 from untracr.sample.sampler import sample_program
 from untracr.syntax.library import named_program
@@ -43,13 +43,6 @@ TREATMENTS: dict[str, tuple[Treat, str]] = {
 }
 
 
-def compiled(program: Program, domain: Domain = PAPER_DOMAIN) -> Transformer:
-    """A program's weights, token rows in the domain's order, then BOS and PAD."""
-    found = compile_program(program, domain.vocab, domain.max_seq_len)
-    rows = [found.token_values.index(value) for value in (*domain.vocab, BOS, PAD)]
-    return found.transformer.replace(W_E=found.transformer.W_E[rows], W_U=None, output_values=None)
-
-
 def beside(model: Transformer, program: Program, domain: Domain = PAPER_DOMAIN) -> str:
     again = recompile(program, domain, model)
     return "too large" if again is None else align(model, again).found
@@ -62,7 +55,7 @@ def test_a_program_is_recognised_in_its_treated_weights(name: str) -> None:
     rng = np.random.default_rng(3)
     for index in range(15):
         program = sample_program(501, index)
-        model = treat(compiled(program), rng)
+        model = treat(bare(model_of(program)), rng)
         assert beside(model, program) == wanted
         assert beside(model, sample_program(501, index + 1)) in ("different", "too large")
 
@@ -74,7 +67,7 @@ def test_one_changed_weight_shows(name: str) -> None:
     rng = np.random.default_rng(4)
     program = named_program("sort").program
     domain = Domain((0, 1, 2, 3, 4), 5)
-    raw = compiled(program, domain)
+    raw = bare(model_of(program, domain))
     for array in ("W_in", "W_out", "W_K", "W_V", "W_O", "W_E"):
         weights = getattr(raw, array).copy()
         place = np.argwhere(np.abs(weights) == 1)[0]
@@ -88,7 +81,7 @@ def test_the_noise_is_measured() -> None:
     rng = np.random.default_rng(5)
     program = sample_program(502, 0)
     for size in (0.001, 0.01, 0.1):
-        model = treatments.add_noise(compiled(program), rng, size)
+        model = treatments.add_noise(bare(model_of(program)), rng, size)
         again = recompile(program, PAPER_DOMAIN, model)
         assert again is not None
         assert align(model, again).off == pytest.approx(size, rel=0.2)
@@ -98,7 +91,7 @@ def test_the_change_of_basis_is_found() -> None:
     """Every vector of the program's is carried to the model's."""
     rng = np.random.default_rng(6)
     program = sample_program(502, 1)
-    raw = compiled(program)
+    raw = bare(model_of(program))
     for treated in (treatments.rotate(raw, rng), treatments.rotate_and_compress(raw, rng).model):
         again = recompile(program, PAPER_DOMAIN, treated)
         assert again is not None
@@ -112,7 +105,7 @@ def test_heads_and_neurons_are_told_by_their_numbers() -> None:
     """Where they were reordered, the numbers are the model's own."""
     rng = np.random.default_rng(7)
     program = named_program("sort").program
-    raw = compiled(program)
+    raw = bare(model_of(program))
     moved = treatments.permute_neurons(treatments.permute_heads(raw, rng), rng)
     again = recompile(program, PAPER_DOMAIN, moved)
     assert again is not None
@@ -130,7 +123,7 @@ def test_noise_of_nothing_is_no_noise() -> None:
     rng = np.random.default_rng(8)
     for index in range(10):
         program = sample_program(503, index)
-        raw = compiled(program)
+        raw = bare(model_of(program))
         drawn = {
             name: rng.normal(0, float(array.std()) + 0.01, array.shape).astype(np.float32)
             for name, array in raw.arrays().items()
@@ -147,7 +140,7 @@ def test_names_of_variables_decide_nothing(name: str) -> None:
     told = 0
     for index in range(20):
         program = sample_program(779, index)
-        model = treat(compiled(with_random_names(program, Random(index))), rng)
+        model = treat(bare(model_of(with_random_names(program, Random(index)))), rng)
         found = beside(model, program)
         assert found in (wanted, "different")
         told += found == wanted

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from untracr.audit.claims import compiled_rows
+from compiled_models import bare, model_of
 from untracr.cli.entry import main
 from untracr.compile.compiler import compile_program
 from untracr.compile.lowering import lower_selectors
@@ -61,16 +61,12 @@ def decompiler() -> Decompiler:
     return Decompiler()
 
 
-def bare(program: Program, domain: Domain = PAPER.domain) -> Transformer:
-    return compiled_rows(program, domain, causal=False).replace(W_U=None, output_values=None)
-
-
 @pytest.mark.parametrize("name", CHANGES)
 def test_no_form_decides_a_verdict(decompiler: Decompiler, name: str) -> None:
     """Programs that compile to the very weights are found whatever form these are in."""
     for index in (*range(6), *HARD):
         rng = np.random.default_rng([index, 5])
-        model = CHANGES[name](bare(sample_program(SEED, index)), rng)
+        model = CHANGES[name](bare(model_of(sample_program(SEED, index))), rng)
         result = decompiler.decompile(model, budget=60.0)
         assert result.verdict == "identical", (index, result.detail)
 
@@ -80,7 +76,7 @@ def test_what_was_shown_of_any_form_is_shown_again(
 ) -> None:
     """A certificate of such a model is confirmed, and its heads and neurons are named."""
     program = named_program("sort").program
-    model = everything(bare(program, Domain((0, 1, 2, 3), 4)), np.random.default_rng(4))
+    model = everything(bare(model_of(program, Domain((0, 1, 2, 3), 4))), np.random.default_rng(4))
     save_model(tmp_path / "model.safetensors", model)
     shown = tmp_path / "shown"
     main(["decompile", str(tmp_path / "model.safetensors"), "--certificate", str(shown)])
@@ -93,7 +89,7 @@ def test_half_a_change_is_no_program_s(decompiler: Decompiler) -> None:
     """One factor in another basis than the other one is no head."""
     rng = np.random.default_rng(1)
     program = named_program("hist").program
-    model = bare(program)
+    model = bare(model_of(program))
     other = change_head_bases(model, rng, "orthogonal")
     for name in ("W_Q", "W_K", "W_V", "W_O"):
         half = model.replace(**{name: getattr(other, name)})

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from compiled_models import model_of
 from tracr_reference import build, compile_with_tracr
 from untracr.audit import running
 from untracr.audit.claims import compiled_rows, judge_claim, still_computes
@@ -90,14 +91,9 @@ def answer(program: Program, verdict: Verdict, *others: Program, tolerance: floa
     )
 
 
-def compiled(program: Program) -> Transformer:
-    """Its weights on the paper's inputs, with a read-out."""
-    return compiled_rows(program, PAPER_DOMAIN, causal=False)
-
-
 def subject(program: Program, *, rotated: bool = False, read_out: bool = False) -> Subject:
     """A model of a known program."""
-    model = compiled(program)
+    model = model_of(program)
     given = rotate(model, np.random.default_rng(1)) if rotated else model
     shown = given if read_out else without_read_out(given)
     return Subject("m", shown, PAPER_DOMAIN, program, without_read_out(model), given)
@@ -266,7 +262,7 @@ def test_a_claim_of_equivalence_is_refuted_by_one_output() -> None:
 def test_the_told_tolerance_counts() -> None:
     """A number that is off by a tenth is right with a tolerance of a fifth only."""
     program = parse("x = numerical(Map(lambda t: t == 2, tokens))")
-    model = compiled(program)
+    model = model_of(program)
     assert model.W_U is not None
     off = replace(subject(program, read_out=True), model=model.replace(W_U=model.W_U * 1.1))
     assert judge_claim(off, answer(program, "equivalent", tolerance=0.2)).false == ""
@@ -280,7 +276,7 @@ def test_an_equivalence_must_behave_like_a_reference_that_the_model_computes() -
     model = subject(small, read_out=True)
     claim = judge_claim(model, answer(other, "equivalent", tolerance=0.2))
     assert claim.false == "the model computes the reference, and the program does not"
-    weights = compiled(small)
+    weights = model_of(small)
     assert weights.W_U is not None
     strayed = weights.replace(W_U=weights.W_U * 0.6)
     gone = replace(model, model=strayed, read_out=strayed, before=None)
@@ -298,7 +294,7 @@ def test_an_answer_that_cannot_be_read_is_false() -> None:
 
 def test_a_model_with_much_noise_no_longer_computes_its_program() -> None:
     """That is asked of the read-out; without one, or a reference, it is not known."""
-    model = compiled(HIST)
+    model = model_of(HIST)
     noisy = add_noise(model, np.random.default_rng(0), 0.5)
     known = subject(HIST)
     assert still_computes(known) is True
@@ -587,7 +583,7 @@ def test_half_a_change_of_a_head_refutes_its_program() -> None:
         reference = next(
             program
             for n in range(100)
-            if compiled(program := sample_program(SEED, 30_000_000 + 1000 * index + n)).W_Q.any()
+            if model_of(program := sample_program(SEED, 30_000_000 + 1000 * index + n)).W_Q.any()
         )
         claim = judge_claim(item, answer(reference, "identical"))
         assert "differs" in claim.false, item.name

@@ -89,20 +89,6 @@ def model(run: Run, hist: Path, tmp_path: Path) -> Path:
     return path
 
 
-@pytest.fixture(scope="session")
-def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A meta-model that was never trained: it writes some program of the grammar."""
-    torch = import_module("torch")
-    from untracr.metamodel.network import Network, NetworkConfig
-    from untracr.train.checkpoint import save_checkpoint
-
-    torch.manual_seed(0)
-    config = NetworkConfig(width=16, layers=1, heads=2)
-    path = tmp_path_factory.mktemp("checkpoint") / "checkpoint.safetensors"
-    save_checkpoint(path, Network(config), None, {"config": config.as_dict()})
-    return path
-
-
 @pytest.fixture
 def writes_hist(monkeypatch: pytest.MonkeyPatch) -> None:
     """Decoding gives the histogram, whatever the weights: a meta-model that knows the answer."""
@@ -601,9 +587,9 @@ def bad(run: Run, model: Path, hist: Path) -> dict[str, Path]:
 
 
 @pytest.mark.usefixtures("writes_hist")
-def test_decompile_proves(run: Run, model: Path, checkpoint: Path) -> None:
+def test_decompile_proves(run: Run, model: Path, untrained: Path) -> None:
     """A program that recompiles to the weights is identical: exit code 0."""
-    found = run("decompile", model, "--checkpoint", checkpoint)
+    found = run("decompile", model, "--checkpoint", untrained)
     assert (found.code, found.err) == (0, "")
     lines = found.out.splitlines()
     assert lines[0] == f"# {model}"
@@ -612,11 +598,11 @@ def test_decompile_proves(run: Run, model: Path, checkpoint: Path) -> None:
 
 
 @pytest.mark.usefixtures("writes_hist")
-def test_decompile_does_not_prove(run: Run, model: Path, tmp_path: Path, checkpoint: Path) -> None:
+def test_decompile_does_not_prove(run: Run, model: Path, tmp_path: Path, untrained: Path) -> None:
     """One verdict that is not proved among others makes it exit code 3."""
     wrong = tmp_path / "length.npz"
     assert run("compile", "length", "-o", wrong, "--vocab", "0,1,2,3,4").code == 0
-    found = run("decompile", model, wrong, "--checkpoint", checkpoint, "--json", "--greedy")
+    found = run("decompile", model, wrong, "--checkpoint", untrained, "--json", "--greedy")
     assert (found.code, found.err) == (3, "")
     assert [(o["file"], o["verdict"]) for o in found.objects] == [
         (str(model), "identical"),
@@ -626,35 +612,35 @@ def test_decompile_does_not_prove(run: Run, model: Path, tmp_path: Path, checkpo
         assert all(key in shown for shown in found.objects)
 
 
-def test_decompile_with_any_network(run: Run, checkpoint: Path) -> None:
+def test_decompile_with_any_network(run: Run, untrained: Path) -> None:
     """A network that knows nothing still writes a program, and nothing is claimed of it."""
-    arguments = ("decompile", "--example", "--no-progress", "--checkpoint", checkpoint)
+    arguments = ("decompile", "--example", "--no-progress", "--checkpoint", untrained)
     found = run(*arguments, "--greedy")
     assert (found.code, found.err) == (3, "")
     assert "# unverified: " in found.out
 
 
-def test_a_search_needs_no_network(run: Run, checkpoint: Path) -> None:
+def test_a_search_needs_no_network(run: Run, untrained: Path) -> None:
     """What a network that knows nothing gets wrong is found by comparing with the weights."""
-    found = run("decompile", "--example", "--no-progress", "--checkpoint", checkpoint)
+    found = run("decompile", "--example", "--no-progress", "--checkpoint", untrained)
     assert (found.code, found.err) == (0, "")
     assert "# identical: " in found.out
 
 
 @pytest.mark.usefixtures("writes_hist")
 def test_bad_files_do_not_stop_the_others(
-    run: Run, model: Path, bad: dict[str, Path], checkpoint: Path
+    run: Run, model: Path, bad: dict[str, Path], untrained: Path
 ) -> None:
     """Each bad file has its line, the good ones their results; exit code 1."""
     files = [model, *bad.values(), model]
-    found = run("decompile", *files, "--checkpoint", checkpoint)
+    found = run("decompile", *files, "--checkpoint", untrained)
     assert found.code == 1
     assert found.out.count("# identical: ") == 2
     errors = found.err.splitlines()
     assert len(errors) == len(bad)
     for line, path in zip(errors, bad.values(), strict=True):
         assert line.startswith(f"untracr: error: {path}: ")
-    found = run("decompile", *files, "--checkpoint", checkpoint, "--json")
+    found = run("decompile", *files, "--checkpoint", untrained, "--json")
     assert (found.code, found.err) == (1, "")
     assert [shown["file"] for shown in found.objects] == [str(file) for file in files]
     assert ["error" in shown for shown in found.objects] == [False, *[True] * len(bad), False]
@@ -673,10 +659,10 @@ def test_bad_files_do_not_stop_the_others(
     ],
 )
 def test_bad_files(
-    run: Run, bad: dict[str, Path], checkpoint: Path, kind: str, message: str
+    run: Run, bad: dict[str, Path], untrained: Path, kind: str, message: str
 ) -> None:
     """Each kind of bad file is told by what is wrong with it, by decompile and by run."""
-    error = run.fails(1, "decompile", bad[kind], "--checkpoint", checkpoint)
+    error = run.fails(1, "decompile", bad[kind], "--checkpoint", untrained)
     assert message in error
     assert "\n" not in error
     if bad[kind].suffix:
@@ -692,9 +678,9 @@ def test_bad_checkpoints(run: Run, bad: dict[str, Path], model: Path, kind: str)
     assert "\n" not in error
 
 
-def test_vocabularies_must_fit(run: Run, model: Path, checkpoint: Path) -> None:
+def test_vocabularies_must_fit(run: Run, model: Path, untrained: Path) -> None:
     """--vocab names every token row."""
-    arguments = ["decompile", model, "--checkpoint", checkpoint, "--vocab", "a,b"]
+    arguments = ["decompile", model, "--checkpoint", untrained, "--vocab", "a,b"]
     assert "a vocabulary must name all rows of W_E but BOS and PAD, 5 of 7" in run.fails(
         1, *arguments
     )
@@ -702,7 +688,7 @@ def test_vocabularies_must_fit(run: Run, model: Path, checkpoint: Path) -> None:
 
 
 @pytest.mark.usefixtures("writes_hist")
-def test_special_tokens_may_be_any_rows(run: Run, tmp_path: Path, checkpoint: Path) -> None:
+def test_special_tokens_may_be_any_rows(run: Run, tmp_path: Path, untrained: Path) -> None:
     """Tracr sorts BOS and PAD in among the tokens; a file that names its rows is understood."""
     path = tmp_path / "m.npz"
     assert run("compile", "hist", "-o", path, "--vocab", "d,z,a").code == 0
@@ -710,16 +696,16 @@ def test_special_tokens_may_be_any_rows(run: Run, tmp_path: Path, checkpoint: Pa
         *("a", "compiler_bos", "compiler_pad", "d", "z")
     ]
     assert run("run", path, "z,a,z").out == "2,1,2\n"
-    (shown,) = run("decompile", path, "--checkpoint", checkpoint, "--json").objects
+    (shown,) = run("decompile", path, "--checkpoint", untrained, "--json").objects
     assert (shown["verdict"], shown["vocab"]) == ("identical", ["a", "d", "z"])
 
 
-def test_rows_that_are_named_wrongly(run: Run, model: Path, checkpoint: Path) -> None:
+def test_rows_that_are_named_wrongly(run: Run, model: Path, untrained: Path) -> None:
     """A file that names other rows than it has is refused."""
     loaded = load_model(model)
     for names in (["a"], [0, 1, 2, 3, 4, 5, 6]):
         save_model(model, loaded.transformer, {**loaded.metadata, "token_values": names})
-        for command in (["run", model, "1"], ["decompile", model, "--checkpoint", checkpoint]):
+        for command in (["run", model, "1"], ["decompile", model, "--checkpoint", untrained]):
             assert "must name each of the 7 rows" in run.fails(1, *command)
 
 
@@ -740,7 +726,7 @@ def test_outputs_that_overflow_are_no_answer(run: Run, model: Path) -> None:
 
 
 def test_the_network_is_loaded_once(
-    run: Run, model: Path, checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+    run: Run, model: Path, untrained: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Many files are read with one network."""
     made = []
@@ -751,16 +737,16 @@ def test_the_network_is_loaded_once(
             super().__init__(path)
 
     monkeypatch.setattr("untracr.decompile.decompiler.Decompiler", Counting)
-    assert len(run("decompile", *[model] * 3, "--checkpoint", checkpoint, "--json").objects) == 3
-    assert made == [checkpoint]
+    assert len(run("decompile", *[model] * 3, "--checkpoint", untrained, "--json").objects) == 3
+    assert made == [untrained]
 
 
 @pytest.mark.usefixtures("writes_hist")
 def test_decompiling_in_python(
-    model: Path, checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+    model: Path, untrained: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The functions behind the command take files and weights alike."""
-    decompiler = Decompiler(checkpoint)
+    decompiler = Decompiler(untrained)
     monkeypatch.setattr("untracr.decompile.bundled.bundled_decompiler", lambda: decompiler)
     assert untracr.decompile_model(model).verdict == "identical"
     found = untracr.decompile_models([str(model), untracr.load(model).transformer])
@@ -863,7 +849,7 @@ class FakeReport:
         return f"made from {self.made_from[1:]}"
 
 
-def test_eval_reports(run: Run, checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_eval_reports(run: Run, untrained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A folder, or programs of a seed, are evaluated and reported as text or JSON."""
     fake = types.SimpleNamespace(
         evaluate_folder=lambda d, folder, **how: FakeReport(d.checkpoint, folder, how),
@@ -871,22 +857,22 @@ def test_eval_reports(run: Run, checkpoint: Path, monkeypatch: pytest.MonkeyPatc
     )
     import_module("untracr.evaluate")  # its front door needs the true one
     monkeypatch.setitem(sys.modules, "untracr.evaluate.evaluation", fake)
-    common = ["--checkpoint", checkpoint]
+    common = ["--checkpoint", untrained]
     found = run("eval", "--programs", 3, "--seed", 5, *common)
     assert (found.code, found.out) == (0, "made from (5, 3, {'treatment': 'compiled'})\n")
     found = run("eval", "models", *common, "--treatment", "rotated", "--json")
     how = "{'seed': 0, 'treatment': 'rotated'}"
-    assert found.objects == [{"made_from": [str(checkpoint), "models", how]}]
+    assert found.objects == [{"made_from": [str(untrained), "models", how]}]
 
 
-def test_eval_for_real(run: Run, checkpoint: Path, tmp_path: Path) -> None:
+def test_eval_for_real(run: Run, untrained: Path, tmp_path: Path) -> None:
     """The evaluation that is there accepts what the command hands it."""
-    found = run("eval", "--programs", 2, "--checkpoint", checkpoint, "--json")
+    found = run("eval", "--programs", 2, "--checkpoint", untrained, "--json")
     assert found.code == 0
     assert len(found.objects) == 1
-    assert run("eval", "--programs", 1, "--checkpoint", checkpoint).out
-    assert "\n" not in run.fails(1, "eval", tmp_path, "--checkpoint", checkpoint)
-    arguments = ["eval", "--programs", 1, "--checkpoint", checkpoint, "--treatment", "rotatd"]
+    assert run("eval", "--programs", 1, "--checkpoint", untrained).out
+    assert "\n" not in run.fails(1, "eval", tmp_path, "--checkpoint", untrained)
+    arguments = ["eval", "--programs", 1, "--checkpoint", untrained, "--treatment", "rotatd"]
     assert "rotat" in run.fails(2, *arguments)
 
 

@@ -21,12 +21,10 @@ from engine_tasks import die, die_once, pid_of, refuse, threads
 from untracr.dataset import LocalEngine
 from untracr.dataset.engine import LIFE, TRIES, answer, result_of
 from untracr.errors import CheckFailed, DatasetError, ModelFileError, RaspSyntaxError, UntracrError
+from waiting import PATIENCE, wait_until
 
 LARGE = 2**21
 """Bytes that no pipe holds unless somebody reads them."""
-
-PATIENCE = 60.0
-"""Seconds until something counts as hanging."""
 
 
 @pytest.fixture(autouse=True)
@@ -41,16 +39,6 @@ def _in_time() -> Iterator[None]:
     yield
     signal.alarm(0)
     signal.signal(signal.SIGALRM, before)
-
-
-def wait_until(holds: Callable[[], bool]) -> bool:
-    """Whether it holds before long."""
-    until = time.monotonic() + PATIENCE
-    while not holds():
-        if time.monotonic() > until:
-            return False
-        time.sleep(0.005)
-    return True
 
 
 @dataclass

@@ -8,7 +8,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,6 +23,7 @@ from untracr.dataset.manifest import versions
 from untracr.dataset.ray_engine import WAITING
 from untracr.errors import DatasetError, ModelFileError
 from untracr.sample.treated import TreatmentShares
+from waiting import wait_until
 
 # Ray's own use of what will be deprecated, and of sockets it leaves to the end of the process.
 pytestmark = [
@@ -224,15 +224,19 @@ def test_a_running_cluster_that_loses_a_node(tmp_path: Path) -> None:
 
 def stopped_at_a_task(node: int) -> int:
     """Waits for a node's worker to have a task, and stops it there: it cannot end it before."""
-    until = time.monotonic() + 120
-    while time.monotonic() < until:
+    stopped: list[int] = []
+
+    def stop_one() -> bool:
         for worker in workers_at_a_task(node):
             os.kill(worker, signal.SIGSTOP)
             if worker in workers_at_a_task(node):
-                return worker
+                stopped.append(worker)
+                return True
             os.kill(worker, signal.SIGCONT)
-        time.sleep(0.01)
-    pytest.fail("the node has got no task")
+        return False
+
+    assert wait_until(stop_one), "the node has got no task"
+    return stopped[0]
 
 
 def workers_at_a_task(node: int) -> list[int]:

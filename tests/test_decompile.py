@@ -9,20 +9,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
+from compiled_models import bare, model_of
 from real_models import REAL
 from slow_interpreter import evaluate
 from steps import at_most
 from untracr.ambiguity.checking import check
-from untracr.compile.compiler import Compiled, compile_program
+from untracr.compile.compiler import compile_program
 from untracr.compile.lowering import lower_selectors
 from untracr.decompile.decompiler import Decompiler
 from untracr.decompile.greedy import decode_greedily
 from untracr.errors import InputError, ModelFileError, ProgramError, UntracrError
 from untracr.evaluate.evaluation import evaluate_folder
 from untracr.explain.comparing import compare_outputs
-from untracr.metamodel.network import Network, NetworkConfig
 from untracr.metamodel.numpy_network import NumpyNetwork
 from untracr.rasp.domain import BOS, PAD, Domain
 from untracr.rasp.equivalence import decide_equivalence
@@ -41,7 +40,6 @@ from untracr.rasp.program import Builder, Program
 from untracr.sample.sampler import PAPER, sample_program
 from untracr.syntax.library import LIBRARY, NamedProgram, named_program
 from untracr.syntax.parsing import parse
-from untracr.train.checkpoint import save_checkpoint
 from untracr.transformer import treatments
 from untracr.transformer.readable import MAX_LAYERS, MAX_ROWS
 from untracr.transformer.transformer import Transformer
@@ -57,29 +55,15 @@ STEPS = 60_000_000
 
 
 @pytest.fixture(scope="module")
-def random_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A network that was never trained: it writes anything the grammar allows."""
-    torch.manual_seed(2)
-    config = NetworkConfig(width=32, layers=1, heads=2)
-    path = tmp_path_factory.mktemp("network") / "random.safetensors"
-    save_checkpoint(path, Network(config), None, {"config": config.as_dict()})
-    return path
-
-
-@pytest.fixture(scope="module")
-def decompiler(random_checkpoint: Path) -> Decompiler:
+def decompiler(untrained: Path) -> Decompiler:
     """A decompiler that reads at random."""
-    return Decompiler(random_checkpoint)
+    return Decompiler(untrained)
 
 
 @pytest.fixture(scope="module")
 def trained() -> Decompiler:
     """The package's own decompiler."""
     return Decompiler()
-
-
-def compiled(program: Program, domain: Domain = DOMAIN, *, causal: bool = False) -> Compiled:
-    return compile_program(program, domain.vocab, domain.max_seq_len, causal=causal)
 
 
 def gaussian(
@@ -178,7 +162,7 @@ TREATMENTS: dict[str, Callable[[Transformer, np.random.Generator], Transformer]]
     "much noise": lambda m, rng: treatments.add_noise(m, rng, 1.0),
     "huge attention": lambda m, rng: m.replace(W_Q=m.W_Q * np.float32(1e34)),
     "huge embeddings": lambda m, rng: m.replace(W_E=m.W_E * np.float32(1e34)),
-    "no read-out": lambda m, rng: m.replace(W_U=None, output_values=None),
+    "no read-out": lambda m, rng: bare(m),
 }
 
 
@@ -196,7 +180,7 @@ def test_wrong_readings_are_never_called_right(
     verified = 0
     for index in range(12):
         truth = sample_program(91, index)
-        model = TREATMENTS[name](compiled(truth).transformer, rng)
+        model = TREATMENTS[name](model_of(truth, DOMAIN), rng)
         for reader in (decompiler, trained):
             result = reader.decompile(model, budget=BRIEF)
             if result.verdict == "unverified":
@@ -247,7 +231,7 @@ def test_identical_needs_the_very_weights() -> None:
     rng = np.random.default_rng(8)
     for index in range(15):
         program = sample_program(92, index)
-        model = compiled(program).transformer
+        model = model_of(program, DOMAIN)
         assert check(model, program, DOMAIN).verdict == "identical"
         for name in ("W_E", "W_Q", "W_out"):
             array = getattr(model, name).copy()
@@ -265,13 +249,13 @@ def test_equivalent_means_every_input() -> None:
     equivalent = 0
     for index in range(10):
         program = sample_program(93, index)
-        model = treatments.add_noise(compiled(program).transformer, rng, 1e-6)
+        model = treatments.add_noise(model_of(program, DOMAIN), rng, 1e-6)
         found = check(model, program, DOMAIN)
         assert found.verdict != "identical"
         if found.verdict == "equivalent":
             assert found.inputs_checked == DOMAIN.size
             equivalent += 1
-        without = check(model.replace(W_U=None, output_values=None), program, DOMAIN)
+        without = check(bare(model), program, DOMAIN)
         assert without.verdict == "unverified"
         assert without.inputs_checked == 0
     assert equivalent >= 5
@@ -285,7 +269,7 @@ def test_no_model_gives_none() -> None:
     source = "out = Aggregate(Select(indices, tokens, Comparison.{}), tokens)"
     domain = Domain((0, 1, 2), 3)
     program, other = (parse(source.format(name)) for name in ("EQ", "LT"))
-    model = compiled(program, domain).transformer
+    model = model_of(program, domain)
     noisy = treatments.add_noise(model, np.random.default_rng(0), 0.001)
     assert check(noisy, program, domain).verdict == "unverified"
     assert check(noisy, other, domain).verdict == "unverified"
@@ -305,7 +289,7 @@ def test_another_program_is_neither() -> None:
     for index in range(10):
         program, other = sample_program(94, index), sample_program(94, index + 100)
         assert not decide_equivalence(program, other, DOMAIN).equal
-        assert check(compiled(program).transformer, other, DOMAIN).verdict == "unverified"
+        assert check(model_of(program, DOMAIN), other, DOMAIN).verdict == "unverified"
 
 
 def one_map(source: str) -> Program:
@@ -316,9 +300,8 @@ def one_map(source: str) -> Program:
 def test_names_of_results_are_told_to_be_open() -> None:
     """x + 1 and x - 1 at the output have the same weights: without a read-out both may be meant."""
     for source in ("x + 1", "x - 1"):
-        model = compiled(one_map(source)).transformer
-        bare = model.replace(W_U=None, output_values=None)
-        found = check(bare, one_map("x + 1"), DOMAIN)
+        model = model_of(one_map(source), DOMAIN)
+        found = check(bare(model), one_map("x + 1"), DOMAIN)
         assert found.verdict == "identical"
         assert found.alternatives >= 1
         assert "other program" in found.detail
@@ -326,7 +309,7 @@ def test_names_of_results_are_told_to_be_open() -> None:
 
 def test_a_read_out_settles_the_names_of_results() -> None:
     """Among programs of the same weights the one whose outputs the read-out shows is returned."""
-    model = compiled(one_map("x - 1")).transformer
+    model = model_of(one_map("x - 1"), DOMAIN)
     found = check(model, one_map("x + 1"), DOMAIN)
     assert found.verdict == "identical"
     assert found.alternatives == 0
@@ -341,7 +324,7 @@ def test_functions_that_are_read_later_are_not_open() -> None:
     pair = SequenceMap(formula("x * y", 2), inner, INDICES, CATEGORICAL)
     ref = builder.add(pair, "sop_01")
     program = builder.build(builder.add(Map(formula("x > 3"), ref, NUMERICAL), "sop_02"))
-    model = compiled(program).transformer.replace(W_U=None, output_values=None)
+    model = bare(model_of(program, DOMAIN))
     found = check(model, program, DOMAIN)
     assert found.verdict == "identical"
     assert found.alternatives == 0
@@ -360,18 +343,17 @@ def test_the_sign_of_rotated_outputs_is_open() -> None:
     A read-out shows which it is. Weights that are not rotated have an axis that shows the sign.
     """
     rng = np.random.default_rng(10)
-    raw = compiled(linear(1, -2)).transformer
+    raw = model_of(linear(1, -2), DOMAIN)
     assert check(raw, linear(1, -2), DOMAIN).verdict == "identical"
     assert check(raw, linear(-1, 2), DOMAIN).program == linear(1, -2)
-    bare = raw.replace(W_U=None, output_values=None)
-    settled = check(bare, linear(-1, 2), DOMAIN)
+    settled = check(bare(raw), linear(-1, 2), DOMAIN)
     assert (settled.verdict, settled.program, settled.others) == ("identical", linear(1, -2), ())
     rotated = treatments.rotate(raw, rng)
     for candidate in (linear(1, -2), linear(-1, 2)):
         found = check(rotated, candidate, DOMAIN)
         assert found.verdict == "identical"
         assert found.program == linear(1, -2)
-        hidden = rotated.replace(W_U=None, output_values=None)
+        hidden = bare(rotated)
         open_ = check(hidden, candidate, DOMAIN)
         assert (open_.verdict, open_.program) == ("identical", candidate)
         assert {candidate, *open_.others} == {linear(1, -2), linear(-1, 2)}
@@ -403,7 +385,7 @@ def test_other_domains_are_read(decompiler: Decompiler, tokens: int, length: int
     domain = Domain(tuple(range(tokens)), length)
     for index in range(8):
         program = sample_program(95, index)
-        model = compiled(program, domain, causal=bool(index % 2)).transformer
+        model = model_of(program, domain, causal=bool(index % 2))
         assert decompiler.decompile(model, budget=BRIEF).vocab == domain.vocab
         assert check(model, program, domain).verdict == "identical"
 
@@ -419,18 +401,18 @@ def test_more_operations_than_can_be_written(decompiler: Decompiler) -> None:
             builder.add(SequenceMap(formula("x or y", 2), a, b, CATEGORICAL), f"pair_{a}_{b}")
             for a, b in zip(refs[::2], refs[1::2], strict=False)
         ] + ([refs[-1]] if len(refs) % 2 else [])
-    model = compiled(builder.build(refs[0])).transformer
+    model = model_of(builder.build(refs[0]), DOMAIN)
     with at_most(STEPS):
         assert decompiler.decompile(model, budget=1.0).verdict == "unverified"
 
 
-def test_rotation_does_not_change_what_is_written(random_checkpoint: Path) -> None:
+def test_rotation_does_not_change_what_is_written(untrained: Path) -> None:
     """Without signs of axes a rotated model is read as the raw one is, token by token."""
-    network = NumpyNetwork.load(random_checkpoint)
+    network = NumpyNetwork.load(untrained)
     rng = np.random.default_rng(11)
     read = 0
     for index in range(25):
-        model = compiled(sample_program(96, index)).transformer
+        model = model_of(sample_program(96, index), DOMAIN)
         rotated = treatments.rotate(model, rng)
         found = []
         for one in (model, rotated):
@@ -447,7 +429,7 @@ def test_rotation_does_not_change_what_is_written(random_checkpoint: Path) -> No
 def test_bundled_network_reads_raw_models(trained: Decompiler) -> None:
     """Of 40 unseen raw models nearly all are read and proved identical."""
     results = [
-        trained.decompile(compiled(sample_program(97, index)).transformer) for index in range(40)
+        trained.decompile(model_of(sample_program(97, index), DOMAIN)) for index in range(40)
     ]
     assert sum(result.verdict == "identical" for result in results) >= 36
 
@@ -456,7 +438,7 @@ def test_bundled_network_reads_rotated_models(trained: Decompiler) -> None:
     """Of 40 unseen rotated models nearly all are read and proved identical."""
     rng = np.random.default_rng(12)
     results = [
-        trained.decompile(treatments.rotate(compiled(sample_program(98, n)).transformer, rng))
+        trained.decompile(treatments.rotate(model_of(sample_program(98, n), DOMAIN), rng))
         for n in range(40)
     ]
     assert sum(result.verdict == "identical" for result in results) >= 34
@@ -477,7 +459,7 @@ def test_senseless_vocabularies_are_refused(
     decompiler: Decompiler, vocab: tuple[Value, ...], error: type[UntracrError]
 ) -> None:
     """A vocabulary must name each token row once, by a value of moderate size."""
-    model = compiled(sample_program(99, 0)).transformer
+    model = model_of(sample_program(99, 0), DOMAIN)
     with pytest.raises(error):
         decompiler.decompile(model, vocab=vocab)
 
@@ -494,7 +476,7 @@ def test_senseless_vocabularies_are_refused(
 def test_odd_vocabularies_are_read(decompiler: Decompiler, vocab: tuple[Value, ...]) -> None:
     """Names of special tokens, long texts, mixed types and large numbers are only values."""
     for index in range(5):
-        model = compiled(sample_program(99, index)).transformer
+        model = model_of(sample_program(99, index), DOMAIN)
         assert decompiler.decompile(model, vocab=vocab).verdict in (
             "identical",
             "equivalent",
@@ -516,7 +498,7 @@ def test_models_outside_the_limits_are_refused(decompiler: Decompiler) -> None:
 
 def test_results_are_plain_json(decompiler: Decompiler) -> None:
     """A result is one line of JSON with every field."""
-    result = decompiler.decompile(compiled(sample_program(99, 1)).transformer, name="a model")
+    result = decompiler.decompile(model_of(sample_program(99, 1), DOMAIN), name="a model")
     found = json.loads(result.to_json())
     assert found["file"] == "a model"
     assert found["verdict"] == result.verdict

@@ -5,13 +5,12 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 from dataclasses import replace
-from functools import partial
 
 import numpy as np
 import pytest
 
+from compiled_models import bare, model_of
 from untracr.compile.canonical import canonicalise, paper_tokens
-from untracr.compile.compiler import compile_program
 from untracr.errors import ProgramError
 from untracr.evaluate import same_weight_programs as search
 from untracr.evaluate.cases import Case, sampled_cases
@@ -26,17 +25,13 @@ from untracr.syntax.parsing import parse
 from untracr.transformer.transformer import Transformer
 
 
-def weights(program: Program, *, read_out: bool = False) -> Transformer:
-    """Compiled on the paper's domain."""
-    domain = PAPER_DOMAIN
-    model = compile_program(program, domain.vocab, domain.max_seq_len).transformer
-    return model if read_out else model.replace(W_U=None, output_values=None)
-
-
 def case_of(source: str, *, read_out: bool = False) -> Case:
     """A reference on the paper's domain."""
     program = canonicalise(parse(source))
-    load = partial(weights, program, read_out=read_out)
+
+    def load() -> Transformer:
+        return model_of(program) if read_out else bare(model_of(program))
+
     return Case("case", tuple(paper_tokens(program)), program, PAPER_DOMAIN, load)
 
 
@@ -116,11 +111,11 @@ def choices(node: Node) -> list[Node]:
 
 def by_brute_force(program: Program) -> Iterator[tuple[str, ...]]:
     """Every program of the closed lists that compiles to the same bits."""
-    mine = weights(program).arrays()
+    mine = model_of(program).arrays()
     for nodes in itertools.product(*map(choices, program.nodes)):
         other = replace(program, nodes=nodes)
         try:
-            theirs = weights(other).arrays()
+            theirs = model_of(other).arrays()
         except ProgramError:
             continue
         if all(np.array_equal(array, theirs[name]) for name, array in mine.items()):

@@ -26,7 +26,6 @@ from untracr.evaluate.pictures import draw_pictures
 from untracr.evaluate.report_folder import require_writable, write_report
 from untracr.evaluate.share import Share
 from untracr.evaluate.treatments import CONTROLS, parse_treatments
-from untracr.metamodel.network import Network, NetworkConfig
 from untracr.rasp.functions import Value
 from untracr.rasp.program import Program
 from untracr.train.baseline import BaselineConfig, FlatNetwork, baseline_task
@@ -61,28 +60,18 @@ class Scripted(Decompiler):
 
 
 @pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A meta-model that was never trained."""
-    torch.manual_seed(0)
-    config = NetworkConfig(width=16, layers=1, heads=2)
-    path = tmp_path_factory.mktemp("checkpoint") / "checkpoint.safetensors"
-    save_checkpoint(path, Network(config), None, {"task": "", "config": config.as_dict()})
-    return path
-
-
-@pytest.fixture(scope="module")
 def cases() -> CaseSet:
     """A few sampled programs."""
     return sampled_cases(11, COUNT)
 
 
 @pytest.fixture(scope="module")
-def half_right(checkpoint: Path, cases: CaseSet) -> FullReport:
+def half_right(untrained: Path, cases: CaseSet) -> FullReport:
     """The truth for the first half, nothing for the rest."""
     answers = {c.name: c.program if i < COUNT // 2 else None for i, c in enumerate(cases.cases)}
     answers |= {case.name: None for case in library_cases().cases}
     plan = Plan(parse_treatments("compiled,rotated,compressed-bos,noisy:0.001:0.01"), ())
-    return measure(Scripted(checkpoint, answers), cases, plan, library=library_cases())
+    return measure(Scripted(untrained, answers), cases, plan, library=library_cases())
 
 
 @pytest.fixture(scope="module")
@@ -92,9 +81,9 @@ def values(half_right: FullReport) -> dict[str, Any]:
     return found
 
 
-def test_a_perfect_reader_gets_everything(checkpoint: Path, cases: CaseSet) -> None:
+def test_a_perfect_reader_gets_everything(untrained: Path, cases: CaseSet) -> None:
     """With the truth every share is 1, whatever is done to the weights."""
-    perfect = Scripted(checkpoint, {case.name: case.program for case in cases.cases})
+    perfect = Scripted(untrained, {case.name: case.program for case in cases.cases})
     report = measure(perfect, cases, Plan(parse_treatments("compiled,noisy"), ())).as_dict()
     assert report["controls"] == []
     treatments: Any = report["treatments"]
@@ -200,13 +189,13 @@ def test_without_matplotlib(values: dict[str, Any], monkeypatch: pytest.MonkeyPa
         draw_pictures(values)
 
 
-def test_an_empty_set_is_refused(checkpoint: Path, cases: CaseSet) -> None:
+def test_an_empty_set_is_refused(untrained: Path, cases: CaseSet) -> None:
     """Nothing can be said of no models, nor of no treatment."""
     plan = Plan(parse_treatments("compiled"))
     with pytest.raises(UsageError, match="at least one model"):
-        measure(Decompiler(checkpoint), replace(cases, cases=()), plan)
+        measure(Decompiler(untrained), replace(cases, cases=()), plan)
     with pytest.raises(UsageError, match="at least one treatment"):
-        measure(Decompiler(checkpoint), cases, Plan(()))
+        measure(Decompiler(untrained), cases, Plan(()))
 
 
 # The folder
@@ -271,10 +260,10 @@ def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, st
 
 
 def test_the_command_writes_a_report(
-    capsys: pytest.CaptureFixture[str], checkpoint: Path, tmp_path: Path
+    capsys: pytest.CaptureFixture[str], untrained: Path, tmp_path: Path
 ) -> None:
     """Files as promised, the main table on standard output, or JSON."""
-    common = ["eval", "--programs", 3, "--length", "4-5", "--checkpoint", checkpoint]
+    common = ["eval", "--programs", 3, "--length", "4-5", "--checkpoint", untrained]
     folder = tmp_path / "report"
     code, out, err = run(capsys, *common, "--treatment", "rotated,noisy:0.5", "--report", folder)
     assert (code, err) == (0, "")
@@ -290,10 +279,10 @@ def test_the_command_writes_a_report(
 
 
 def test_plain_output_for_several_treatments(
-    capsys: pytest.CaptureFixture[str], checkpoint: Path
+    capsys: pytest.CaptureFixture[str], untrained: Path
 ) -> None:
     """Without a folder reports follow each other, one line of JSON each."""
-    common = ["eval", "--library", "--checkpoint", checkpoint, "--treatment", "compiled,rotated"]
+    common = ["eval", "--library", "--checkpoint", untrained, "--treatment", "compiled,rotated"]
     code, out, _ = run(capsys, *common, "--json")
     found = [json.loads(line) for line in out.splitlines()]
     assert code == 0
@@ -304,9 +293,9 @@ def test_plain_output_for_several_treatments(
     assert run(capsys, *common)[1].count("models, weights") == 2
 
 
-def test_other_domains(capsys: pytest.CaptureFixture[str], checkpoint: Path) -> None:
+def test_other_domains(capsys: pytest.CaptureFixture[str], untrained: Path) -> None:
     """Random programs can be drawn for other tokens and lengths than the paper's."""
-    common = ["eval", "--programs", 2, "--checkpoint", checkpoint, "--json"]
+    common = ["eval", "--programs", 2, "--checkpoint", untrained, "--json"]
     code, out, _ = run(capsys, *common, "--domain", "3x4")
     assert code == 0
     assert json.loads(out)["models"] == 2
@@ -367,10 +356,10 @@ def flat(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_baseline_is_measured_beside(
-    capsys: pytest.CaptureFixture[str], checkpoint: Path, flat: Path, tmp_path: Path
+    capsys: pytest.CaptureFixture[str], untrained: Path, flat: Path, tmp_path: Path
 ) -> None:
     """An untrained one gets nothing right, over all programs and all their tokens."""
-    common = ["eval", "--programs", 3, "--checkpoint", checkpoint, "--no-controls"]
+    common = ["eval", "--programs", 3, "--checkpoint", untrained, "--no-controls"]
     folder = tmp_path / "report"
     assert run(capsys, *common, "--report", folder, "--baseline", flat)[0] == 0
     found = json.loads((folder / "report.json").read_text("utf-8"))["baseline"]
@@ -379,7 +368,7 @@ def test_the_baseline_is_measured_beside(
     assert (found["exact"]["count"], found["exact"]["total"]) == (0, 3)
     assert found["tokens"]["total"] == tokens
     assert "Flattened-weights baseline" in (folder / "report.md").read_text("utf-8")
-    code, out, err = run(capsys, *common, "--report", folder, "--baseline", checkpoint)
+    code, out, err = run(capsys, *common, "--report", folder, "--baseline", untrained)
     assert (code, out) == (1, "")
     assert "of the task 'flattened weights', not ''" in err
 

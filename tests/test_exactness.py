@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from compiled_models import bare
 from tracr_reference import fast_initialisation, reset_ids
 from untracr import compile_rasp_to_model, decompile_model
 from untracr.certificate.certificate import certificate_of
@@ -38,7 +39,7 @@ most = Map(lambda x: x > 0.5, share)
 def model_of(source: str, slope: float) -> Transformer:
     """A compiled model without its read-out."""
     model = compile_rasp_to_model(source, range(3), 4, mlp_exactness=slope, strict=False)
-    return model.transformer.replace(W_U=None, output_values=None)
+    return bare(model.transformer)
 
 
 @pytest.mark.parametrize("slope", SLOPES)

@@ -12,16 +12,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from compiled_models import bare, model_of
 from untracr.cli import main
 from untracr.compile.canonical import canonicalise
-from untracr.compile.compiler import compile_program
 from untracr.explain import Explanation, explain
 from untracr.explain.drawing import MONO_WIDTH, Drawing, shade, xml_text
 from untracr.explain.page import page
 from untracr.explain.picture import picture
 from untracr.explain.side_by_side import _wanted
 from untracr.explain.text import explanation_text, value_text
-from untracr.rasp.domain import BOS, PAD, Domain
+from untracr.rasp.domain import Domain
 from untracr.rasp.interpreter import run
 from untracr.rasp.program import Program, print_program
 from untracr.syntax.library import named_program
@@ -42,14 +42,6 @@ end = numerical(LinearSequenceMap(share, small, 2, 1))
 """
 
 
-def weights(program: Program, domain: Domain = DOMAIN) -> Transformer:
-    """A program's weights with the token rows in order."""
-    compiled = compile_program(program, domain.vocab, domain.max_seq_len)
-    rows = [compiled.token_values.index(value) for value in (*domain.vocab, BOS, PAD)]
-    model = compiled.transformer
-    return model.replace(W_E=model.W_E[rows])
-
-
 @pytest.fixture(scope="module")
 def sort() -> Program:
     """The library's sort."""
@@ -60,7 +52,7 @@ def sort() -> Program:
 @pytest.fixture(scope="module")
 def model(sort: Program) -> Transformer:
     """Its weights."""
-    return weights(sort)
+    return model_of(sort, DOMAIN)
 
 
 def one(model: Transformer, program: Program, tokens: tuple[int, ...] = INPUT) -> Explanation:
@@ -138,7 +130,7 @@ CHANGES: dict[str, Change] = {
 def test_any_basis_is_read(name: str) -> None:
     """The change of basis is undone: the same values are found."""
     program = canonicalise(parse(NUMBERS))
-    plain = weights(program)
+    plain = model_of(program, DOMAIN)
     found = one(CHANGES[name](plain, np.random.default_rng(3)), program)
     wanted = one(plain, program)
     assert wanted.agrees
@@ -152,7 +144,7 @@ def test_any_basis_is_read(name: str) -> None:
 def test_numbers_are_read_as_numbers() -> None:
     """A numerical variable has one direction, and its coefficient is the number."""
     program = canonicalise(parse(NUMBERS))
-    found = one(weights(program), program)
+    found = one(model_of(program, DOMAIN), program)
     last = found.lines[-1]
     assert (last.values, last.coefficients is not None) == ((), True)
     for held, wanted in zip(last.held, run(program, [INPUT])[0], strict=True):
@@ -212,7 +204,7 @@ def test_what_tracr_gets_wrong_is_said(model: Transformer) -> None:
     program = canonicalise(
         parse("a = numerical(Map(lambda x: x - 3, tokens))\nb = LinearSequenceMap(a, a, 1, 1)")
     )
-    found = one(weights(program), program)
+    found = one(model_of(program, DOMAIN), program)
     assert found.first_difference == found.lines[1].name
     assert [place for place, token in enumerate(INPUT) if token < 3] == list(
         found.lines[1].differing
@@ -233,7 +225,7 @@ def test_other_programs_are_not_read_into_a_model(model: Transformer) -> None:
     assert found.first_difference == "the output"
     assert found.output is not None
     assert list(found.output.program) == [1, 2, 1, 2]
-    silent = one(model.replace(W_U=None, output_values=None), program)
+    silent = one(bare(model), program)
     assert not silent.agrees
     assert "nothing of the model could be compared" in explanation_text(silent)
 
@@ -316,7 +308,7 @@ def test_odd_tokens_are_escaped() -> None:
     program = canonicalise(
         parse("same = Select(tokens, tokens, Comparison.EQ)\nSelectorWidth(same)")
     )
-    (found,) = explain(weights(program, domain), program, domain, [domain.vocab])
+    (found,) = explain(model_of(program, domain), program, domain, [domain.vocab])
     assert found.agrees
     drawn = picture([found], "m")
     svg_of(drawn)

@@ -7,6 +7,7 @@ from random import Random
 import numpy as np
 import pytest
 
+from compiled_models import bare
 from untracr import compile_rasp_to_model, decompile_model
 from untracr.compile.compiler import compile_program
 from untracr.rasp.domain import PAPER_DOMAIN
@@ -28,7 +29,7 @@ sum = numerical(LinearSequenceMap(first, second, {}, {}))
 def model_of(fst: float, snd: float) -> Transformer:
     """A compiled model without its read-out."""
     model = compile_rasp_to_model(SOURCE.format(fst, snd), range(4), 3, strict=False)
-    return model.transformer.replace(W_U=None, output_values=None)
+    return bare(model.transformer)
 
 
 def factors_of(program: Program | None) -> tuple[float, float]:
@@ -76,7 +77,7 @@ def test_sampled_programs_with_other_factors() -> None:
         if not any(isinstance(program.nodes[ref], LinearSequenceMap) for ref in program.sops):
             continue
         compiled = compile_program(program, PAPER_DOMAIN.vocab, 5)
-        model = compiled.transformer.replace(W_U=None, output_values=None)
+        model = bare(compiled.transformer)
         assert decompile_model(model).verdict == "identical", index
         seen += 1
     assert seen > 5

@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from compiled_models import bare, model_of
 from near_misses import covers, named_places, renamed_at
 from outsiders import OUTSIDERS
-from untracr.audit.claims import compiled_rows
 from untracr.cli import main
 from untracr.decompile.bundled import decompile_model
 from untracr.decompile.result import Result
@@ -52,10 +52,9 @@ PAIRS = {
 }
 
 
-def weights(source: str, domain: Domain = DOMAIN) -> Transformer:
-    """A program's weights, without a read-out."""
-    compiled = compiled_rows(parse(source), domain, causal=False)
-    return compiled.replace(W_U=None, output_values=None)
+def weights(source: str) -> Transformer:
+    """A program's weights as it stands, without a read-out."""
+    return bare(model_of(parse(source), DOMAIN))
 
 
 def read(model: Transformer, domain: Domain = DOMAIN) -> Result:
@@ -85,11 +84,11 @@ def test_names_between_lines_are_open_too() -> None:
 def test_a_read_out_names_the_output_alone() -> None:
     """What is between is open still."""
     source = "a = Map(lambda x: x % 2, tokens)\nb = SequenceMap(lambda x, y: x + y, a, indices)"
-    with_read_out = compiled_rows(parse(source), DOMAIN, causal=False)
+    with_read_out = model_of(parse(source), DOMAIN)
     result = read(with_read_out)
     assert result.verdict == "identical"
     assert [(r.label, r.what) for r in result.open_results] == [("sop_00", "names")]
-    alone = read(with_read_out.replace(W_U=None, output_values=None))
+    alone = read(bare(with_read_out))
     assert [r.label for r in alone.open_results] == ["sop_00", "sop_01"]
 
 
@@ -137,8 +136,8 @@ def test_near_misses_are_covered(
     other = near_miss(program, domain, len(name))
     if other is None:
         return
-    model = compiled_rows(program, domain, causal=False).replace(W_U=None, output_values=None)
-    theirs = compiled_rows(other, domain, causal=False)
+    model = bare(model_of(program, domain))
+    theirs = model_of(other, domain)
     assert all(np.array_equal(a, theirs.arrays()[k]) for k, a in model.arrays().items())
     result = read(rotate(model, np.random.default_rng(1)) if rotated else model, domain)
     if result.verdict == "identical":

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from compiled_models import bare
 from untracr.ambiguity.checking import check
 from untracr.ambiguity.read_out_names import named_by_outputs
 from untracr.compile.canonical import canonicalise
@@ -449,7 +450,7 @@ def test_programs_of_tables_behave_as_the_weights(share: float) -> None:
         found = decode_as_tables(program).program
         assert parse(print_program(found)) == found
         # Without the read-out: the results' names are made up.
-        model = compiled_program(program).transformer.replace(W_U=None, output_values=None)
+        model = bare(compiled_program(program).transformer)
         assert check(model, found, domain, settle=False).verdict == "identical"
         assert same_but_for_names(found, program), print_program(found)
 
@@ -459,7 +460,7 @@ def test_rotated_weights_are_read_as_tables() -> None:
     for index in range(25):
         program, domain = training_program(83, index, OUTSIDE)
         found = decode_as_tables(program, "rotated", index).program
-        model = compiled_program(program).transformer.replace(W_U=None, output_values=None)
+        model = bare(compiled_program(program).transformer)
         assert check(model, found, domain).detail.startswith("the program recompiles to these")
 
 

@@ -8,17 +8,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from compiled_models import bare, model_of, program_of
 from untracr.ambiguity.checking import Check, check
-from untracr.audit.claims import compiled_rows
-from untracr.compile.canonical import canonicalise
 from untracr.decompile.bundled import bundled_decompiler
 from untracr.decompile.result import Result
 from untracr.rasp.domain import PAPER_DOMAIN, Domain
 from untracr.rasp.drawn_inputs import drawn_inputs
 from untracr.rasp.equivalence import decide_equivalence
 from untracr.rasp.interpreter import Batch
-from untracr.rasp.program import Program
-from untracr.syntax.parsing import parse
 from untracr.transformer import treatments
 from untracr.transformer.transformer import Transformer
 from untracr.verify.evidence import PROVED
@@ -30,15 +27,6 @@ HIST = "h = SelectorWidth(Select(tokens, tokens, Comparison.EQ))\n"
 RARE = HIST + "Map(lambda x: {0: 0, 1: 1, 2: 2, 3: 3, 4: 4, 5: 7}[x], h)\n"
 
 
-def program_of(source: str) -> Program:
-    return canonicalise(parse(source))
-
-
-def compiled(source: str, domain: Domain = PAPER_DOMAIN) -> Transformer:
-    """A program's weights with its read-out."""
-    return compiled_rows(program_of(source), domain, causal=False)
-
-
 def rotated(model: Transformer) -> Transformer:
     return treatments.rotate(model, np.random.default_rng(3))
 
@@ -47,17 +35,13 @@ def decompiled(model: Transformer) -> Result:
     return bundled_decompiler().decompile(model, vocab=PAPER_DOMAIN.vocab)
 
 
-def without(model: Transformer) -> Transformer:
-    return model.replace(W_U=None, output_values=None)
-
-
 # Outputs that differ on rare inputs
 
 
 @pytest.mark.parametrize("turn", [lambda m: m, rotated], ids=["raw", "rotated"])
 def test_a_rare_output_is_seen(turn: Callable[[Transformer], Transformer]) -> None:
     """Of 3,905 inputs five have one token five times: the table's last entry is not lost."""
-    model = turn(compiled(RARE))
+    model = turn(model_of(RARE))
     same = check(model, program_of(HIST + "Map(lambda x: x, h, simplify=False)\n"), PAPER_DOMAIN)
     assert same.program is not None
     assert decide_equivalence(same.program, program_of(RARE), PAPER_DOMAIN).equal
@@ -70,7 +54,7 @@ def test_a_rare_output_is_seen(turn: Callable[[Transformer], Transformer]) -> No
 def test_a_false_claim_of_rare_outputs_is_refuted() -> None:
     """As a certificate's replay does: without taking another program of the same weights."""
     false = program_of(HIST + "Map(lambda x: x, h, simplify=False)\n")
-    found = check(compiled(RARE), false, PAPER_DOMAIN, settle=False)
+    found = check(model_of(RARE), false, PAPER_DOMAIN, settle=False)
     assert found.verdict == "unverified"
     assert "outputs agree on 3,900 of 3,905 inputs" in found.detail
 
@@ -149,7 +133,7 @@ def test_another_read_out_of_the_same_outputs_is_run(
     change: Callable[[Transformer], Transformer],
 ) -> None:
     """It is compared on every input, and the verdict says so; or its columns show it."""
-    found = check(change(compiled(HIST)), program_of(HIST), PAPER_DOMAIN)
+    found = check(change(model_of(HIST)), program_of(HIST), PAPER_DOMAIN)
     if found.evidence.read_out == "same":
         assert found.verdict == "identical"
     else:
@@ -165,7 +149,7 @@ def test_a_read_out_of_other_outputs_is_not_proved(
     change: Callable[[Transformer], Transformer], settle: bool
 ) -> None:
     """Weights are the program's, and outputs are not."""
-    found = check(change(compiled(HIST)), program_of(HIST), PAPER_DOMAIN, settle=settle)
+    found = check(change(model_of(HIST)), program_of(HIST), PAPER_DOMAIN, settle=settle)
     assert found.verdict == "unverified", found.detail
     assert found.evidence.weights == "reordered"
     assert "read-out" in found.detail
@@ -173,7 +157,7 @@ def test_a_read_out_of_other_outputs_is_not_proved(
 
 def test_a_number_read_out_twice_as_large_is_another() -> None:
     source = "numerical(Map(lambda x: x, tokens, simplify=False))\n"
-    model, program = compiled(source), program_of(source)
+    model, program = model_of(source), program_of(source)
     assert check(model, program, PAPER_DOMAIN).evidence.read_out == "same"
     for factor in (2.0, 0.01, 1.01):
         assert check(scaled(factor)(model), program, PAPER_DOMAIN).verdict == "unverified"
@@ -186,13 +170,13 @@ def test_no_number_is_taken_for_another_of_the_program() -> None:
     base, one_more = (
         f"numerical(Map(lambda x: x + {n}, tokens, simplify=False))\n" for n in (5000, 5001)
     )
-    assert check(compiled(base), program_of(base), PAPER_DOMAIN).verdict == "identical"
-    assert check(compiled(one_more), program_of(base), PAPER_DOMAIN).verdict == "unverified"
+    assert check(model_of(base), program_of(base), PAPER_DOMAIN).verdict == "identical"
+    assert check(model_of(one_more), program_of(base), PAPER_DOMAIN).verdict == "unverified"
 
 
 def test_outputs_that_were_only_sampled_are_not_proved() -> None:
     """Where the read-out is another and the domain too large, nothing is proved of outputs."""
-    model, program = compiled(HIST, LARGE), program_of(HIST)
+    model, program = model_of(HIST, LARGE), program_of(HIST)
     assert check(model, program, LARGE).verdict == "identical"  # by the columns alone
     found = check(scaled(2.0)(model), program, LARGE)
     assert found.verdict == "tested"
@@ -204,7 +188,7 @@ def test_outputs_that_were_only_sampled_are_not_proved() -> None:
 def test_where_a_program_gives_none_outputs_are_compared() -> None:
     """A model that reads out a value where the program gives None does not agree."""
     source = "Aggregate(Select(indices, indices, lambda x, y: x == y - 1), tokens)\n"
-    model, program = compiled(source), program_of(source)
+    model, program = model_of(source), program_of(source)
     assert check(model, program, PAPER_DOMAIN).verdict == "identical"
     assert model.W_U is not None
     W_U = model.W_U.copy()
@@ -225,7 +209,7 @@ def with_columns(model: Transformer, count: int) -> Transformer:
 
 def test_columns_are_bounded() -> None:
     """More than a program has are compared as far as memory allows, else told."""
-    model, program = compiled(HIST), program_of(HIST)
+    model, program = model_of(HIST), program_of(HIST)
     most = model.d_model + 1_000
     found = check(with_columns(model, most), program, PAPER_DOMAIN)
     assert (found.verdict, found.evidence.read_out) == ("identical", "same")
@@ -257,9 +241,9 @@ NAMED = [
 @pytest.mark.parametrize("source", NAMED)
 def test_a_true_read_out_names_the_results(source: str) -> None:
     """What is identical without its read-out is so with it, and behaves as the read-out says."""
-    model, program = compiled(source), program_of(source)
+    model, program = model_of(source), program_of(source)
     for given in (model, rotated(model)):
-        assert decompiled(without(given)).verdict == "identical"
+        assert decompiled(bare(given)).verdict == "identical"
         found = decompiled(given)
         assert (found.verdict, found.evidence.read_out) == ("identical", "same")
         assert found.alternatives == 0
@@ -270,12 +254,12 @@ def test_a_true_read_out_names_the_results(source: str) -> None:
 def test_names_become_common_functions() -> None:
     """A table that a common function has is written as that."""
     for function in ("x * 3", "x - 2", "x * x", "x % 3"):
-        found = bundled_decompiler().decompile(compiled(f"Map(lambda x: {function}, tokens)"))
+        found = bundled_decompiler().decompile(model_of(f"Map(lambda x: {function}, tokens)"))
         assert f"lambda x: {function}," in found.source
 
 
 def test_letters_are_named() -> None:
-    model = compiled("Map(lambda x: {'a': 1, 'b': 0, 'c': 5, 'd': -1}[x], tokens)", LETTERS)
+    model = model_of("Map(lambda x: {'a': 1, 'b': 0, 'c': 5, 'd': -1}[x], tokens)", LETTERS)
     found = bundled_decompiler().decompile(model, vocab=LETTERS.vocab)
     assert found.verdict == "identical"
     assert "{'a': 1, 'b': 0, 'c': 5, 'd': -1}" in found.source
@@ -289,7 +273,7 @@ def test_what_reads_a_named_table_keeps_its_meaning() -> None:
         "m = Aggregate(Select(indices, indices, Comparison.EQ), a)\n"
         "Aggregate(Select(m, tokens, lambda x, y: x == y + 2), a)\n"
     )
-    model, program = compiled(source), program_of(source)
+    model, program = model_of(source), program_of(source)
     found = check(model, program, PAPER_DOMAIN)
     assert found.evidence.read_out == "same"
     other = model.replace(output_values=(10, 11, 12, 13, 14))
@@ -306,7 +290,7 @@ def test_what_reads_a_named_table_keeps_its_meaning() -> None:
 
 def test_a_read_out_that_no_program_has_ends_soon() -> None:
     """Names that a width cannot have: the weights' program is given, and nothing is searched."""
-    model = compiled(HIST).replace(output_values=(0, 1, 2, 3, 4, 7))
+    model = model_of(HIST).replace(output_values=(0, 1, 2, 3, 4, 7))
     found = bundled_decompiler().decompile(model)
     assert found.verdict == "unverified"
     assert found.evidence.weights == "reordered"
@@ -342,7 +326,7 @@ def test_no_more_is_drawn_than_there_is() -> None:
 
 def test_a_sample_finds_what_only_repetition_shows() -> None:
     """Eight equal tokens are one input in two million; a changed column there is found."""
-    model, program = compiled(HIST, LARGE), program_of(HIST)
+    model, program = model_of(HIST, LARGE), program_of(HIST)
     assert model.output_values is not None
     named = replace(model, output_values=(*model.output_values[:-1], 99))
     found: Check = check(named, program, LARGE, settle=False)
@@ -367,7 +351,7 @@ def in_a_small_basis(model: Transformer) -> Transformer:
 
 def test_a_head_that_writes_through_small_numbers_is_read_out() -> None:
     """What it writes is W_V W_O: another read-out of it is seen, and its own still is the same."""
-    model = in_a_small_basis(compiled(FIRST))
+    model = in_a_small_basis(model_of(FIRST))
     assert model.W_U is not None
     assert check(model, program_of(FIRST), PAPER_DOMAIN).verdict == "identical"
     for other in (np.roll(model.W_U, 1, axis=1), 0 * model.W_U, -model.W_U):
@@ -378,12 +362,12 @@ def test_a_head_that_writes_through_small_numbers_is_read_out() -> None:
 
 def test_a_small_bias_is_a_bias() -> None:
     """In a head's own basis it may decide what is attended to."""
-    model = compiled(FIRST)
+    model = model_of(FIRST)
     size = np.float32(1e-9)
     small = model.replace(W_Q=model.W_Q * size, W_K=model.W_K / size)
     assert check(small, program_of(FIRST), PAPER_DOMAIN).verdict == "identical"
     biased = small.replace(b_Q=np.full_like(small.b_Q, 9e-7))
-    assert check(without(biased), program_of(FIRST), PAPER_DOMAIN).verdict not in PROVED
+    assert check(bare(biased), program_of(FIRST), PAPER_DOMAIN).verdict not in PROVED
 
 
 LARGE_BESIDE = """
@@ -396,7 +380,7 @@ SequenceMap(lambda x, y: (x, y), m, tokens)
 def test_a_column_that_reads_a_trace_of_a_large_number_is_another() -> None:
     """A share of 2e-7 is rounding of the column, but not of what it gives: 60 beside ones."""
     program = program_of(LARGE_BESIDE)
-    model = compiled(LARGE_BESIDE)
+    model = model_of(LARGE_BESIDE)
     assert model.W_U is not None
     assert check(model, program, PAPER_DOMAIN).evidence.read_out == "same"
     along = model.W_out[0][np.abs(model.W_out[0]).sum(axis=1).argmax()]

@@ -5,13 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from compiled_models import bare, model_of, program_of
 from untracr import Domain, Transformer
 from untracr.ambiguity.checking import Check, check
-from untracr.audit.claims import compiled_rows
-from untracr.compile.canonical import canonicalise
 from untracr.decompile.bundled import bundled_decompiler
-from untracr.rasp.program import Program
-from untracr.syntax.parsing import parse
 from untracr.transformer import treatments
 
 DOMAIN = Domain((1, 2, 3), 3)
@@ -37,14 +34,6 @@ numerical(LinearSequenceMap(a, b, 0, 1))
 """
 
 HIST = "SelectorWidth(Select(tokens, tokens, Comparison.EQ))"
-
-
-def program_of(source: str) -> Program:
-    return canonicalise(parse(source))
-
-
-def compiled(source: str) -> Transformer:
-    return compiled_rows(program_of(source), DOMAIN, causal=False)
 
 
 def judged(model: Transformer, source: str) -> Check:
@@ -85,7 +74,7 @@ def many_small_neurons(model: Transformer) -> Transformer:
 def test_rounding_that_shows_is_a_departure(source: str, change: object) -> None:
     """The weights are the program's to single precision; what they give is not the program's."""
     assert callable(change)
-    model = compiled(source)
+    model = model_of(source, DOMAIN)
     assert judged(model, source).departures == 0
     found = judged(change(model), source)
     assert found.verdict == "identical"
@@ -96,14 +85,14 @@ def test_rounding_that_shows_is_a_departure(source: str, change: object) -> None
 def test_small_values_are_not_taken_for_nothing() -> None:
     """A hundred millionth counts where it is multiplied with a hundred million."""
     nothing = SMALL_VALUES.replace("x * 1e-8", "x * 0")
-    assert judged(compiled(SMALL_VALUES), nothing).departures > 0
-    assert not bundled_decompiler().decompile(compiled(SMALL_VALUES)).is_proved
+    assert judged(model_of(SMALL_VALUES, DOMAIN), nothing).departures > 0
+    assert not bundled_decompiler().decompile(model_of(SMALL_VALUES, DOMAIN)).is_proved
 
 
 def test_a_rotation_may_lose_what_a_program_computes() -> None:
     """Single precision holds no steps at 1e5 in every basis."""
-    turned = treatments.rotate(compiled(STEP), np.random.default_rng(0))
-    found = judged(turned.replace(W_U=None, output_values=None), STEP)
+    turned = treatments.rotate(model_of(STEP, DOMAIN), np.random.default_rng(0))
+    found = judged(bare(turned), STEP)
     assert found.evidence.weights == "rotated"
     assert found.departures > 0
 
@@ -111,13 +100,13 @@ def test_a_rotation_may_lose_what_a_program_computes() -> None:
 @pytest.mark.parametrize("change", [next_to_nothing, many_small_neurons])
 def test_rounding_that_does_not_show_changes_nothing(change: object) -> None:
     assert callable(change)
-    found = judged(change(compiled(HIST)), HIST)
+    found = judged(change(model_of(HIST, DOMAIN)), HIST)
     assert (found.verdict, found.departures) == ("identical", 0)
 
 
 def test_most_rotations_need_no_run() -> None:
     """An analysis shows that what a rotation rounds does not matter."""
-    turned = treatments.rotate(compiled(HIST), np.random.default_rng(0))
+    turned = treatments.rotate(model_of(HIST, DOMAIN), np.random.default_rng(0))
     found = judged(turned, HIST)
     assert (found.verdict, found.departures) == ("identical", 0)
     assert found.evidence.weights == "rotated"

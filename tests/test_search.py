@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import itertools
-import time
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
+from compiled_models import bare, model_of
 from steps import at_most
 from untracr.ambiguity.checking import check
 from untracr.compile.canonical import canonicalise
-from untracr.compile.compiler import Compiled, compile_program, half_layer_order
+from untracr.compile.compiler import compile_program, half_layer_order
 from untracr.decompile.bundled import bundled_decompiler
 from untracr.decompile.decompiler import Decompiler
 from untracr.decompile.fitting import Fitter
@@ -23,9 +23,8 @@ from untracr.decompile.proposals import Proposal
 from untracr.decompile.proposers import Proposals, Uniform, proposer
 from untracr.decompile.search import Deadline, ProgramSearch
 from untracr.decompile.state import State
-from untracr.metamodel.network import Network, NetworkConfig
 from untracr.metamodel.numpy_network import NumpyNetwork
-from untracr.rasp.domain import BOS, PAD, PAPER_DOMAIN, Domain
+from untracr.rasp.domain import PAPER_DOMAIN, Domain
 from untracr.rasp.equivalence import decide_equivalence
 from untracr.rasp.functions import formula
 from untracr.rasp.listed_functions import BINARY
@@ -41,7 +40,6 @@ from untracr.read.operations import (
 from untracr.sample.sampler import sample_program
 from untracr.syntax.library import named_program
 from untracr.syntax.parsing import parse
-from untracr.train.checkpoint import save_checkpoint
 from untracr.transformer import treatments
 from untracr.transformer.transformer import Transformer
 from untracr.verify.alignment import align
@@ -62,35 +60,19 @@ TREATMENTS: dict[str, Treat] = {
 
 
 @pytest.fixture(scope="module")
-def network(tmp_path_factory: pytest.TempPathFactory) -> NumpyNetwork:
+def network(untrained: Path) -> NumpyNetwork:
     """A network that was never trained."""
-    torch.manual_seed(3)
-    config = NetworkConfig(width=32, layers=1, heads=2)
-    path = tmp_path_factory.mktemp("network") / "random.safetensors"
-    save_checkpoint(path, Network(config), None, {"config": config.as_dict()})
-    return NumpyNetwork.load(path)
+    return NumpyNetwork.load(untrained)
 
 
-def compiled(program: Program, domain: Domain = PAPER_DOMAIN) -> tuple[Compiled, Transformer]:
-    """A program compiled, and its weights with token rows in order and the read-out."""
-    found = compile_program(program, domain.vocab, domain.max_seq_len)
-    rows = [found.token_values.index(value) for value in (*domain.vocab, BOS, PAD)]
-    return found, found.transformer.replace(W_E=found.transformer.W_E[rows])
-
-
-def bare(model: Transformer) -> Transformer:
-    return model.replace(W_U=None, output_values=None)
-
-
-def true_operations(found: Compiled, program: Program) -> list[Operation]:
+def true_operations(program: Program) -> list[Operation]:
     """What is to be written for a program, in the order of its heads and neurons."""
-    order = half_layer_order(found)
+    order = half_layer_order(compile_program(program, VOCAB, PAPER_DOMAIN.max_seq_len))
     slots = {TOKENS: 0, INDICES: 1, **{ref: 2 + n for n, ref in enumerate(order)}}
     return [operation_of(program, ref, slots) for ref in order]
 
 
-def soon(seconds: float = 30.0) -> Deadline:
-    return Deadline(time.perf_counter() + seconds)
+NEVER, OVER = Deadline(math.inf), Deadline(-math.inf)
 
 
 def recompiles(program: Program, model: Transformer) -> str:
@@ -122,10 +104,10 @@ def test_true_operations_are_held_by_the_weights(name: str) -> None:
     lost = 0
     for index in range(20):
         program = sample_program(601, index)
-        found, model = compiled(program)
+        model = model_of(program)
         treated = TREATMENTS[name](bare(model), rng)
-        task = ProgramSearch(treated, VOCAB, Only(true_operations(found, program)))
-        written = next(task.programs(soon()), None)
+        task = ProgramSearch(treated, VOCAB, Only(true_operations(program)))
+        written = next(task.programs(NEVER), None)
         if written is None:
             lost += 1
             continue
@@ -142,9 +124,9 @@ def test_wrong_operations_are_refuted(name: str) -> None:
     program = builder.build(
         builder.add(SequenceMap(formula("x * y", 2), one, INDICES, CATEGORICAL), "sop_01")
     )
-    found, model = compiled(program)
+    model = model_of(program)
     treated = TREATMENTS[name](bare(model), rng)
-    first, second = true_operations(found, program)
+    first, second = true_operations(program)
     assert isinstance(first, MapOperation)
     assert isinstance(second, SequenceMapOperation)
     wrong: dict[str, list[Operation]] = {
@@ -157,8 +139,8 @@ def test_wrong_operations_are_refuted(name: str) -> None:
     }
     for what, operations in wrong.items():
         task = ProgramSearch(treated, VOCAB, Only(operations))
-        assert not list(task.programs(soon())), what
-    assert list(ProgramSearch(treated, VOCAB, Only([first, second])).programs(soon()))
+        assert not list(task.programs(NEVER)), what
+    assert list(ProgramSearch(treated, VOCAB, Only([first, second])).programs(NEVER))
 
 
 def test_a_liar_only_costs_time() -> None:
@@ -166,10 +148,10 @@ def test_a_liar_only_costs_time() -> None:
     honest, lies = [], []
     for index in range(12):
         program = sample_program(606, index)
-        found, model = compiled(program)
-        honest.append((program, bare(model), true_operations(found, program)))
+        model = model_of(program)
+        honest.append((program, bare(model), true_operations(program)))
     for (program, model, _), (_, _, others) in itertools.permutations(honest, 2):
-        for written in ProgramSearch(model, VOCAB, Only(others)).programs(soon()):
+        for written in ProgramSearch(model, VOCAB, Only(others)).programs(NEVER):
             lies.append(written)
             assert recompiles(written, model) == "identical", program
     assert len(lies) < 12
@@ -181,22 +163,18 @@ def test_the_search_needs_no_trained_network(network: NumpyNetwork, proposals: P
     rng = np.random.default_rng(3)
     for index in range(6):
         program = sample_program(602, index)
-        model = treatments.rotate(bare(compiled(program)[1]), rng)
-        written = next(ProgramSearch(model, VOCAB, proposer(proposals, network)).programs(soon()))
+        model = treatments.rotate(bare(model_of(program)), rng)
+        written = next(ProgramSearch(model, VOCAB, proposer(proposals, network)).programs(NEVER))
         assert recompiles(written, model) == "rotated"
 
 
-def test_greedy_mistakes_are_mended(tmp_path: Path) -> None:
+def test_greedy_mistakes_are_mended(untrained: Path) -> None:
     """With a network that knows nothing the greedy answer is wrong, and the result is right."""
-    torch.manual_seed(4)
-    config = NetworkConfig(width=32, layers=1, heads=2)
-    path = tmp_path / "random.safetensors"
-    save_checkpoint(path, Network(config), None, {"config": config.as_dict()})
-    decompiler = Decompiler(path)
+    decompiler = Decompiler(untrained)
     mended = 0
     for index in range(8):
         program = sample_program(603, index)
-        model = bare(compiled(program)[1])
+        model = bare(model_of(program))
         greedy = decompiler.decompile(model, greedy=True)
         result = decompiler.decompile(model, budget=20)
         assert result.verdict == "identical"
@@ -215,7 +193,7 @@ def test_other_programs_of_the_same_weights_hold_the_truth() -> None:
     decompiler, listed = bundled_decompiler(), 0
     for index in range(60):
         program = sample_program(604, index)
-        model = treatments.rotate(bare(compiled(program)[1]), rng)
+        model = treatments.rotate(bare(model_of(program)), rng)
         result = decompiler.decompile(model)
         assert result.verdict == "identical"
         assert result.program is not None
@@ -234,7 +212,7 @@ def test_compressed_models_are_settled_by_their_read_out() -> None:
     decompiler, equivalent = bundled_decompiler(), 0
     for index in range(30):
         program = sample_program(605, index)
-        model = treatments.rotate_and_compress(compiled(program)[1], rng, include_bos=True).model
+        model = treatments.rotate_and_compress(model_of(program), rng, include_bos=True).model
         result = decompiler.decompile(model)
         if result.verdict == "equivalent":
             equivalent += 1
@@ -247,7 +225,7 @@ def test_compressed_models_are_settled_by_their_read_out() -> None:
 def test_a_changed_function_is_told_with_its_share_of_inputs() -> None:
     """Compression without BOS leaves the weights recognisable and the outputs wrong."""
     program = named_program("sort").program
-    _, raw = compiled(program)
+    raw = model_of(program)
     model = treatments.compress(raw, np.random.default_rng(7)).model
     found = check(model, program, PAPER_DOMAIN)
     assert found.verdict == "unverified"
@@ -266,7 +244,7 @@ def test_large_domains_are_tested_not_proved() -> None:
     program = builder.build(
         builder.add(SequenceMap(formula("x + y", 2), one, INDICES, CATEGORICAL), "sop_01")
     )
-    _, raw = compiled(program, domain)
+    raw = model_of(program, domain)
     model = treatments.rotate_and_compress(raw, np.random.default_rng(8), include_bos=True).model
     found = check(model, program, domain)
     assert found.verdict == "tested"
@@ -279,13 +257,13 @@ def test_large_domains_are_tested_not_proved() -> None:
 def test_a_budget_bounds_the_search() -> None:
     """Weights that hold a program of another kind than is written: the search ends."""
     rng = np.random.default_rng(9)
-    _, model = compiled(named_program("sort").program)
+    model = model_of(named_program("sort").program)
     weights = model.W_out + rng.normal(0, 0.2, model.W_out.shape).astype(np.float32)
     changed = bare(model.replace(W_out=weights))
     with at_most(20_000_000):
         result = bundled_decompiler().decompile(changed, budget=0.5)
     assert result.verdict == "unverified"
-    assert not list(ProgramSearch(changed, VOCAB, Uniform()).programs(soon(-1)))
+    assert not list(ProgramSearch(changed, VOCAB, Uniform()).programs(OVER))
 
 
 def test_departures_of_the_weights_are_counted() -> None:
@@ -294,18 +272,18 @@ def test_departures_of_the_weights_are_counted() -> None:
         "a = numerical(Map(lambda x: x - 3, tokens))\nb = numerical(LinearSequenceMap(a, a, 1, 1))"
     )
     program = canonicalise(parse(text))
-    found = check(bare(compiled(program)[1]), program, PAPER_DOMAIN)
+    found = check(bare(model_of(program)), program, PAPER_DOMAIN)
     inputs = [[token for token in tokens if isinstance(token, int)] for tokens in PAPER_DOMAIN]
     assert found.verdict == "identical"
     assert found.departures == sum(min(tokens) < 3 for tokens in inputs)
     assert f"on {found.departures:,} of 3,905 inputs" in found.detail
-    result = bundled_decompiler().decompile(bare(compiled(program)[1]))
+    result = bundled_decompiler().decompile(bare(model_of(program)))
     assert (result.verdict, result.is_proved) == ("identical", False)
     assert result.headline == (
         f"identical weights, but not what the program says on {result.departures:,} inputs"
     )
     honest = canonicalise(named_program("hist").program)
-    assert check(bare(compiled(honest)[1]), honest, PAPER_DOMAIN).departures == 0
+    assert check(bare(model_of(honest)), honest, PAPER_DOMAIN).departures == 0
 
 
 def test_inputs_on_which_the_program_fails_are_departures() -> None:
@@ -315,7 +293,7 @@ def test_inputs_on_which_the_program_fails_are_departures() -> None:
         "same = SelectorWidth(Select(before, tokens, Comparison.EQ))"
     )
     program = canonicalise(parse(text))
-    found = check(bare(compiled(program)[1]), program, PAPER_DOMAIN)
+    found = check(bare(model_of(program)), program, PAPER_DOMAIN)
     assert (found.verdict, found.departures) == ("identical", PAPER_DOMAIN.size)
     assert "the program fails" in found.detail
 
@@ -323,7 +301,7 @@ def test_inputs_on_which_the_program_fails_are_departures() -> None:
 def test_made_up_names_are_told() -> None:
     """Weights do not hold what the results of a table are called; a read-out does."""
     program = canonicalise(parse("Map(lambda x: {0: 7, 1: 4, 2: 0, 3: 4, 4: 2}[x], tokens)"))
-    _, model = compiled(program)
+    model = model_of(program)
     alone = bundled_decompiler().decompile(bare(model))
     assert (alone.verdict, alone.names_are_open) == ("identical", True)
     read = bundled_decompiler().decompile(model)
@@ -335,7 +313,8 @@ def test_made_up_names_are_told() -> None:
 def test_a_read_out_is_compared_at_all_positions() -> None:
     """One that differs only on inputs of full length refutes the program."""
     program = canonicalise(named_program("hist").program)
-    found, model = compiled(program)
+    found = compile_program(program, VOCAB, PAPER_DOMAIN.max_seq_len)
+    model = model_of(program)
     assert model.W_U is not None
     W_U = model.W_U.copy()
     last = found.residual.dims("indices")[-1]

@@ -5,12 +5,13 @@ The faulty value kept here: `x * 2` less the index came back as `x + 1` and a ta
 
 from __future__ import annotations
 
+from importlib import import_module
+
 import pytest
 
-from untracr.ambiguity import shortest as module
+from compiled_models import bare, model_of
 from untracr.ambiguity.description_length import description_length, function_length
 from untracr.ambiguity.shortest import shortest
-from untracr.audit.claims import compiled_rows
 from untracr.decompile.bundled import decompile_model
 from untracr.rasp.domain import Domain
 from untracr.rasp.equivalence import decide_equivalence
@@ -52,7 +53,7 @@ def test_a_table_becomes_what_it_is_under_other_names() -> None:
 
 def test_it_is_what_is_printed() -> None:
     """Weights alone, read by the decompiler: no table is left."""
-    model = compiled_rows(TRUTH, DOMAIN, causal=False).replace(W_U=None, output_values=None)
+    model = bare(model_of(TRUTH, DOMAIN))
     result = decompile_model(model, vocab=DOMAIN.vocab)
     assert result.verdict == "identical"
     assert result.program is not None
@@ -76,7 +77,7 @@ def test_it_is_what_is_printed() -> None:
 def test_what_people_write_comes_back_no_longer(source: str) -> None:
     """Weights alone: the answer is at most as long as what was compiled."""
     truth = parse(source)
-    model = compiled_rows(truth, DOMAIN, causal=False).replace(W_U=None, output_values=None)
+    model = bare(model_of(truth, DOMAIN))
     result = decompile_model(model, vocab=DOMAIN.vocab)
     assert result.verdict == "identical"
     assert result.program is not None
@@ -89,7 +90,7 @@ def test_a_predicate_of_certain_words_says_which() -> None:
     source = (
         "s = Select(tokens, tokens, lambda k, q: k == 'bee' or k == 'elk')\nw = SelectorWidth(s)"
     )
-    model = compiled_rows(parse(source), domain, causal=False)
+    model = model_of(parse(source), domain)
     result = decompile_model(model, vocab=domain.vocab)
     assert "lambda x, y: x == 'bee' or x == 'elk'" in result.source
 
@@ -111,5 +112,5 @@ def test_what_is_short_stays() -> None:
 
 def test_looking_for_it_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """With no calls left the best so far is given."""
-    monkeypatch.setattr(module, "MAX_CALLS", 50)
+    monkeypatch.setattr(import_module("untracr.ambiguity.shortest"), "MAX_CALLS", 50)
     assert shortest(tabled(), DOMAIN, shown=False, in_order=True) == tabled()

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from compiled_models import bare
 from tracr_reference import compile_with_tracr, reset_ids
 from untracr import compile_rasp_to_model, decompile_model
 from untracr.certificate.certificate import certificate_of
@@ -61,7 +62,7 @@ def tracr_model(program: Program, domain: Domain) -> Any:
 def weights_of(source: str, vocab: tuple[Value, ...], length: int = 4, **names: Any) -> Transformer:
     """Our compiler's weights, rows in Tracr's order, without a read-out."""
     model = compile_rasp_to_model(source, vocab, length, **names)
-    return model.transformer.replace(W_U=None, output_values=None)
+    return bare(model.transformer)
 
 
 def rows(model: Transformer) -> tuple[int, int, bool]:
@@ -106,9 +107,9 @@ def test_a_read_out_names_the_tokens() -> None:
     assert result.token_rows is not None
     assert result.token_rows.names_from == "read-out"
     assert result.vocab == ("a", "b", "c", "d")
-    bare = decompile_model(model.replace(W_U=None, output_values=None))
-    assert bare.vocab == (0, 1, 2, 3)
-    assert bare.verdict == "identical"
+    alone = decompile_model(bare(model))
+    assert alone.vocab == (0, 1, 2, 3)
+    assert alone.verdict == "identical"
 
 
 @pytest.mark.parametrize("index", range(12))

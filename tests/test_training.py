@@ -9,7 +9,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -34,6 +33,7 @@ from untracr.train.training import (
     train,
 )
 from untracr.train.training_log import LOG
+from waiting import wait_until
 
 TINY = NetworkConfig(width=16, layers=1, heads=2)
 
@@ -115,11 +115,9 @@ def test_a_killed_run_goes_on_as_if_nothing_had_happened(whole_run: Path, tmp_pa
     command = [sys.executable, "-c", SCRIPT, str(tmp_path), "0"]  # a checkpoint each step
     process = subprocess.Popen(command)
     log = tmp_path / LOG
-    limit = time.monotonic() + 60
-    while time.monotonic() < limit and process.poll() is None:
-        if log.exists() and log.read_text().count("\n") > 12:
-            break
-        time.sleep(0.01)
+    assert wait_until(
+        lambda: process.poll() is not None or (log.exists() and log.read_text().count("\n") > 12)
+    )
     process.send_signal(signal.SIGKILL)
     process.wait()
     cut = int(load_checkpoint(tmp_path / CHECKPOINT).state["step"])

@@ -9,7 +9,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -29,6 +28,7 @@ from untracr.train.stream import Arrays
 from untracr.train.task import metamodel_task
 from untracr.train.training import CHECKPOINT, TrainingSettings, train
 from untracr.train.training_log import LOG
+from waiting import wait_until
 
 TINY = NetworkConfig(width=16, layers=1, heads=2)
 STEPS, BATCH_SIZE = 40, 7  # 7 examples are not shared evenly, and have unequal numbers of tokens
@@ -120,10 +120,11 @@ def lines(out: Path) -> list[dict[str, float]]:
 
 def wait_for_steps(out: Path, count: int) -> None:
     """Until so many are logged."""
-    limit = time.monotonic() + 60
-    while not (out / LOG).exists() or len(lines(out)) < count:
-        assert time.monotonic() < limit, "training does not get going"
-        time.sleep(0.02)
+
+    def has_them() -> bool:
+        return (out / LOG).exists() and len(lines(out)) >= count
+
+    assert wait_until(has_them, step=0.02), "training does not get going"
 
 
 def asked_first(out: Path, rank: int) -> int:
@@ -284,10 +285,7 @@ def test_processes_end_with_their_torchrun(tmp_path: Path) -> None:
     ids = [int((tmp_path / f"pid-{rank}").read_text()) for rank in range(2)]
     process.kill()
     process.communicate(timeout=60)
-    limit = time.monotonic() + 30
-    while any(map(_lives, ids)) and time.monotonic() < limit:
-        time.sleep(0.1)
-    assert not any(map(_lives, ids))
+    assert wait_until(lambda: not any(map(_lives, ids)), step=0.1)
     assert load_checkpoint(tmp_path / CHECKPOINT).state["step"] == len(lines(tmp_path))
 
 
