@@ -40,7 +40,7 @@ TINY = NetworkConfig(width=16, layers=1, heads=2)
 SCRIPT = """
 import sys
 from pathlib import Path
-from untracr.metamodel import task as tasks
+from untracr.train import task as tasks
 from untracr.metamodel.network import NetworkConfig
 from untracr.train.training import TrainingSettings, train
 tasks.VALIDATION_EXAMPLES = 8

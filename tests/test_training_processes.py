@@ -43,7 +43,7 @@ import json, os, sys
 from dataclasses import replace
 from pathlib import Path
 import torch
-from untracr.metamodel import task as tasks
+from untracr.train import task as tasks
 from untracr.metamodel.network import NetworkConfig
 from untracr.train.training import TrainingSettings, train
 tasks.VALIDATION_EXAMPLES = 8
