@@ -24,6 +24,11 @@ def die(shared: int, task: int) -> int:
     return shared + task
 
 
+def times(shared: int, task: int) -> int:
+    """A task that is done at once."""
+    return shared * task
+
+
 def refuse(shared: int, task: int) -> int:
     """A task that fails."""
     raise ModelFileError(f"{shared} {task}")

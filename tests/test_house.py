@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-SOURCE = Path(__file__).parents[1] / "src"
+TESTS = Path(__file__).parent
+SOURCE = TESTS.parent / "src"
 
 ROOMS = (
     "rasp",
@@ -87,6 +88,12 @@ def test_all_folders_are_rooms() -> None:
     paths = (path.relative_to(SOURCE / "untracr") for path in MODULES.values())
     folders = {str(path.parent) for path in paths} - {"."}
     assert folders == set(ROOMS)
+
+
+def test_tests_mirror_the_rooms() -> None:
+    """A room's tests stand in a folder of its name; those of several rooms in `tests`."""
+    folders = {path.parent.relative_to(TESTS).as_posix() for path in TESTS.rglob("test_*.py")}
+    assert folders - {"."} == set(ROOMS)
 
 
 @pytest.mark.parametrize("room", ROOMS)

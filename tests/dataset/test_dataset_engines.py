@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from dataset_samples import contents
-from engine_tasks import die, die_once, pid_of, refuse, threads
+from engine_tasks import die, die_once, pid_of, refuse, threads, times
 from untracr.dataset import LocalEngine
 from untracr.dataset.engine import LIFE, TRIES, answer, result_of
 from untracr.errors import CheckFailed, DatasetError, ModelFileError, RaspSyntaxError, UntracrError
@@ -129,16 +129,11 @@ def test_eight_workers_on_any_machine(workers: int, tmp_path: Path) -> None:
     assert len(list(tmp_path.glob("killed*"))) == sum(n % 7 == 3 for n in range(5 * LIFE))
 
 
-def double(shared: int, task: int) -> int:
-    """A task."""
-    return shared * task
-
-
 def test_no_process_is_left(tmp_path: Path) -> None:
     """Neither at the end nor when somebody stops in the middle."""
-    assert len(list(LocalEngine(3).run(double, 2, range(3 * LIFE)))) == 3 * LIFE
+    assert len(list(LocalEngine(3).run(times, 2, range(3 * LIFE)))) == 3 * LIFE
     assert multiprocessing.active_children() == []
-    running = LocalEngine(3).run(double, 2, range(3 * LIFE))
+    running = LocalEngine(3).run(times, 2, range(3 * LIFE))
     for _ in range(LIFE + 2):
         next(running)
     assert multiprocessing.active_children()
@@ -148,7 +143,7 @@ def test_no_process_is_left(tmp_path: Path) -> None:
 
 SCRIPT = """
 from untracr.dataset import LocalEngine
-from test_dataset_engines import double
+from engine_tasks import times
 
 def tasks():
     for task in range(3):
@@ -156,7 +151,7 @@ def tasks():
         yield task
 
 if __name__ == "__main__":
-    print(list(LocalEngine(3).run(double, bytes(2**24), tasks())))
+    print(list(LocalEngine(3).run(times, bytes(2**24), tasks())))
 """
 
 
@@ -167,7 +162,7 @@ def test_workers_that_have_not_begun_end_with_their_coordinator(
     """When it is killed while they start: nothing of its session is left."""
     (tmp_path / "script.py").write_text(SCRIPT)
     command = [sys.executable, str(tmp_path / "script.py")]
-    paths = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
+    paths = os.pathsep.join([str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
     with subprocess.Popen(
         command,
         stdout=subprocess.PIPE,

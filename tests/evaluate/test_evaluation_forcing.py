@@ -24,7 +24,7 @@ from untracr.metamodel.vocabulary import CLASS_RANGES, ID, SIZE
 from untracr.train.batching import collate
 from untracr.transformer.transformer import Array
 
-REAL = Path(__file__).parent / "real"
+REAL = Path(__file__).parents[1] / "real"
 
 
 class Decided(NumpyNetwork):
