@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from real_models import real_records
 from steps import at_most
 from strategies import RELAXED
-from untracr.errors import ProgramError, RaspSyntaxError
+from untracr.errors import EvaluationError, ProgramError, RaspSyntaxError
 from untracr.rasp.functions import Comparison, Table, formula
+from untracr.rasp.interpreter import run
 from untracr.rasp.nodes import (
     CATEGORICAL,
     INDICES,
@@ -32,7 +33,7 @@ from untracr.rasp.nodes import (
     SequenceMap,
     Tokens,
 )
-from untracr.rasp.program import Program
+from untracr.rasp.program import Program, print_program
 from untracr.syntax.parsing import parse
 
 
@@ -440,3 +441,15 @@ def test_any_text_parses_or_is_refused(source: str) -> None:
     """No text makes the parser fail in any other way than by its own error."""
     with contextlib.suppress(RaspSyntaxError):
         parse(source)
+
+
+@pytest.mark.parametrize(
+    ("outer", "inner"), [("True", "1 / x"), ("0 and x", "1 / x"), ("1 < 0 < x", "1 / x")]
+)
+def test_a_function_whose_result_is_not_looked_at_is_called(outer: str, inner: str) -> None:
+    """Composed Maps fail where the inner one does, as in Tracr."""
+    program = parse(f"Map(lambda x: {outer}, Map(lambda x: {inner}, tokens))")
+    assert parse(print_program(program)) == program
+    assert run(program, [[1, 2]])
+    with pytest.raises(EvaluationError, match="division by zero"):
+        run(program, [[1, 0]])

@@ -21,7 +21,7 @@ from untracr import compile_rasp_to_model, decompile_model
 from untracr.certificate.certificate import certificate_of
 from untracr.certificate.replaying import replay
 from untracr.cli.entry import main
-from untracr.errors import EvaluationError, ModelFileError
+from untracr.errors import EvaluationError, ModelFileError, UsageError
 from untracr.rasp.domain import PAPER_DOMAIN, Domain
 from untracr.rasp.functions import Value
 from untracr.rasp.interpreter import run
@@ -341,3 +341,19 @@ def test_any_order_of_rows(seed: int) -> None:
     assert result.verdict == "identical"
     assert result.token_rows is not None
     assert (result.token_rows.bos, result.token_rows.pad) == (order.index(3), order.index(4))
+
+
+@pytest.mark.parametrize("given", [{"vocab": 5}, {"token_values": 5}])
+def test_names_of_rows_that_are_no_list_are_told(given: dict[str, Any]) -> None:
+    """One sentence, and no TypeError."""
+    model = compile_rasp_to_model("Map(lambda x: x + 1, tokens)", range(3), 3)
+    with pytest.raises(ModelFileError, match=f"{next(iter(given))} must be a list of values"):
+        decompile_model(model.transformer, **given)
+
+
+@pytest.mark.parametrize("budget", ["x", float("nan"), -1])
+def test_a_budget_is_a_number_of_seconds(budget: Any) -> None:
+    """What cannot be one is told before anything is read."""
+    model = compile_rasp_to_model("Map(lambda x: x + 1, tokens)", range(3), 3)
+    with pytest.raises(UsageError, match="budget must be a number of seconds"):
+        decompile_model(model.transformer, budget=budget)

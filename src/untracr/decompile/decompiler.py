@@ -17,7 +17,7 @@ from untracr.decompile.greedy import decode_greedily
 from untracr.decompile.proposers import Proposals, proposer
 from untracr.decompile.result import NO_SEARCH, Result, Search
 from untracr.decompile.search import Deadline, ProgramSearch
-from untracr.errors import ProgramError
+from untracr.errors import ProgramError, UsageError
 from untracr.measure.exactness import at_usual_slope, find_exactness
 from untracr.metamodel.numpy_network import NumpyNetwork
 from untracr.rasp.domain import Domain
@@ -77,6 +77,7 @@ class Decompiler:
 
         Raises:
             ModelFileError: the model is outside what can be read.
+            UsageError: ``budget`` is no number of seconds.
         """
         begun = time.perf_counter()
         require_readable(model)
@@ -93,6 +94,8 @@ class Decompiler:
         proposals: Proposals,
         begun: float,
     ) -> Result:
+        if not isinstance(budget, (int, float)) or not budget >= 0:
+            raise UsageError(f"budget must be a number of seconds, 0 or more, not {budget!r:.60}")
         domain = Domain(rows.values, len(model.W_pos) - 1)
         task = _Task(rows.applied(model), rows, domain, self._network, begun)
         if greedy:
@@ -130,6 +133,7 @@ class Decompiler:
 
         Raises:
             ModelFileError: the model is outside what can be read.
+            UsageError: ``budget`` is no number of seconds.
         """
         begun = time.perf_counter()
         model, name = loaded.transformer, name or str(loaded.path)

@@ -233,10 +233,33 @@ def formula_from_ast(tree: ast.expr, parameters: tuple[str, ...]) -> Formula:
 
 
 def compose(outer: Formula, inner: Formula) -> Formula:
-    """Returns ``lambda *a: outer(inner(*a))`` for a one-argument ``outer``."""
+    """Returns ``lambda *a: outer(inner(*a))`` for a one-argument ``outer``.
+
+    Python calls ``inner`` first, whether ``outer`` looks at its result or not, and it may
+    fail: where ``outer`` does not always read it, it is read before: ``(inner, outer)[1]``.
+    """
     inner_tree = ast.parse(inner.source, mode="eval").body
     outer_tree = ast.parse(outer.source, mode="eval").body
-    return Formula(ast.unparse(_Substitute({"x": inner_tree}).visit(outer_tree)), inner.arity)
+    text = ast.unparse(_Substitute({"x": inner_tree}).visit(outer_tree))
+    may_fail = not isinstance(inner_tree, (ast.Name, ast.Constant))
+    if may_fail and not _always_reads_x(ast.parse(outer.source, mode="eval").body):
+        text = f"({inner.source}, {text})[1]"
+    return formula(text, inner.arity)
+
+
+def _always_reads_x(node: ast.AST) -> bool:
+    """Whether an expression reads ``x`` on every way through it."""
+    match node:
+        case ast.Name(id=name):
+            return name == "x"
+        case ast.BoolOp(values=[first, *_]):
+            return _always_reads_x(first)
+        case ast.Compare(left=left, comparators=[second, *_]):  # later ones may not be asked
+            return _always_reads_x(left) or _always_reads_x(second)
+        case ast.IfExp(test=test, body=body, orelse=orelse):
+            return _always_reads_x(test) or (_always_reads_x(body) and _always_reads_x(orelse))
+        case _:
+            return any(map(_always_reads_x, ast.iter_child_nodes(node)))
 
 
 def negate(predicate: Predicate) -> Predicate:

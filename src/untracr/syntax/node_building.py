@@ -128,7 +128,7 @@ class NodeBuilder:
                 "this Map of a Map would merge a lookup table with a formula; write one lookup "
                 "table, or keep them apart with Map(..., simplify=False)",
             )
-        uses = len(re.findall(r"\bx\b", outer.source))
+        uses = 1 + len(re.findall(r"\bx\b", outer.source))
         if len(outer.source) + uses * len(inner.source) <= MAX_FORMULA_LENGTH:
             merged = compose(outer, inner)
             deep = len(merged.source) > MAX_DEPTH and first_deeper_than(

@@ -197,7 +197,7 @@ def in_standard_order(
 def _listed(named: Sequence[Value] | Mapping[Value, int]) -> tuple[Value, ...]:
     """The values of all rows in order."""
     if not isinstance(named, Mapping):
-        return tuple(named)
+        return _collected("token_values", named)
     if sorted(named.values()) != list(range(len(named))):
         raise ModelFileError(
             f"token_values must give the rows 0 to {len(named) - 1} once each, "
@@ -243,9 +243,20 @@ def _require_all_named(values: Sequence[Value], count: int) -> None:
         )
 
 
+def _collected(name: str, values: object) -> tuple[Value, ...]:
+    """What the user says of the rows, as a tuple.
+
+    Raises:
+        ModelFileError: it is no collection.
+    """
+    if not isinstance(values, Iterable):
+        raise ModelFileError(f"{name} must be a list of values, not {values!r:.60}")
+    return tuple(values)
+
+
 def _vocab(vocab: Iterable[Value]) -> tuple[Value, ...]:
     """In the order of the rows; a set is in Tracr's."""
-    values = tuple(vocab)
+    values = _collected("vocab", vocab)
     return tracr_sorted(values) if isinstance(vocab, (set, frozenset)) else values
 
 
