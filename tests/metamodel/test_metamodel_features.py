@@ -19,6 +19,7 @@ from untracr.metamodel.network import Network, NetworkConfig
 from untracr.rasp.functions import formula
 from untracr.rasp.nodes import CATEGORICAL, Map
 from untracr.rasp.program import Program
+from untracr.read.components import is_operation
 from untracr.read.frame import Base
 from untracr.read.reader import Reader
 from untracr.read.scope import true_variables
@@ -56,7 +57,7 @@ def all_features(
         ]
     reader = Reader(model, base, axis_signs=axis_signs)
     for half_layer in reader.half_layers:
-        components = [c for c in reader.components(half_layer, variables) if c.is_operation]
+        components = [c for c in reader.components(half_layer, variables) if is_operation(c)]
         if components:
             known = [v for v in variables if v.available_from <= half_layer]
             yield features(reader, components, known)

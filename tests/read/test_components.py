@@ -12,7 +12,27 @@ from untracr.compile.compiler import Compiled, compile_program
 from untracr.metamodel.vocabulary import Kind, arguments_of, kind_of
 from untracr.rasp.nodes import INDICES, TOKENS, Ref
 from untracr.rasp.program import Program
-from untracr.read.components import MAX_COMPONENTS, MAX_GROUPS, Component, direction_groups
+from untracr.read.components import (
+    MAX_COMPONENTS,
+    MAX_GROUPS,
+    Component,
+    Head,
+    Linear,
+    Lookup,
+    Mean,
+    Move,
+    Pairs,
+    StairToNumber,
+    StairToValues,
+    Sum,
+    UnknownNeurons,
+    Width,
+    direction_groups,
+    first_of,
+    is_operation,
+    number_of,
+    variables_of,
+)
 from untracr.read.frame import MAX_SOLVED, Base, Directions, Variable
 from untracr.read.matching import matches
 from untracr.read.operations import LinearOperation, Operation, operation_of
@@ -27,14 +47,14 @@ from untracr.transformer.transformer import Transformer
 
 VOCAB, LENGTH = PAPER.domain.vocab, PAPER.domain.max_seq_len
 
-FORMS: dict[Kind, tuple[str, ...]] = {
-    Kind.MAP_TO_CATEGORIES: ("lookup", "stair to values"),
-    Kind.MAP_TO_NUMBERS: ("sum", "stair to number"),
-    Kind.SEQUENCE_MAP: ("pairs",),
-    Kind.LINEAR: ("linear",),
-    Kind.MOVE: ("move",),
-    Kind.MEAN: ("mean",),
-    Kind.WIDTH: ("width",),
+FORMS: dict[Kind, tuple[type[Component], ...]] = {
+    Kind.MAP_TO_CATEGORIES: (Lookup, StairToValues),
+    Kind.MAP_TO_NUMBERS: (Sum, StairToNumber),
+    Kind.SEQUENCE_MAP: (Pairs,),
+    Kind.LINEAR: (Linear,),
+    Kind.MOVE: (Move,),
+    Kind.MEAN: (Mean,),
+    Kind.WIDTH: (Width,),
 }
 
 
@@ -58,7 +78,7 @@ def in_true_frame(
     reader = Reader(treated.model, base)
     for half_layer in reader.half_layers:
         here = [r for r in order if compiled.node_map[r].half_layer == half_layer]
-        components = [c for c in reader.components(half_layer, variables) if c.is_operation]
+        components = [c for c in reader.components(half_layer, variables) if is_operation(c)]
         yield [operation_of(program, ref, slots) for ref in here], components
 
 
@@ -76,16 +96,16 @@ def found() -> list[Found]:
 
 
 def test_one_component_an_operation_of_the_right_form(found: list[Found]) -> None:
-    """Every operation is found as one component whose kind fits it."""
+    """Every operation is found as one component whose form fits it."""
     for one in found:
-        assert one.component.kind in FORMS[kind_of(one.operation)], one
+        assert type(one.component) in FORMS[kind_of(one.operation)], one
     assert {kind_of(one.operation) for one in found} == set(Kind)
 
 
 def test_reads_are_right(found: list[Found]) -> None:
     """A component reads the variables that its operation names, in their order."""
     for one in found:
-        slots = tuple(v.slot for v in one.component.reads if v is not None)
+        slots = tuple(v.slot for v in variables_of(one.component) if v is not None)
         assert slots == one.operation.slots, one
 
 
@@ -100,9 +120,10 @@ def test_factors_of_linear_are_read(found: list[Found]) -> None:
     for one in found:
         if isinstance(one.operation, LinearOperation):
             wanted = np.array(one.operation.factors)
-            numbers = one.component.numbers
-            assert np.allclose(numbers, wanted, atol=1e-3) or (
-                one.component.orientation == 0 and np.allclose(numbers, -wanted, atol=1e-3)
+            number = number_of(one.component)
+            assert number is not None
+            assert np.allclose(number.sizes, wanted, atol=1e-3) or (
+                number.orientation == 0 and np.allclose(number.sizes, -wanted, atol=1e-3)
             )
 
 
@@ -127,7 +148,7 @@ def test_treated_weights_show_the_same(name: str) -> None:
         treated = shares.treat(compiled.transformer, 45, index)
         for operations, components in in_true_frame(program, compiled, treated):
             pairs = list(zip(operations, components, strict=False))
-            forms += [c.kind in FORMS[kind_of(o)] for o, c in pairs]
+            forms += [type(c) in FORMS[kind_of(o)] for o, c in pairs]
             forms += [False] * abs(len(operations) - len(components))
             functions += [_fits(o, c) for o, c in pairs]
     least_forms, least_functions = TREATMENTS[name]
@@ -158,22 +179,24 @@ def test_permuted_heads_change_only_the_order() -> None:
         variables, _ = true_variables(program, compiled, base)
         raw, other = Reader(model, base), Reader(moved, base)
         for half_layer in map(attention, range(model.n_layers)):
-            before = {c.head: c for c in raw.components(half_layer, variables)}
+            before = {first_of(c): c for c in raw.components(half_layer, variables)}
             order = orders[half_layer.layer].tolist()
             after = other.components(half_layer, variables)
-            assert sorted(order[c.head] for c in after) == sorted(before)
+            assert sorted(order[first_of(c)] for c in after) == sorted(before)
             for component in after:
+                assert isinstance(component, Head)
                 same = before[order[component.head]]
-                assert component.kind == same.kind
+                assert isinstance(same, type(component))
                 assert _slots(component) == _slots(same)
                 assert np.array_equal(component.outputs, same.outputs)
-                assert np.array_equal(np.asarray(component.table), np.asarray(same.table))
+                table, wanted = component.selection.table, same.selection.table
+                assert np.array_equal(np.asarray(table), np.asarray(wanted))
             reordered += order != sorted(order)
     assert reordered >= 5
 
 
 def _slots(component: Component) -> list[int]:
-    return [-1 if v is None else v.slot for v in component.reads]
+    return [-1 if v is None else v.slot for v in variables_of(component)]
 
 
 def test_random_weights_give_few_components() -> None:
@@ -195,8 +218,8 @@ def test_neurons_on_a_number_and_a_value_are_unknown() -> None:
     direction = np.zeros((1, model.d_model))
     direction[0, 3] = 1.0
     number = Variable(2, False, (0, 1, 2), direction, FIRST)
-    kinds = {c.kind for c in Reader(model, base).components(mlp(0), [base.tokens, number])}
-    assert kinds == {"unknown"}
+    found = Reader(model, base).components(mlp(0), [base.tokens, number])
+    assert {type(component) for component in found} == {UnknownNeurons}
 
 
 def test_variable_without_values_is_left_out() -> None:
@@ -206,7 +229,7 @@ def test_variable_without_values_is_left_out() -> None:
     base = Base.of(model, VOCAB)
     empty = Variable(2, True, (), np.zeros((0, model.d_model)), FIRST)
     found = Reader(model, base).components(FIRST, [base.tokens, base.indices, empty])
-    assert all(v is None or v.slot < 2 for c in found for v in c.reads)
+    assert all(v is None or v.slot < 2 for c in found for v in variables_of(c))
 
 
 def test_groups_are_equal_vectors_not_directions() -> None:
@@ -266,10 +289,11 @@ def test_read_out_shows_the_sign_of_a_number() -> None:
         last = mlp(found.model.n_layers - 1)
         for read_out in (True, False):
             (component,) = Reader(found.model, base, read_out=read_out).components(last, variables)
-            assert component.kind == "linear"
-            assert component.orientation == int(read_out)
+            assert isinstance(component, Linear)
+            assert component.number.orientation == int(read_out)
             wanted = [-1.0, 2.0] if read_out else [1.0, 2.0]
-            shown = component.numbers if read_out else np.abs(component.numbers)
+            factors = component.number.sizes
+            shown = factors if read_out else np.abs(factors)
             assert np.allclose(shown, wanted, atol=1e-2)
 
 

@@ -54,7 +54,19 @@ from untracr.rasp.nodes import (
     SequenceMap,
 )
 from untracr.rasp.program import Builder, Program, print_program
-from untracr.read.components import Component
+from untracr.read.components import (
+    Component,
+    Linear,
+    Lookup,
+    Mean,
+    Pairs,
+    StairToNumber,
+    StairToValues,
+    Sum,
+    is_operation,
+    number_of,
+    size_of,
+)
 from untracr.read.frame import Base, Variable
 from untracr.read.operations import (
     AggregateOperation,
@@ -113,7 +125,7 @@ def shown(program: Program, treatment: str = "", seed: int = 0) -> Iterator[Show
     by_slot = {v.slot: v for v in wanted.variables if not v.is_auxiliary}
     for half_layer in reader.half_layers:
         here = [ref for ref in order if compiled.node_map[ref].half_layer == half_layer]
-        found = [c for c in reader.components(half_layer, wanted.variables) if c.is_operation]
+        found = [c for c in reader.components(half_layer, wanted.variables) if is_operation(c)]
         assert len(found) == len(here)
         for ref, component in zip(here, found, strict=True):
             operation = wanted.operations[ref]
@@ -165,23 +177,21 @@ def test_every_kind_of_table_is_read(treatment: str) -> None:
     A categorical result counts as right if it is told apart from the others
     everywhere. Compression drops some values; of these nothing can be read.
     """
-    counts: Counter[str] = Counter()
-    right: Counter[str] = Counter()
+    counts: Counter[type[Component]] = Counter()
+    right: Counter[type[Component]] = Counter()
     for seed in range(PROGRAMS):
         program = random_program(Random(seed))
         for one in shown(program, treatment, seed):
-            kind = one.component.kind
-            if kind == "linear":
+            form = type(one.component)
+            if form is Linear:
                 continue
-            counts[kind] += 1
-            if one.component.table is not None:
-                right[kind] += predicate_is_right(one)
-            else:
-                right[kind] += function_is_right(one)
+            counts[form] += 1
+            is_right = predicate_is_right if form is Mean else function_is_right
+            right[form] += is_right(one)
     assert min(counts.values()) >= PROGRAMS
-    assert set(counts) == {"lookup", "sum", "stair to values", "stair to number", "pairs", "mean"}
+    assert set(counts) == {Lookup, Sum, StairToValues, StairToNumber, Pairs, Mean}
     if treatment == "rotated-compressed":
-        assert all(right[kind] >= 0.8 * counts[kind] for kind in counts), (right, counts)
+        assert all(right[form] >= 0.8 * counts[form] for form in counts), (right, counts)
     else:
         assert right == counts
 
@@ -216,7 +226,9 @@ def function_is_right(one: Shown) -> bool:
     numbers = np.array([number_or(r, np.nan) for r in results])
     truth = np.array([number_or(r, 0.0) for r in wanted])
     agrees = np.abs(numbers - truth).max() < 1e-6
-    flipped = one.component.orientation == 0 and np.abs(numbers + truth).max() < 1e-6
+    number = number_of(one.component)
+    assert number is not None
+    flipped = number.orientation == 0 and np.abs(numbers + truth).max() < 1e-6
     return bool(agrees or flipped)
 
 
@@ -230,7 +242,7 @@ def one_map(function: Function, encoding: object = CATEGORICAL) -> Program:
 def test_lookups_are_named(text: str) -> None:
     """A common function whose results have this order gives a lookup its name."""
     (one,) = shown(one_map(formula(text)))
-    assert one.component.kind == "lookup"
+    assert isinstance(one.component, Lookup)
     assert isinstance(one.operation, MapOperation)
     assert one.operation.choice == ReadOff(formula(text))
     assert read_function(one.reader, one.component) == formula(text)
@@ -267,6 +279,7 @@ def test_later_parts_name_pairs(text: str, treatment: str) -> None:
     read = read_function(one.reader, one.component)
     assert read == formula(text, 2)
     values = one.compiled.value_sets[one.ref].ordered
+    assert isinstance(one.component, Pairs)
     ranks = ranks_read(one.reader, one.component)
     assert ranks is not None
     assert ranks.tolist() == [values.index(result) for result in true_results(one)]
@@ -281,6 +294,7 @@ def test_a_grid_shows_the_order_of_its_arguments() -> None:
     pairs = builder.add(SequenceMap(table, TOKENS, INDICES), "sop_00")
     last = SequenceMap(formula("x * y", 2), INDICES, pairs)
     one = next(shown(builder.build(builder.add(last, "sop_01")), "rotated"))
+    assert isinstance(one.component, Pairs)
     ranks = ranks_read(one.reader, one.component)
     assert ranks is not None
     assert ranks.tolist() == [int(number_or(r, 0)) - 1 for r in true_results(one)]
@@ -293,6 +307,7 @@ def test_nothing_shows_the_order_of_an_output() -> None:
     table = Table(tuple(((t, i), (5, 2, 7)[(t * i + i) % 3]) for t, i in places), 2)
     program = builder.build(builder.add(SequenceMap(table, TOKENS, INDICES), "sop_00"))
     (one,) = shown(program)
+    assert isinstance(one.component, Pairs)
     assert ranks_read(one.reader, one.component) is None
     read = read_function(one.reader, one.component)
     assert isinstance(read, Table)
@@ -347,7 +362,7 @@ def lookup_program(results: tuple[Value, ...]) -> Program:
 def test_lookups_of_several_values_are_found(results: tuple[int, ...], treatment: str) -> None:
     """Neurons that read several values each are one lookup, results in their order."""
     (one,) = shown(lookup_program(results), treatment)
-    assert one.component.kind == "lookup"
+    assert isinstance(one.component, Lookup)
     ordered = sorted(set(results))
     assert one.component.groups.tolist() == [ordered.index(result) for result in results]
 
@@ -358,7 +373,7 @@ def test_two_truth_values_are_not_a_lookup() -> None:
     high = builder.add(Map(formula("x > 2"), TOKENS, NUMERICAL), "sop_00")
     low = builder.add(Map(formula("x < 3"), TOKENS, NUMERICAL), "sop_01")
     program = builder.build(builder.add(LinearSequenceMap(high, low, 1, 2), "sop_02"))
-    assert [one.component.kind for one in shown(program)] == ["sum", "sum", "linear"]
+    assert [type(one.component) for one in shown(program)] == [Sum, Sum, Linear]
 
 
 def test_a_truth_value_before_a_lookup_is_not_part_of_it() -> None:
@@ -368,7 +383,7 @@ def test_a_truth_value_before_a_lookup_is_not_part_of_it() -> None:
     more = builder.add(Map(formula("x + 1"), TOKENS, CATEGORICAL), "sop_01")
     select = builder.add(Select(more, TOKENS, Comparison.EQ))
     program = builder.build(builder.add(Aggregate(select, high, 0, NUMERICAL), "sop_02"))
-    assert [one.component.kind for one in shown(program)] == ["sum", "lookup", "mean"]
+    assert [type(one.component) for one in shown(program)] == [Sum, Lookup, Mean]
 
 
 def test_lookups_beside_each_other_are_told_apart() -> None:
@@ -377,7 +392,7 @@ def test_lookups_beside_each_other_are_told_apart() -> None:
     most = builder.add(Map(formula("max(x, 2)"), TOKENS, CATEGORICAL), "sop_00")
     less = builder.add(Map(formula("x - 1"), TOKENS, CATEGORICAL), "sop_01")
     program = builder.build(builder.add(SequenceMap(formula("x * y", 2), most, less), "sop_02"))
-    assert [one.component.size for one in shown(program)] == [3, 5, 15]
+    assert [size_of(one.component) for one in shown(program)] == [3, 5, 15]
 
 
 class Scripted:

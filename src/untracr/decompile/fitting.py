@@ -24,7 +24,7 @@ from untracr.errors import ProgramError
 from untracr.metamodel.vocabulary import Kind, kind_of
 from untracr.rasp.functions import Function, Predicate, Value, formula, types_of
 from untracr.rasp.known_tables import call
-from untracr.read.components import Component
+from untracr.read.components import Component, first_of
 from untracr.read.frame import Base, Directions, Variable
 from untracr.read.heads import HeadWeights
 from untracr.read.operations import (
@@ -93,8 +93,7 @@ class LayerView:
 
     def place(self, component: Component) -> int:
         """Where a component begins."""
-        first = component.head if component.head >= 0 else int(component.neurons[0])
-        return int(np.flatnonzero(self.numbers == first)[0])
+        return int(np.flatnonzero(self.numbers == first_of(component))[0])
 
 
 @dataclass(frozen=True)
@@ -353,7 +352,7 @@ class Fitter:
         if not self.may_hold(frame, start, kind, first):
             return None
         variable = result_variable(
-            operation, _unseen(frame.half_layer), slot, frame.by_slot, self.max_seq_len
+            operation, frame.half_layer, None, slot, frame.by_slot, self.max_seq_len
         )
         return self._runs(frame, start, _block(frame, operation, variable), variable)
 
@@ -515,7 +514,7 @@ class Fitter:
         if found is None:
             return None
         variable = result_variable(
-            operation, _unseen(frame.half_layer), slot, frame.by_slot, self.max_seq_len
+            operation, frame.half_layer, None, slot, frame.by_slot, self.max_seq_len
         )
         return Fit(replace(variable, directions=found[0]), found[1], 1)
 
@@ -579,11 +578,6 @@ def _noise(matrix: npt.NDArray[np.floating]) -> float:
 
 def _columns(matrix: npt.NDArray[np.floating], name: str) -> npt.NDArray[np.floating]:
     return matrix if name == "W_O" else matrix.T
-
-
-def _unseen(half_layer: HalfLayer) -> Component:
-    """A component of which nothing was observed: the result's directions are found otherwise."""
-    return Component(half_layer, "unknown", (), 0)
 
 
 @functools.lru_cache(maxsize=4096)

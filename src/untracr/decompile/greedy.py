@@ -30,7 +30,19 @@ from untracr.metamodel.vocabulary import (
 )
 from untracr.rasp.functions import Predicate, Value
 from untracr.rasp.program import Program
-from untracr.read.components import Component
+from untracr.read.components import (
+    Component,
+    Lookup,
+    Mean,
+    Move,
+    Pairs,
+    StairToNumber,
+    StairToValues,
+    Sum,
+    Width,
+    WidthStair,
+    is_operation,
+)
 from untracr.read.frame import Base, Variable
 from untracr.read.operations import MAX_OPERATIONS, Operation, build_program
 from untracr.read.reader import Reader
@@ -102,9 +114,9 @@ class _Writer:
         for half_layer in self.reader.half_layers:
             components = self.reader.components(half_layer, self.variables)
             for component in components:
-                if component.kind == "width stair":
+                if isinstance(component, WidthStair):
                     self._add_width(width_variable(component, self.max_seq_len))
-            components = [c for c in components if c.is_operation]
+            components = [c for c in components if is_operation(c)]
             if components:
                 self._half_layer(half_layer, components[:MAX_DESCRIBED])
         program = build_program(self.operations)
@@ -133,7 +145,7 @@ class _Writer:
             self.operations.append(operation)
             component = components[ordinal] if ordinal < len(components) else components[-1]
             self.variables.append(
-                result_variable(operation, component, slot, by_slot, self.max_seq_len)
+                result_variable(operation, half_layer, component, slot, by_slot, self.max_seq_len)
             )
 
     def _operation(
@@ -167,22 +179,22 @@ class _Writer:
 
 def shows_table(component: Component, kind: Kind, slots: Sequence[int]) -> bool:
     """Whether a component shows a table over the variables written, for an operation of a kind."""
-    return component.kind in _forms(kind) and tuple(slots) == readable_slots(component)
+    return _may_compute(component, kind) and tuple(slots) == readable_slots(component)
 
 
-def _forms(kind: Kind) -> tuple[str, ...]:
-    """The components that show a table of an operation."""
-    match kind:
-        case Kind.MAP_TO_CATEGORIES:
-            return "lookup", "stair to values"
-        case Kind.MAP_TO_NUMBERS:
-            return "sum", "stair to number"
-        case Kind.SEQUENCE_MAP:
-            return ("pairs",)
-        case Kind.MOVE | Kind.MEAN | Kind.WIDTH:
-            return "move", "mean", "width"
-        case Kind.LINEAR:
-            return ()
+def _may_compute(component: Component, kind: Kind) -> bool:
+    """Whether a component's form is that of an operation with a function or a predicate."""
+    match component:
+        case Lookup() | StairToValues():
+            return kind is Kind.MAP_TO_CATEGORIES
+        case Sum() | StairToNumber():
+            return kind is Kind.MAP_TO_NUMBERS
+        case Pairs():
+            return kind is Kind.SEQUENCE_MAP
+        case Move() | Mean() | Width():
+            return kind.is_attention
+        case _:
+            return False
 
 
 def allowed_kinds(half_layer: HalfLayer, known: list[Variable], full: bool) -> list[int]:

@@ -30,7 +30,7 @@ from untracr.metamodel.vocabulary import (
     operation_written,
 )
 from untracr.rasp.functions import Predicate
-from untracr.read.components import Component
+from untracr.read.components import Component, Linear
 from untracr.read.frame import Variable
 from untracr.read.operations import Operation
 from untracr.read.reader import Reader
@@ -212,7 +212,7 @@ class _Partial:
 def _with_factors(place: Place) -> Iterator[Proposal]:
     """A LinearSequenceMap with factors that are not listed, if the component shows one."""
     slots = () if place.component is None else readable_slots(place.component)
-    if len(slots) == 2 and place.component is not None and place.component.kind == "linear":
+    if len(slots) == 2 and isinstance(place.component, Linear):
         listed = operation_written(Kind.LINEAR, (*slots, 0, 0))
         read = with_read_factors(listed, place.component)
         if read is not listed:

@@ -21,6 +21,7 @@ from untracr.decompile.state import State
 from untracr.metamodel.numpy_network import NumpyNetwork
 from untracr.metamodel.vocabulary import ids_of
 from untracr.rasp.nodes import NUMERICAL
+from untracr.read.components import Sum
 from untracr.read.operations import MapOperation, ReadOff
 from untracr.read.unlisted_functions import unary_of_numbers
 
@@ -129,6 +130,6 @@ def _sums(fitter: Fitter, state: State) -> Iterator[Proposal]:
             numbers, noise = fitter.summed(state.frame, state.start, variable)
             if np.isfinite(numbers).all():
                 function = unary_of_numbers(
-                    "sum", variable.values, numbers, 3 * noise, is_exact=fitter.base.is_exact
+                    Sum, variable.values, numbers, 3 * noise, is_exact=fitter.base.is_exact
                 )
                 yield Proposal(MapOperation(variable.slot, ReadOff(function), NUMERICAL), 0.0)

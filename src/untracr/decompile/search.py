@@ -23,6 +23,7 @@ from untracr.decompile.state import State
 from untracr.errors import ProgramError
 from untracr.rasp.functions import Value
 from untracr.rasp.program import Program
+from untracr.read.components import is_operation
 from untracr.read.frame import Base
 from untracr.read.operations import MAX_OPERATIONS, Operation, WidthOperation, build_program
 from untracr.read.reader import Reader
@@ -258,7 +259,7 @@ class _InOneFrame:
             found = self.reader.components(state.half_layer, known)
         except ProgramError:  # too many values to be told apart by a reader
             found = []
-        components = tuple(c for c in found if c.is_operation)
+        components = tuple(c for c in found if is_operation(c))
         writing = state.writing
         if writing is not None:
             writing = writing.enter(self.reader, components[: 2 * MAX_OPERATIONS], known)

@@ -16,6 +16,7 @@ import numpy as np
 from untracr.arrays import Bools
 from untracr.decompile.fitting import Fitter, Frame
 from untracr.rasp.nodes import CATEGORICAL
+from untracr.read.components import Lookup
 from untracr.read.frame import Variable
 from untracr.read.operations import MapOperation, Operation, ReadOff, SequenceMapOperation
 from untracr.read.unlisted_functions import diagonal_of_groups, unary_of_groups
@@ -58,7 +59,7 @@ def _lookup(variable: Variable, run: list[Bools]) -> Iterator[Operation]:
     """A Map if each neuron reads something, else a SequenceMap."""
     groups = np.where(np.any(run, axis=0), np.argmax(run, axis=0), -1)
     if all(reads.any() for reads in run):
-        function = unary_of_groups("lookup", variable.values, groups, in_order=True, is_whole=True)
+        function = unary_of_groups(Lookup, variable.values, groups, in_order=True, is_whole=True)
         yield MapOperation(variable.slot, ReadOff(function), CATEGORICAL)
         return
     twice = diagonal_of_groups(variable.values, groups, len(run))

@@ -21,6 +21,7 @@ from untracr.metamodel.targets import answer
 from untracr.metamodel.vocabulary import EOL, FIRST_SLOT, ID, N_SLOTS, SIZE, START, ids_of
 from untracr.rasp.domain import Domain
 from untracr.rasp.program import Program
+from untracr.read.components import is_operation
 from untracr.read.frame import Base
 from untracr.read.operations import Operation
 from untracr.read.reader import Reader
@@ -194,7 +195,7 @@ def example_of(
     steps: list[tuple[Features, list[Operation]]] = []
     for half_layer in reader.half_layers:
         here = [r for r in order if compiled.node_map[r].half_layer == half_layer]
-        components = [c for c in reader.components(half_layer, variables) if c.is_operation]
+        components = [c for c in reader.components(half_layer, variables) if is_operation(c)]
         if components:
             known = [v for v in variables if v.available_from <= half_layer]
             operations = [wanted.operations[ref] for ref in here]

@@ -1,6 +1,6 @@
 """Components as fixed-size numbers: what the network is given.
 
-One row a component: integers that are embedded (kind, variables read, factors,
+One row a component: integers that are embedded (form, variables read, factors,
 orientation) and numbers that are projected (agreement with every known
 function and predicate, what later parts say of each, sizes).
 """
@@ -15,7 +15,26 @@ import numpy.typing as npt
 
 from untracr.metamodel.vocabulary import N_SLOTS
 from untracr.rasp.listed_functions import BINARY, PREDICATES, UNARY
-from untracr.read.components import KINDS, Component
+from untracr.read.components import (
+    Clean,
+    Component,
+    Linear,
+    Lookup,
+    Mean,
+    Move,
+    Pairs,
+    StairToNumber,
+    StairToValues,
+    Sum,
+    UnknownHead,
+    UnknownNeurons,
+    Width,
+    WidthStair,
+    number_of,
+    selection_of,
+    size_of,
+    variables_of,
+)
 from untracr.read.frame import Variable
 from untracr.read.lookahead import Outlook, outlooks
 from untracr.read.matching import Matches, matches
@@ -28,8 +47,25 @@ N_SLOT_CODES = N_SLOTS + 2
 FACTOR_CODES = 9
 """-3 to 3, another number, none."""
 
+FORMS: dict[type[Component], int] = {
+    Lookup: 0,
+    Sum: 1,
+    Pairs: 2,
+    StairToNumber: 3,
+    StairToValues: 4,
+    Linear: 5,
+    WidthStair: 6,
+    Clean: 7,
+    Move: 8,
+    Mean: 9,
+    Width: 10,
+    UnknownHead: 11,
+    UnknownNeurons: 11,
+}
+"""A component's form as a number. A trained network knows it by that."""
+
 INTEGER_SIZES: tuple[int, ...] = (
-    len(KINDS),
+    1 + max(FORMS.values()),
     N_SLOT_CODES,
     N_SLOT_CODES,
     N_SLOT_CODES,
@@ -37,7 +73,7 @@ INTEGER_SIZES: tuple[int, ...] = (
     FACTOR_CODES,
     3,
 )
-"""How many codes each integer feature has: kind, three variables, two factors, orientation."""
+"""How many codes each integer feature has: form, three variables, two factors, orientation."""
 
 _VALUE_NUMBERS = 4
 N_NUMBERS = 3 * len(UNARY) + 3 * len(BINARY) + 2 * len(PREDICATES) + 3 * _VALUE_NUMBERS + 4
@@ -81,20 +117,21 @@ def _row(
     component: Component, found: Matches, outlook: Outlook
 ) -> tuple[list[int], npt.NDArray[np.float64]]:
     unary, binary, predicate = found.exact()
-    reads = [*component.reads, None, None, None][:3]
-    factors = component.numbers if component.kind == "linear" else ()
+    reads = [*variables_of(component), None, None, None][:3]
+    number, selection = number_of(component), selection_of(component)
+    factors = component.number.sizes if isinstance(component, Linear) else ()
     codes = [_factor_code(f) for f in [*factors, *[None, None]][:2]]
     integers = [
-        KINDS.index(component.kind),
+        FORMS[type(component)],
         *(_slot_code(v) for v in reads),
         *codes,
-        component.orientation,
+        0 if number is None else number.orientation,
     ]
     sizes = [
-        np.log1p(component.size),
-        np.log1p(len(set(component.groups.tolist()))),
-        component.bos_logit,
-        float(component.table.mean()) if component.table is not None else 0.0,
+        np.log1p(size_of(component)),
+        np.log1p(_count_groups(component)),
+        0.0 if selection is None else selection.bos_logit,
+        0.0 if selection is None or selection.table is None else float(selection.table.mean()),
     ]
     numbers = np.concatenate(
         [
@@ -111,6 +148,15 @@ def _row(
         ]
     )
     return integers, numbers
+
+
+def _count_groups(component: Component) -> int:
+    """How many categories a component writes, one more where it writes nothing."""
+    match component:
+        case Lookup(groups=groups) | StairToValues(groups=groups) | Pairs(groups=groups):
+            return len(set(groups.tolist()))
+        case _:
+            return 0
 
 
 def _slot_code(variable: Variable | None) -> int:

@@ -35,7 +35,9 @@ from untracr.rasp.nodes import (
     SequenceMap,
 )
 from untracr.rasp.program import Program
+from untracr.read.components import Lookup, StairToNumber, StairToValues, Sum
 from untracr.read.frame import Variable
+from untracr.read.matching import MapForm
 from untracr.read.operations import Operation, operation_of
 from untracr.read.unlisted_functions import binary_of_groups, unary_of_groups, unary_of_numbers
 
@@ -160,25 +162,25 @@ class _Form:
     """What weights show of a Map's or SequenceMap's results.
 
     Attributes:
-        kind: of its component, see `untracr.read.components.KINDS`.
+        form: of the component of a Map; None for a SequenceMap.
         in_order: whether they show the order of categorical results.
     """
 
-    kind: str
+    form: MapForm | None
     in_order: bool
 
     @classmethod
     def of(cls, program: Program, ref: Ref, inner: tuple[Ref, ...], in_order: bool) -> _Form:
         if len(inner) == 2:
-            return cls("pairs", in_order)
+            return cls(None, in_order)
         to_values = program.encoding(ref) is CATEGORICAL
         if program.encoding(inner[0]) is CATEGORICAL:
-            return cls("lookup", True) if to_values else cls("sum", False)
-        return cls("stair to values" if to_values else "stair to number", in_order)
+            return cls(Lookup, True) if to_values else cls(Sum, False)
+        return cls(StairToValues if to_values else StairToNumber, in_order)
 
     @property
     def is_categorical(self) -> bool:
-        return self.kind in ("pairs", "lookup", "stair to values")
+        return self.form in (None, Lookup, StairToValues)
 
     def is_alike(self, fst: list[Value], snd: list[Value]) -> bool:
         """Whether weights show the same of two lists of results."""
@@ -198,15 +200,16 @@ class _Form:
 
     def find(self, names: list[tuple[Value, ...]], results: list[Value]) -> Function:
         """What is read off for a function with these results on arguments of these names."""
-        shown = self.shown(results)
-        if not self.is_categorical:
-            return unary_of_numbers(self.kind, names[0], np.asarray(shown, dtype=np.float64))
-        groups = np.asarray(shown, dtype=np.int64)
-        if self.kind == "pairs":
+        shown, form = self.shown(results), self.form
+        if form is None:
+            groups = np.asarray(shown, dtype=np.int64)
             return binary_of_groups(
                 names[0], names[1], groups, in_order=self.in_order, is_whole=True
             )
-        return unary_of_groups(self.kind, names[0], groups, in_order=self.in_order, is_whole=True)
+        if not self.is_categorical:
+            return unary_of_numbers(form, names[0], np.asarray(shown, dtype=np.float64))
+        groups = np.asarray(shown, dtype=np.int64)
+        return unary_of_groups(form, names[0], groups, in_order=self.in_order, is_whole=True)
 
 
 def _by_name(names: tuple[Value, ...], true: tuple[Value, ...]) -> list[tuple[Value, Value]]:

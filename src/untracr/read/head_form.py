@@ -12,7 +12,7 @@ import numpy as np
 
 from untracr.arrays import Floats
 from untracr.compile.blocks import COLDNESS
-from untracr.read.components import NOTHING, READS
+from untracr.read.components import NOTHING, READS, UnknownHead
 from untracr.read.frame import Directions, Variable
 from untracr.read.heads import HeadNoise, HeadWeights, read_head
 from untracr.transformer.half_layer import FIRST
@@ -34,7 +34,8 @@ def in_form(weights: HeadWeights, known: Directions, noise: HeadNoise) -> HeadWe
     """
     scale = _scale(weights, known)
     component, is_explained = read_head(FIRST, 0, weights, known, noise)
-    as_tracr = is_explained and not component.is_disordered and component.kind != "unknown"
+    as_tracr = is_explained and not isinstance(component, UnknownHead)
+    as_tracr = as_tracr and not component.selection.is_disordered
     if as_tracr and abs(scale - 1.0) < SCALED:
         return weights
     scaled = HeadWeights(weights.W_Q / scale, weights.W_K, weights.W_V, weights.W_O)

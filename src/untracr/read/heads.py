@@ -8,12 +8,24 @@ falls (Tracr's `craft/chamber/categorical_attn`).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from untracr.arrays import Floats, Ints
-from untracr.read.components import MAX_BOS_LOGIT, MAX_TABLE, NOTHING, READS, Component, Tolerance
+from untracr.read.components import (
+    MAX_BOS_LOGIT,
+    MAX_TABLE,
+    NOTHING,
+    READS,
+    Head,
+    Mean,
+    Move,
+    Selection,
+    Tolerance,
+    UnknownHead,
+    Width,
+)
 from untracr.read.frame import Directions, Variable
 from untracr.transformer.half_layer import HalfLayer
 
@@ -57,7 +69,7 @@ class _Keys:
 
 def read_head(
     half_layer: HalfLayer, head: int, weights: HeadWeights, known: Directions, noise: HeadNoise
-) -> tuple[Component, bool]:
+) -> tuple[Head, bool]:
     """Describes a head.
 
     Returns:
@@ -67,30 +79,20 @@ def read_head(
         ProgramError: what is known takes too many values.
     """
     keys = _keys(weights.W_K, known, noise.keys)
-    query, logits, table, bos_logit, selects = None, np.zeros((0, 0)), None, 0.0, False
-    if keys is not None:
-        query, logits, selects = _queries(weights.W_Q, keys, known, noise.queries)
-        if query is not None and len(keys.columns) * len(query.values) <= MAX_TABLE:
-            largest = float(logits.max(initial=0.0))
-            table = logits > max(0.5 * largest, READS)
-            if largest > READS:
-                bos = _along_one(weights.W_Q[:, keys.bos], known)
-                bos_logit = _bounded(bos / largest, MAX_BOS_LOGIT)
-    kind, value, outputs = _moved(weights, known, noise.values)
-    size = weights.W_K.shape[1] if keys is None else len(keys.columns) + 1
-    component = Component(
-        half_layer,
-        kind,
-        (None if keys is None else keys.variable, query, value),
-        size,
-        head=head,
-        outputs=outputs,
-        logits=None if table is None else logits,
-        table=table,
-        bos_logit=bos_logit,
-        is_disordered=keys is not None and keys.is_disordered,
-    )
-    return component, keys is not None and ((keys.fits and selects) or keys.is_disordered)
+    if keys is None:
+        selection, selects = Selection(None, None), False
+        size = weights.W_K.shape[1]
+    else:
+        selection, selects = _selection(weights.W_Q, keys, known, noise.queries)
+        size = len(keys.columns) + 1
+    is_explained = keys is not None and ((keys.fits and selects) or keys.is_disordered)
+    value, outputs, is_moved = _moved(weights, known, noise.values)
+    if not is_moved:
+        return UnknownHead(half_layer, head, size, selection, outputs), is_explained
+    if value is None:
+        return Width(half_layer, head, size, selection, outputs), is_explained
+    form = Move if value.is_categorical else Mean
+    return form(half_layer, head, size, selection, outputs, value), is_explained
 
 
 def _keys(W_K: Floats, known: Directions, tolerance: Tolerance) -> _Keys | None:
@@ -130,6 +132,21 @@ def _keys(W_K: Floats, known: Directions, tolerance: Tolerance) -> _Keys | None:
     return None if best is None else best[1]
 
 
+def _selection(
+    W_Q: Floats, keys: _Keys, known: Directions, tolerance: Tolerance
+) -> tuple[Selection, bool]:
+    """What is selected, and whether the queries' variable explains it."""
+    query, logits, fits = _queries(W_Q, keys, known, tolerance)
+    plain = Selection(keys.variable, query, is_disordered=keys.is_disordered)
+    if query is None or len(keys.columns) * len(query.values) > MAX_TABLE:
+        return plain, fits
+    largest, bos_logit = float(logits.max(initial=0.0)), 0.0
+    if largest > READS:
+        bos_logit = _bounded(_along_one(W_Q[:, keys.bos], known) / largest, MAX_BOS_LOGIT)
+    table = logits > max(0.5 * largest, READS)
+    return replace(plain, logits=logits, table=table, bos_logit=bos_logit), fits
+
+
 def _queries(
     W_Q: Floats, keys: _Keys, known: Directions, tolerance: Tolerance
 ) -> tuple[Variable | None, Floats, bool]:
@@ -159,8 +176,8 @@ def _along_one(vector: Floats, known: Directions) -> float:
 
 def _moved(
     weights: HeadWeights, known: Directions, tolerance: Tolerance
-) -> tuple[str, Variable | None, Floats]:
-    """What the values read and where it goes: kind, variable, outputs [values or 1, d_model]."""
+) -> tuple[Variable | None, Floats, bool]:
+    """What the values read, None for BOS; where it goes [values or 1, d_model]; if it is known."""
     W_V, W_O = weights.W_V, weights.W_O
     count = W_V.shape[1]
     products = known.products_with(W_V)
@@ -180,11 +197,10 @@ def _moved(
         if total < best[0] - 1e-9:
             best = total, variable, n
     total, found, n = best
-    if found is None and total > float(tolerance.squared(W_V).sum()):
-        return "unknown", None, W_O[:1]
     if found is None:
-        return "width", None, W_O[:1]
-    return ("move" if found.is_categorical else "mean"), found, W_O[:n]
+        is_unknown = total > float(tolerance.squared(W_V).sum())
+        return None, W_O[:1], not is_unknown
+    return found, W_O[:n], True
 
 
 def _bounded(number: float, limit: float) -> float:

@@ -25,7 +25,21 @@ from untracr.rasp.known_tables import binary_tables, unary_tables
 from untracr.rasp.listed_functions import BINARY, UNARY
 from untracr.rasp.naming import MAX_NAMED
 from untracr.rasp.nodes import CATEGORICAL, NUMERICAL
-from untracr.read.components import Component
+from untracr.read.components import (
+    Component,
+    Lookup,
+    Mean,
+    Move,
+    Pairs,
+    Selection,
+    StairToNumber,
+    StairToValues,
+    Sum,
+    Width,
+    WidthStair,
+    selection_of,
+    variables_of,
+)
 from untracr.read.frame import Variable
 from untracr.read.matching import FITTING, Matches, matches
 from untracr.read.operations import (
@@ -63,6 +77,10 @@ class Outlook:
 
     unary: Floats
     binary: Floats
+
+
+_FunctionComponent = Lookup | Sum | StairToValues | StairToNumber | Pairs
+"""What computes a Map or a SequenceMap."""
 
 
 @dataclass(frozen=True)
@@ -107,7 +125,7 @@ def outlooks(
         for key in hypothesis:
             verdicts[key] = max(verdict, verdicts.get(key, -1.0))
     for n in open_:
-        scores = looks[n].binary if components[n].kind == "pairs" else looks[n].unary
+        scores = looks[n].binary if isinstance(components[n], Pairs) else looks[n].unary
         for option in options[n]:
             scores[option.function] = verdicts.get((n, option.results), 0.0)
     return looks
@@ -128,21 +146,17 @@ def _hypotheses(
 def _candidates(component: Component, found: Matches) -> list[_Candidate]:
     """The functions that fit, with their results on each assignment."""
     unary, binary, _ = found.exact()
-    if component.kind in FITTING:
-        variable = component.reads[0]
-        assert variable is not None
-        if len(variable.values) > MAX_VALUES:
+    match component:
+        case Lookup() | Sum() | StairToValues() | StairToNumber():
+            if len(component.variable.values) > MAX_VALUES:
+                return []
+            results = unary_tables(component.variable.values).results
+            fits = [n for n in FITTING[type(component)] if unary[n]]
+        case Pairs(fst=fst, snd=snd):
+            results = binary_tables(fst.values, snd.values).results
+            fits = [int(n) for n in np.flatnonzero(binary)]
+        case _:
             return []
-        results = unary_tables(variable.values).results
-        fits = [n for n in FITTING[component.kind] if unary[n]]
-    elif component.kind == "pairs":
-        fst, snd = component.reads
-        assert fst is not None
-        assert snd is not None
-        results = binary_tables(fst.values, snd.values).results
-        fits = [int(n) for n in np.flatnonzero(binary)]
-    else:
-        return []
     return [_Candidate(n, results[n]) for n in fits if None not in results[n]]
 
 
@@ -166,37 +180,42 @@ def _follow(
     reader: Reader, component: Component, option: list[_Candidate], slot: int
 ) -> Variable | None:
     """The variable of a component whose values are certain, else None."""
-    if _is_function(component):
-        if not option:
-            return _outside_variable(reader, component, slot)
-        if len({o.results for o in option}) != 1:
+    match component:
+        case Lookup() | Sum() | StairToValues() | StairToNumber() | Pairs():
+            if not option:
+                return _outside_variable(reader, component, slot)
+            if len({o.results for o in option}) != 1:
+                return None
+            return _variable(reader, component, option, option[0].results, slot)
+        case WidthStair():
+            return replace(width_variable(component, len(reader.model.W_pos) - 1), slot=slot)
+        case Move(selection=selection) | Mean(selection=selection) | Width(selection=selection):
+            if selection.keys is None or selection.queries is None:
+                return None
+            return _variable(reader, component, [_Candidate(0, ())], (), slot)
+        case _:
             return None
-        return _variable(reader, component, option, option[0].results, slot)
-    if component.kind == "width stair":
-        return replace(width_variable(component, len(reader.model.W_pos) - 1), slot=slot)
-    if component.kind in ("move", "mean", "width") and None not in component.reads[:2]:
-        return _variable(reader, component, [_Candidate(0, ())], (), slot)
-    return None
 
 
 def _operation(component: Component, choice: Choice) -> Operation:
     """The operation that a component computes, its function or predicate chosen."""
-    slots = [v.slot for v in component.reads if v is not None]
-    match component.kind, slots:
-        case (("lookup" | "stair to values"), (inner,)):
-            return MapOperation(inner, choice, CATEGORICAL)
-        case (("sum" | "stair to number"), (inner,)):
-            return MapOperation(inner, choice, NUMERICAL)
-        case "pairs", (fst, snd):
-            return SequenceMapOperation(fst, snd, choice)
-        case "move", (keys, queries, values):
-            return AggregateOperation(keys, queries, choice, values, CATEGORICAL)
-        case "mean", (keys, queries, values):
-            return AggregateOperation(keys, queries, choice, values, NUMERICAL)
-        case "width", (keys, queries):
-            return WidthOperation(keys, queries, choice)
+    match component:
+        case Lookup(variable=inner) | StairToValues(variable=inner):
+            return MapOperation(inner.slot, choice, CATEGORICAL)
+        case Sum(variable=inner) | StairToNumber(variable=inner):
+            return MapOperation(inner.slot, choice, NUMERICAL)
+        case Pairs(fst=fst, snd=snd):
+            return SequenceMapOperation(fst.slot, snd.slot, choice)
+        case Move(selection=Selection(Variable() as keys, Variable() as queries), values=values):
+            slots = keys.slot, queries.slot
+            return AggregateOperation(*slots, choice, values.slot, CATEGORICAL)
+        case Mean(selection=Selection(Variable() as keys, Variable() as queries), values=values):
+            slots = keys.slot, queries.slot
+            return AggregateOperation(*slots, choice, values.slot, NUMERICAL)
+        case Width(selection=Selection(Variable() as keys, Variable() as queries)):
+            return WidthOperation(keys.slot, queries.slot, choice)
         case _:
-            raise ValueError(f"no operation: {component.kind}")
+            raise TypeError(f"not an operation of known variables: {component}")
 
 
 def _variable(
@@ -215,7 +234,7 @@ def _variable(
     return _result(reader, component, _operation(component, function), slot)
 
 
-def _outside_variable(reader: Reader, component: Component, slot: int) -> Variable | None:
+def _outside_variable(reader: Reader, component: _FunctionComponent, slot: int) -> Variable | None:
     """The variable of a component that no known function fits, by the table that it shows.
 
     Raises:
@@ -228,8 +247,10 @@ def _outside_variable(reader: Reader, component: Component, slot: int) -> Variab
 
 
 def _result(reader: Reader, component: Component, operation: Operation, slot: int) -> Variable:
-    by_slot = {v.slot: v for v in component.reads if v is not None}
-    return result_variable(operation, component, slot, by_slot, len(reader.model.W_pos) - 1)
+    by_slot = {v.slot: v for v in variables_of(component) if v is not None}
+    return result_variable(
+        operation, component.half_layer, component, slot, by_slot, len(reader.model.W_pos) - 1
+    )
 
 
 @dataclass
@@ -282,8 +303,10 @@ def _continue(reader: Reader, story: _Story, looks_left: _Budget) -> float:
                 return 0.0
             found = matches(component)
             options = _candidates(component, found)
-            on_hypothesis = any(v is not None and v.slot in tainted for v in component.reads)
-            if component.is_disordered:
+            reads = variables_of(component)
+            on_hypothesis = any(v is not None and v.slot in tainted for v in reads)
+            selection = selection_of(component)
+            if selection is not None and selection.is_disordered:
                 if on_hypothesis:
                     return -1.0
                 continue
@@ -349,9 +372,7 @@ def _try_follow(
 
 def _is_telling(component: Component) -> bool:
     """Whether a component has a table that a known function or predicate must explain."""
-    return _is_function(component) or component.table is not None
-
-
-def _is_function(component: Component) -> bool:
-    """Whether it computes a Map or a SequenceMap."""
-    return component.kind in FITTING or component.kind == "pairs"
+    selection = selection_of(component)
+    if selection is not None:
+        return selection.table is not None
+    return isinstance(component, _FunctionComponent)

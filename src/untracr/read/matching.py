@@ -20,7 +20,19 @@ from untracr.rasp.known_tables import (
     unary_tables,
 )
 from untracr.rasp.listed_functions import BINARY, MAP_POOL, PREDICATES, UNARY, Type
-from untracr.read.components import Component
+from untracr.read.components import (
+    Component,
+    Lookup,
+    Mean,
+    Move,
+    Number,
+    Pairs,
+    Selection,
+    StairToNumber,
+    StairToValues,
+    Sum,
+    Width,
+)
 from untracr.read.frame import Variable
 
 CLOSE = 0.02
@@ -32,11 +44,14 @@ def _pool(inputs: tuple[Type, ...], outputs: tuple[Type, ...]) -> tuple[int, ...
     return tuple(n for n, f in enumerate(UNARY) if f in known)
 
 
-FITTING: dict[str, tuple[int, ...]] = {
-    "lookup": _pool(("categorical",), ("categorical",)),
-    "sum": _pool(("categorical",), ("bool", "float")),
-    "stair to values": _pool(("float", "bool", "freq"), ("categorical",)),
-    "stair to number": _pool(("float", "bool", "freq"), ("bool", "float")),
+MapForm = type[Lookup] | type[Sum] | type[StairToValues] | type[StairToNumber]
+"""The form of a component that computes a Map."""
+
+FITTING: dict[MapForm, tuple[int, ...]] = {
+    Lookup: _pool(("categorical",), ("categorical",)),
+    Sum: _pool(("categorical",), ("bool", "float")),
+    StairToValues: _pool(("float", "bool", "freq"), ("categorical",)),
+    StairToNumber: _pool(("float", "bool", "freq"), ("bool", "float")),
 }
 """Functions a Map may have, by the form of its component."""
 
@@ -69,39 +84,36 @@ class Matches:
 def matches(component: Component) -> Matches:
     """Compares a component with every known function."""
     unary, binary, predicate = _NO_UNARY, _NO_BINARY, _NO_PREDICATE
-    match component.kind:
-        case "lookup" | "sum" | "stair to number" | "stair to values":
-            variable = component.reads[0]
-            assert variable is not None
-            unary = _unary(component, variable)
-        case "pairs":
-            fst, snd = component.reads
-            assert fst is not None
-            assert snd is not None
-            tables = binary_tables(fst.values, snd.values)
-            binary = same_groups(tables, component.groups, component.is_whole)
-        case "move" | "mean" | "width":
-            key, query = component.reads[:2]
-            if key is not None and query is not None and component.table is not None:
-                predicate = _predicate(component, component.table, key, query)
+    match component:
+        case Lookup(variable=variable, groups=groups):
+            unary = _share(unary_tables(variable.values).ranks == groups)
+        case StairToValues(variable=variable, groups=groups, is_whole=is_whole):
+            unary = same_groups(unary_tables(variable.values), groups, is_whole)
+        case StairToNumber(variable=variable, number=number):
+            unary = _of_number(unary_tables(variable.values), number)
+        case Sum(variable=variable, number=number):
+            tables = unary_tables(variable.values)
+            unary = _of_number(tables, number)
+            unary[_unseen(tables.numbers - number.sizes, variable)] = 1.0
+        case Pairs(fst=fst, snd=snd, groups=groups, is_whole=is_whole):
+            binary = same_groups(binary_tables(fst.values, snd.values), groups, is_whole)
+        case Move(selection=selection) | Mean(selection=selection) | Width(selection=selection):
+            predicate = _predicate(selection)
+        case _:
+            pass
     return Matches(unary, binary, predicate)
 
 
-def _unary(component: Component, variable: Variable) -> Floats:
-    tables = unary_tables(variable.values)
-    if component.kind == "lookup":
-        return _share(tables.ranks == component.groups)
-    if component.kind == "stair to values":
-        return same_groups(tables, component.groups, component.is_whole)
-    close = CLOSE + 3 * component.spread * (1 + np.abs(component.numbers))
-    share = _share(np.abs(tables.numbers - component.numbers) < close)
-    if component.orientation == 0:
-        flipped = _share(np.abs(tables.numbers + component.numbers) < close)
+def _of_number(tables: Tables, number: Number) -> Floats:
+    """Agreement of tables with a number that is written."""
+    sizes = number.sizes
+    close = CLOSE + 3 * number.spread * (1 + np.abs(sizes))
+    share = _share(np.abs(tables.numbers - sizes) < close)
+    if number.orientation == 0:
+        flipped = _share(np.abs(tables.numbers + sizes) < close)
         share = np.maximum(share, flipped)
         if not (share > ALL).any():  # the length may be open as well
-            share = np.maximum(share, _up_to_a_factor(tables.numbers, component.numbers))
-    if component.kind == "sum":
-        share[_unseen(tables.numbers - component.numbers, variable)] = 1.0
+            share = np.maximum(share, _up_to_a_factor(tables.numbers, sizes))
     return share
 
 
@@ -113,17 +125,26 @@ def _up_to_a_factor(tables: Floats, numbers: Floats) -> Floats:
     return _share(np.abs(factor[:, None] * tables - numbers) < CLOSE * np.abs(factor)[:, None])
 
 
-def _predicate(component: Component, table: Bools, key: Variable, query: Variable) -> Floats:
-    known = predicate_tables(key.values, query.values)
+def _predicate(selection: Selection) -> Floats:
+    """Agreement of the listed predicates with what a head selects."""
+    keys, query, table, logits = (
+        selection.keys,
+        selection.queries,
+        selection.table,
+        selection.logits,
+    )
+    if keys is None or query is None or table is None:
+        return _NO_PREDICATE
+    known = predicate_tables(keys.values, query.values)
     share = _share((known == table).reshape(len(known), -1))
-    if not query.is_independent and component.logits is not None:
+    if not query.is_independent and logits is not None:
         for n, wanted in enumerate(known.astype(np.float64)):
             # Logits are multiples of the predicate, up to what the queries' directions hide.
             shown = np.einsum("kq,kq->", wanted @ query.products, wanted)
-            along = np.einsum("kq,kq->", component.logits @ query.products, wanted)
+            along = np.einsum("kq,kq->", logits @ query.products, wanted)
             if shown <= 0 or along <= 0:
                 continue
-            if _unseen(component.logits * (shown / along) - wanted, query).all():
+            if _unseen(logits * (shown / along) - wanted, query).all():
                 share[n] = 1.0
     return share
 

@@ -17,7 +17,7 @@ place the largest component that explains the next neurons is taken.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -31,8 +31,18 @@ from untracr.read.components import (
     NOISE_LIMIT,
     NOTHING,
     STEEP,
-    Component,
+    Clean,
+    Linear,
+    Lookup,
+    Neurons,
+    Number,
+    Pairs,
+    StairToNumber,
+    StairToValues,
+    Sum,
     Tolerance,
+    UnknownNeurons,
+    WidthStair,
     direction_groups,
     groups_of_pairs,
 )
@@ -74,7 +84,7 @@ class LayerWeights:
 
 def read_neurons(
     layer: LayerWeights, known: Directions, tolerance: Tolerance, orient: Orient, roles: Roles
-) -> Iterator[Component]:
+) -> Iterator[Neurons]:
     """The components of an MLP, in the order of their neurons; what nothing explains is unknown.
 
     Raises:
@@ -117,6 +127,7 @@ class _Parser:
         self.squares = np.square(W).sum(axis=0)
         self.allowed = tolerance.squared(W)
         self.noise, self.known_noise = tolerance.noise, tolerance.known
+        self.is_whole = known.base.is_exact
         self.is_one = self.squares - 2 * self.one + known.one_one <= self.allowed
         self.numbers = [self._number(v) for v in known.numerical]
         self.grids = self._grids()
@@ -124,7 +135,7 @@ class _Parser:
         self._closest: dict[int, tuple[Ints, Bools]] = {}
         self._roles: dict[int, Role] = {}
 
-    def components(self) -> Iterator[Component]:
+    def components(self) -> Iterator[Neurons]:
         """From the first neuron to the last."""
         start, unexplained = 0, 0
         while start < self.count:
@@ -148,9 +159,12 @@ class _Parser:
         if unexplained:
             yield self._unknown(start - unexplained, start)
 
-    def _unknown(self, start: int, stop: int) -> Component:
-        neurons = self.layer.neurons[start:stop]
-        return Component(self.layer.half_layer, "unknown", (), len(neurons), neurons=neurons)
+    def _unknown(self, start: int, stop: int) -> UnknownNeurons:
+        return UnknownNeurons(*self._at(np.arange(start, stop)))
+
+    def _at(self, places: Ints) -> tuple[HalfLayer, Ints]:
+        """The half-layer, and the numbers of neurons."""
+        return self.layer.half_layer, self.layer.neurons[places]
 
     # Grids of two categorical variables
 
@@ -181,7 +195,7 @@ class _Parser:
         distance = self.squares[neurons] - 2 * products + own
         return np.asarray(distance <= self.allowed[neurons], dtype=np.bool_)
 
-    def _pairs(self, start: int) -> Component | None:
+    def _pairs(self, start: int) -> Pairs | None:
         for a, b, starts in self.grids:
             n, m = len(a.values), len(b.values)
             neurons = np.arange(start, start + n * m)
@@ -191,11 +205,8 @@ class _Parser:
             j = self.known.slice(b).start + np.tile(np.arange(m), n)
             if self._is_pair(neurons, i, j).all():
                 outputs = self.layer.write[neurons]
-                return replace(
-                    self._component("pairs", (a, b), neurons),
-                    outputs=outputs,
-                    groups=direction_groups(outputs, self.layer.noise),
-                )
+                groups = direction_groups(outputs, self.layer.noise)
+                return Pairs(*self._at(neurons), a, b, outputs, groups, self.is_whole)
         return None
 
     # One categorical variable
@@ -220,7 +231,7 @@ class _Parser:
             self._closest[variable.slot] = value, np.asarray(fits, dtype=np.bool_)
         return self._closest[variable.slot]
 
-    def _lookup(self, start: int) -> Component | None:
+    def _lookup(self, start: int) -> Lookup | Pairs | None:
         return (
             self._lookup_of_each(start)
             or self._lookup_of_groups(start)
@@ -238,7 +249,7 @@ class _Parser:
         """Whether later parts read one of several results as a number of its own."""
         return any(self._role(place) in ("number", "alone") for place in places.tolist())
 
-    def _lookup_of_each(self, start: int) -> Component | None:
+    def _lookup_of_each(self, start: int) -> Lookup | None:
         """A lookup of which each neuron reads one value."""
         for variable in self.known.categorical:
             n = len(variable.values)
@@ -257,14 +268,11 @@ class _Parser:
                 continue
             position = np.empty(n, dtype=np.int64)
             position[value] = np.arange(n)
-            return replace(
-                self._component("lookup", (variable,), neurons),
-                outputs=self.layer.write[neurons][position],
-                groups=position,
-            )
+            outputs = self.layer.write[neurons][position]
+            return Lookup(*self._at(neurons), variable, outputs, position, self.is_whole)
         return None
 
-    def _lookup_of_groups(self, start: int) -> Component | None:
+    def _lookup_of_groups(self, start: int) -> Lookup | None:
         """A lookup whose neurons read several values each, all of them together once."""
         for variable in self.known.categorical:
             found = self._groups(variable, start)
@@ -275,11 +283,7 @@ class _Parser:
                 continue
             neurons = np.arange(start, start + count)
             outputs = self.layer.write[neurons][found]
-            return replace(
-                self._component("lookup", (variable,), neurons),
-                outputs=outputs,
-                groups=found,
-            )
+            return Lookup(*self._at(neurons), variable, outputs, found, self.is_whole)
         return None
 
     def _is_one_variable(self, start: int, count: int, variable: Variable, groups: Ints) -> bool:
@@ -296,7 +300,7 @@ class _Parser:
         """Whether neurons are all that is left of a program, whose last operation is one."""
         return self.layer.is_last and self.roles.is_told and (start, count) == (0, self.count)
 
-    def _lookup_with_gaps(self, start: int) -> Component | None:
+    def _lookup_with_gaps(self, start: int) -> Lookup | Pairs | None:
         """A lookup that reads some values only: its function gives None for the others.
 
         Neurons that read nothing are of a SequenceMap of a variable with itself, and for
@@ -316,9 +320,11 @@ class _Parser:
             groups = groups_of_pairs(found, count) if is_of_one else found
             if groups is None:
                 continue
-            kind, reads = ("pairs", (variable,) * 2) if is_of_one else ("lookup", (variable,))
             outputs = np.where(groups[:, None] < 0, 0.0, self.layer.write[neurons][groups])
-            return replace(self._component(kind, reads, neurons), outputs=outputs, groups=groups)
+            at = self._at(neurons)
+            if is_of_one:
+                return Pairs(*at, variable, variable, outputs, groups, self.is_whole)
+            return Lookup(*at, variable, outputs, groups, self.is_whole)
         return None
 
     def _gap_lookup_size(self, start: int) -> int:
@@ -384,22 +390,17 @@ class _Parser:
         position[reads] = place
         return True
 
-    def _sum(self, start: int) -> Component | None:
+    def _sum(self, start: int) -> Sum | None:
         fitting = [v for v in self.known.categorical if self._coefficients(v)[1][start]]
         if not fitting:
             return None
         variable = min(fitting, key=lambda v: len(v.values))
         factors, write = self._coefficients(variable)[0][:, start], self.layer.write[start]
-        return replace(
-            self._component("sum", (variable,), np.array([start])),
-            outputs=factors[:, None] * write,
-            numbers=factors,
-            spread=float(
-                np.hypot(self.noise, 1.5 * self.known_noise * np.sqrt(self.squares[start]))
-            ),
-            direction=write,
-            orientation=max(self.orient(write, self.layer.half_layer)[1], 1),
-        )
+        spread = float(np.hypot(self.noise, 1.5 * self.known_noise * np.sqrt(self.squares[start])))
+        orientation = max(self.orient(write, self.layer.half_layer)[1], 1)
+        number = Number(factors, write, orientation, spread)
+        outputs = factors[:, None] * write
+        return Sum(*self._at(np.array([start])), variable, outputs, number, self.is_whole)
 
     # Numbers
 
@@ -420,7 +421,7 @@ class _Parser:
         left = self.squares - np.einsum("cn,cn->n", products, solved)
         return _Number(variable, solved[0], solved[1], left <= self.allowed)
 
-    def _stairs(self, start: int) -> Component | None:
+    def _stairs(self, start: int) -> StairToNumber | StairToValues | WidthStair | None:
         for number in self.numbers:
             slope = float(number.slopes[start])
             if not number.fits[start] or abs(slope) < STEEP:
@@ -433,7 +434,9 @@ class _Parser:
             return self._staircase(number, start, stop)
         return None
 
-    def _staircase(self, number: _Number, start: int, stop: int) -> Component:
+    def _staircase(
+        self, number: _Number, start: int, stop: int
+    ) -> StairToNumber | StairToValues | WidthStair:
         """What a staircase writes at each value of its number.
 
         The two neurons of a step rise by one between two values; the neuron
@@ -450,35 +453,24 @@ class _Parser:
         if len(neurons) % 2:
             outputs = outputs + write[-1]
         if variable.is_auxiliary:
-            return replace(
-                self._component("width stair", (variable,), neurons),
-                outputs=outputs,
-            )
+            return WidthStair(*self._at(neurons), variable, outputs)
         squares = np.einsum("nd,nd->n", write, write)
         longest = write[np.argmax(squares)]
         along = write @ longest / max(float(np.sqrt(longest @ longest)), NOTHING)
         aside = NOISE_LIMIT**2 * self.layer.noise**2 * write.shape[1]
         if not bool((squares - along**2 <= 0.02 * squares + aside).all()):
-            return replace(
-                self._component("stair to values", (variable,), neurons),
-                outputs=outputs,
-                groups=direction_groups(outputs, self._noise(outputs)),
-            )
+            groups = direction_groups(outputs, self._noise(outputs))
+            return StairToValues(*self._at(neurons), variable, outputs, groups, self.is_whole)
         direction, orientation = self.orient(longest, self.layer.half_layer)
-        return replace(
-            self._component("stair to number", (variable,), neurons),
-            outputs=outputs,
-            numbers=_along(outputs, direction),
-            spread=self._noise(outputs),
-            direction=direction,
-            orientation=orientation,
-        )
+        sizes = _along(outputs, direction)
+        written = Number(sizes, direction, orientation, self._noise(outputs))
+        return StairToNumber(*self._at(neurons), variable, outputs, written, self.is_whole)
 
     def _noise(self, outputs: Floats) -> float:
         """Of sums of what neurons write: one more for each step on the way."""
         return self.layer.noise * float(np.sqrt(1 + len(outputs) / 4)) if len(outputs) else 0.0
 
-    def _linear(self, start: int) -> Component | None:
+    def _linear(self, start: int) -> Linear | None:
         if start + 4 > self.count:
             return None
         fst, snd = self._signs(start), self._signs(start + 2)
@@ -488,13 +480,9 @@ class _Parser:
         effects = self.layer.write[[start + 1, start + 3]]  # at one unit of each input
         longest = effects[np.argmax(np.einsum("nd,nd->n", effects, effects))]
         direction, orientation = self.orient(longest, self.layer.half_layer)
-        return replace(
-            self._component("linear", (fst, snd), neurons),
-            outputs=effects,
-            numbers=self._factors(_along(effects, direction), orientation),
-            direction=direction,
-            orientation=orientation,
-        )
+        factors = self._factors(_along(effects, direction), orientation)
+        number = Number(factors, direction, orientation)
+        return Linear(*self._at(neurons), fst, snd, effects, number, self.is_whole)
 
     def _factors(self, effects: Floats, orientation: int) -> Floats:
         """A LinearSequenceMap's effects: whole numbers where the length of its direction is open.
@@ -520,25 +508,14 @@ class _Parser:
                 return number.variable
         return None
 
-    def _clean(self, start: int) -> Component | None:
+    def _clean(self, start: int) -> Clean | None:
         """A neuron that reads BOS; nothing at all where compression dropped BOS."""
         bos_bos = self.known.bos_bos
         along = float(self.bos[start]) / bos_bos if bos_bos > NOTHING else 0.0
         left = self.squares[start] - along**2 * bos_bos
         if left > self.allowed[start] or (bos_bos > NOTHING and along < 0.5):
             return None
-        return self._component("clean", (), np.array([start]))
-
-    def _component(self, kind: str, reads: tuple[Variable, ...], places: Ints) -> Component:
-        neurons = self.layer.neurons[places]
-        return Component(
-            self.layer.half_layer,
-            kind,
-            reads,
-            len(neurons),
-            neurons=neurons,
-            is_whole=self.known.base.is_exact,
-        )
+        return Clean(*self._at(np.array([start])))
 
 
 def _are_truths(variable: Variable, groups: Ints) -> bool:

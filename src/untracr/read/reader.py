@@ -11,7 +11,15 @@ import numpy as np
 from untracr.arrays import Floats, Ints
 from untracr.compile.blocks import COLDNESS
 from untracr.compile.compiler import MLP_EXACTNESS
-from untracr.read.components import MAX_COMPONENTS, NOTHING, READS, STEEP, Component, Tolerance
+from untracr.read.components import (
+    MAX_COMPONENTS,
+    NOTHING,
+    READS,
+    STEEP,
+    Component,
+    Tolerance,
+    UnknownNeurons,
+)
 from untracr.read.frame import Base, Directions, Variable, two_coefficients
 from untracr.read.head_form import in_form
 from untracr.read.heads import HeadNoise, HeadWeights, read_head
@@ -161,7 +169,7 @@ class Reader:
         )
         tolerance = Tolerance(float(self.noise_in[layer]), self.base.noise)
         for component in read_neurons(living, known, tolerance, self.orient, self.roles):
-            yield component, component.kind != "unknown"
+            yield component, not isinstance(component, UnknownNeurons)
 
     def _is_last(self, half_layer: HalfLayer) -> bool:
         """Whether nothing lives behind a half-layer of neurons."""

@@ -11,7 +11,6 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 
@@ -24,7 +23,15 @@ from untracr.rasp.known_tables import call
 from untracr.rasp.nodes import CATEGORICAL, NUMERICAL, Ref, SelectorWidth
 from untracr.rasp.program import Program
 from untracr.rasp.values import MAX_NUMBER
-from untracr.read.components import Component
+from untracr.read.components import (
+    Clean,
+    Component,
+    Pairs,
+    UnknownNeurons,
+    WidthStair,
+    number_of,
+    size_of,
+)
 from untracr.read.frame import Base, Variable
 from untracr.read.operations import (
     AggregateOperation,
@@ -90,7 +97,8 @@ def auxiliary(
 
 def result_variable(
     operation: Operation,
-    component: Component,
+    half_layer: HalfLayer,
+    component: Component | None,
     slot: int,
     by_slot: dict[int, Variable],
     max_seq_len: int,
@@ -102,7 +110,9 @@ def result_variable(
 
     Args:
         operation: as decoded.
-        component: what computes it.
+        half_layer: that computes it.
+        component: what computes it; None where none was observed, and the variable's
+            directions are unknown.
         slot: its slot.
         by_slot: the variables it may read.
         max_seq_len: the model's longest input.
@@ -110,7 +120,7 @@ def result_variable(
     Raises:
         ProgramError: it would take more than `MAX_VALUES` values, or huge ones.
     """
-    variable = _result_variable(operation, component, slot, by_slot, max_seq_len)
+    variable = _result_variable(operation, half_layer, component, slot, by_slot, max_seq_len)
     if len(variable.values) > MAX_VALUES:
         raise ProgramError(_too_many(len(variable.values)))
     if any(abs(_number(v)) > MAX_NUMBER for v in variable.values):
@@ -129,43 +139,43 @@ def _too_many(count: int) -> str:
 
 def _result_variable(
     operation: Operation,
-    component: Component,
+    half_layer: HalfLayer,
+    component: Component | None,
     slot: int,
     by_slot: dict[int, Variable],
     max_seq_len: int,
 ) -> Variable:
-    behind = component.half_layer.next
-    if not component.outputs.size:  # nothing was observed: its directions are unknown
-        d_model = next(iter(by_slot.values())).directions.shape[1]
-        component = replace(component, outputs=np.zeros((0, d_model)))
+    behind = half_layer.next
+    outputs = _outputs(component, next(iter(by_slot.values())).directions.shape[1])
     match operation:
         case WidthOperation():
-            rows, widths = _rows(component.outputs, 1), tuple(range(max_seq_len + 1))
-            return auxiliary(slot, rows, component.half_layer, widths)
+            widths = tuple(range(max_seq_len + 1))
+            return auxiliary(slot, _rows(outputs, 1), half_layer, widths)
         case AggregateOperation(values=moved, encoding=encoding) if encoding is CATEGORICAL:
             values = by_slot[moved].values
-            return Variable(slot, True, values, _rows(component.outputs, len(values)), behind)
+            return Variable(slot, True, values, _rows(outputs, len(values)), behind)
         case AggregateOperation(values=averaged):
             numbers = [_number(v) for v in by_slot[averaged].values]
             means = {n / length for n in numbers for length in range(1, max_seq_len + 1)}
-            rows = _rows(component.outputs, 1)
-            return Variable(slot, False, tuple(sorted(means)), rows, behind)
+            return Variable(slot, False, tuple(sorted(means)), _rows(outputs, 1), behind)
         case MapOperation() | SequenceMapOperation() | LinearOperation():
             results = _results(operation, by_slot)
-            return _computed(operation, results, component, slot)
+            values = ValueSet.of({r for r in results if r is not None}).ordered
+            sizes = _sizes(operation, results)
+            if sizes is None:
+                rows = _directions(results, values, component, outputs)
+                return Variable(slot, True, values, rows, behind)
+            row = _number_direction(sizes, component, outputs.shape[1])
+            return Variable(slot, False, values, row[None], behind)
 
 
-def _computed(
-    operation: NeuronOperation, results: list[Value], component: Component, slot: int
-) -> Variable:
-    """The variable of an operation with these results for each assignment of its arguments."""
-    values = ValueSet.of({r for r in results if r is not None}).ordered
-    wanted = _sizes(operation, results)
-    if wanted is None:
-        rows = _directions(results, values, component)
-        return Variable(slot, True, values, rows, component.half_layer.next)
-    row = _number_direction(wanted, component)
-    return Variable(slot, False, values, row[None], component.half_layer.next)
+def _outputs(component: Component | None, d_model: int) -> Floats:
+    """What a component writes, [assignments, d_model]; nothing where nothing was observed."""
+    match component:
+        case None | Clean() | UnknownNeurons():
+            return np.zeros((0, d_model))
+        case _:
+            return component.outputs if component.outputs.size else np.zeros((0, d_model))
 
 
 def _sizes(operation: NeuronOperation, results: list[Value]) -> Floats | None:
@@ -197,44 +207,47 @@ def _results(operation: NeuronOperation, by_slot: dict[int, Variable]) -> list[V
             return [p * _number(x) + q * _number(y) for x in fst for y in snd]
 
 
-def _directions(results: list[Value], values: tuple[Value, ...], component: Component) -> Floats:
+def _directions(
+    results: list[Value], values: tuple[Value, ...], component: Component | None, outputs: Floats
+) -> Floats:
     """For each value the mean of what is written where it results."""
-    width = component.outputs.shape[1]
-    if len(component.outputs) != len(results):
+    width = outputs.shape[1]
+    if len(outputs) != len(results):
         return np.zeros((len(values), width))
-    if component.is_of_one and len(values) == component.size:  # one neuron a value, in order
-        first = [int(np.argmax(component.groups == n)) for n in range(len(values))]
-        return component.outputs[first]
+    match component:  # one neuron a value, in order
+        case Pairs(groups=groups) if component.is_of_one and len(values) == size_of(component):
+            return outputs[[int(np.argmax(groups == n)) for n in range(len(values))]]
+        case _:
+            pass
     place = {value: n for n, value in enumerate(values)}
     rows, counts = np.zeros((len(values), width)), np.zeros(len(values))
-    for result, output in zip(results, component.outputs, strict=True):
+    for result, output in zip(results, outputs, strict=True):
         if result is not None:
             rows[place[result]] += output
             counts[place[result]] += 1
     return rows / counts[:, None]
 
 
-def _number_direction(wanted: Floats, component: Component) -> Floats:
-    direction, numbers = component.direction, component.numbers
-    if direction is None or len(numbers) != len(wanted):
-        return np.zeros(component.outputs.shape[1])
-    agree = float(wanted @ numbers)
-    return -direction if agree < 0 and component.orientation == 0 else direction
+def _number_direction(wanted: Floats, component: Component | None, d_model: int) -> Floats:
+    number = number_of(component)
+    if number is None or len(number.sizes) != len(wanted):
+        return np.zeros(d_model)
+    is_negative = float(wanted @ number.sizes) < 0 and number.orientation == 0
+    return -number.direction if is_negative else number.direction
 
 
 def _rows(outputs: Floats, count: int) -> Floats:
     return outputs if len(outputs) == count else np.zeros((count, outputs.shape[1]))
 
 
-def width_variable(component: Component, max_seq_len: int) -> Variable:
+def width_variable(stair: WidthStair, max_seq_len: int) -> Variable:
     """A SelectorWidth's variable, from the staircase that is its second half."""
-    aux = component.reads[0]
-    assert aux is not None
-    widths = [round(1 / _number(point) - 1) for point in aux.values]
-    rows = np.zeros((max_seq_len + 1, component.outputs.shape[1]))
-    rows[widths] = component.outputs
+    auxiliary = stair.variable
+    widths = [round(1 / _number(point) - 1) for point in auxiliary.values]
+    rows = np.zeros((max_seq_len + 1, stair.outputs.shape[1]))
+    rows[widths] = stair.outputs
     values = tuple(range(max_seq_len + 1))
-    return Variable(aux.slot, True, values, rows, component.half_layer.next)
+    return Variable(auxiliary.slot, True, values, rows, stair.half_layer.next)
 
 
 def _number(value: Value) -> float:

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Sequence
 
 import numpy as np
 
@@ -22,9 +21,24 @@ from untracr.rasp.functions import Function, Predicate, Table, Value, types_of
 from untracr.rasp.known_tables import Tables, call, tabulate
 from untracr.rasp.listed_functions import BINARY, MORE_BINARY, MORE_UNARY, UNARY
 from untracr.rasp.naming import MAX_NAMED, predicate_of_table, steps_or_table
-from untracr.read.components import NOTHING, Component, groups_of_pairs
-from untracr.read.frame import Variable
-from untracr.read.matching import ALL, CLOSE, FITTING, same_groups
+from untracr.read.components import (
+    NOTHING,
+    Component,
+    Linear,
+    Lookup,
+    Mean,
+    Move,
+    Number,
+    Pairs,
+    StairToNumber,
+    StairToValues,
+    Sum,
+    Width,
+    groups_of_pairs,
+    size_of,
+    variables_of,
+)
+from untracr.read.matching import ALL, CLOSE, FITTING, MapForm, same_groups
 from untracr.read.operations import LinearOperation, Operation
 from untracr.read.reader import Reader
 from untracr.read.value_order import ranks_read
@@ -55,15 +69,17 @@ MAX_FACTOR = 1e9
 
 
 _UNARY_NAMES = {
-    kind: tuple(dict.fromkeys((*(UNARY[n] for n in fitting), *UNARY, *MORE_UNARY)))
-    for kind, fitting in FITTING.items()
+    fitting: tuple(dict.fromkeys((*(UNARY[n] for n in fitting), *UNARY, *MORE_UNARY)))
+    for fitting in FITTING.values()
 }
+"""The functions that may give a table its name, those first that fit the component's form."""
+
 _BINARY_NAMES = (*BINARY, *MORE_BINARY)
 
 
 def read_off(reader: Reader, component: Component) -> Predicate | None:
     """The function or predicate that a component shows over the variables of `readable_slots`."""
-    if component.kind in ("move", "mean", "width"):
+    if isinstance(component, Move | Mean | Width):
         return read_predicate(component)
     return read_function(reader, component)
 
@@ -75,37 +91,45 @@ def read_function(reader: Reader, component: Component) -> Function | None:
         reader: of the component's model; later parts may show the order of the results.
         component: of any kind.
     """
-    variables = [v for v in component.reads if v is not None]
-    kind, numbers, is_whole = component.kind, component.numbers, component.is_whole
-    if kind in ("sum", "stair to number"):
-        allowed = 3 * component.spread * (1 + np.abs(numbers)) + _turned(component)
-        factor_open = component.orientation == 0
-        return unary_of_numbers(
-            kind,
-            variables[0].values,
-            numbers,
-            allowed,
-            factor_open=factor_open,
-            is_exact=is_whole,
-        )
-    if kind == "lookup":
-        return unary_of_groups(
-            kind, variables[0].values, component.groups, in_order=True, is_whole=is_whole
-        )
-    if kind not in ("stair to values", "pairs"):
-        return None
-    if component.is_of_one:
-        own = component.groups[:: len(variables[0].values) + 1]
-        return diagonal_of_groups(variables[0].values, own, component.size)
+    match component:
+        case (
+            Sum(variable=variable, number=number) | StairToNumber(variable=variable, number=number)
+        ):
+            is_whole = component.is_whole
+            turned = _turned(number) if is_whole else 0.0
+            return unary_of_numbers(
+                type(component),
+                variable.values,
+                number.sizes,
+                3 * number.spread * (1 + np.abs(number.sizes)) + turned,
+                factor_open=number.orientation == 0,
+                is_exact=is_whole,
+            )
+        case Lookup(variable=variable, groups=groups, is_whole=is_whole):
+            return unary_of_groups(
+                Lookup, variable.values, groups, in_order=True, is_whole=is_whole
+            )
+        case StairToValues(variable=variable, is_whole=is_whole):
+            groups, in_order = _in_order(reader, component)
+            return unary_of_groups(
+                StairToValues, variable.values, groups, in_order=in_order, is_whole=is_whole
+            )
+        case Pairs(fst=fst, snd=snd, is_whole=is_whole):
+            if component.is_of_one:
+                own = component.groups[:: len(fst.values) + 1]
+                return diagonal_of_groups(fst.values, own, size_of(component))
+            groups, in_order = _in_order(reader, component)
+            return binary_of_groups(
+                fst.values, snd.values, groups, in_order=in_order, is_whole=is_whole
+            )
+        case _:
+            return None
+
+
+def _in_order(reader: Reader, component: Pairs | StairToValues) -> tuple[Ints, bool]:
+    """A component's groups, in the order of their values if later parts show it, and whether."""
     ranks = ranks_read(reader, component)
-    in_order = ranks is not None
-    groups = component.groups if ranks is None else ranks
-    if kind == "stair to values":
-        return unary_of_groups(
-            kind, variables[0].values, groups, in_order=in_order, is_whole=is_whole
-        )
-    fst, snd = variables
-    return binary_of_groups(fst.values, snd.values, groups, in_order=in_order, is_whole=is_whole)
+    return (component.groups, False) if ranks is None else (ranks, True)
 
 
 def with_read_factors(operation: Operation, component: Component | None) -> Operation:
@@ -117,23 +141,23 @@ def with_read_factors(operation: Operation, component: Component | None) -> Oper
     """
     if not isinstance(operation, LinearOperation):
         return operation
-    if component is None or component.kind != "linear":
+    if not isinstance(component, Linear):
         return operation
-    largest = float(np.abs(component.numbers).max(initial=0.0))
+    factors = component.number.sizes
+    largest = float(np.abs(factors).max(initial=0.0))
     if readable_slots(component) != operation.slots or not 0 < largest < MAX_FACTOR:
         return operation
     allowed = largest * (EXACT_FACTOR if component.is_whole else ROUGH_FACTOR)
-    p, q = (simplest_number(number, allowed) for number in component.numbers.tolist())
+    p, q = (simplest_number(number, allowed) for number in factors.tolist())
     read = LinearOperation.of(operation.fst, operation.snd, (p, q))
     return operation if read.is_listed else read
 
 
-def _turned(component: Component) -> float:
+def _turned(number: Number) -> float:
     """How far numbers may be off for the rounding of a rotation: it spreads over all of them."""
-    direction = component.direction
-    if not component.is_whole or direction is None or _on_an_axis(direction):
+    if _on_an_axis(number.direction):
         return 0.0
-    return TURNED * float(np.sqrt(np.square(component.numbers).sum()))
+    return TURNED * float(np.sqrt(np.square(number.sizes).sum()))
 
 
 def _on_an_axis(direction: Floats) -> bool:
@@ -142,42 +166,46 @@ def _on_an_axis(direction: Floats) -> bool:
 
 def read_predicate(component: Component) -> Predicate | None:
     """The predicate by which a head selects, as its component shows it; None if it shows none."""
-    key, query = [*component.reads, None, None][:2]
-    if component.table is None or key is None or query is None:
-        return None
-    return predicate_of_table(key.values, query.values, component.table)
+    match component:
+        case Move(selection=selection) | Mean(selection=selection) | Width(selection=selection):
+            keys, queries, table = selection.keys, selection.queries, selection.table
+            if keys is None or queries is None or table is None:
+                return None
+            return predicate_of_table(keys.values, queries.values, table)
+        case _:
+            return None
 
 
 def readable_slots(component: Component) -> tuple[int, ...]:
     """The slots of the variables over which a component shows a function or predicate; or none."""
-    reads: Sequence[Variable | None] = component.reads
-    if component.kind in ("move", "mean", "width"):
-        reads = reads[:2] if component.table is not None else ()
+    reads = variables_of(component)
+    if isinstance(component, Move | Mean | Width):
+        reads = reads[:2] if component.selection.table is not None else ()
     return tuple(v.slot for v in reads if v is not None)
 
 
 def unary_of_groups(
-    kind: str, values: tuple[Value, ...], groups: Ints, *, in_order: bool, is_whole: bool
+    form: MapForm, values: tuple[Value, ...], groups: Ints, *, in_order: bool, is_whole: bool
 ) -> Function:
     """A categorical function of one argument.
 
     Args:
-        kind: ``lookup`` or ``stair to values``.
+        form: a lookup, or a staircase to values.
         values: its arguments.
         groups: per argument the number of its result; -1 where nothing is written.
         in_order: whether the numbers are the places of the results in their order.
         is_whole: whether nothing is written for None; else for what is not known.
     """
     if len(values) <= MAX_NAMED:
-        names = _unary_names(kind, values, types_of(values))
+        names = _unary_names(FITTING[form], values, types_of(values))
         named = _first(names, _agree(names, groups, in_order, is_whole))
         if named is not None:
-            return _UNARY_NAMES[kind][named]
+            return _UNARY_NAMES[FITTING[form]][named]
     return steps_or_table(values, _labels(groups, is_whole))
 
 
 def unary_of_numbers(
-    kind: str,
+    form: MapForm,
     values: tuple[Value, ...],
     numbers: Floats,
     allowed: Floats | float = 0.0,
@@ -188,7 +216,7 @@ def unary_of_numbers(
     """A numerical function of one argument.
 
     Args:
-        kind: ``sum`` or ``stair to number``.
+        form: a sum, or a staircase to a number.
         values: its arguments.
         numbers: its results.
         allowed: how far each of them may be off.
@@ -198,7 +226,7 @@ def unary_of_numbers(
     ways = _ways(numbers, is_exact) if factor_open else [numbers]
     close = ROUNDING * (1 + np.abs(numbers)) if is_exact else CLOSE
     if len(values) <= MAX_NAMED:
-        names = _unary_names(kind, values, types_of(values))
+        names = _unary_names(FITTING[form], values, types_of(values))
         for way in ways:
             off = np.abs(names.numbers - way)
             fits = (off < close + allowed).all(axis=1)
@@ -208,7 +236,7 @@ def unary_of_numbers(
             fits &= worst <= min(float(worst.min()), UNLIKE * halves) + CLOSE
             named = _first(names, np.asarray(fits))
             if named is not None:
-                return _UNARY_NAMES[kind][named]
+                return _UNARY_NAMES[FITTING[form]][named]
     nearest = close / 4 + allowed if is_exact else np.clip(allowed, EXACT_NUMBER, COARSEST)
     limits = np.broadcast_to(nearest, numbers.shape)
     results = [
@@ -320,8 +348,10 @@ def _first(names: Tables, fits: Bools) -> int | None:
 
 
 @functools.lru_cache(maxsize=4096)
-def _unary_names(kind: str, values: tuple[Value, ...], types: tuple[type, ...]) -> Tables:
-    return tabulate([[call(f, v) for v in values] for f in _UNARY_NAMES[kind]])
+def _unary_names(
+    fitting: tuple[int, ...], values: tuple[Value, ...], types: tuple[type, ...]
+) -> Tables:
+    return tabulate([[call(f, v) for v in values] for f in _UNARY_NAMES[fitting]])
 
 
 @functools.lru_cache(maxsize=1024)

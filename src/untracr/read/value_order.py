@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from untracr.arrays import Floats, Ints
-from untracr.read.components import NOTHING, Component
+from untracr.read.components import NOTHING, Pairs, StairToValues
 from untracr.read.reader import Reader
 from untracr.transformer.half_layer import HalfLayer
 
@@ -24,12 +24,12 @@ ALONE = 0.9
 """Neurons that the variable explains to this share read nothing else: they are of no grid."""
 
 
-def ranks_read(reader: Reader, component: Component) -> Ints | None:
+def ranks_read(reader: Reader, component: Pairs | StairToValues) -> Ints | None:
     """A component's groups as later parts order them; None where none shows the order.
 
     Args:
         reader: of its model.
-        component: with categorical output.
+        component: one that does not show the order itself.
 
     Returns:
         Per assignment the place of its result; -1 where the group is not known.
