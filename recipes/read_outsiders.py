@@ -18,7 +18,7 @@ from untracr.audit.claims import Claim, judge_claim
 from untracr.audit.kinds import of_names, treated_subject
 from untracr.decompile.decompiler import Decompiler
 from untracr.evaluate.markdown import table
-from untracr.evaluate.treatments import Treatment
+from untracr.transformer.named_treatments import Treatment
 
 WEIGHTS = (
     (Treatment("compiled"), True),

@@ -22,7 +22,7 @@ from untracr.decompile.proposers import Proposals
 from untracr.evaluate.cases import CaseSet, library_cases, sampled_cases
 from untracr.evaluate.outcome import Outcome, judge
 from untracr.evaluate.share import Share
-from untracr.evaluate.treatments import Treatment, parse_treatments
+from untracr.transformer.named_treatments import Treatment, parse_treatments
 
 HEADER = (
     "| weights | proposals | budget | proved | token-exact | same behaviour "
@@ -63,7 +63,7 @@ def measure(cases: CaseSet, treatment: Treatment, proposals: Proposals, budget: 
     outcomes = []
     for number, case in enumerate(cases.cases):
         model = case.load()
-        treated = treatment.apply(model, np.random.default_rng([0, number]))
+        treated = treatment.apply(model, np.random.default_rng([0, number])).model
         result = decompiler.decompile(
             treated,
             name=case.name,

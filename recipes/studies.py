@@ -27,7 +27,7 @@ from untracr.metamodel.network import Network, NetworkConfig, loss_and_hits
 from untracr.metamodel.vocabulary import N_SLOTS
 from untracr.rasp.listed_functions import BINARY, PREDICATES, UNARY
 from untracr.sample.exclusion import Exclusion
-from untracr.sample.treated import TreatmentShares
+from untracr.sample.treatment_shares import TreatmentShares
 from untracr.train.batching import as_batch, collate_arrays
 from untracr.train.checkpoint import load_checkpoint
 from untracr.train.metrics import Score

@@ -9,9 +9,9 @@ from untracr.dataset.folder import json_bytes
 from untracr.dataset.manifest import beginning
 from untracr.dataset.rows import Row
 from untracr.dataset.shard_rows import read_shard
-from untracr.sample.treated import TREATMENTS, TreatmentShares
+from untracr.sample.treatment_shares import SHARED, TreatmentShares
 
-ALL_TREATED = TreatmentShares(tuple((name, 0.125) for name in TREATMENTS))
+ALL_TREATED = TreatmentShares(tuple((name, 0.125) for name in SHARED))
 SETTINGS = DatasetSettings(
     programs=240, seed=11, treatments=ALL_TREATED, shares=(0.7, 0.1, 0.2), shard_size=40
 )

@@ -39,7 +39,7 @@ from untracr.sample.deduplication import program_key
 from untracr.sample.domains import OtherDomains
 from untracr.sample.exclusion import Exclusion
 from untracr.sample.sampler import SamplerSettings, sample_program
-from untracr.sample.treated import TREATMENTS, TreatmentShares
+from untracr.sample.treatment_shares import SHARED, TreatmentShares
 from untracr.syntax.parsing import parse
 from untracr.transformer.files import load_model
 
@@ -140,7 +140,7 @@ def test_every_treatment_occurs_and_changes_the_weights(built: Path) -> None:
     """As many as asked for, with their sizes."""
     rows = rows_of(built)
     counts = Counter(row["treatment"] for row in rows)
-    assert set(counts) == {"compiled", *TREATMENTS}
+    assert set(counts) == {"compiled", *SHARED}
     assert min(counts.values()) > 10
     for row in rows:
         name, size = row["treatment"], row["treatment_size"]

@@ -13,7 +13,7 @@ SCRIPT = """
 import json, os, random, shutil, signal, sys, time
 from pathlib import Path
 from untracr.dataset import DatasetSettings, LocalEngine, build_dataset
-from untracr.sample.treated import TreatmentShares
+from untracr.sample.treatment_shares import TreatmentShares
 
 room, kills, wanted_sets, workers = Path(sys.argv[1]), *map(int, sys.argv[2:])
 settings = DatasetSettings(

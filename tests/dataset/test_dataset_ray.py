@@ -22,7 +22,7 @@ from untracr.dataset.engine import TRIES
 from untracr.dataset.manifest import versions
 from untracr.dataset.ray_engine import WAITING
 from untracr.errors import DatasetError, ModelFileError
-from untracr.sample.treated import TreatmentShares
+from untracr.sample.treatment_shares import TreatmentShares
 from waiting import wait_until
 
 # Ray's own use of what will be deprecated, and of sockets it leaves to the end of the process.

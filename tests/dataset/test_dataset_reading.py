@@ -30,7 +30,7 @@ from untracr.dataset.reading import START
 from untracr.dataset.rows import Row
 from untracr.dataset.shard_rows import read_shard
 from untracr.errors import DatasetError, UsageError
-from untracr.sample.treated import TreatmentShares
+from untracr.sample.treatment_shares import TreatmentShares
 
 SETTINGS = DatasetSettings(
     60, 21, treatments=TreatmentShares((("rotated", 0.3), ("noisy", 0.3))), shard_size=16

@@ -15,13 +15,13 @@ from untracr.evaluate import forcing
 from untracr.evaluate.cases import Case, folder_cases, library_cases, sampled_cases
 from untracr.evaluate.evaluation import evaluate, treated
 from untracr.evaluate.forcing import ForcedTokens, TopK, force, ranks
-from untracr.evaluate.treatments import parse_treatments
 from untracr.metamodel.examples import Example
 from untracr.metamodel.features import Features
 from untracr.metamodel.network import Network, NetworkConfig, class_mask
 from untracr.metamodel.numpy_network import NumpyNetwork, TokenPlace
 from untracr.metamodel.vocabulary import CLASS_RANGES, ID, SIZE
 from untracr.train.batching import collate
+from untracr.transformer.named_treatments import parse_treatments
 from untracr.transformer.transformer import Array
 
 REAL = Path(__file__).parents[1] / "real"

@@ -25,11 +25,11 @@ from untracr.evaluate.markdown import report_markdown, share_text
 from untracr.evaluate.pictures import draw_pictures
 from untracr.evaluate.report_folder import require_writable, write_report
 from untracr.evaluate.share import Share
-from untracr.evaluate.treatments import CONTROLS, parse_treatments
 from untracr.rasp.functions import Value
 from untracr.rasp.program import Program
 from untracr.train.baseline import BaselineConfig, FlatNetwork, baseline_task
 from untracr.train.checkpoint import save_checkpoint
+from untracr.transformer.named_treatments import CONTROLS, parse_treatments
 from untracr.transformer.token_rows import NOTHING_SAID, Naming
 from untracr.transformer.transformer import Transformer
 

@@ -39,10 +39,11 @@ from untracr.read.operations import LinearOperation, Operation, operation_of
 from untracr.read.reader import Reader
 from untracr.read.scope import true_variables
 from untracr.sample.sampler import PAPER, sample_program
-from untracr.sample.treated import Treated, TreatmentShares
+from untracr.sample.treatment_shares import TreatmentShares
 from untracr.syntax.parsing import parse
 from untracr.transformer import treatments
 from untracr.transformer.half_layer import FIRST, attention, mlp
+from untracr.transformer.named_treatments import Treated
 from untracr.transformer.transformer import Transformer
 
 VOCAB, LENGTH = PAPER.domain.vocab, PAPER.domain.max_seq_len

@@ -80,8 +80,9 @@ from untracr.read.scope import true_variables
 from untracr.read.unlisted_functions import read_function, read_predicate
 from untracr.read.value_order import ranks_read
 from untracr.sample.sampler import sample_program
-from untracr.sample.treated import TREATMENTS, Treated
+from untracr.sample.treatment_shares import treat_item
 from untracr.syntax.parsing import parse
+from untracr.transformer.named_treatments import Treated
 from untracr.transformer.transformer import Array, Trace, Transformer
 from untracr.verify.outputs import outputs_agree
 
@@ -117,7 +118,7 @@ def shown(program: Program, treatment: str = "", seed: int = 0) -> Iterator[Show
     compiled = compiled_program(program)
     treated = Treated(compiled.transformer)
     if treatment:
-        treated = TREATMENTS[treatment](compiled.transformer, np.random.default_rng(seed))
+        treated = treat_item(treatment, compiled.transformer, np.random.default_rng(seed))
     base = Base.of(treated.model, VOCAB)
     variables, order = true_variables(program, compiled, base, treated.basis)
     wanted = answer(program, compiled, order, variables)
@@ -420,7 +421,7 @@ def decode_as_tables(program: Program, treatment: str = "", seed: int = 0) -> De
     compiled = compiled_program(program)
     treated = Treated(compiled.transformer)
     if treatment:
-        treated = TREATMENTS[treatment](compiled.transformer, np.random.default_rng(seed))
+        treated = treat_item(treatment, compiled.transformer, np.random.default_rng(seed))
     base = Base.of(compiled.transformer, VOCAB)
     variables, order = true_variables(program, compiled, base)
     operations = answer(program, compiled, order, variables).operations

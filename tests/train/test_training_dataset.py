@@ -26,7 +26,7 @@ from untracr.dataset.rows import Row, domain_of, program_of
 from untracr.errors import DatasetError
 from untracr.metamodel.examples import Example, example_of
 from untracr.metamodel.network import NetworkConfig
-from untracr.sample.treated import TreatmentShares
+from untracr.sample.treatment_shares import TreatmentShares
 from untracr.train import dataset_examples
 from untracr.train.checkpoint import load_checkpoint
 from untracr.train.dataset_examples import example_of_row, make_dataset_batch

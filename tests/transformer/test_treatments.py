@@ -26,7 +26,7 @@ from untracr.rasp.nodes import (
 from untracr.rasp.program import Builder
 from untracr.transformer import treatments
 from untracr.transformer.files import load_model
-from untracr.transformer.transformer import Transformer
+from untracr.transformer.transformer import BIASES, Transformer
 
 VOCAB = (0, 1, 2, 3, 4)
 MAX_SEQ_LEN = 5
@@ -108,7 +108,7 @@ def biased(model: Transformer) -> Transformer:
     """The model with biases, which Tracr leaves at zero and a treatment may forget."""
     changes = {
         name: rng(9).normal(scale=0.01, size=getattr(model, name).shape).astype(np.float32)
-        for name in treatments.BIASES
+        for name in BIASES
     }
     return model.replace(**changes)
 
@@ -340,7 +340,7 @@ def test_noise_has_the_stated_scale() -> None:
     noisy = treatments.add_noise(model, rng(), 0.2).validate()
     for name, array in model.arrays().items():
         difference = noisy.arrays()[name].astype(float) - array
-        if name in treatments.BIASES:
+        if name in BIASES:
             assert not difference.any()
             continue
         for layer in range(model.n_layers) if name not in ("W_E", "W_pos") else (slice(None),):

@@ -13,10 +13,10 @@ import numpy.typing as npt
 
 from untracr.audit.claims import compiled_rows
 from untracr.audit.subject import Subject
-from untracr.evaluate.treatments import gaussian_weights, shuffle_weights
 from untracr.sample.sampler import PAPER, sample_program
-from untracr.transformer.transformer import ARRAY_NAMES, Array, Transformer
-from untracr.transformer.treatments import BIASES, rotate
+from untracr.transformer.controls import gaussian_weights, shuffle_weights
+from untracr.transformer.transformer import ARRAY_NAMES, BIASES, Array, Transformer
+from untracr.transformer.treatments import rotate
 
 Rng = np.random.Generator
 

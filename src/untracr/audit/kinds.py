@@ -29,7 +29,6 @@ from untracr.audit.untold import exactness, letters
 from untracr.compile.canonical import canonicalise
 from untracr.compile.lowering import lower_selectors
 from untracr.errors import UsageError, did_you_mean
-from untracr.evaluate.treatments import Treatment, parse_treatments
 from untracr.rasp.domain import Domain
 from untracr.rasp.program import Program
 from untracr.sample.domains import OtherDomains
@@ -37,6 +36,7 @@ from untracr.sample.outside import with_outside_functions
 from untracr.sample.sampler import PAPER, SamplerSettings, sample_program
 from untracr.syntax.hand_written import HAND_WRITTEN
 from untracr.syntax.library import LIBRARY, NamedProgram
+from untracr.transformer.named_treatments import Treatment, parse_treatments
 
 Draw = Callable[[int, int], tuple[Program, Domain, bool]]
 """From (seed, index) a program, its domain, and whether attention is causal."""
@@ -75,7 +75,7 @@ def treated_subject(
     """A program compiled, treated, and given with or without its read-out."""
     program, domain, causal = draw(seed, index)
     compiled = compiled_rows(program, domain, causal=causal)
-    model = treatment.apply(compiled, np.random.default_rng([seed, index]))
+    model = treatment.apply(compiled, np.random.default_rng([seed, index])).model
     return Subject(
         name=f"{seed}/{index} {treatment.label}{', read-out' if read_out else ''}",
         model=model if read_out else without_read_out(model),

@@ -23,8 +23,7 @@ from untracr.rasp.functions import number_or
 from untracr.rasp.interpreter import Batch
 from untracr.rasp.program import Program
 from untracr.sample.sampler import sample_program
-from untracr.transformer.transformer import ARRAY_NAMES, Transformer
-from untracr.transformer.treatments import BIASES
+from untracr.transformer.transformer import ARRAY_NAMES, BIASES, Transformer
 
 STEPS = (1, 2, 5, 10, 30, 60, 120, 240)
 """After how many steps of gradient descent a run keeps its model."""

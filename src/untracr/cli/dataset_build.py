@@ -135,7 +135,7 @@ def settings_of(args: argparse.Namespace) -> DatasetSettings:
     from untracr.dataset.settings import DatasetSettings
     from untracr.sample.domains import OtherDomains
     from untracr.sample.sampler import SamplerSettings
-    from untracr.sample.treated import TreatmentShares
+    from untracr.sample.treatment_shares import TreatmentShares
 
     if not 2 <= args.min_length <= args.max_length <= LONGEST:
         raise UsageError(

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from untracr.evaluate.cases import CaseSet
     from untracr.evaluate.evaluation import Report
     from untracr.evaluate.flat_reader import FlatReader
-    from untracr.evaluate.treatments import Treatment
+    from untracr.transformer.named_treatments import Treatment
 
 SHORTEST = 2
 
@@ -124,7 +124,7 @@ def vocab_and_length(text: str) -> tuple[int, int]:
 def run(args: argparse.Namespace) -> int:
     """Prints reports, or writes a full one."""
     from untracr.decompile.decompiler import Decompiler
-    from untracr.evaluate.treatments import parse_treatments
+    from untracr.transformer.named_treatments import parse_treatments
 
     _require_one_set(args)
     treatments = parse_treatments(args.treatment)
@@ -198,7 +198,7 @@ def _write_report(args: argparse.Namespace, treatments: tuple[Treatment, ...]) -
     from untracr.evaluate.markdown import accuracy_table
     from untracr.evaluate.pictures import require_matplotlib
     from untracr.evaluate.report_folder import MARKDOWN_NAME, require_writable, write_report
-    from untracr.evaluate.treatments import CONTROLS
+    from untracr.transformer.named_treatments import CONTROLS
 
     require_writable(args.report)
     require_matplotlib()

@@ -12,7 +12,7 @@ from untracr.errors import ModelFileError, ProgramError, UsageError
 
 if TYPE_CHECKING:
     from untracr.sample.exclusion import Exclusion
-    from untracr.sample.treated import TreatmentShares
+    from untracr.sample.treatment_shares import TreatmentShares
 
 
 def add_exclude_sampled_option(parser: Parser) -> None:
@@ -91,7 +91,7 @@ def shares_of(shares: tuple[tuple[str, float], ...]) -> TreatmentShares:
     Raises:
         UsageError: there is no such treatment, or the shares make no sense.
     """
-    from untracr.sample.treated import TreatmentShares
+    from untracr.sample.treatment_shares import TreatmentShares
 
     try:
         return TreatmentShares(shares)

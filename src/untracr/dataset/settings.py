@@ -10,7 +10,7 @@ from typing import Any
 from untracr.rasp.domain import Domain
 from untracr.sample.domains import NO_OTHERS, OtherDomains
 from untracr.sample.sampler import PAPER, SamplerSettings
-from untracr.sample.treated import AS_COMPILED, TreatmentShares
+from untracr.sample.treatment_shares import AS_COMPILED, TreatmentShares
 
 SPLITS = ("train", "validation", "test")
 

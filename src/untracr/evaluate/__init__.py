@@ -15,7 +15,7 @@ from untracr.evaluate.outcome import Outcome
 from untracr.evaluate.reference import Reference, read_references
 from untracr.evaluate.report_folder import write_report
 from untracr.evaluate.share import Share
-from untracr.evaluate.treatments import TREATMENTS, Treatment, parse_treatments
+from untracr.transformer.named_treatments import TREATMENTS, Treatment, parse_treatments
 
 __all__ = [
     "TREATMENTS",

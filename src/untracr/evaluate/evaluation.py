@@ -21,8 +21,8 @@ from untracr.errors import UsageError
 from untracr.evaluate.cases import CaseSet, folder_cases, library_cases, sampled_cases
 from untracr.evaluate.outcome import Counts, Outcome, judge
 from untracr.evaluate.share import Share
-from untracr.evaluate.treatments import Treatment, parse_treatments
 from untracr.sample.sampler import PAPER, SamplerSettings
+from untracr.transformer.named_treatments import Treatment, parse_treatments
 from untracr.transformer.token_rows import tokens_first
 from untracr.transformer.transformer import Transformer
 
@@ -200,4 +200,4 @@ def evaluate(decompiler: Decompiler, cases: CaseSet, treatment: Treatment, seed:
 
 def treated(model: Transformer, treatment: Treatment, seed: int, number: int) -> Transformer:
     """The weights of model ``number`` of a set after a treatment."""
-    return treatment.apply(model, np.random.default_rng([seed, number]))
+    return treatment.apply(model, np.random.default_rng([seed, number])).model

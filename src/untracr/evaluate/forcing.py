@@ -26,8 +26,8 @@ from untracr.metamodel.features import Features
 from untracr.metamodel.numpy_network import NumpyNetwork, TokenPlace
 from untracr.metamodel.vocabulary import CLASS_RANGES
 from untracr.rasp.program import Program
-from untracr.sample.treated import Treated
 from untracr.syntax.parsing import parse
+from untracr.transformer.named_treatments import Treated
 from untracr.transformer.transformer import Transformer
 
 KS = (1, 3, 5)

@@ -22,9 +22,9 @@ from untracr.evaluate.measured import Listing, Measured
 from untracr.evaluate.same_weight_programs import same_weight_programs
 from untracr.evaluate.share import Share
 from untracr.evaluate.speed import load_ms, machine
-from untracr.evaluate.treatments import CONTROLS, Treatment
 from untracr.metamodel.numpy_network import NumpyNetwork
 from untracr.rasp.domain import Domain
+from untracr.transformer.named_treatments import CONTROLS, Treatment
 from untracr.transformer.transformer import Transformer
 from untracr.version import __version__
 

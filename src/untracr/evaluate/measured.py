@@ -12,7 +12,7 @@ from untracr.evaluate.forcing import TopK
 from untracr.evaluate.outcome import Outcome
 from untracr.evaluate.share import Share
 from untracr.evaluate.speed import Speed
-from untracr.evaluate.treatments import Treatment
+from untracr.transformer.named_treatments import Treatment
 
 
 @dataclass(frozen=True)

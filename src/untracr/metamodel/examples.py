@@ -30,7 +30,8 @@ from untracr.sample.domains import NO_OTHERS, OtherDomains
 from untracr.sample.exclusion import NOTHING, Exclusion, sample_outside
 from untracr.sample.outside import with_outside_functions
 from untracr.sample.sampler import PAPER, SamplerSettings
-from untracr.sample.treated import AS_COMPILED, Treated, TreatmentShares
+from untracr.sample.treatment_shares import AS_COMPILED, TreatmentShares
+from untracr.transformer.named_treatments import Treated
 
 AXIS_SIGNS_SHARE = 0.7
 """Share of training examples that may take a sign from the axes, as raw weights show it."""

@@ -26,9 +26,10 @@ from untracr.dataset.rows import COMPILED, Row, domain_of, flat_weights, program
 from untracr.dataset.shard_rows import read_shard
 from untracr.errors import DatasetError
 from untracr.metamodel.examples import AXIS_SIGNS_SHARE, Example, example_of, shuffle_slots
-from untracr.sample.treated import Treated, TreatmentShares
+from untracr.sample.treatment_shares import TreatmentShares
 from untracr.train.batching import collate_arrays
 from untracr.train.stream import Arrays
+from untracr.transformer.named_treatments import Treated
 
 COLUMNS = (
     "seed",

@@ -38,6 +38,9 @@ ARRAY_NAMES = (
     "b_out",
 )
 
+BIASES = ("b_Q", "b_K", "b_V", "b_O", "b_in", "b_out")
+"""Those of `ARRAY_NAMES` that a compiled model leaves at zero."""
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Transformer:

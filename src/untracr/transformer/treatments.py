@@ -25,14 +25,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from untracr.transformer.transformer import ARRAY_NAMES, Array, Transformer
+from untracr.transformer.transformer import ARRAY_NAMES, BIASES, Array, Transformer
 
 Float64 = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.int64]
 
 WRITERS = ("W_E", "W_pos", "W_O", "b_O", "W_out", "b_out")
 READERS = ("W_Q", "W_K", "W_V", "W_in", "W_U")
-BIASES = ("b_Q", "b_K", "b_V", "b_O", "b_in", "b_out")
 
 SAMPLE_SIZE = 64
 """Inputs sampled by `compress`, as many as the paper's code takes."""
@@ -230,12 +229,19 @@ def rotate_and_compress(
 
 
 def compression_basis(
-    model: Transformer, rng: np.random.Generator, ratio: float = 0.9, *, include_bos: bool = False
+    model: Transformer,
+    rng: np.random.Generator,
+    ratio: float = 0.9,
+    *,
+    include_bos: bool = False,
+    measured: bool = False,
 ) -> Float64:
     """The basis that `compress` finds with the same arguments, at less than half of the cost.
 
     Args:
         model, rng, ratio, include_bos: as for `compress`.
+        measured: whether to leave ``rng`` as `compress` does, which draws inputs to be
+            measured on.
 
     Returns:
         [D, R], for `change_basis`.
@@ -245,7 +251,10 @@ def compression_basis(
     """
     special = _special_rows(model, -2, -1)
     batches = _sample_inputs(model, rng, SAMPLE_SIZE, special, include_bos)
-    return _fitted(model, rng, ratio, batches)[1]
+    basis = _fitted(model, rng, ratio, batches)[1]
+    if measured:
+        _sample_inputs(model, rng, SAMPLE_SIZE, special, include_bos=True)
+    return basis
 
 
 def _fitted(

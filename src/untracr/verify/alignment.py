@@ -18,7 +18,7 @@ import numpy as np
 from untracr.arrays import Floats, Ints
 from untracr.measure.likely_orders import likely_orders
 from untracr.measure.one_direction import find_constant
-from untracr.transformer.transformer import Array, Transformer
+from untracr.transformer.transformer import BIASES, Array, Transformer
 from untracr.verify.correspondence import parts_of
 from untracr.verify.evidence import WeightsFound
 from untracr.verify.weight_equivalence import ROTATED, Sameness, same_weights
@@ -159,7 +159,7 @@ def _matrices(given: Transformer, recompiled: Transformer) -> list[_Matrix] | st
         theirs, ours = getattr(given, name), getattr(recompiled, name)
         if theirs < ours or (name == "d_head" and theirs != ours):
             return f"{name} is {theirs}, the program's is {ours}"
-    for name in ("b_Q", "b_K", "b_V", "b_O", "b_in", "b_out"):
+    for name in BIASES:
         if np.abs(getattr(given, name)).max(initial=0.0) > ROTATED:
             return f"{name} is not zero, as a compiled model's is"
     found = [_matrix(recompiled.W_E, given.W_E), _matrix(recompiled.W_pos, given.W_pos)]

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from untracr.arrays import Floats, Ints
-from untracr.transformer.transformer import Transformer
+from untracr.transformer.transformer import BIASES, Transformer
 from untracr.verify.correspondence import TINY, Parts, in_order_of, parts_of
 from untracr.verify.head_products import Head, columns_in_order, paired_vectors
 
@@ -140,7 +140,7 @@ def _sizes_differ(given: Transformer, recompiled: Transformer) -> str:
 
 
 def _has_bias(model: Transformer) -> str:
-    for name in ("b_Q", "b_K", "b_V", "b_O", "b_in", "b_out"):
+    for name in BIASES:
         if getattr(model, name).any():  # in a head's own basis a small one may be all there is
             return f"{name} is not zero, as a compiled model's is"
     return ""

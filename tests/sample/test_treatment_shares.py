@@ -23,13 +23,14 @@ from untracr.read.frame import Base, Variable
 from untracr.read.scope import true_variables
 from untracr.sample.acceptance import evaluate_all
 from untracr.sample.sampler import SamplerSettings, sample_program
-from untracr.sample.treated import NOISE, TREATMENTS, Treated, TreatmentShares
+from untracr.sample.treatment_shares import NOISE, SHARED, TreatmentShares
 from untracr.train.task import metamodel_task
+from untracr.transformer.named_treatments import Treated
 from untracr.transformer.transformer import Transformer
 from untracr.transformer.treatments import compress
 
 SHARES = TreatmentShares((("rotated-compressed", 0.2), ("compressed-bos", 0.15), ("noisy", 0.15)))
-CHANGED = [name for name in TREATMENTS if name != "noisy"]
+CHANGED = [name for name in SHARED if name != "noisy"]
 
 
 def compiled_program(seed: int, index: int) -> tuple[Program, Compiled]:
@@ -54,7 +55,7 @@ def test_treated_weights_depend_on_seed_and_index_alone() -> None:
     """The same item is treated the same again, others otherwise; untreated ones stay."""
     _, compiled = compiled_program(5, 0)
     model = compiled.transformer
-    for name in TREATMENTS:
+    for name in SHARED:
         fst, again, other = (treated(name, model, index).model for index in (1, 1, 2))
         assert np.array_equal(fst.W_in, again.W_in)
         assert not np.array_equal(fst.W_in, other.W_in)
@@ -158,7 +159,7 @@ def test_reading_rotated_weights_gives_the_same_example() -> None:
             assert np.allclose(fst, snd, atol=1e-3), field.name
 
 
-@pytest.mark.parametrize("name", TREATMENTS)
+@pytest.mark.parametrize("name", SHARED)
 def test_treated_examples_have_the_same_program(name: str) -> None:
     """Only what is read changes; and item i stays item i.
 

@@ -7,16 +7,16 @@ import pytest
 
 from untracr.compile.compiler import compile_program
 from untracr.errors import UsageError
-from untracr.evaluate.treatments import (
+from untracr.sample.sampler import sample_program
+from untracr.transformer.controls import LAYER_MATRICES
+from untracr.transformer.named_treatments import (
     CONTROLS,
-    LAYER_MATRICES,
     TREATMENTS,
     Treatment,
     parse_treatments,
 )
-from untracr.sample.sampler import sample_program
 from untracr.transformer.transformer import Transformer
-from untracr.transformer.treatments import compress
+from untracr.transformer.treatments import compress, rotate_and_compress
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def model() -> Transformer:
 def treated(name: str, model: Transformer) -> Transformer:
     """The weights after one treatment of seed 0."""
     (treatment,) = parse_treatments(name)
-    return treatment.apply(model, np.random.default_rng(0))
+    return treatment.apply(model, np.random.default_rng(0)).model
 
 
 def test_lists_and_sizes_are_read() -> None:
@@ -86,6 +86,24 @@ def test_bos_compression_keeps_bos(model: Transformer) -> None:
     expected = compress(model, rng(0), 0.9, include_bos=True).model
     assert np.array_equal(treated("compressed-bos", model).W_E, expected.W_E)
     assert treated("compressed:0.5", model).d_model == model.d_model // 2
+
+
+@pytest.mark.parametrize("name", ["rotated-compressed", "rotated-compressed-bos"])
+def test_names_stand_for_the_functions(name: str, model: Transformer) -> None:
+    """The same seed gives what `rotate_and_compress` gives, rotation included; data sets draw less.
+
+    What is said of a basis holds: the residual stream is the compiled one's, times it.
+    """
+    rng = np.random.default_rng
+    expected = rotate_and_compress(model, rng(0), 0.9, include_bos=name.endswith("bos"))
+    found = Treatment(name, 0.9).apply(model, rng(0))
+    assert np.array_equal(found.model.W_E, expected.model.W_E)
+    assert found.basis is not None
+    assert np.array_equal(found.basis, expected.basis)
+    other = Treatment(name, 0.9).apply(model, rng(0), measured=False)
+    assert other.basis is not None
+    assert np.allclose(other.model.W_E, model.W_E @ other.basis, atol=1e-6)
+    assert not np.array_equal(other.basis, found.basis)
 
 
 def test_controls_leave_nothing_of_the_program(model: Transformer) -> None:
