@@ -34,6 +34,7 @@ from untracr.rasp.equivalence import decide_equivalence
 from untracr.rasp.functions import Value
 from untracr.rasp.program import Program
 from untracr.sample.sampler import sample_program
+from untracr.single_threaded import BLAS_THREADS
 from untracr.syntax.library import named_program
 from untracr.syntax.tracr_objects import to_tracr
 from untracr.transformer.transformer import Transformer
@@ -59,8 +60,6 @@ EQUALITY_TARGET = 10
 REVERSE_LENGTHS = (5, 10, 20, 40, 80)
 LONGEST_FOR_TRACR = 40
 REPEATS = 5
-
-THREAD_VARIABLES = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 @dataclass(frozen=True)
@@ -211,7 +210,7 @@ def machine_facts() -> dict[str, str]:
         "load over the last minute": f"{os.getloadavg()[0]:.1f}"
         if hasattr(os, "getloadavg")
         else "unknown",
-        "threads": ", ".join(f"{v}={os.environ.get(v, 'not set')}" for v in THREAD_VARIABLES),
+        "threads": ", ".join(f"{v}={os.environ.get(v, 'not set')}" for v in BLAS_THREADS),
         "python": platform.python_version(),
         "numpy": np.__version__,
     }

@@ -13,15 +13,6 @@ S = TypeVar("S")
 T = TypeVar("T")
 R = TypeVar("R")
 
-SINGLE_THREADED = {
-    "OMP_NUM_THREADS": "1",
-    "OPENBLAS_NUM_THREADS": "1",
-    "MKL_NUM_THREADS": "1",
-    "ARROW_IO_THREADS": "1",
-}
-"""The environment of every worker. More threads would get in each other's way, and linear
-algebra by several threads may end in other last bits."""
-
 LIFE = 8
 """Tasks after which a worker is replaced: the compiler and the sampler remember what they have
 computed, up to a limit that a fresh process is far from."""

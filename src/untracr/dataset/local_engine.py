@@ -15,8 +15,9 @@ from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 from typing import Any, NoReturn
 
-from untracr.dataset.engine import LIFE, SINGLE_THREADED, TRIES, R, S, T, answer, result_of
+from untracr.dataset.engine import LIFE, TRIES, R, S, T, answer, result_of
 from untracr.errors import DatasetError
+from untracr.single_threaded import workers_have_one_thread
 
 READY = b"ready"
 """A worker's first words: what it is sent from then on, it reads at once."""
@@ -131,17 +132,9 @@ class _Pool:
 
     def _start(self) -> _Worker:
         ours, theirs = self._context.Pipe()
-        before = {name: os.environ.get(name) for name in SINGLE_THREADED}
-        os.environ.update(SINGLE_THREADED)
-        try:
-            process = self._context.Process(target=_serve, args=(theirs, self._work), daemon=True)
+        process = self._context.Process(target=_serve, args=(theirs, self._work), daemon=True)
+        with workers_have_one_thread():
             process.start()
-        finally:
-            for name, value in before.items():
-                if value is None:
-                    del os.environ[name]
-                else:
-                    os.environ[name] = value
         theirs.close()  # so that its end is ours alone to notice
         worker = _Worker(process, ours)
         self._workers.append(worker)

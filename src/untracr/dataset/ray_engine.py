@@ -10,9 +10,10 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from untracr.dataset.engine import LIFE, SINGLE_THREADED, TRIES, R, S, T, answer, result_of
+from untracr.dataset.engine import LIFE, TRIES, R, S, T, answer, result_of
 from untracr.dataset.manifest import versions
 from untracr.errors import DatasetError, UntracrError
+from untracr.single_threaded import SINGLE_THREADED
 
 CONNECT_SECONDS = 10.0
 

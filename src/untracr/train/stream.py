@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import itertools
 import multiprocessing
-import os
 import queue
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from untracr.errors import DatasetError
+from untracr.single_threaded import workers_have_one_thread
 from untracr.train.stop_request import ignore_stop_signals
 
 Arrays = dict[str, npt.NDArray[np.generic]]
@@ -71,11 +71,7 @@ class BatchStream:
 
     def __enter__(self) -> BatchStream:
         context = multiprocessing.get_context("spawn")
-        # One BLAS thread a worker: more would starve the trainer.
-        threads = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
-        before = {name: os.environ.get(name) for name in threads}
-        os.environ.update(threads)
-        try:
+        with workers_have_one_thread():
             for number in range(self._n_workers):
                 box: multiprocessing.Queue[Arrays | DatasetError] = context.Queue(QUEUE_LENGTH)
                 process = context.Process(
@@ -86,12 +82,6 @@ class BatchStream:
                 process.start()
                 self._processes.append(process)
                 self._queues.append(box)
-        finally:
-            for name, value in before.items():
-                if value is None:
-                    del os.environ[name]
-                else:
-                    os.environ[name] = value
         return self
 
     def __exit__(
