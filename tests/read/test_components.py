@@ -13,8 +13,6 @@ from untracr.metamodel.vocabulary import Kind, arguments_of, kind_of
 from untracr.rasp.nodes import INDICES, TOKENS, Ref
 from untracr.rasp.program import Program
 from untracr.read.components import (
-    MAX_COMPONENTS,
-    MAX_GROUPS,
     Component,
     Head,
     Linear,
@@ -27,7 +25,6 @@ from untracr.read.components import (
     Sum,
     UnknownNeurons,
     Width,
-    direction_groups,
     first_of,
     is_operation,
     number_of,
@@ -37,7 +34,9 @@ from untracr.read.frame import MAX_SOLVED, Base, Directions, Variable
 from untracr.read.matching import matches
 from untracr.read.operations import LinearOperation, Operation, operation_of
 from untracr.read.reader import Reader
+from untracr.read.result_groups import MAX_GROUPS, direction_groups
 from untracr.read.scope import true_variables
+from untracr.read.tolerances import MAX_COMPONENTS
 from untracr.sample.sampler import PAPER, sample_program
 from untracr.sample.treatment_shares import TreatmentShares
 from untracr.syntax.parsing import parse

@@ -11,53 +11,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from untracr.arrays import Bools, Floats, Ints
 from untracr.read.frame import Variable
 from untracr.transformer.half_layer import HalfLayer
-
-READS = 0.05
-"""A product this large, against units of one, means that a variable is read."""
-
-STEEP = 3.0
-"""What reads a number with a larger factor is a step of a staircase."""
-
-NOTHING = 1e-3
-"""Weights and lengths up to this are rounding errors around zero."""
-
-EXACT = 0.01
-"""A vector is recognised within this share of its length."""
-
-NOISE_LIMIT = 2.0
-"""Noise may be this many times longer than is expected of it."""
-
-FIRST_ORDER = 12.0
-"""Noise in what is known shifts squared distances by up to this many times itself."""
-
-SMALLEST = 0.1
-"""... or of this squared length, for vectors that are shorter."""
-
-SAME = 0.1
-"""Squared distance up to which two written vectors are the same, in units of the longest."""
-
-# Limits for models that nobody compiled, far above what a compiled model of the
-# size that can be read reaches: time and memory stay bounded.
-
-MAX_COMPONENTS = 64
-"""Components of one half-layer that are looked at."""
-
-MAX_TABLE = 50_000
-"""Entries of a table over two variables; a part with a larger one is not observed."""
-
-MAX_OBSERVED = 4_000_000
-"""Numbers held to observe one group of neurons."""
-
-MAX_GROUPS = 1_000
-"""Directions that are told apart."""
-
-MAX_BOS_LOGIT = 8.0
-"""BOS's logit relative to the largest is cut off here; compiled models have 1/2 or 1."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -381,73 +337,3 @@ def number_of(component: Component | None) -> Number | None:
 def is_operation(component: Component) -> bool:
     """Whether a component stands for an operation of its own."""
     return not isinstance(component, Clean | WidthStair)
-
-
-@dataclass(frozen=True)
-class Tolerance:
-    """How far a vector may be from what explains it.
-
-    Attributes:
-        noise: standard deviation of the noise in every entry; 0 for exact weights.
-        known: likewise in the directions that explain it.
-    """
-
-    noise: float = 0.0
-    known: float = 0.0
-
-    def squared(self, vectors: Floats) -> Floats:
-        """The largest squared distance for each column of [d_model, vectors]."""
-        squares = np.square(vectors).sum(axis=0)
-        # What is known only roughly enters products once, and so do squared distances.
-        exact = (EXACT**2 + FIRST_ORDER * self.known) * np.maximum(squares, SMALLEST)
-        noisy = NOISE_LIMIT**2 * self.noise**2 * len(vectors)
-        return np.asarray(exact + noisy, dtype=np.float64)
-
-
-def groups_of_pairs(groups: Ints, count: int) -> Ints | None:
-    """Groups of all pairs of values, from those of values with themselves.
-
-    Weights hold only ``f(x, x)``, and how many results there are. Pairs of different
-    values give the results that are left, then those of the first value.
-
-    Args:
-        groups: [n], per value; -1 for None.
-        count: of all results.
-
-    Returns:
-        [n * n], first value major; None where there are too few pairs for all results.
-    """
-    n = len(groups)
-    others = np.setdiff1d(np.arange(count), groups)
-    if len(others) > n * (n - 1):
-        return None
-    found = np.repeat(groups, n)
-    places = np.setdiff1d(np.arange(n * n), np.arange(n) * (n + 1))
-    found[places[: len(others)]] = others
-    return found
-
-
-def direction_groups(vectors: Floats, noise: float = 0.0) -> Ints:
-    """Numbers vectors, the same ones alike, in order of first appearance; -1 where nothing is.
-
-    Args:
-        vectors: [n, d_model].
-        noise: standard deviation of their entries.
-    """
-    squares = np.einsum("nd,nd->n", vectors, vectors)
-    squares = np.where(np.isfinite(squares), squares, 0.0)
-    noisy = NOISE_LIMIT**2 * noise**2 * vectors.shape[1]
-    largest = max(float(squares.max(initial=0.0)), NOTHING)
-    groups = np.full(len(vectors), -1, dtype=np.int64)
-    number = 0
-    while (open_ := np.flatnonzero((groups < 0) & (squares > NOTHING * largest + noisy))).size:
-        if number == MAX_GROUPS:
-            groups[open_] = number
-            break
-        difference = vectors[open_] - vectors[open_[0]]
-        distance = np.einsum("nd,nd->n", difference, difference)
-        same = distance < SAME**2 * largest + 2 * noisy
-        same[0] = True  # also where numbers are not finite
-        groups[open_[same]] = number
-        number += 1
-    return groups

@@ -12,9 +12,10 @@ import numpy as np
 
 from untracr.arrays import Floats
 from untracr.compile.blocks import COLDNESS
-from untracr.read.components import NOTHING, READS, UnknownHead
+from untracr.read.components import UnknownHead
 from untracr.read.frame import Directions, Variable
 from untracr.read.heads import HeadNoise, HeadWeights, read_head
+from untracr.read.tolerances import NOTHING, READS
 from untracr.transformer.half_layer import FIRST
 
 LEFT = 1e-6

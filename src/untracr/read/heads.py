@@ -13,20 +13,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from untracr.arrays import Floats, Ints
-from untracr.read.components import (
-    MAX_BOS_LOGIT,
-    MAX_TABLE,
-    NOTHING,
-    READS,
-    Head,
-    Mean,
-    Move,
-    Selection,
-    Tolerance,
-    UnknownHead,
-    Width,
-)
+from untracr.read.components import Head, Mean, Move, Selection, UnknownHead, Width
 from untracr.read.frame import Directions, Variable
+from untracr.read.tolerances import MAX_BOS_LOGIT, MAX_TABLE, NOTHING, READS, Tolerance
 from untracr.transformer.half_layer import HalfLayer
 
 

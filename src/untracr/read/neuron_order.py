@@ -24,8 +24,8 @@ from functools import partial
 import numpy as np
 
 from untracr.arrays import Floats, Ints
-from untracr.read.components import NOTHING, STEEP
 from untracr.read.frame import Directions
+from untracr.read.tolerances import NOTHING, STEEP
 
 CLOSE = 1e-3
 """Factors are off by less than this, relative to the larger of 1 and themselves."""

@@ -26,11 +26,6 @@ from untracr.rasp.functions import number_or
 from untracr.rasp.known_tables import unary_tables
 from untracr.rasp.listed_functions import FACTORS, MAP_POOL, UNARY
 from untracr.read.components import (
-    MAX_OBSERVED,
-    MAX_TABLE,
-    NOISE_LIMIT,
-    NOTHING,
-    STEEP,
     Clean,
     Linear,
     Lookup,
@@ -40,14 +35,13 @@ from untracr.read.components import (
     StairToNumber,
     StairToValues,
     Sum,
-    Tolerance,
     UnknownNeurons,
     WidthStair,
-    direction_groups,
-    groups_of_pairs,
 )
 from untracr.read.frame import Directions, Variable, two_coefficients
+from untracr.read.result_groups import direction_groups, groups_of_pairs
 from untracr.read.roles import Role, Roles
+from untracr.read.tolerances import MAX_OBSERVED, MAX_TABLE, NOISE_LIMIT, NOTHING, STEEP, Tolerance
 from untracr.transformer.half_layer import HalfLayer
 
 ROUND = 0.1

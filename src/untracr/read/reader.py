@@ -11,21 +11,14 @@ import numpy as np
 from untracr.arrays import Floats, Ints
 from untracr.compile.blocks import COLDNESS
 from untracr.compile.compiler import MLP_EXACTNESS
-from untracr.read.components import (
-    MAX_COMPONENTS,
-    NOTHING,
-    READS,
-    STEEP,
-    Component,
-    Tolerance,
-    UnknownNeurons,
-)
+from untracr.read.components import Component, UnknownNeurons
 from untracr.read.frame import Base, Directions, Variable, two_coefficients
 from untracr.read.head_form import in_form
 from untracr.read.heads import HeadNoise, HeadWeights, read_head
 from untracr.read.neuron_order import Profile, direction_key, order_like_tracr
 from untracr.read.neurons import LayerWeights, read_neurons
 from untracr.read.roles import Roles
+from untracr.read.tolerances import MAX_COMPONENTS, NOTHING, READS, STEEP, Tolerance
 from untracr.transformer.half_layer import FIRST, HalfLayer, attention
 from untracr.transformer.transformer import Transformer
 

@@ -24,7 +24,7 @@ import numpy as np
 
 from untracr.arrays import Bools, Floats
 from untracr.compile.blocks import COLDNESS
-from untracr.read.components import NOTHING, READS, STEEP, Tolerance
+from untracr.read.tolerances import NOTHING, READS, STEEP, Tolerance
 from untracr.transformer.half_layer import HalfLayer
 
 Role = Literal["number", "value", "alone", "open"]

@@ -22,7 +22,6 @@ from untracr.rasp.known_tables import Tables, call, tabulate
 from untracr.rasp.listed_functions import BINARY, MORE_BINARY, MORE_UNARY, UNARY
 from untracr.rasp.naming import MAX_NAMED, predicate_of_table, steps_or_table
 from untracr.read.components import (
-    NOTHING,
     Component,
     Linear,
     Lookup,
@@ -34,13 +33,14 @@ from untracr.read.components import (
     StairToValues,
     Sum,
     Width,
-    groups_of_pairs,
     size_of,
     variables_of,
 )
 from untracr.read.matching import ALL, CLOSE, FITTING, MapForm, same_groups
 from untracr.read.operations import LinearOperation, Operation
 from untracr.read.reader import Reader
+from untracr.read.result_groups import groups_of_pairs
+from untracr.read.tolerances import NOTHING
 from untracr.read.value_order import ranks_read
 
 EXACT_NUMBER = 1e-3

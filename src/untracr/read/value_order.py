@@ -10,8 +10,9 @@ from __future__ import annotations
 import numpy as np
 
 from untracr.arrays import Floats, Ints
-from untracr.read.components import NOTHING, Pairs, StairToValues
+from untracr.read.components import Pairs, StairToValues
 from untracr.read.reader import Reader
+from untracr.read.tolerances import NOTHING
 from untracr.transformer.half_layer import HalfLayer
 
 READ = 0.6

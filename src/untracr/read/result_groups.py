@@ -1,0 +1,63 @@
+"""Results as numbers: which of the vectors that a component writes are the same."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from untracr.arrays import Floats, Ints
+from untracr.read.tolerances import NOISE_LIMIT, NOTHING
+
+SAME = 0.1
+"""Squared distance up to which two written vectors are the same, in units of the longest."""
+
+MAX_GROUPS = 1_000
+"""Directions that are told apart."""
+
+
+def groups_of_pairs(groups: Ints, count: int) -> Ints | None:
+    """Groups of all pairs of values, from those of values with themselves.
+
+    Weights hold only ``f(x, x)``, and how many results there are. Pairs of different
+    values give the results that are left, then those of the first value.
+
+    Args:
+        groups: [n], per value; -1 for None.
+        count: of all results.
+
+    Returns:
+        [n * n], first value major; None where there are too few pairs for all results.
+    """
+    n = len(groups)
+    others = np.setdiff1d(np.arange(count), groups)
+    if len(others) > n * (n - 1):
+        return None
+    found = np.repeat(groups, n)
+    places = np.setdiff1d(np.arange(n * n), np.arange(n) * (n + 1))
+    found[places[: len(others)]] = others
+    return found
+
+
+def direction_groups(vectors: Floats, noise: float = 0.0) -> Ints:
+    """Numbers vectors, the same ones alike, in order of first appearance; -1 where nothing is.
+
+    Args:
+        vectors: [n, d_model].
+        noise: standard deviation of their entries.
+    """
+    squares = np.einsum("nd,nd->n", vectors, vectors)
+    squares = np.where(np.isfinite(squares), squares, 0.0)
+    noisy = NOISE_LIMIT**2 * noise**2 * vectors.shape[1]
+    largest = max(float(squares.max(initial=0.0)), NOTHING)
+    groups = np.full(len(vectors), -1, dtype=np.int64)
+    number = 0
+    while (open_ := np.flatnonzero((groups < 0) & (squares > NOTHING * largest + noisy))).size:
+        if number == MAX_GROUPS:
+            groups[open_] = number
+            break
+        difference = vectors[open_] - vectors[open_[0]]
+        distance = np.einsum("nd,nd->n", difference, difference)
+        same = distance < SAME**2 * largest + 2 * noisy
+        same[0] = True  # also where numbers are not finite
+        groups[open_[same]] = number
+        number += 1
+    return groups
