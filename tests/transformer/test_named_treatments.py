@@ -8,13 +8,13 @@ import pytest
 from untracr.compile.compiler import compile_program
 from untracr.errors import UsageError
 from untracr.sample.sampler import sample_program
-from untracr.transformer.controls import LAYER_MATRICES
 from untracr.transformer.named_treatments import (
     CONTROLS,
     TREATMENTS,
     Treatment,
     parse_treatments,
 )
+from untracr.transformer.residual_vectors import LAYER_MATRICES
 from untracr.transformer.transformer import Transformer
 from untracr.transformer.treatments import compress, rotate_and_compress
 

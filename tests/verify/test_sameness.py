@@ -12,7 +12,7 @@ import pytest
 from untracr.compile.compiler import compile_program
 from untracr.sample.sampler import PAPER, sample_program
 from untracr.syntax.parsing import parse
-from untracr.transformer import treatments
+from untracr.transformer import residual_vectors, treatments
 from untracr.transformer.head_basis import change_head_bases
 from untracr.transformer.transformer import ARRAY_NAMES, Transformer
 from untracr.verify.weight_equivalence import same_weights
@@ -45,9 +45,11 @@ def pad(model: Transformer, axes: dict[str, int], count: int) -> Transformer:
 def rotate_in_single_precision(model: Transformer, rng: np.random.Generator) -> Transformer:
     """As a user of 32-bit tensors would rotate."""
     q, _ = np.linalg.qr(rng.standard_normal((model.d_model,) * 2).astype(np.float32))
-    changes: dict[str, object] = {n: getattr(model, n) @ q for n in treatments.WRITERS}
+    changes: dict[str, object] = {n: getattr(model, n) @ q for n in residual_vectors.WRITERS}
     changes |= {
-        n: q.T @ getattr(model, n) for n in treatments.READERS if getattr(model, n) is not None
+        n: q.T @ getattr(model, n)
+        for n in residual_vectors.READERS
+        if getattr(model, n) is not None
     }
     return model.replace(**changes)
 

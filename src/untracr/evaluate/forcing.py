@@ -28,6 +28,7 @@ from untracr.metamodel.vocabulary import CLASS_RANGES
 from untracr.rasp.program import Program
 from untracr.syntax.parsing import parse
 from untracr.transformer.named_treatments import Treated
+from untracr.transformer.residual_vectors import residual_vectors
 from untracr.transformer.transformer import Transformer
 
 KS = (1, 3, 5)
@@ -81,11 +82,9 @@ def change_of_basis(model: Transformer, changed: Transformer) -> npt.NDArray[np.
 def _at_stream(model: Transformer) -> npt.NDArray[np.float64]:
     """All that is written to or read from the stream, [vectors, D]."""
     d_model = model.d_model
-    written = (model.W_E, model.W_pos, model.W_O, model.W_out)
-    read = (model.W_Q, model.W_K, model.W_V, model.W_in)
-    rows = [array.reshape(-1, d_model) for array in written]
-    rows += [np.moveaxis(array, -2, -1).reshape(-1, d_model) for array in read]
-    return np.concatenate(rows).astype(np.float64)
+    names = ("W_E", "W_pos", "W_O", "W_out", "W_Q", "W_K", "W_V", "W_in")
+    vectors = (residual_vectors(name, getattr(model, name)) for name in names)
+    return np.concatenate([rows.reshape(-1, d_model) for rows in vectors]).astype(np.float64)
 
 
 @dataclass(frozen=True)

@@ -18,8 +18,10 @@ from untracr.compile.compiler import Compiled
 from untracr.errors import ProgramError
 from untracr.rasp.domain import Domain
 from untracr.rasp.program import Program
-from untracr.transformer.transformer import Array, Transformer
+from untracr.transformer.residual_vectors import PairedMatrix, paired_matrices
+from untracr.transformer.transformer import Transformer
 from untracr.verify.alignment import Alignment, align
+from untracr.verify.change_of_basis import best_change
 from untracr.verify.correspondence import parts_of
 from untracr.verify.recompiling import recompile_with_parts
 
@@ -40,6 +42,10 @@ SHARE = 0.7
 
 KEPT = 0.5
 """A direction whose length is less than this after the change of basis is lost."""
+
+NEAR_AXES_OF_MOST = 0.3
+"""A change of basis whose entries are this near to a reordering of axes is one: parts that do not
+fit take part in the first fit."""
 
 
 @dataclass(frozen=True)
@@ -102,20 +108,6 @@ def _back(change: Floats) -> Floats:
     return np.asarray(vt[kept].T @ u[:, kept].T)
 
 
-@dataclass(frozen=True)
-class _Vectors:
-    """The residual vectors of a matrix, ours and theirs, and what each belongs to.
-
-    Attributes:
-        mine, theirs: [vectors, D] and [vectors, R].
-        names: of each vector's part.
-    """
-
-    mine: Floats
-    theirs: Floats
-    names: tuple[str, ...]
-
-
 def _fitted(model: Transformer, mine: Transformer) -> tuple[Floats, tuple[str, ...], bool] | None:
     """The change of basis that most vectors agree on, what does not fit, and `Beside.loose`.
 
@@ -123,19 +115,19 @@ def _fitted(model: Transformer, mine: Transformer) -> tuple[Floats, tuple[str, .
     """
     if _too_small(model, mine):
         return None
-    matrices = _matrices(model, mine)
+    matrices = paired_matrices(mine, model)
     if not all(np.isfinite(m.theirs).all() for m in matrices):
         return None
     sizes = np.concatenate([_usual(m) for m in matrices])[:, None]
     ours = np.concatenate([m.mine for m in matrices]) / sizes
     given = np.concatenate([m.theirs for m in matrices]) / sizes
-    names = [name for m in matrices for name in m.names]
+    names = [name for m in matrices for name in _names(m, model.d_head)]
     some = np.abs(ours).max(axis=1) > 0
     kept = some.copy()
     off = np.zeros(len(ours))
     limit, change = 0.0, np.zeros((ours.shape[1], given.shape[1]))
     for _ in range(ROUNDS):
-        change = _change(ours[kept], given[kept])
+        change = best_change(ours[kept], given[kept], NEAR_AXES_OF_MOST)
         off = np.linalg.norm(given - ours @ change, axis=1)
         limit = max(FITS, NOISE * float(np.median(off[some])))
         fits = some & (off <= limit)
@@ -158,18 +150,7 @@ def _too_small(model: Transformer, mine: Transformer) -> bool:
     return any(getattr(model, n) < getattr(mine, n) for n in ("n_layers", "n_heads", "d_mlp"))
 
 
-def _change(mine: Floats, theirs: Floats) -> Floats:
-    """The change of basis [D, R] that carries ours to theirs best; a reordering if near one."""
-    if mine.shape[1] != theirs.shape[1]:
-        return np.asarray(np.linalg.lstsq(mine, theirs, rcond=1e-6)[0])
-    u, _, vt = np.linalg.svd(mine.T @ theirs)
-    change = u @ vt  # orthogonal Procrustes (Schönemann 1966)
-    nearest = np.rint(change)
-    is_order = (np.abs(nearest).sum(axis=0) == 1).all() and (np.abs(nearest).sum(axis=1) == 1).all()
-    return np.asarray(nearest if is_order and np.abs(change - nearest).max() < 0.3 else change)
-
-
-def _usual(vectors: _Vectors) -> Floats:
+def _usual(vectors: PairedMatrix) -> Floats:
     """What each vector's difference is measured by: its length, or its matrix's if that is more."""
     lengths: Floats = np.linalg.norm(vectors.mine, axis=1)
     some = np.square(vectors.mine[vectors.mine != 0])
@@ -177,37 +158,11 @@ def _usual(vectors: _Vectors) -> Floats:
     return np.maximum(lengths, size)
 
 
-def _matrices(model: Transformer, mine: Transformer) -> list[_Vectors]:
-    tokens = [f"row {row} of W_E" for row in range(len(model.W_E))]
-    places = [f"row {row} of W_pos" for row in range(len(model.W_pos))]
-    found = [_vectors(mine.W_E, model.W_E, tokens), _vectors(mine.W_pos, model.W_pos, places)]
-    for layer in range(model.n_layers):
-        heads = [f"layer {layer} head {head}" for head in range(model.n_heads)]
-        neurons = [f"layer {layer} neuron {neuron}" for neuron in range(model.d_mlp)]
-        for name in ("W_Q", "W_K", "W_V", "W_O", "W_in", "W_out"):
-            theirs = _rows(name, model, layer)
-            ours = np.zeros((*theirs.shape[:-1], mine.d_model))
-            if layer < mine.n_layers:
-                own = _rows(name, mine, layer)
-                ours[tuple(slice(size) for size in own.shape)] = own
-            names = neurons
-            if theirs.ndim == 3:
-                names = [head for head in heads for _ in range(theirs.shape[1])]
-            found.append(_vectors(ours, theirs, names))
-    return found
-
-
-def _rows(name: str, model: Transformer, layer: int) -> Floats:
-    """The residual vectors of one layer's matrix: [H, K, D] or [M, D]."""
-    matrix = getattr(model, name)[layer].astype(np.float64)
-    if name in ("W_Q", "W_K", "W_V"):
-        return np.asarray(matrix.transpose(0, 2, 1))
-    return np.asarray(matrix.T if name == "W_in" else matrix)
-
-
-def _vectors(mine: Floats | Array, theirs: Floats | Array, names: list[str]) -> _Vectors:
-    return _Vectors(
-        mine.reshape(-1, mine.shape[-1]).astype(np.float64),
-        theirs.reshape(-1, theirs.shape[-1]).astype(np.float64),
-        tuple(names),
-    )
+def _names(matrix: PairedMatrix, d_head: int) -> list[str]:
+    """Which part of the model each vector belongs to."""
+    numbers = range(len(matrix.theirs))
+    if matrix.layer is None:
+        return [f"row {row} of {matrix.name}" for row in numbers]
+    if matrix.name in ("W_in", "W_out"):
+        return [f"layer {matrix.layer} neuron {neuron}" for neuron in numbers]
+    return [f"layer {matrix.layer} head {number // d_head}" for number in numbers]

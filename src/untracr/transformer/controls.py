@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import numpy as np
 
+from untracr.transformer.residual_vectors import LAYER_MATRICES
 from untracr.transformer.transformer import Array, Transformer
 
-LAYER_MATRICES = ("W_Q", "W_K", "W_V", "W_O", "W_in", "W_out")
 EMBEDDINGS = ("W_E", "W_pos")
 
 

@@ -25,13 +25,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from untracr.transformer.residual_vectors import READERS, WRITERS
 from untracr.transformer.transformer import ARRAY_NAMES, BIASES, Array, Transformer
 
 Float64 = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.int64]
 
-WRITERS = ("W_E", "W_pos", "W_O", "b_O", "W_out", "b_out")
-READERS = ("W_Q", "W_K", "W_V", "W_in", "W_U")
 
 SAMPLE_SIZE = 64
 """Inputs sampled by `compress`, as many as the paper's code takes."""

@@ -18,7 +18,9 @@ import numpy as np
 from untracr.arrays import Floats, Ints
 from untracr.measure.likely_orders import likely_orders
 from untracr.measure.one_direction import find_constant
-from untracr.transformer.transformer import BIASES, Array, Transformer
+from untracr.transformer.residual_vectors import paired_matrices
+from untracr.transformer.transformer import BIASES, Transformer
+from untracr.verify.change_of_basis import best_change
 from untracr.verify.correspondence import parts_of
 from untracr.verify.evidence import WeightsFound
 from untracr.verify.weight_equivalence import ROTATED, Sameness, same_weights
@@ -29,6 +31,9 @@ vectors and the least squares that find them again add up."""
 
 ORTHONORMAL = 1e-3
 """Entries by which the basis found may differ from an orthonormal one."""
+
+NEAR_AXES_IN_NOISE = 0.1
+"""A change of basis whose entries are this near to a reordering of axes is one, but for noise."""
 
 LARGEST_NOISE = 0.3
 """Noise, as a share of a matrix's root mean square, beyond which nothing is recognised."""
@@ -138,7 +143,7 @@ def _align(given: Transformer, recompiled: Transformer, same: Sameness) -> Align
     living = [m for m in matrices if m.size > 0]
     mine = np.concatenate([m.mine / m.size for m in living])
     theirs = np.concatenate([m.theirs / m.size for m in living])
-    change = _change(mine, theirs)
+    change = best_change(mine, theirs, NEAR_AXES_IN_NOISE)
     heads, neurons = _living(recompiled)
     off = max(_off(m, change) for m in matrices)
     if off <= PROJECTED and _is_projection(mine, change):
@@ -162,45 +167,13 @@ def _matrices(given: Transformer, recompiled: Transformer) -> list[_Matrix] | st
     for name in BIASES:
         if np.abs(getattr(given, name)).max(initial=0.0) > ROTATED:
             return f"{name} is not zero, as a compiled model's is"
-    found = [_matrix(recompiled.W_E, given.W_E), _matrix(recompiled.W_pos, given.W_pos)]
-    for layer in range(given.n_layers):
-        for name in ("W_Q", "W_K", "W_V", "W_O", "W_in", "W_out"):
-            theirs = _vectors(name, getattr(given, name)[layer])
-            mine = np.zeros((0, recompiled.d_model), dtype=np.float32)
-            if layer < recompiled.n_layers:
-                mine = _vectors(name, getattr(recompiled, name)[layer])
-            padded = np.zeros((len(theirs), recompiled.d_model), dtype=np.float32)
-            padded[: len(mine)] = mine
-            found.append(_matrix(padded, theirs))
-    return found
+    return [_matrix(pair.mine, pair.theirs) for pair in paired_matrices(recompiled, given)]
 
 
-def _vectors(name: str, matrix: Array) -> Array:
-    """The residual vectors of one layer's matrix, [vectors, D], heads one after the other."""
-    if name in ("W_Q", "W_K", "W_V"):
-        matrix = matrix.transpose(0, 2, 1)
-    elif name == "W_in":
-        matrix = matrix.T
-    return matrix.reshape(-1, matrix.shape[-1])
-
-
-def _matrix(mine: Array, theirs: Array) -> _Matrix:
-    exact = mine.astype(np.float64)
-    some = np.square(exact[exact != 0])
+def _matrix(mine: Floats, theirs: Floats) -> _Matrix:
+    some = np.square(mine[mine != 0])
     size = float(np.sqrt(some.mean())) if some.size else 0.0
-    return _Matrix(exact, theirs.astype(np.float64), size)
-
-
-def _change(mine: Floats, theirs: Floats) -> Floats:
-    """The change of basis [D, R] that carries ours to theirs best."""
-    if mine.shape[1] != theirs.shape[1]:
-        gram = mine.T @ mine
-        return np.asarray(np.linalg.lstsq(gram, mine.T @ theirs, rcond=1e-10)[0])
-    u, _, vt = np.linalg.svd(mine.T @ theirs)
-    change = u @ vt  # orthogonal Procrustes (Schönemann 1966)
-    nearest = np.rint(change)
-    is_order = (np.abs(nearest).sum(axis=0) == 1).all() and (np.abs(nearest).sum(axis=1) == 1).all()
-    return np.asarray(nearest if is_order and np.abs(change - nearest).max() < 0.1 else change)
+    return _Matrix(mine, theirs, size)
 
 
 def _off(matrix: _Matrix, change: Floats) -> float:

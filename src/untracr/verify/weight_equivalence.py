@@ -16,6 +16,7 @@ import numpy as np
 
 from untracr.arrays import Floats, Ints
 from untracr.transformer.transformer import BIASES, Transformer
+from untracr.verify.change_of_basis import nearest_orthogonal, reordering_near
 from untracr.verify.correspondence import TINY, Parts, in_order_of, parts_of
 from untracr.verify.head_products import Head, columns_in_order, paired_vectors
 
@@ -155,14 +156,9 @@ def _compare(mine: Parts, theirs: Parts) -> Sameness:
         return _off(float(lengths_off.max()))
     pairs = _paired_heads(mine, theirs)
     change = _change_of_basis(ours, given, pairs)
-    nearest = np.rint(change)
-    on_axes = bool(
-        np.abs(change - nearest).max() < NEAR_AXES
-        and (np.abs(nearest).sum(axis=0) == 1).all()
-        and (np.abs(nearest).sum(axis=1) == 1).all()
-    )
-    change = nearest if on_axes else change
-    compare = _on_axes if on_axes else _rotated
+    reordering = reordering_near(change, NEAR_AXES)
+    compare = _rotated if reordering is None else _on_axes
+    change = change if reordering is None else reordering
     found = compare(ours, given, [(h, other) for h, other, _ in pairs], change)
     return _numbered(found, mine, theirs, pairs, change) if found.same else found
 
@@ -195,8 +191,7 @@ def _change_of_basis(ours: Floats, given: Floats, pairs: _Pairs) -> Floats:
     mine = np.concatenate([ours, *(v[0] for _, _, v in pairs)])
     theirs = np.concatenate([given, *(v[1] for _, _, v in pairs)])
     unit = 1 / np.maximum(np.linalg.norm(mine, axis=1), TINY)[:, None]
-    u, _, vt = np.linalg.svd((mine * unit).T @ (theirs * unit))
-    return np.asarray(u @ vt)
+    return nearest_orthogonal(mine * unit, theirs * unit)
 
 
 def _on_axes(
