@@ -24,7 +24,7 @@ from untracr.rasp.program import Program
 from untracr.rasp.values import Value, value_fault
 from untracr.transformer.transformer import Transformer
 from untracr.verify.alignment import Alignment
-from untracr.verify.outputs import CLEAR, batches, by_length, cannot_compare, largest_chunk
+from untracr.verify.outputs import HALF_READ_OUT, batches, by_length, cannot_compare, largest_chunk
 from untracr.verify.read_out import reads_negative, values_read
 from untracr.verify.verdict import sign_is_open
 
@@ -115,7 +115,7 @@ def _names(model: Transformer, program: Program, domain: Domain) -> dict[Value, 
         for rows, ids in by_length(model, batch):
             out = model.forward(ids).output[:, 1:] @ model.W_U
             codes = column.codes[rows, : ids.shape[1] - 1]
-            clear = out.max(axis=2) > CLEAR
+            clear = out.max(axis=2) > HALF_READ_OUT
             found = zip(codes[clear].tolist(), out.argmax(axis=2)[clear].tolist(), strict=True)
             pairs |= set(found)
         for code, place in sorted(pairs):

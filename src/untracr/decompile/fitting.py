@@ -42,17 +42,17 @@ from untracr.read.scope import result_variable
 from untracr.transformer.half_layer import HalfLayer
 from untracr.transformer.transformer import Transformer
 
-EXACT = 2e-3
+FITTED_SHARE_OF_LENGTH = 2e-3
 """Exact vectors are off by less than this share of their length, or of 1."""
 
-FARTHEST = 7.0
+FITTED_DEVIATIONS = 7.0
 """Standard deviations by which noise may exceed what is expected, for one vector and for all."""
 
-LONGEST = 0.03
+UNIT_SQUARE_OFF = 0.03
 """How far the squared length of a direction may be from 1."""
 
-ROUND = 0.1
-"""How far factors of one may be off, before they are compared with what noise gives."""
+FITTED_UNIT_OFF = 0.1
+"""How far factors of zero or one may be off, besides what noise gives."""
 
 WIDTH = formula("round(1 / x - 1)")
 """From the mean of BOS over what is selected back to how much that is."""
@@ -266,16 +266,16 @@ class Fitter:
             return True
         if not np.isfinite(squares).all():
             return False
-        limit = EXACT**2 * np.maximum(1.0, sizes)
+        limit = FITTED_SHARE_OF_LENGTH**2 * np.maximum(1.0, sizes)
         own = np.broadcast_to(np.asarray(variance, dtype=np.float64), squares.shape)
         noise = own + shared
         spread = 2 * count * noise**2 + 4 * pad * noise
         excess = squares - pad - count * noise
-        if (excess > limit + FARTHEST * np.sqrt(spread) + 30 * noise).any():
+        if (excess > limit + FITTED_DEVIATIONS * np.sqrt(spread) + 30 * noise).any():
             return False
         together = float(np.sqrt(spread - 2 * count * own**2).sum())
         total = float(np.sqrt((2 * count * own**2).sum())) + together
-        allowed = float(limit.sum()) + FARTHEST * total + 30 * float(noise.max())
+        allowed = float(limit.sum()) + FITTED_DEVIATIONS * total + 30 * float(noise.max())
         return bool(float(excess.sum()) <= allowed)
 
     def _reads(
@@ -317,7 +317,11 @@ class Fitter:
         variance = noise**2 * float(np.diagonal(inverse).max(initial=0.0))
         written = np.diagonal(gram) > 0
         lengths = np.square(directions[written]).sum(axis=1)
-        allowed = LONGEST + FARTHEST * np.sqrt(4 * variance) + 2 * exact.shape[1] * variance
+        allowed = (
+            UNIT_SQUARE_OFF
+            + FITTED_DEVIATIONS * np.sqrt(4 * variance)
+            + 2 * exact.shape[1] * variance
+        )
         if (lengths > 1 + allowed).any():
             return None
         if self.base.is_orthonormal and (lengths < 1 - allowed).any():
@@ -378,7 +382,10 @@ class Fitter:
             return None
         factors, noise = self.summed(frame, neuron, variable)
         reads = np.asarray(factors > 1 / 2, dtype=np.bool_)
-        if not np.isfinite(factors).all() or (np.abs(factors - reads) > ROUND + 3 * noise).any():
+        if (
+            not np.isfinite(factors).all()
+            or (np.abs(factors - reads) > FITTED_UNIT_OFF + 3 * noise).any()
+        ):
             return None
         rows = frame.dims(variable)[reads]
         read = Entries(rows, np.zeros_like(rows), np.ones(len(rows)), 1)
@@ -451,7 +458,7 @@ class Fitter:
         else:
             found = np.linalg.lstsq(rows.T, exact.T, rcond=1e-9)[0]
             left = np.square(exact - found.T @ rows).sum(axis=1)
-        limit = (2 * EXACT) ** 2 * np.maximum(1.0, squares)
+        limit = (2 * FITTED_SHARE_OF_LENGTH) ** 2 * np.maximum(1.0, squares)
         return bool((left <= limit * len(exact)).all())
 
     def _runs(

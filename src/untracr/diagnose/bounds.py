@@ -39,8 +39,9 @@ from untracr.rasp.nodes import (
 )
 from untracr.rasp.program import Program
 
-TIE = 1e-4
-"""A value is told from others where it is read out more strongly by twice as much."""
+HALF_LEAD = 1e-4
+"""A value that is off by less than one half less this is told from others: it is read out more
+strongly than they are by twice as much."""
 
 ROUGH = 1e-3
 """A value is rough where a staircase is off by more at it."""
@@ -59,7 +60,7 @@ class Off:
     all: float
 
 
-EXACT = Off(0.0, 0.0)
+NO_ERROR = Off(0.0, 0.0)
 UNKNOWN = Off(math.inf, math.inf)
 
 
@@ -198,14 +199,14 @@ class _Analysis:
             return False
         off = self.off[output].one
         if self.program.encoding(output) is CATEGORICAL:
-            return off < 0.5 - TIE
+            return off < 0.5 - HALF_LEAD
         return off <= float(tolerances(self.sets[output].unordered).min())
 
     def _of(self, ref: Ref) -> Off:
         node, program = self.program.nodes[ref], self.program
         match node:
             case Tokens() | Indices():
-                return EXACT
+                return NO_ERROR
             case Aggregate(selector, sop):
                 return self._aggregate(selector, sop, program.encoding(ref) is CATEGORICAL)
             case SelectorWidth(selector):
@@ -313,7 +314,7 @@ class _Analysis:
             if rough.any():
                 self.rough[ref] = tuple(v for v, r in zip(values, rough, strict=True) if r)
             one, every = one[~rough], every[~rough]
-        return Off(float(one.max()), float(every.max())) if len(one) else EXACT
+        return Off(float(one.max()), float(every.max())) if len(one) else NO_ERROR
 
 
 @functools.lru_cache(maxsize=16384)

@@ -16,7 +16,7 @@ import numpy as np
 from untracr.compile.compiler import Compiled
 from untracr.compile.values import ValueSet
 from untracr.diagnose.bounds import Bounds, clean_at_bos
-from untracr.diagnose.precision import SAME
+from untracr.diagnose.precision import SAME_SHARE_OF_NUMBER
 from untracr.diagnose.program_run import ProgramRun
 from untracr.diagnose.selections import Selections
 from untracr.errors import ProgramError
@@ -151,7 +151,7 @@ def _outside(run: ProgramRun, ref: Ref, known: list[Value]) -> Mask:
     place = np.searchsorted(ordered, numbers)
     near = [ordered[np.clip(place + step, 0, len(ordered) - 1)] for step in (-1, 0)]
     gap = np.minimum(np.abs(near[0] - numbers), np.abs(near[1] - numbers))
-    flags = ~(gap <= SAME * np.maximum(1.0, np.abs(numbers)))
+    flags = ~(gap <= SAME_SHARE_OF_NUMBER * np.maximum(1.0, np.abs(numbers)))
     return np.asarray(flags[column.codes])
 
 

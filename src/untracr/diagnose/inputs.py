@@ -16,7 +16,7 @@ from untracr.rasp.domain import Domain
 from untracr.rasp.functions import Value
 from untracr.rasp.interpreter import Batch
 
-ALL = 200_000
+ALL_TRIED_UP_TO = 200_000
 """Inputs of the largest domain of which all are tried."""
 
 DRAWN = 20_000

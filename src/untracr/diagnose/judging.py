@@ -20,7 +20,7 @@ from untracr.diagnose.blur import AS_COMPILED
 from untracr.diagnose.bounds import bounds
 from untracr.diagnose.causes import Seen, problems_seen
 from untracr.diagnose.doubts import Doubts
-from untracr.diagnose.inputs import ALL, batches
+from untracr.diagnose.inputs import ALL_TRIED_UP_TO, batches
 from untracr.diagnose.program_run import ProgramRun
 from untracr.diagnose.remedy import Remedy, recompiled, remedy_for
 from untracr.diagnose.rounded import Rounded
@@ -111,7 +111,7 @@ def verify(
     compiled: Compiled,
     domain: Domain,
     *,
-    max_inputs: int = ALL,
+    max_inputs: int = ALL_TRIED_UP_TO,
     as_compiled: bool = False,
 ) -> Verification:
     """Judges weights.
@@ -177,7 +177,7 @@ def departures(
         rounded: a model that has these weights but for small differences, which is judged
             then; the compiled weights if not given.
     """
-    look = _Look(program, compiled, domain, ALL, True, rounded)
+    look = _Look(program, compiled, domain, ALL_TRIED_UP_TO, True, rounded)
     count = failing = 0
     failure = ""
     for seen in look.all():

@@ -13,7 +13,7 @@ from untracr.rasp.functions import number_or
 TOLERANCE = 1e-3
 """How far weights may be off a number, relative to its size where above one."""
 
-SAME = 1e-9
+SAME_SHARE_OF_NUMBER = 1e-9
 """Numbers this close, relative to their size where above one, are one number."""
 
 FINEST = 1e-5
@@ -36,7 +36,11 @@ def _tolerances(values: tuple[float, ...]) -> tuple[float, ...]:
     size = np.maximum(1.0, np.abs(numbers))
     allowed = TOLERANCE * size
     known = np.unique(numbers[np.isfinite(numbers)])
-    above = np.append(known, np.inf)[np.searchsorted(known, numbers + SAME * size, "right")]
-    below = np.append(-np.inf, known)[np.searchsorted(known, numbers - SAME * size, "left")]
+    above = np.append(known, np.inf)[
+        np.searchsorted(known, numbers + SAME_SHARE_OF_NUMBER * size, "right")
+    ]
+    below = np.append(-np.inf, known)[
+        np.searchsorted(known, numbers - SAME_SHARE_OF_NUMBER * size, "left")
+    ]
     gap = np.minimum(above - numbers, numbers - below)
     return tuple(np.minimum(allowed, np.maximum(0.49 * gap, FINEST)).tolist())

@@ -29,7 +29,7 @@ TIE = 1e-4
 BLURRED = 0.05
 """A value is held clearly where no dimension is off by more."""
 
-NOTHING, UNKNOWN = -1, -2
+PLACE_OF_NONE, PLACE_OF_UNKNOWN = -1, -2
 """Places of None, and of a value that no dimension stands for."""
 
 
@@ -134,7 +134,7 @@ class _Held:
         codes = self.codes[rows, : held.shape[1]]
         if not self.is_categorical:
             return np.asarray(self._off(held, codes) & ~self.none[codes])
-        best = np.where(held.max(axis=-1) > 0.5, self.alike[held.argmax(axis=-1)], NOTHING)
+        best = np.where(held.max(axis=-1) > 0.5, self.alike[held.argmax(axis=-1)], PLACE_OF_NONE)
         return np.asarray(best != self.places[codes])
 
     def blurred(self, held: npt.NDArray[np.float32], rows: Codes) -> Mask:
@@ -152,13 +152,13 @@ class _Held:
 def _place(value: Entry, ordered: tuple[Value, ...], alike: Codes) -> int:
     """A value's dimension among those of its variable."""
     if value is None:
-        return NOTHING
+        return PLACE_OF_NONE
     if isinstance(value, Failure):
-        return UNKNOWN
+        return PLACE_OF_UNKNOWN
     for position, known in enumerate(ordered):
         if same_value(value, known):
             return int(alike[position])
-    return UNKNOWN
+    return PLACE_OF_UNKNOWN
 
 
 def _alike(ordered: tuple[Value, ...]) -> Codes:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from untracr.diagnose.inputs import ALL
+from untracr.diagnose.inputs import ALL_TRIED_UP_TO
 from untracr.diagnose.inputs import batches as shaped_batches
 from untracr.rasp.domain import Domain
 from untracr.rasp.equivalence import (
@@ -46,7 +46,7 @@ class Compared:
         domain_size: how many there are.
         counterexample: the first input that differs, the model's output first; else None.
         unclear: an input on which rounding decides: a model reads out two values as strongly,
-            to `CLEARLY`, or something else in double precision; None where there is none.
+            to `CLEAR_LEAD`, or something else in double precision; None where there is none.
     """
 
     inputs_checked: int
@@ -80,7 +80,7 @@ def compare_programs(fst: Program, snd: Program, domain: Domain, *, causal: bool
         found = decide_equivalence(fst, snd, domain, causal=causal)
         return Compared(found.inputs_checked, domain.size, found.counterexample)
     seen = 0
-    for batch in shaped_batches(domain, ALL, causal=causal):
+    for batch in shaped_batches(domain, ALL_TRIED_UP_TO, causal=causal):
         left, right = batch.evaluate(fst), batch.evaluate(snd)
         differs = np.flatnonzero((columns_differ(left, right) & batch.valid).any(axis=1))
         seen += len(batch)

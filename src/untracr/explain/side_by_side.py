@@ -21,9 +21,9 @@ from untracr.rasp.program import Program
 from untracr.rasp.spent import Spent
 from untracr.transformer.transformer import Trace, Transformer
 from untracr.verify.attribution import Carrier, carriers_of, unknown_carriers
-from untracr.verify.outputs import CLEAR, LOOSEST, OUTPUT_TOLERANCE, has_no_values
+from untracr.verify.outputs import HALF_READ_OUT, LOOSEST_TOLERANCE, OUTPUT_TOLERANCE, has_no_values
 
-NOTHING_HELD = CLEAR / 2
+NOTHING_HELD = HALF_READ_OUT / 2
 """Where no value's coefficient is above this, the stream holds no value."""
 
 ATTENTION_OFF = 0.1
@@ -185,7 +185,7 @@ class _Run:
         others = [v for v in values.unordered if isinstance(v, (bool, int, float))]
         size = max(1.0, abs(wanted))
         apart = [abs(v - wanted) / size for v in others if abs(v - wanted) > TOLERANCE * size]
-        return max(OUTPUT_TOLERANCE, 0.999 * min(LOOSEST, min(apart, default=1.0) / 2))
+        return max(OUTPUT_TOLERANCE, 0.999 * min(LOOSEST_TOLERANCE, min(apart, default=1.0) / 2))
 
     def _patterns(self, carrier: Carrier, matrix: Mask) -> tuple[tuple[Pattern, ...], bool]:
         """What the heads attend to that implement a selector; whether as in the own weights."""

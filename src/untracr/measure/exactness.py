@@ -23,19 +23,19 @@ from untracr.measure.one_direction import embeddings_are_orthonormal
 from untracr.measure.simplest import simplest_number
 from untracr.transformer.transformer import Transformer
 
-NEAR = 1e-3
+SAME_UNIT_VECTOR = 1e-3
 """Vectors of length one or so are the same within this."""
 
-ROUNDED = 3e-6
-"""... and within this share of the longest vector that takes part."""
+ROUNDED_SHARE_OF_LONGEST = 3e-6
+"""... and within this share of the length of the longest vector that takes part."""
 
-FLATTEST = 1e-4
+FLATTEST_SLOPE = 1e-4
 """Slopes below this are none."""
 
-SAME = 1e-3
+SAME_SHARE_OF_SLOPE = 1e-3
 """Slopes that differ by less than this share are one."""
 
-SHOWN_TO = 2e-7
+SHOWN_SHARE_OF_SLOPE = 2e-7
 """How exactly single precision shows a slope, as a share of it."""
 
 MAX_PAIRED = 1_500
@@ -105,7 +105,7 @@ def _exactness(model: Transformer) -> Exactness:
     slopes = np.sort(np.concatenate([np.zeros(0), *found]))
     if not len(slopes):
         return Exactness()
-    parts = np.split(slopes, np.flatnonzero(np.diff(slopes) > SAME * slopes[1:]) + 1)
+    parts = np.split(slopes, np.flatnonzero(np.diff(slopes) > SAME_SHARE_OF_SLOPE * slopes[1:]) + 1)
     ordered = sorted(parts, key=len, reverse=True)
     value, *others = [simplest_number(float(np.median(part)), _spread(part)) for part in ordered]
     return Exactness(value, tuple(others))
@@ -113,7 +113,7 @@ def _exactness(model: Transformer) -> Exactness:
 
 def _spread(slopes: Floats) -> float:
     middle = float(np.median(slopes))
-    return max(SHOWN_TO * middle, 3 * float(np.median(np.abs(slopes - middle))))
+    return max(SHOWN_SHARE_OF_SLOPE * middle, 3 * float(np.median(np.abs(slopes - middle))))
 
 
 def _all_steps(model: Transformer) -> list[_Steps | None]:
@@ -137,7 +137,7 @@ def _steps_of(reads: Floats, writes: Floats, rows: Floats) -> _Steps | None:
     one = alone[0] if len(alone) else (reads[up] - reads[down]).mean(axis=0)
     along = reads[down] @ one / (one @ one)
     slopes = _lengths(reads[down] - along[:, None] * one)
-    steep = slopes > FLATTEST
+    steep = slopes > FLATTEST_SLOPE
     return _Steps(one, up[steep], down[steep], slopes[steep]) if steep.any() else None
 
 
@@ -145,7 +145,7 @@ def _beside(reads: Floats, writes: Floats, rows: Floats) -> tuple[Ints, Ints]:
     """Steps whose two neurons stand side by side, in this order."""
     sizes = np.maximum(_lengths(reads[:-1]), _lengths(reads[1:]))
     fits = _is_constant(reads[:-1] - reads[1:], sizes, rows)
-    fits &= _cancel(writes[:-1], writes[1:]) & (_lengths(reads[1:]) > FLATTEST)
+    fits &= _cancel(writes[:-1], writes[1:]) & (_lengths(reads[1:]) > FLATTEST_SLOPE)
     up: list[int] = []
     for place in np.flatnonzero(fits).tolist():
         if not up or place > up[-1] + 1:
@@ -158,14 +158,16 @@ def _anywhere(
     reads: Floats, writes: Floats, rows: Floats, up: Ints, down: Ints
 ) -> tuple[Ints, Ints]:
     """More steps, whose neurons stand anywhere; the constant is what one neuron reads alone."""
-    alive = np.setdiff1d(np.flatnonzero(_lengths(reads) > FLATTEST), np.concatenate([up, down]))
+    alive = np.setdiff1d(
+        np.flatnonzero(_lengths(reads) > FLATTEST_SLOPE), np.concatenate([up, down])
+    )
     alone = _alone(reads, rows)
     if not len(alone) or len(alive) > MAX_PAIRED:
         return up, down
     wanted = reads[alive] - reads[alone[0]]
     squares = np.square(wanted).sum(axis=1)[:, None] + np.square(reads[alive]).sum(axis=1)
     off = np.sqrt(np.maximum(0.0, squares - 2 * wanted @ reads[alive].T))
-    close = off < NEAR + 10 * ROUNDED * _lengths(reads[alive])[:, None]
+    close = off < SAME_UNIT_VECTOR + 10 * ROUNDED_SHARE_OF_LONGEST * _lengths(reads[alive])[:, None]
     free = np.ones(len(alive), dtype=np.bool_)
     pairs: list[tuple[int, int]] = []
     for n in range(len(alive)):
@@ -188,14 +190,14 @@ def _alone(reads: Floats, rows: Floats) -> Ints:
 def _is_constant(vectors: Floats, sizes: Floats, rows: Floats) -> Bools:
     """Whether vectors [n, D] are one long and in each row of W_E; sizes are of what they are
     differences of."""
-    allowed = NEAR + ROUNDED * sizes
+    allowed = SAME_UNIT_VECTOR + ROUNDED_SHARE_OF_LONGEST * sizes
     long = np.abs(_lengths(vectors) - 1) < allowed
     return np.asarray(long & (np.abs(vectors @ rows.T - 1) < 2 * allowed[:, None]).all(axis=1))
 
 
 def _cancel(fst: Floats, snd: Floats) -> Bools:
     """Whether vectors [n, D] are each other's negative."""
-    allowed = NEAR + ROUNDED * np.maximum(_lengths(fst), _lengths(snd))
+    allowed = SAME_UNIT_VECTOR + ROUNDED_SHARE_OF_LONGEST * np.maximum(_lengths(fst), _lengths(snd))
     return np.asarray(_lengths(fst + snd) < allowed, dtype=np.bool_)
 
 

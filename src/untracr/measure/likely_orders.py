@@ -17,11 +17,11 @@ import numpy.typing as npt
 from untracr.arrays import Floats, Ints
 from untracr.transformer.transformer import Transformer
 
-NEAR = 2.0
+TIMES_BEST_DISTANCE = 2.0
 """The next neuron stays next where another one fits better, but not this many times."""
 
-ALIKE = 1e-6
-"""Squared distances up to here are the same."""
+SAME_SQUARED_DISTANCE = 1e-6
+"""Squared distances that exceed the least by up to here are as good, against lengths of 1."""
 
 MOST_COMPARED = 4_000_000
 """Pairs of parts, or products, in a layer beyond which nothing is guessed."""
@@ -158,7 +158,7 @@ def _in_turn(distances: Floats, *, takes_last: bool = False) -> Ints:
     chosen: list[int] = []
     for place in range(len(distances)):
         own = np.where(left, distances[:, place], np.inf)
-        fitting = np.flatnonzero(own <= NEAR * own.min() + ALIKE)
+        fitting = np.flatnonzero(own <= TIMES_BEST_DISTANCE * own.min() + SAME_SQUARED_DISTANCE)
         nearest = int(fitting[-1] if takes_last else own.argmin())
         if chosen and chosen[-1] + 1 in fitting:
             nearest = chosen[-1] + 1

@@ -27,16 +27,17 @@ from untracr.arrays import Bools, Floats, Ints
 from untracr.compile.blocks import COLDNESS
 from untracr.transformer.transformer import Transformer
 
-EXACT, NOISY = 1e-3, 0.4
+EXACT_EMBEDDING_PRODUCT, NOISY_EMBEDDING_PRODUCT = 1e-3, 0.4
 """Products of the embeddings are off by less than this: in exact weights, and in noisy ones."""
 
 BOS_LOGITS = (COLDNESS / 2, COLDNESS)
 """What a compiled head reads of the constant for BOS."""
 
-CLOSE = 1e-3
-"""Relative distance at which two vectors are the same, up to rounding."""
+DISTANCE_SHARE = 1e-3
+"""Two vectors are the same up to this distance, as a share of their length (of about 1: the
+embeddings'); shorter ones are none."""
 
-SHORTEST = 0.05
+SHORTEST_CONSTANT = 0.05
 """Vectors shorter than this are no constant."""
 
 MAX_NEURONS = 60
@@ -74,11 +75,11 @@ def find_constant(model: Transformer) -> Constant:
     rows, places = model.W_E.astype(np.float64), model.W_pos[1:].astype(np.float64)
     with np.errstate(all="ignore"):
         off = _off_orthonormal(rows, places)
-        if np.abs(off).max() < EXACT:
+        if np.abs(off).max() < EXACT_EMBEDDING_PRODUCT:
             return Constant(rows[-1], True)
         for found in itertools.chain(_from_heads(model, rows[-2]), _from_neurons(model, rows)):
             return Constant(found, False)
-    if np.abs(off).max() < NOISY:
+    if np.abs(off).max() < NOISY_EMBEDDING_PRODUCT:
         return Constant(rows[-1], True, _noise(rows, places, off))
     return Constant(np.zeros(rows.shape[1]), False)
 
@@ -91,7 +92,7 @@ def embeddings_are_orthonormal(rows: Floats, places: Floats) -> bool:
         places: [P, D], of W_pos, that of BOS left out.
     """
     with np.errstate(all="ignore"):
-        return bool(np.abs(_off_orthonormal(rows, places)).max() < EXACT)
+        return bool(np.abs(_off_orthonormal(rows, places)).max() < EXACT_EMBEDDING_PRODUCT)
 
 
 def other_constants(model: Transformer, found: Constant) -> Iterator[Constant]:
@@ -109,7 +110,7 @@ def other_constants(model: Transformer, found: Constant) -> Iterator[Constant]:
         return
     with np.errstate(all="ignore"):
         reads = [
-            read[_lengths(read) > CLOSE][:MAX_NEURONS]
+            read[_lengths(read) > DISTANCE_SHARE][:MAX_NEURONS]
             for read in model.W_in.astype(np.float64).transpose(0, 2, 1)
         ]
         stairs = [_from_stairs(read) for read in reads if len(read) > 1]
@@ -117,7 +118,7 @@ def other_constants(model: Transformer, found: Constant) -> Iterator[Constant]:
         candidates.append(np.zeros(rows.shape[1]))
         distinct = _distinct(np.stack(candidates), 4)[0][:MAX_CANDIDATES]
         for one in distinct:
-            if not np.allclose(one, found.direction, atol=CLOSE) or found.is_orthonormal:
+            if not np.allclose(one, found.direction, atol=DISTANCE_SHARE) or found.is_orthonormal:
                 yield Constant(one, False)
 
 
@@ -146,7 +147,9 @@ def _from_heads(model: Transformer, bos_row: Floats) -> Iterator[Floats]:
         for logit in BOS_LOGITS:
             one = W_Q / logit
             distance = _lengths(W_K - (bos_row - one))
-            fits = (distance < CLOSE * (_lengths(bos_row) + 0.1)) & (_lengths(one) > SHORTEST)
+            fits = (distance < DISTANCE_SHARE * (_lengths(bos_row) + 0.1)) & (
+                _lengths(one) > SHORTEST_CONSTANT
+            )
             yield from one[np.flatnonzero(fits)]
 
 
@@ -158,13 +161,13 @@ def _from_neurons(model: Transformer, rows: Floats) -> Iterator[Floats]:
     others: list[Floats] = []
     for layer in range(model.n_layers):
         read = model.W_in[layer].astype(np.float64).T  # [M, D]
-        read = read[_lengths(read) > CLOSE][:MAX_NEURONS]
+        read = read[_lengths(read) > DISTANCE_SHARE][:MAX_NEURONS]
         if len(read) > 1:
             stairs.append(_from_stairs(read))
             others += _from_values(read, tokens, plain)
         reads.append(read)
         written = model.W_out[layer].astype(np.float64)
-        plain = np.concatenate([plain, written[_lengths(written) > SHORTEST]])
+        plain = np.concatenate([plain, written[_lengths(written) > SHORTEST_CONSTANT]])
         plain = _distinct(plain, 6)[0][:MAX_WRITTEN]
     read = np.concatenate(reads)
     none = _explained(read, np.zeros(rows.shape[1]), tokens, plain)
@@ -227,8 +230,8 @@ def _nearest(vectors: Floats, others: Floats) -> tuple[Ints, Bools]:
     squares = np.square(vectors).sum(axis=1)
     distance = squares[:, None] - 2 * vectors @ others.T + np.square(others).sum(axis=1)
     nearest = distance.argmin(axis=1)
-    same = distance[np.arange(len(vectors)), nearest] < np.square(CLOSE) * (squares + 0.01)
-    return nearest, same & (squares > CLOSE)
+    same = distance[np.arange(len(vectors)), nearest] < np.square(DISTANCE_SHARE) * (squares + 0.01)
+    return nearest, same & (squares > DISTANCE_SHARE)
 
 
 def _explained(read: Floats, one: Floats, tokens: Floats, plain: Floats) -> int:
@@ -238,8 +241,8 @@ def _explained(read: Floats, one: Floats, tokens: Floats, plain: Floats) -> int:
     known = np.concatenate([values, one[None], pairs])
     squares = np.square(read).sum(axis=1)[:, None] + np.square(known).sum(axis=1)
     distance = squares - 2 * read @ known.T
-    steps = _lengths(read[:-1] - read[1:] - one) < 10 * CLOSE
-    return int((distance < np.square(10 * CLOSE)).any(axis=1).sum() + steps.sum())
+    steps = _lengths(read[:-1] - read[1:] - one) < 10 * DISTANCE_SHARE
+    return int((distance < np.square(10 * DISTANCE_SHARE)).any(axis=1).sum() + steps.sum())
 
 
 def _lengths(vectors: Floats) -> Floats:

@@ -12,14 +12,14 @@ import numpy.typing as npt
 from untracr.errors import InputError
 from untracr.rasp.domain import Domain
 from untracr.rasp.functions import Value
-from untracr.rasp.interpreter import EXACT, Batch, Column, Failure, distinct_codes
+from untracr.rasp.interpreter import LARGEST_EXACT_INTEGER, Batch, Column, Failure, distinct_codes
 from untracr.rasp.program import HoldsProgram, Program, program_of
 from untracr.shown_text import count
 
 TOLERANCE = 1e-9
 """Numbers this close count as equal, unless both are whole numbers (Python's ``int``)."""
 
-ROUNDING = 1e-12
+ROUNDED_SHARE_OF_LARGER = 1e-12
 """Large numbers count as equal where they are this close relative to the larger: some thousand
 times what one operation rounds away."""
 
@@ -104,7 +104,7 @@ def same_value(a: Value | Failure, b: Value | Failure) -> bool:
     """Whether two values count as equal.
 
     Python's equality (so True and 1, 0.0 and -0.0 are the same, integers of any size
-    only themselves), and besides: fractions within `TOLERANCE`, or `ROUNDING` of the
+    only themselves), and besides: fractions within `TOLERANCE`, or `ROUNDED_SHARE_OF_LARGER` of the
     larger, which rounding may have parted; and "not a number" and itself. Infinity is
     no other number, nor the other infinity. Tuples are compared part by part.
     """
@@ -124,7 +124,7 @@ def _same_number(a: float, b: float) -> bool:
         return False
     if not (math.isfinite(x) and math.isfinite(y)):
         return math.isnan(x) and math.isnan(y)
-    return abs(x - y) <= max(TOLERANCE, ROUNDING * max(abs(x), abs(y)))
+    return abs(x - y) <= max(TOLERANCE, ROUNDED_SHARE_OF_LARGER * max(abs(x), abs(y)))
 
 
 def numbers_agree(
@@ -170,7 +170,7 @@ def _canonical(value: Value | Failure) -> str:
         return f"({','.join(map(_canonical, value))})"
     if not isinstance(value, (bool, int, float)):
         return repr(value)
-    if isinstance(value, int) and abs(value) > EXACT:
+    if isinstance(value, int) and abs(value) > LARGEST_EXACT_INTEGER:
         return f"n{int(value):x}"
     number = round(float(value), 9) + 0.0
-    return f"n{int(number):x}" if EXACT < abs(number) < math.inf else f"n{number!r}"
+    return f"n{int(number):x}" if LARGEST_EXACT_INTEGER < abs(number) < math.inf else f"n{number!r}"

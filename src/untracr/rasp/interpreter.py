@@ -38,7 +38,6 @@ from untracr.rasp.nodes import (
 )
 from untracr.rasp.program import HoldsProgram, Program, program_of
 from untracr.rasp.spent import Spent
-from untracr.rasp.tabulating import EXACT as EXACT
 from untracr.rasp.tabulating import (
     FAILED,
     Distinct,
@@ -51,6 +50,7 @@ from untracr.rasp.tabulating import (
     pair_truths,
     unary_table,
 )
+from untracr.rasp.tabulating import LARGEST_EXACT_INTEGER as LARGEST_EXACT_INTEGER
 from untracr.rasp.tabulating import Codes as Codes
 from untracr.rasp.tabulating import Entry as Entry
 from untracr.rasp.tabulating import Failure as Failure
@@ -339,7 +339,7 @@ class Batch:
         pairs, used = distinct_codes(fst.codes * len(y) + snd.codes, len(x) * len(y))
         with np.errstate(over="ignore", invalid="ignore"):
             sums = node.fst_factor * x[used // len(y)] + node.snd_factor * y[used % len(y)]
-        if not (np.abs(sums) <= EXACT).all():
+        if not (np.abs(sums) <= LARGEST_EXACT_INTEGER).all():
             return self._sequence_map(slowly, fst, snd)
         found, inverse = distinct_numbers(sums)
         codes = inverse[pairs]

@@ -73,7 +73,7 @@ class Linear:
         return weighted_sum(x, y, self.fst_factor, self.snd_factor)
 
 
-EXACT = 2**53
+LARGEST_EXACT_INTEGER = 2**53
 """Integers up to this size are exact as floats."""
 
 
@@ -81,7 +81,12 @@ EXACT = 2**53
 def is_plain(values: tuple[Entry, ...]) -> bool:
     """Whether all values are None or numbers of ordinary size, fit for array arithmetic."""
     return all(
-        v is None or (isinstance(v, (bool, int, float)) and -EXACT <= v <= EXACT) for v in values
+        v is None
+        or (
+            isinstance(v, (bool, int, float))
+            and -LARGEST_EXACT_INTEGER <= v <= LARGEST_EXACT_INTEGER
+        )
+        for v in values
     )
 
 

@@ -35,10 +35,10 @@ from untracr.transformer.transformer import Transformer
 
 TOKENS_SLOT, INDICES_SLOT = 0, 1
 
-PARALLEL = 1e-6
+PARALLEL_SQUARED_SINE = 1e-6
 """Two directions are parallel where the squared sine between them is below this."""
 
-DEPENDENT = 1e-3
+DEPENDENT_SHARE = 1e-3
 """Directions depend on each other where an eigenvalue of their products is below this share of
 the largest."""
 
@@ -83,12 +83,12 @@ class Variable:
         if not 0 < len(self.directions) <= MAX_SOLVED:
             return True
         sizes = np.linalg.eigvalsh(_finite(self.products))
-        return bool(sizes[0] > DEPENDENT * sizes[-1])
+        return bool(sizes[0] > DEPENDENT_SHARE * sizes[-1])
 
     @cached_property
     def solver(self) -> Floats:
         """Turns products with the directions into coefficients (least squares), [n, n]."""
-        inverse = np.linalg.pinv(_finite(self.products), rcond=DEPENDENT, hermitian=True)
+        inverse = np.linalg.pinv(_finite(self.products), rcond=DEPENDENT_SHARE, hermitian=True)
         return np.asarray(inverse, dtype=np.float64)
 
 
@@ -221,7 +221,7 @@ class Directions:
             return products
         if len(variable.directions) > MAX_SOLVED:
             squares = self.squares[self.slice(variable)]
-            return products / np.where(squares > DEPENDENT, squares, np.inf)[:, None]
+            return products / np.where(squares > DEPENDENT_SHARE, squares, np.inf)[:, None]
         return variable.solver @ products
 
 
@@ -246,7 +246,7 @@ def two_coefficients(gram: Floats, products: Floats) -> Floats:
     """
     (a, b), (_, c) = gram.tolist()
     determinant = a * c - b * b
-    if determinant <= PARALLEL * a * c:
+    if determinant <= PARALLEL_SQUARED_SINE * a * c:
         return np.stack([products[0] / a, np.zeros_like(products[0])])
     inverse = np.array([[c, -b], [-b, a]]) / determinant
     return np.asarray(inverse @ products, dtype=np.float64)

@@ -15,14 +15,14 @@ from untracr.compile.blocks import COLDNESS
 from untracr.read.components import UnknownHead
 from untracr.read.frame import Directions, Variable
 from untracr.read.heads import HeadNoise, HeadWeights, read_head
-from untracr.read.tolerances import NOTHING, READS
+from untracr.read.tolerances import READS, ZERO_SQUARE
 from untracr.transformer.half_layer import FIRST
 
-LEFT = 1e-6
+LEFT_SHARE_OF_SQUARE = 1e-6
 """Share of a product's squared length that may stay unexplained."""
 
-SCALED = 1e-4
-"""Scores this near to Tracr's are of a head of Tracr's size."""
+SCALED_SHARE_OF_SCORE = 1e-4
+"""Scores off by up to this share of Tracr's are of a head of Tracr's size."""
 
 
 def in_form(weights: HeadWeights, known: Directions, noise: HeadNoise) -> HeadWeights:
@@ -37,7 +37,7 @@ def in_form(weights: HeadWeights, known: Directions, noise: HeadNoise) -> HeadWe
     component, is_explained = read_head(FIRST, 0, weights, known, noise)
     as_tracr = is_explained and not isinstance(component, UnknownHead)
     as_tracr = as_tracr and not component.selection.is_disordered
-    if as_tracr and abs(scale - 1.0) < SCALED:
+    if as_tracr and abs(scale - 1.0) < SCALED_SHARE_OF_SCORE:
         return weights
     scaled = HeadWeights(weights.W_Q / scale, weights.W_K, weights.W_V, weights.W_O)
     moved = _moved(scaled, known)
@@ -77,7 +77,7 @@ def _selected(weights: HeadWeights, known: Directions) -> tuple[Floats, Floats] 
         left = length - float(np.square(queries).sum() + for_bos @ for_bos)
         if best is None or left < best[0]:
             best = left, variable, queries
-    if best is None or best[0] > LEFT * length or length < NOTHING:
+    if best is None or best[0] > LEFT_SHARE_OF_SQUARE * length or length < ZERO_SQUARE:
         return None
     _, variable, queries = best
     pad = _pad(for_bos, known)
@@ -102,7 +102,7 @@ def _moved(weights: HeadWeights, known: Directions) -> tuple[Floats, Floats] | N
     """W_V and W_O with a column and a row for each value."""
     length = _squared(weights.W_V, weights.W_O.T)
     pad = _pad(weights.W_Q @ (known.base.bos @ weights.W_K), known)
-    if length < NOTHING:
+    if length < ZERO_SQUARE:
         return None
     if _moves_bos(weights, known):
         bos = known.base.bos
@@ -110,6 +110,6 @@ def _moved(weights: HeadWeights, known: Directions) -> tuple[Floats, Floats] | N
     for variable in known.variables:
         rows = known.rows[known.slice(variable)]
         out = rows @ weights.W_V @ weights.W_O
-        if length - float(np.square(out).sum()) <= LEFT * length:
+        if length - float(np.square(out).sum()) <= LEFT_SHARE_OF_SQUARE * length:
             return _own(variable, known, pad).T, out
     return None

@@ -15,7 +15,7 @@ import numpy as np
 from untracr.arrays import Floats, Ints
 from untracr.read.components import Head, Mean, Move, Selection, UnknownHead, Width
 from untracr.read.frame import Directions, Variable
-from untracr.read.tolerances import MAX_BOS_LOGIT, MAX_TABLE, NOTHING, READS, Tolerance
+from untracr.read.tolerances import MAX_BOS_LOGIT, MAX_TABLE, READS, ZERO_SQUARE, Tolerance
 from untracr.transformer.half_layer import HalfLayer
 
 
@@ -160,7 +160,7 @@ def _queries(
 
 
 def _along_one(vector: Floats, known: Directions) -> float:
-    return float(known.base.one @ vector) / max(known.one_one, NOTHING)
+    return float(known.base.one @ vector) / max(known.one_one, ZERO_SQUARE)
 
 
 def _moved(

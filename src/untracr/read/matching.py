@@ -35,7 +35,7 @@ from untracr.read.components import (
 )
 from untracr.read.frame import Variable
 
-CLOSE = 0.02
+CLOSE_NUMBER = 0.02
 """Numbers read off the weights agree when they differ by less than this."""
 
 
@@ -55,7 +55,7 @@ FITTING: dict[MapForm, tuple[int, ...]] = {
 }
 """Functions a Map may have, by the form of its component."""
 
-ALL = 1 - 1e-9
+WHOLE_SHARE = 1 - 1e-9
 """A table agrees entirely if the share that agrees is larger."""
 
 _NO_UNARY = np.zeros(len(UNARY))
@@ -78,7 +78,7 @@ class Matches:
 
     def exact(self) -> tuple[Bools, Bools, Bools]:
         """Which functions agree entirely."""
-        return self.unary > ALL, self.binary > ALL, self.predicate > ALL
+        return self.unary > WHOLE_SHARE, self.binary > WHOLE_SHARE, self.predicate > WHOLE_SHARE
 
 
 def matches(component: Component) -> Matches:
@@ -107,12 +107,12 @@ def matches(component: Component) -> Matches:
 def _of_number(tables: Tables, number: Number) -> Floats:
     """Agreement of tables with a number that is written."""
     sizes = number.sizes
-    close = CLOSE + 3 * number.spread * (1 + np.abs(sizes))
+    close = CLOSE_NUMBER + 3 * number.spread * (1 + np.abs(sizes))
     share = _share(np.abs(tables.numbers - sizes) < close)
     if number.orientation == 0:
         flipped = _share(np.abs(tables.numbers + sizes) < close)
         share = np.maximum(share, flipped)
-        if not (share > ALL).any():  # the length may be open as well
+        if not (share > WHOLE_SHARE).any():  # the length may be open as well
             share = np.maximum(share, _up_to_a_factor(tables.numbers, sizes))
     return share
 
@@ -122,7 +122,9 @@ def _up_to_a_factor(tables: Floats, numbers: Floats) -> Floats:
     squares = np.nansum(np.square(tables), axis=1)
     factor = np.nansum(tables * numbers, axis=1) / np.where(squares > 0, squares, 1.0)
     factor[np.abs(factor) > 1] = 0.0
-    return _share(np.abs(factor[:, None] * tables - numbers) < CLOSE * np.abs(factor)[:, None])
+    return _share(
+        np.abs(factor[:, None] * tables - numbers) < CLOSE_NUMBER * np.abs(factor)[:, None]
+    )
 
 
 def _predicate(selection: Selection) -> Floats:
@@ -154,7 +156,7 @@ def _unseen(difference: Floats, variable: Variable) -> Bools:
     if variable.is_independent:
         return np.zeros(difference.shape[:-1], dtype=np.bool_)
     shown = np.einsum("...v,vw->...w", difference, variable.products) * difference
-    return np.asarray(shown.sum(axis=-1) < CLOSE**2, dtype=np.bool_)
+    return np.asarray(shown.sum(axis=-1) < CLOSE_NUMBER**2, dtype=np.bool_)
 
 
 def same_groups(tables: Tables, groups: Ints, is_whole: bool) -> Floats:

@@ -25,10 +25,10 @@ import numpy as np
 
 from untracr.arrays import Floats, Ints
 from untracr.read.frame import Directions
-from untracr.read.tolerances import NOTHING, STEEP
+from untracr.read.tolerances import STEEP, ZERO_SQUARE
 
-CLOSE = 1e-3
-"""Factors are off by less than this, relative to the larger of 1 and themselves."""
+FACTOR_OFF = 1e-3
+"""Factors, and squares, are off by less than this, relative to the larger of 1 and themselves."""
 
 MAX_TRIED = 2_000
 """Neurons tried for one run before it is given up."""
@@ -98,14 +98,14 @@ class _Sorter:
         squares = np.square(read).sum(axis=0)
         explained = np.square(factors).sum(axis=0) + self.one**2 + self.bos**2
         sizes = np.maximum(1.0, squares)
-        self.is_explained = np.abs(squares - explained) < CLOSE * sizes
-        self.factors = np.where(np.abs(factors) > CLOSE * np.sqrt(sizes), factors, 0.0)
-        self.reads_bos = np.abs(self.bos) > CLOSE * np.sqrt(sizes)
-        self.reads_one = np.abs(self.one) > CLOSE * np.sqrt(sizes)
+        self.is_explained = np.abs(squares - explained) < FACTOR_OFF * sizes
+        self.factors = np.where(np.abs(factors) > FACTOR_OFF * np.sqrt(sizes), factors, 0.0)
+        self.reads_bos = np.abs(self.bos) > FACTOR_OFF * np.sqrt(sizes)
+        self.reads_one = np.abs(self.one) > FACTOR_OFF * np.sqrt(sizes)
         self.variables = known.variables
         some = [np.any(self.factors[known.slice(v)] != 0, axis=0) for v in self.variables]
         self.reads = np.stack(some) & self.is_explained & ~self.reads_bos  # [variables, n]
-        self.writes_nothing = np.square(write).sum(axis=1) < NOTHING
+        self.writes_nothing = np.square(write).sum(axis=1) < ZERO_SQUARE
 
     def runs(self) -> list[_Run]:
         """All runs of more than one neuron that are found."""
@@ -118,7 +118,9 @@ class _Sorter:
         for place, a in enumerate(categorical):
             for b in categorical[place + 1 :]:
                 both = self.reads[a] & self.reads[b] & (self.reads.sum(axis=0) == 2)
-                cells = self._cells(np.flatnonzero(both & (np.abs(self.one + 1) < CLOSE)), a, b)
+                cells = self._cells(
+                    np.flatnonzero(both & (np.abs(self.one + 1) < FACTOR_OFF)), a, b
+                )
                 size = len(self.variables[a].values) * len(self.variables[b].values)
                 for cover in self._covers(cells, size):
                     yield self._grid(cover, a, b)
@@ -146,7 +148,11 @@ class _Sorter:
         """The values that a neuron reads with a factor of one, and no others."""
         own = self.factors[self.known.slice(self.variables[variable]), neuron]
         found = np.flatnonzero(own)
-        return frozenset(found.tolist()) if np.abs(own[found] - 1).max(initial=0) < CLOSE else None
+        return (
+            frozenset(found.tolist())
+            if np.abs(own[found] - 1).max(initial=0) < FACTOR_OFF
+            else None
+        )
 
     # Lookups
 
@@ -210,7 +216,7 @@ class _Sorter:
 
     def _stairs(self) -> Iterator[_Run]:
         only_one = (self.reads.sum(axis=0) == 0) & self.is_explained & ~self.reads_bos
-        starts = np.flatnonzero(only_one & (np.abs(self.one - 1) < CLOSE)).tolist()
+        starts = np.flatnonzero(only_one & (np.abs(self.one - 1) < FACTOR_OFF)).tolist()
         for number, variable in enumerate(self.variables):
             if variable.is_categorical:
                 continue
@@ -236,7 +242,7 @@ class _Sorter:
         at = np.inf
         while left:
             up = left.pop(0)
-            constant, size = float(self.one[up]), 1e-5 * abs(float(self.one[up])) + CLOSE
+            constant, size = float(self.one[up]), 1e-5 * abs(float(self.one[up])) + FACTOR_OFF
             down = next(
                 (
                     n
@@ -314,16 +320,18 @@ class _Sorter:
     def _after(self, now: Floats, step: Floats, is_number: bool) -> Floats | None:
         """What holds behind a step; None where the step does not follow."""
         size = float(step @ step)
-        if size < NOTHING:
+        if size < ZERO_SQUARE:
             return now
         if is_number:
             before = float(now @ now)
-            if before < NOTHING:
+            if before < ZERO_SQUARE:
                 return step
             aside = size - float(now @ step) ** 2 / before
-            return now if abs(aside) < CLOSE * size else None
+            return now if abs(aside) < FACTOR_OFF * size else None
         after = now + step
-        changed = abs(float(now @ step) + 1) < CLOSE and abs(float(after @ after) - 1) < CLOSE
+        changed = (
+            abs(float(now @ step) + 1) < FACTOR_OFF and abs(float(after @ after) - 1) < FACTOR_OFF
+        )
         return after if changed else None
 
     # Linear sequence maps
@@ -334,7 +342,7 @@ class _Sorter:
         for number, variable in enumerate(self.variables):
             if not variable.is_categorical:
                 slopes = self.factors[self.known.slice(variable).start]
-                fits = self.reads[number] & alone & (np.abs(np.abs(slopes) - 1) < CLOSE)
+                fits = self.reads[number] & alone & (np.abs(np.abs(slopes) - 1) < FACTOR_OFF)
                 halves += [(n, number, float(slopes[n])) for n in np.flatnonzero(fits).tolist()]
         pairs = [
             (low, high)
@@ -355,7 +363,7 @@ class _Sorter:
     def _in_line(self, a: int, b: int) -> bool:
         x, y = self.write[a], self.write[b]
         aside = float(x @ x) * float(y @ y) - float(x @ y) ** 2
-        return aside < CLOSE * max(NOTHING, float(x @ x) * float(y @ y))
+        return aside < FACTOR_OFF * max(ZERO_SQUARE, float(x @ x) * float(y @ y))
 
 
 @dataclass(frozen=True)
@@ -424,4 +432,4 @@ def direction_key(direction: Floats) -> bytes:
 
 def _same(a: Floats, b: Floats) -> bool:
     off = a - b
-    return float(off @ off) < CLOSE * max(1.0, float(a @ a))
+    return float(off @ off) < FACTOR_OFF * max(1.0, float(a @ a))

@@ -41,10 +41,18 @@ from untracr.read.components import (
 from untracr.read.frame import Directions, Variable, two_coefficients
 from untracr.read.result_groups import direction_groups, groups_of_pairs
 from untracr.read.roles import Role, Roles
-from untracr.read.tolerances import MAX_OBSERVED, MAX_TABLE, NOISE_LIMIT, NOTHING, STEEP, Tolerance
+from untracr.read.tolerances import (
+    MAX_OBSERVED,
+    MAX_TABLE,
+    NOISE_LIMIT,
+    STEEP,
+    ZERO_LENGTH,
+    ZERO_SQUARE,
+    Tolerance,
+)
 from untracr.transformer.half_layer import HalfLayer
 
-ROUND = 0.1
+ROUND_SLOPE = 0.1
 """How far slopes of plus or minus one, and ones of a lookup, may be off."""
 
 LARGEST_FACTOR = max(FACTORS)
@@ -376,7 +384,7 @@ class _Parser:
         coefficients, fits = self._coefficients(variable)
         factors = coefficients[:, start + place]
         reads = factors > 0.5
-        clear = bool((np.abs(factors - reads) < ROUND).all())
+        clear = bool((np.abs(factors - reads) < ROUND_SLOPE).all())
         if not fits[start + place] or not clear:
             return False
         if bool((position[reads] >= 0).any()):
@@ -408,7 +416,7 @@ class _Parser:
             ]
         )
         products = np.stack([self.products[row], self.one])
-        if gram[0, 0] <= NOTHING:  # nothing is written there
+        if gram[0, 0] <= ZERO_SQUARE:  # nothing is written there
             nothing = np.zeros(self.count)
             return _Number(variable, nothing, nothing, np.zeros(self.count, dtype=np.bool_))
         solved = two_coefficients(gram, products)
@@ -420,7 +428,7 @@ class _Parser:
             slope = float(number.slopes[start])
             if not number.fits[start] or abs(slope) < STEEP:
                 continue
-            alike = number.fits & (np.abs(number.slopes - slope) < ROUND * abs(slope))
+            alike = number.fits & (np.abs(number.slopes - slope) < ROUND_SLOPE * abs(slope))
             stop = start + int(np.argmin([*alike[start:], False]))
             stop += stop < self.count and bool(self.is_one[stop])
             if len(number.variable.values) * (stop - start) > MAX_OBSERVED:
@@ -450,7 +458,7 @@ class _Parser:
             return WidthStair(*self._at(neurons), variable, outputs)
         squares = np.einsum("nd,nd->n", write, write)
         longest = write[np.argmax(squares)]
-        along = write @ longest / max(float(np.sqrt(longest @ longest)), NOTHING)
+        along = write @ longest / max(float(np.sqrt(longest @ longest)), ZERO_LENGTH)
         aside = NOISE_LIMIT**2 * self.layer.noise**2 * write.shape[1]
         if not bool((squares - along**2 <= 0.02 * squares + aside).all()):
             groups = direction_groups(outputs, self._noise(outputs))
@@ -487,8 +495,10 @@ class _Parser:
             return effects
         for divisor in range(1, LARGEST_FACTOR + 1):  # the longest direction comes first
             unit = np.abs(effects).max(initial=0.0) / divisor
-            factors = effects / max(unit, NOTHING)
-            if unit <= 1 + ROUND and bool((np.abs(factors - np.round(factors)) < ROUND / 2).all()):
+            factors = effects / max(unit, ZERO_LENGTH)
+            if unit <= 1 + ROUND_SLOPE and bool(
+                (np.abs(factors - np.round(factors)) < ROUND_SLOPE / 2).all()
+            ):
                 return np.asarray(factors)
         return effects
 
@@ -496,8 +506,8 @@ class _Parser:
         """The number that a neuron reads negatively and the next one positively."""
         for number in self.numbers:
             slopes = number.slopes[start : start + 2]
-            plain = (np.abs(number.constants[start : start + 2]) < ROUND).all()
-            signs = abs(slopes[0] + 1) < ROUND and abs(slopes[1] - 1) < ROUND
+            plain = (np.abs(number.constants[start : start + 2]) < ROUND_SLOPE).all()
+            signs = abs(slopes[0] + 1) < ROUND_SLOPE and abs(slopes[1] - 1) < ROUND_SLOPE
             if number.fits[start : start + 2].all() and plain and signs:
                 return number.variable
         return None
@@ -505,9 +515,9 @@ class _Parser:
     def _clean(self, start: int) -> Clean | None:
         """A neuron that reads BOS; nothing at all where compression dropped BOS."""
         bos_bos = self.known.bos_bos
-        along = float(self.bos[start]) / bos_bos if bos_bos > NOTHING else 0.0
+        along = float(self.bos[start]) / bos_bos if bos_bos > ZERO_SQUARE else 0.0
         left = self.squares[start] - along**2 * bos_bos
-        if left > self.allowed[start] or (bos_bos > NOTHING and along < 0.5):
+        if left > self.allowed[start] or (bos_bos > ZERO_SQUARE and along < 0.5):
             return None
         return Clean(*self._at(np.array([start])))
 
@@ -521,4 +531,4 @@ def _are_truths(variable: Variable, groups: Ints) -> bool:
 
 def _along(vectors: Floats, direction: Floats) -> Floats:
     """Sizes of vectors in units of a direction."""
-    return np.asarray(vectors @ direction / max(float(direction @ direction), NOTHING**2))
+    return np.asarray(vectors @ direction / max(float(direction @ direction), ZERO_LENGTH**2))

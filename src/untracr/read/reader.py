@@ -18,15 +18,23 @@ from untracr.read.heads import HeadNoise, HeadWeights, read_head
 from untracr.read.neuron_order import Profile, direction_key, order_like_tracr
 from untracr.read.neurons import LayerWeights, read_neurons
 from untracr.read.roles import Roles
-from untracr.read.tolerances import MAX_COMPONENTS, NOTHING, READS, STEEP, Tolerance
+from untracr.read.tolerances import (
+    MAX_COMPONENTS,
+    READS,
+    STEEP,
+    ZERO_LENGTH,
+    ZERO_SHARE,
+    ZERO_SQUARE,
+    Tolerance,
+)
 from untracr.transformer.half_layer import FIRST, HalfLayer, attention
 from untracr.transformer.transformer import Transformer
 
 DEAD_LIMIT = 3.0
 """Vectors up to this many times longer than noise is expected to be hold nothing else."""
 
-ALONG_AXIS = 0.97
-"""Cosine of a direction with the axis it lies on; less than one for noise."""
+ALONG_AXIS_COSINE = 0.97
+"""Least cosine of a direction with the axis it lies on; less than one for noise."""
 
 
 class Reader:
@@ -104,7 +112,7 @@ class Reader:
     def _dead(self, noise: Floats | float) -> Floats:
         """Squared length [..., 1] up to which a vector holds nothing but noise."""
         limit = DEAD_LIMIT * np.asarray(noise) * np.sqrt(self.model.d_model)
-        return np.asarray(np.square(np.maximum(limit, NOTHING)))[..., None]
+        return np.asarray(np.square(np.maximum(limit, ZERO_LENGTH)))[..., None]
 
     @property
     def half_layers(self) -> tuple[HalfLayer, ...]:
@@ -200,7 +208,7 @@ class Reader:
             counts += [float(len(reads)), float((np.abs(factors) > STEEP).sum()), sizes]
             in_grid = np.abs(self.one_in[layer, reads] + 1) < READS
             cells |= {(layer, n) for n in reads[in_grid].tolist()}
-            targets |= {direction_key(w) for w in self.W_out[layer, reads] if w @ w > NOTHING}
+            targets |= {direction_key(w) for w in self.W_out[layer, reads] if w @ w > ZERO_SQUARE}
         return Profile(np.array(counts), frozenset(targets), frozenset(cells))
 
     def orient(self, along: Floats, half_layer: HalfLayer) -> tuple[Floats, int]:
@@ -220,7 +228,7 @@ class Reader:
             readers or the read-out, 2 by the axes.
         """
         size = float(np.sqrt(along @ along))
-        if size <= NOTHING:
+        if size <= ZERO_LENGTH:
             return along, 0
         unit = along / size
         shown = 0.0 if self.read_out is None else float(unit @ self.read_out)
@@ -233,7 +241,7 @@ class Reader:
             if length:
                 return self._without_noise(length) * unit, 1
         axis = int(np.argmax(np.abs(unit)))
-        if self.axis_signs and abs(unit[axis]) > ALONG_AXIS:
+        if self.axis_signs and abs(unit[axis]) > ALONG_AXIS_COSINE:
             return float(np.sign(unit[axis])) * unit, 2
         return unit, 0
 
@@ -283,7 +291,7 @@ class Reader:
             copy = (unit @ value) @ out
             size = float(copy @ copy)
             length = float(((value.T @ value) * (out @ out.T)).sum())
-            if size > READS and length - size < NOTHING * length:
+            if size > READS and length - size < ZERO_SHARE * length:
                 oriented, how = self.orient(copy, attention(layer))
                 if how == 1:
                     return float(np.sign(copy @ oriented))

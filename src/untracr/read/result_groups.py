@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from untracr.arrays import Floats, Ints
-from untracr.read.tolerances import NOISE_LIMIT, NOTHING
+from untracr.read.tolerances import NOISE_LIMIT, ZERO_SHARE, ZERO_SQUARE
 
-SAME = 0.1
-"""Squared distance up to which two written vectors are the same, in units of the longest."""
+SAME_SHARE_OF_LONGEST = 0.1
+"""Distance up to which two written vectors are the same, as a share of the longest one's length."""
 
 MAX_GROUPS = 1_000
 """Directions that are told apart."""
@@ -47,16 +47,16 @@ def direction_groups(vectors: Floats, noise: float = 0.0) -> Ints:
     squares = np.einsum("nd,nd->n", vectors, vectors)
     squares = np.where(np.isfinite(squares), squares, 0.0)
     noisy = NOISE_LIMIT**2 * noise**2 * vectors.shape[1]
-    largest = max(float(squares.max(initial=0.0)), NOTHING)
+    largest = max(float(squares.max(initial=0.0)), ZERO_SQUARE)
     groups = np.full(len(vectors), -1, dtype=np.int64)
     number = 0
-    while (open_ := np.flatnonzero((groups < 0) & (squares > NOTHING * largest + noisy))).size:
+    while (open_ := np.flatnonzero((groups < 0) & (squares > ZERO_SHARE * largest + noisy))).size:
         if number == MAX_GROUPS:
             groups[open_] = number
             break
         difference = vectors[open_] - vectors[open_[0]]
         distance = np.einsum("nd,nd->n", difference, difference)
-        same = distance < SAME**2 * largest + 2 * noisy
+        same = distance < SAME_SHARE_OF_LONGEST**2 * largest + 2 * noisy
         same[0] = True  # also where numbers are not finite
         groups[open_[same]] = number
         number += 1

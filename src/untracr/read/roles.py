@@ -24,14 +24,14 @@ import numpy as np
 
 from untracr.arrays import Bools, Floats
 from untracr.compile.blocks import COLDNESS
-from untracr.read.tolerances import NOTHING, READS, STEEP, Tolerance
+from untracr.read.tolerances import READS, STEEP, ZERO_SHARE, Tolerance
 from untracr.transformer.half_layer import HalfLayer
 
 Role = Literal["number", "value", "alone", "open"]
 """``alone``: a head moves nothing else; a number, or the only value of a constant."""
 
-NEAR = 0.15
-"""How far factors of one may be off."""
+UNIT_OFF = 0.15
+"""How far factors that stand for one may be off, and the squared lengths that go with them."""
 
 MAX_HEADS = 1_000_000
 """Entries of the keys of a layer beyond which nothing is told; compiled models have fewer."""
@@ -107,7 +107,7 @@ class Roles:
                 return True
             ours, theirs = (self._neurons_of(layer).partners(d) for d in (fst, snd))
             for other in ours.T:
-                if bool((np.square(theirs - other[:, None]).sum(axis=0) < NEAR**2).any()):
+                if bool((np.square(theirs - other[:, None]).sum(axis=0) < UNIT_OFF**2).any()):
                     return True
         return False
 
@@ -161,7 +161,7 @@ class _Span:
         """The span of the columns of [D, K]."""
         finite = np.nan_to_num(W, nan=0.0, posinf=0.0, neginf=0.0)
         left, sizes, _ = np.linalg.svd(finite, full_matrices=False)
-        return cls(left[:, sizes > NOTHING * max(1.0, float(sizes.max(initial=0.0)))])
+        return cls(left[:, sizes > ZERO_SHARE * max(1.0, float(sizes.max(initial=0.0)))])
 
     @property
     def rank(self) -> int:
@@ -172,7 +172,7 @@ class _Span:
         """Whether a direction [D] lies in it."""
         inside = direction @ self.basis
         square = float(direction @ direction)
-        return square - float(inside @ inside) < NOTHING * square
+        return square - float(inside @ inside) < ZERO_SHARE * square
 
 
 @dataclass(frozen=True)
@@ -198,7 +198,7 @@ class _Neurons:
         rest = self.squares - along**2
         left = rest - self.one**2
         steep = (np.abs(along) > STEEP) & (np.abs(self.one) > READS) & (left <= self.allowed)
-        only = (rest <= self.allowed) & (np.abs(np.abs(along) - 1) < NEAR)
+        only = (rest <= self.allowed) & (np.abs(np.abs(along) - 1) < UNIT_OFF)
         signs = np.sign(along[only])
         if steep.any() or {-1.0, 1.0} <= set(signs.tolist()):
             return {"number"}
@@ -211,5 +211,5 @@ class _Neurons:
     def _in_grid(self, along: Floats) -> Bools:
         """Which neurons read a direction and another one, minus the constant."""
         left = self.squares - along**2 - self.one**2
-        near = (np.abs(along - 1) < NEAR) & (np.abs(self.one + 1) < NEAR)
-        return np.asarray(near & (np.abs(left - 1) < NEAR), dtype=np.bool_)
+        near = (np.abs(along - 1) < UNIT_OFF) & (np.abs(self.one + 1) < UNIT_OFF)
+        return np.asarray(near & (np.abs(left - 1) < UNIT_OFF), dtype=np.bool_)

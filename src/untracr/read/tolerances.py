@@ -14,10 +14,16 @@ READS = 0.05
 STEEP = 3.0
 """What reads a number with a larger factor is a step of a staircase."""
 
-NOTHING = 1e-3
-"""Weights and lengths up to this are rounding errors around zero."""
+ZERO_LENGTH = 1e-3
+"""Lengths and entries up to this are rounding errors, against embeddings of length 1."""
 
-EXACT = 0.01
+ZERO_SQUARE = 1e-3
+"""Squared lengths up to this are those of no vector, against embeddings of length 1."""
+
+ZERO_SHARE = 1e-3
+"""Squares, singular values and eigenvalues below this share of the largest are zero."""
+
+EXACT_SHARE_OF_LENGTH = 0.01
 """A vector is recognised within this share of its length."""
 
 NOISE_LIMIT = 2.0
@@ -26,7 +32,7 @@ NOISE_LIMIT = 2.0
 FIRST_ORDER = 12.0
 """Noise in what is known shifts squared distances by up to this many times itself."""
 
-SMALLEST = 0.1
+SMALLEST_SQUARE = 0.1
 """... or of this squared length, for vectors that are shorter."""
 
 # Limits for models that nobody compiled, far above what a compiled model of the
@@ -61,6 +67,8 @@ class Tolerance:
         """The largest squared distance for each column of [d_model, vectors]."""
         squares = np.square(vectors).sum(axis=0)
         # What is known only roughly enters products once, and so do squared distances.
-        exact = (EXACT**2 + FIRST_ORDER * self.known) * np.maximum(squares, SMALLEST)
+        exact = (EXACT_SHARE_OF_LENGTH**2 + FIRST_ORDER * self.known) * np.maximum(
+            squares, SMALLEST_SQUARE
+        )
         noisy = NOISE_LIMIT**2 * self.noise**2 * len(vectors)
         return np.asarray(exact + noisy, dtype=np.float64)

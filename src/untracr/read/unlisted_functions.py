@@ -36,22 +36,23 @@ from untracr.read.components import (
     size_of,
     variables_of,
 )
-from untracr.read.matching import ALL, CLOSE, FITTING, MapForm, same_groups
+from untracr.read.matching import CLOSE_NUMBER, FITTING, WHOLE_SHARE, MapForm, same_groups
 from untracr.read.operations import LinearOperation, Operation
 from untracr.read.reader import Reader
 from untracr.read.result_groups import groups_of_pairs
-from untracr.read.tolerances import NOTHING
+from untracr.read.tolerances import ZERO_LENGTH
 from untracr.read.value_order import ranks_read
 
 EXACT_NUMBER = 1e-3
 """Numbers read off exact weights are right within this."""
 
-ROUNDING = 1e-6
+ROUNDED_SHARE_OF_NUMBER = 1e-6
 """Numbers read off exact weights that no compression changed are right within this, relative to
 the larger of 1 and themselves."""
 
-TURNED = 1.5e-7
-"""Once rotated, by this share of the length of all of them besides."""
+ROTATED_SHARE_OF_ALL_NUMBERS = 1.5e-7
+"""In rotated weights they may be off besides by this share of the length of the vector of all of
+them."""
 
 UNLIKE = 4.0
 """A function is not the one that numbers show if it is off by this many times their distance
@@ -157,11 +158,11 @@ def _turned(number: Number) -> float:
     """How far numbers may be off for the rounding of a rotation: it spreads over all of them."""
     if _on_an_axis(number.direction):
         return 0.0
-    return TURNED * float(np.sqrt(np.square(number.sizes).sum()))
+    return ROTATED_SHARE_OF_ALL_NUMBERS * float(np.sqrt(np.square(number.sizes).sum()))
 
 
 def _on_an_axis(direction: Floats) -> bool:
-    return int((np.abs(direction) > NOTHING).sum()) <= 1
+    return int((np.abs(direction) > ZERO_LENGTH).sum()) <= 1
 
 
 def read_predicate(component: Component) -> Predicate | None:
@@ -224,7 +225,7 @@ def unary_of_numbers(
         is_exact: whether they are right but for rounding.
     """
     ways = _ways(numbers, is_exact) if factor_open else [numbers]
-    close = ROUNDING * (1 + np.abs(numbers)) if is_exact else CLOSE
+    close = ROUNDED_SHARE_OF_NUMBER * (1 + np.abs(numbers)) if is_exact else CLOSE_NUMBER
     if len(values) <= MAX_NAMED:
         names = _unary_names(FITTING[form], values, types_of(values))
         for way in ways:
@@ -233,7 +234,7 @@ def unary_of_numbers(
             worst = np.where(fits, off.max(axis=1, initial=0.0), np.inf)
             # Noise lets others fit too, but not as well, nor as well as the nearest halves do.
             halves = float(np.abs(np.round(2 * way) / 2 - way).max(initial=0.0))
-            fits &= worst <= min(float(worst.min()), UNLIKE * halves) + CLOSE
+            fits &= worst <= min(float(worst.min()), UNLIKE * halves) + CLOSE_NUMBER
             named = _first(names, np.asarray(fits))
             if named is not None:
                 return _UNARY_NAMES[FITTING[form]][named]
@@ -312,7 +313,7 @@ def _ways(numbers: Floats, is_exact: bool) -> list[Floats]:
 
 
 def _whole(numbers: Floats) -> bool:
-    return bool((np.abs(numbers - np.round(numbers)) < CLOSE).all())
+    return bool((np.abs(numbers - np.round(numbers)) < CLOSE_NUMBER).all())
 
 
 def _simple(number: float, allowed: float) -> Value:
@@ -330,7 +331,7 @@ def _simple(number: float, allowed: float) -> Value:
 
 def _agree(names: Tables, groups: Ints, in_order: bool, is_whole: bool) -> Bools:
     """Which functions give these groups."""
-    fits = np.asarray(same_groups(names, groups, is_whole) > ALL, dtype=np.bool_)
+    fits = np.asarray(same_groups(names, groups, is_whole) > WHOLE_SHARE, dtype=np.bool_)
     if not in_order:
         return fits
     known = np.flatnonzero(groups >= 0)

@@ -12,7 +12,7 @@ import numpy as np
 from untracr.arrays import Floats, Ints
 from untracr.read.components import Pairs, StairToValues
 from untracr.read.reader import Reader
-from untracr.read.tolerances import NOTHING
+from untracr.read.tolerances import ZERO_SHARE, ZERO_SQUARE
 from untracr.transformer.half_layer import HalfLayer
 
 READ = 0.6
@@ -46,7 +46,7 @@ def ranks_read(reader: Reader, component: Pairs | StairToValues) -> Ints | None:
 
 def _places(reader: Reader, half_layer: HalfLayer, rows: Floats) -> Ints | None:
     """The place of each row in the order in which later parts read them."""
-    if not bool((np.square(rows).sum(axis=1) > NOTHING).all()):
+    if not bool((np.square(rows).sum(axis=1) > ZERO_SQUARE).all()):
         return None
     for later in half_layer.next.until(reader.model.n_layers):
         read = _grid if later.is_mlp else _columns
@@ -79,8 +79,8 @@ def _grid(reader: Reader, layer: int, rows: Floats) -> Ints | None:
     if W.shape[1] < len(rows):
         return None
     products = rows @ W
-    factors = np.linalg.pinv(rows @ rows.T, rcond=NOTHING, hermitian=True) @ products
-    squares = np.maximum(np.square(W).sum(axis=0), NOTHING)
+    factors = np.linalg.pinv(rows @ rows.T, rcond=ZERO_SHARE, hermitian=True) @ products
+    squares = np.maximum(np.square(W).sum(axis=0), ZERO_SQUARE)
     explained = np.einsum("vn,vn->n", products, factors) / squares
     largest = np.sort(factors, axis=0)[-2:]
     reads = (largest[1] > READ) & (np.abs(largest[0]) < NOT_READ) & (explained < ALONE)

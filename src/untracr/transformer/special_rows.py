@@ -28,10 +28,10 @@ from untracr.transformer.transformer import Transformer
 EVEN = 0.1
 """BOS's logits, as shares of their mean, differ by less than this from row to row."""
 
-ALIKE = 1e-3
+SAME_PRODUCT = 1e-3
 """Products that differ by less than this are the same, in exact weights."""
 
-ROUNDED = 1e-5
+ROUNDED_SHARE_OF_PRODUCT = 1e-5
 """... or by less than this share of what is multiplied."""
 
 ALIVE = 1e-6
@@ -139,4 +139,4 @@ def _allowed(rows: Floats, matrix: Floats) -> Floats:
     """How far the products of rows and columns may be off for rounding, [columns]."""
     longest = float(np.sqrt(np.square(rows).sum(axis=1).max(initial=0.0)))
     sizes = np.sqrt(np.square(matrix).sum(axis=0))
-    return np.asarray(ALIKE + ROUNDED * longest * sizes, dtype=np.float64)
+    return np.asarray(SAME_PRODUCT + ROUNDED_SHARE_OF_PRODUCT * longest * sizes, dtype=np.float64)

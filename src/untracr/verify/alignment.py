@@ -23,22 +23,22 @@ from untracr.transformer.transformer import BIASES, Transformer
 from untracr.verify.change_of_basis import best_change
 from untracr.verify.correspondence import parts_of
 from untracr.verify.evidence import WeightsFound
-from untracr.verify.weight_equivalence import ROTATED, Sameness, same_weights
+from untracr.verify.weight_equivalence import ROTATED_SHARE_OF_LENGTH, Sameness, same_weights
 
-PROJECTED = 10 * ROTATED
+PROJECTED_SHARE_OF_LENGTH = 10 * ROTATED_SHARE_OF_LENGTH
 """A vector may be off by this share of its length (or of 1) after a projection: rounded basis
 vectors and the least squares that find them again add up."""
 
-ORTHONORMAL = 1e-3
+ORTHONORMAL_ENTRY = 1e-3
 """Entries by which the basis found may differ from an orthonormal one."""
 
 NEAR_AXES_IN_NOISE = 0.1
 """A change of basis whose entries are this near to a reordering of axes is one, but for noise."""
 
-LARGEST_NOISE = 0.3
+LARGEST_NOISE_SHARE = 0.3
 """Noise, as a share of a matrix's root mean square, beyond which nothing is recognised."""
 
-FARTHEST = 6.5
+FARTHEST_DEVIATIONS = 6.5
 """Standard deviations beyond which no entry of noise lies, and no vector's length from the usual
 one: the length of a normal vector of any dimension has a deviation below one."""
 
@@ -146,7 +146,7 @@ def _align(given: Transformer, recompiled: Transformer, same: Sameness) -> Align
     change = best_change(mine, theirs, NEAR_AXES_IN_NOISE)
     heads, neurons = _living(recompiled)
     off = max(_off(m, change) for m in matrices)
-    if off <= PROJECTED and _is_projection(mine, change):
+    if off <= PROJECTED_SHARE_OF_LENGTH and _is_projection(mine, change):
         return Alignment("projected", off, change, heads, neurons, same)
     noise, reason = _noise(matrices, change)
     if not reason:
@@ -165,7 +165,7 @@ def _matrices(given: Transformer, recompiled: Transformer) -> list[_Matrix] | st
         if theirs < ours or (name == "d_head" and theirs != ours):
             return f"{name} is {theirs}, the program's is {ours}"
     for name in BIASES:
-        if np.abs(getattr(given, name)).max(initial=0.0) > ROTATED:
+        if np.abs(getattr(given, name)).max(initial=0.0) > ROTATED_SHARE_OF_LENGTH:
             return f"{name} is not zero, as a compiled model's is"
     return [_matrix(pair.mine, pair.theirs) for pair in paired_matrices(recompiled, given)]
 
@@ -188,7 +188,9 @@ def _is_projection(mine: Floats, change: Floats) -> bool:
     missing = np.eye(change.shape[1]) - change.T @ change
     unused = mine.shape[1] - int(np.linalg.matrix_rank(mine.T @ mine, tol=1e-6))
     sizes = np.linalg.eigvalsh(missing)
-    return bool(sizes[0] > -ORTHONORMAL and (np.abs(sizes) > ORTHONORMAL).sum() <= unused)
+    return bool(
+        sizes[0] > -ORTHONORMAL_ENTRY and (np.abs(sizes) > ORTHONORMAL_ENTRY).sum() <= unused
+    )
 
 
 def _noise(matrices: list[_Matrix], change: Floats) -> tuple[float, str]:
@@ -197,19 +199,19 @@ def _noise(matrices: list[_Matrix], change: Floats) -> tuple[float, str]:
     some = [(m, rest) for m, rest in left if m.size > 0]
     squares = sum(float(np.square(rest / m.size).sum()) for m, rest in some)
     noise = float(np.sqrt(squares / max(1, sum(rest.size for _, rest in some))))
-    if not noise <= LARGEST_NOISE:
+    if not noise <= LARGEST_NOISE_SHARE:
         return noise, f"what is left is {noise:.2g} of the weights' size, no noise"
     for m, rest in left:
         longest, largest = _share_of_longest(rest)
         own = float(np.sqrt(np.square(rest).mean()))
-        if own * np.sqrt(rest.size) <= ROTATED:
+        if own * np.sqrt(rest.size) <= ROTATED_SHARE_OF_LENGTH:
             continue
-        if own > LARGEST_NOISE * m.size:
+        if own > LARGEST_NOISE_SHARE * m.size:
             return noise, f"one matrix is off by {own:.2g}, as much as its weights"
-        share = own / max(noise * m.size, ROTATED)
+        share = own / max(noise * m.size, ROTATED_SHARE_OF_LENGTH)
         if not UNEVEN[0] < share < UNEVEN[1] and rest.size > FEW:
             return noise, f"noise of {noise:.2g} is {share:.2g} times that in one matrix"
-        if max(longest, largest) > FARTHEST or share > 2 * UNEVEN[1]:
+        if max(longest, largest) > FARTHEST_DEVIATIONS or share > 2 * UNEVEN[1]:
             return noise, f"one vector is farther off than noise of {noise:.2g} would be"
     return noise, ""
 

@@ -19,7 +19,7 @@ from untracr.verify.alignment import Alignment
 from untracr.verify.correspondence import parts_of
 from untracr.verify.verdict import Beside, lay_beside
 
-ON_AXES = 1e-3
+AXES_ENTRY = 1e-3
 """Entries by which a change of basis may differ from a mere reordering of axes."""
 
 
@@ -187,7 +187,7 @@ def _dims(change: Floats, dims: Iterable[int]) -> tuple[int, ...]:
     places = np.abs(rows).argmax(axis=1)
     exact = np.zeros_like(rows)
     exact[np.arange(len(rows)), places] = 1.0
-    if np.abs(rows - exact).max(initial=0.0) > ON_AXES:
+    if np.abs(rows - exact).max(initial=0.0) > AXES_ENTRY:
         return ()
     return tuple(int(place) for place in places)
 

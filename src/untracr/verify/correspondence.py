@@ -17,7 +17,7 @@ from untracr.transformer.transformer import Transformer
 from untracr.verify.head_products import Head, heads_of
 from untracr.verify.refinement import Graph, Orders, corresponding
 
-TINY = 1e-6
+TINY_WEIGHT = 1e-6
 """Heads and neurons all of whose weights are below this do nothing."""
 
 
@@ -76,9 +76,9 @@ def parts_of(model: Transformer, n_layers: int, d_head: int | None = None) -> Pa
             neuron_places.append(np.zeros(0, dtype=np.int64))
             continue
         found = heads_of(model, layer, scale)
-        places = [h for h, head in enumerate(found) if head.size > TINY]
+        places = [h for h, head in enumerate(found) if head.size > TINY_WEIGHT]
         pairs = np.stack([model.W_in[layer].T, model.W_out[layer]], axis=1).astype(np.float64)
-        alive = np.flatnonzero(np.abs(pairs).max(axis=(1, 2), initial=0.0) > TINY)
+        alive = np.flatnonzero(np.abs(pairs).max(axis=(1, 2), initial=0.0) > TINY_WEIGHT)
         heads.append(tuple(found[h] for h in places))
         neurons.append(pairs[alive])
         head_places.append(np.array(places, dtype=np.int64))

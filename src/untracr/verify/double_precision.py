@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from untracr.transformer.transformer import ARRAY_NAMES, Trace, Transformer
 
-LARGEST = 1e12
+LARGEST_SUM = 1e12
 """Sums of larger numbers are not told: double precision holds them to some thousandth at best."""
 
 Doubles = npt.NDArray[np.float64]
@@ -39,7 +39,7 @@ def held_read_out(model: Transformer, ids: npt.NDArray[np.int64]) -> npt.NDArray
     trace = model.forward(ids)
     out = trace.output[:, 1:] @ model.W_U
     with np.errstate(all="ignore"):
-        held = _largest_sum(model, trace) <= LARGEST
+        held = _largest_sum(model, trace) <= LARGEST_SUM
     return np.asarray(out if held else np.full_like(out, np.nan))
 
 

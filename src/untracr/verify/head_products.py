@@ -16,7 +16,7 @@ import numpy as np
 from untracr.arrays import Floats
 from untracr.transformer.transformer import Transformer
 
-UNSEEN = 1e-6
+UNSEEN_SHARE = 1e-6
 """Singular values below this share of the largest are zero."""
 
 FARTHEST_COLUMN = 1e-3
@@ -96,7 +96,7 @@ def paired_vectors(
         by_key = _asking(mine.key, frames[0]) @ frame
         by_query = _asking(mine.query, frames[0]) @ frame
         out = (_asking(mine.value, frames[0]) @ frame) @ head.moves
-        sizes = np.maximum(np.square(out).sum(axis=1), UNSEEN)[:, None]
+        sizes = np.maximum(np.square(out).sum(axis=1), UNSEEN_SHARE)[:, None]
         seen = [by_key @ head.selects.T, by_query @ head.selects, out, out / sizes @ head.moves.T]
         known = np.concatenate([frame, *seen])
         pairs.append(np.concatenate([*seen, *_unasked(head, known, read)]))
@@ -111,7 +111,9 @@ def _unasked(head: Head, known: Floats, readers: Floats) -> list[Floats]:
     """
     unit = known / np.maximum(1.0, np.linalg.norm(known, axis=1, keepdims=True))
     gram = unit.T @ unit
-    aside = head.moves - np.linalg.pinv(gram, rcond=UNSEEN, hermitian=True) @ (gram @ head.moves)
+    aside = head.moves - np.linalg.pinv(gram, rcond=UNSEEN_SHARE, hermitian=True) @ (
+        gram @ head.moves
+    )
     if float(np.linalg.norm(aside)) < FARTHEST_COLUMN:
         return []
     u, sizes, vt = np.linalg.svd(aside)
@@ -128,7 +130,7 @@ def _asking(columns: Floats, frame: Floats) -> Floats:
     Where columns cannot be read one by one, combinations that read all there is.
     """
     living = columns[np.abs(columns).max(axis=1) > 0]
-    return np.linalg.pinv(frame @ living.T, rcond=UNSEEN)
+    return np.linalg.pinv(frame @ living.T, rcond=UNSEEN_SHARE)
 
 
 def columns_in_order(mine: Head, theirs: Head, change: Floats) -> bool:

@@ -53,17 +53,17 @@ MAX_HELD = 2_000_000
 MAX_DIFFERING = 64
 """Inputs kept on which outputs differ."""
 
-CLEAR = 0.5
+HALF_READ_OUT = 0.5
 """A categorical read-out is 1 for the value and 0 for the others, or 0 for all of them."""
 
-CLEARLY = 1e-3
+CLEAR_LEAD = 1e-3
 """A column that is above another one by less may be below it once numbers are rounded otherwise:
 which of the two values is read out is not known."""
 
 OUTPUT_TOLERANCE = 1e-3
 """Numbers that a model computes in single precision may be off by this, relative to 1."""
 
-LOOSEST = 0.25
+LOOSEST_TOLERANCE = 0.25
 """Numbers of changed weights may be off by this, relative to 1, however far apart the program's
 outputs are."""
 
@@ -77,7 +77,7 @@ def tolerance_of_changed(program: Program, domain: Domain, *, causal: bool) -> f
     Raises:
         EvaluationError: the program fails on some input.
     """
-    return min(LOOSEST, _below_half_of_gaps(program, domain, causal=causal))
+    return min(LOOSEST_TOLERANCE, _below_half_of_gaps(program, domain, causal=causal))
 
 
 def tolerance_of_exact(program: Program, domain: Domain, *, causal: bool) -> float:
@@ -344,4 +344,4 @@ def clearly_reads(out: npt.NDArray[np.floating], columns: Mask) -> Mask:
     right = np.where(columns, out, -np.inf).max(axis=2)
     wrong = np.where(columns, -np.inf, out).max(axis=2)
     with np.errstate(invalid="ignore"):  # neither is finite: no column is the right one
-        return np.asarray(right - wrong > CLEARLY)
+        return np.asarray(right - wrong > CLEAR_LEAD)

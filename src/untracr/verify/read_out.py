@@ -22,17 +22,17 @@ from untracr.rasp.nodes import NUMERICAL
 from untracr.rasp.program import Program
 from untracr.transformer.transformer import Transformer
 from untracr.verify.alignment import Alignment
-from untracr.verify.outputs import CLEARLY
-from untracr.verify.weight_equivalence import EXACT, ROTATED
+from untracr.verify.outputs import CLEAR_LEAD
+from untracr.verify.weight_equivalence import EXACT_SHARE_OF_WEIGHT, ROTATED_SHARE_OF_LENGTH
 
-NOTHING, OTHER = -1, -2
+READS_NOTHING, READS_OTHER = -1, -2
 """What a column reads that is none of the program's: nothing, or something else."""
 
-SLACK = 4.0
+TIMES_LARGEST_VALUE = 4.0
 """Coordinates of the stream are at most this many times the largest value they stand for, also
 on inputs on which Tracr's steps are not exact."""
 
-ALIKE = 0.9
+ALIKE_COSINE = 0.9
 """From this cosine on a column reads the direction of a value, whatever its scale and noise."""
 
 
@@ -56,7 +56,7 @@ def read_out_differs(model: Transformer, compiled: Transformer, found: Alignment
     sides = _Sides.of(model, compiled, found)
     read = _columns_read(model, compiled, sides)
     for column, place in enumerate(read.tolist()):
-        if place == OTHER:
+        if place == READS_OTHER:
             return f"column {column} of the read-out{_named(model, column)} reads something else"
     missing = np.setdiff1d(np.flatnonzero(~sides.zero(sides.mine)), read)
     if len(missing):
@@ -92,7 +92,7 @@ def rounding_shows(
     reach = _reach(program, compiled)
     if weights.output_values is None:  # a number may be off in proportion to itself
         reach = np.where(weights.W_U.any(axis=1), 1.0, reach)
-    shown = np.flatnonzero(reach @ off > CLEARLY / 2)
+    shown = np.flatnonzero(reach @ off > CLEAR_LEAD / 2)
     if not len(shown):
         return ""
     column = int(shown[0])
@@ -107,7 +107,7 @@ def _reach(program: Program, compiled: Compiled) -> Floats:
             values = compiled.value_sets[ref].ordered
             largest = max((abs(number_or(value, 1.0)) for value in values), default=1.0)
             reach[list(parts.dims)] *= max(1.0, largest)
-    return SLACK * reach
+    return TIMES_LARGEST_VALUE * reach
 
 
 def is_unnamed(model: Transformer, compiled: Transformer, found: Alignment) -> bool:
@@ -135,9 +135,11 @@ def values_read(
     sides = _Sides.of(model, compiled, found)
     mine, theirs = sides.mine, sides.theirs
     scale = np.linalg.norm(theirs, axis=0)[:, None] * np.linalg.norm(mine, axis=0)[None, :]
-    alike = theirs.T @ mine / np.maximum(scale, ROTATED)
+    alike = theirs.T @ mine / np.maximum(scale, ROTATED_SHARE_OF_LENGTH)
     return tuple(
-        tuple(model.output_values[c] for c in np.flatnonzero(alike[:, place] > ALIKE).tolist())
+        tuple(
+            model.output_values[c] for c in np.flatnonzero(alike[:, place] > ALIKE_COSINE).tolist()
+        )
         for place in range(mine.shape[1])
     )
 
@@ -173,7 +175,8 @@ class _Sides:
         return cls(
             written @ (change.T @ compiled.W_U.astype(np.float64)),
             written @ model.W_U.astype(np.float64),
-            sizes * (EXACT if found.found == "reordered" else ROTATED),
+            sizes
+            * (EXACT_SHARE_OF_WEIGHT if found.found == "reordered" else ROTATED_SHARE_OF_LENGTH),
         )
 
     def zero(self, products: Floats) -> Bools:
@@ -184,11 +187,11 @@ class _Sides:
 def _columns_read(model: Transformer, compiled: Transformer, sides: _Sides) -> Ints:
     """For each column of the model's the number of the program's that it equals in all products.
 
-    `NOTHING` where all its products are zero, `OTHER` where it equals none of its name.
+    `READS_NOTHING` where all its products are zero, `READS_OTHER` where it equals none of its name.
     """
-    read = np.where(sides.zero(sides.theirs), NOTHING, OTHER).astype(np.int64)
+    read = np.where(sides.zero(sides.theirs), READS_NOTHING, READS_OTHER).astype(np.int64)
     places = _places(model, compiled)
-    for column in np.flatnonzero(read == OTHER).tolist():
+    for column in np.flatnonzero(read == READS_OTHER).tolist():
         place = places[column]
         if place is not None:
             off = sides.theirs[:, [column]] - sides.mine[:, [place]]

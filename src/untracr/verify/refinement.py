@@ -23,7 +23,7 @@ from untracr.verify.head_products import Head
 SUMS = 6
 """Vectors by which parts are told apart in one round."""
 
-CLOSE = 1e-4
+CLOSE_PRODUCT = 1e-4
 """Products with a vector of length one that differ by less than this may be the same: rounding
 moves them by some 1e-6."""
 
@@ -178,7 +178,9 @@ class _Refinement:
         n = len(mine.moves)
         start = [2 * s.layers + (np.arange(len(s.layers)) >= n) for s in self.sums]
         sizes = np.concatenate([mine.sizes, theirs.sizes])
-        return _parted((start[0], start[1]), sizes, CLOSE * np.maximum(1.0, sizes.max(axis=0)))
+        return _parted(
+            (start[0], start[1]), sizes, CLOSE_PRODUCT * np.maximum(1.0, sizes.max(axis=0))
+        )
 
     def settle(self, colours: tuple[Ints, Ints]) -> tuple[Ints, Ints] | None:
         """Refines until nothing parts any more; None if some colour has fewer parts of ours."""
@@ -199,7 +201,9 @@ class _Refinement:
         numbers = self.rng.standard_normal((_count(colours), 2, SUMS))
         rows = self.rng.standard_normal((SUMS, len(self.sums[0].embeddings)))
         products = [s.products(numbers[c], rows) for s, c in zip(self.sums, colours, strict=True)]
-        return _parted(colours, np.concatenate(products), np.full(products[0].shape[1], CLOSE))
+        return _parted(
+            colours, np.concatenate(products), np.full(products[0].shape[1], CLOSE_PRODUCT)
+        )
 
     def pair(self, colours: tuple[Ints, Ints]) -> tuple[Ints, Ints] | None:
         """Pairs parts of one colour, one after the other, until each is alone."""

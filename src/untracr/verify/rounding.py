@@ -25,7 +25,7 @@ from untracr.transformer.transformer import Transformer
 from untracr.verify.alignment import Alignment
 from untracr.verify.head_products import Head, heads_of
 
-SLACK = 2.0
+TIMES_LARGEST_OF_VARIABLE = 2.0
 """Numbers in the stream are at most this many times the largest of their variable, also at BOS."""
 
 
@@ -77,7 +77,7 @@ class _Stream:
         sizes = np.abs(readers)
         found = np.zeros(len(readers))
         for dims, largest in self.parts:
-            found += SLACK * largest * sizes[:, dims].max(axis=1)
+            found += TIMES_LARGEST_OF_VARIABLE * largest * sizes[:, dims].max(axis=1)
         return found
 
 

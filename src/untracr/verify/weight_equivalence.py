@@ -17,7 +17,7 @@ import numpy as np
 from untracr.arrays import Floats, Ints
 from untracr.transformer.transformer import BIASES, Transformer
 from untracr.verify.change_of_basis import nearest_orthogonal, reordering_near
-from untracr.verify.correspondence import TINY, Parts, in_order_of, parts_of
+from untracr.verify.correspondence import TINY_WEIGHT, Parts, in_order_of, parts_of
 from untracr.verify.head_products import Head, columns_in_order, paired_vectors
 
 # How far off a weight may be is a matter of single precision, whose unit is 6e-8
@@ -37,17 +37,18 @@ from untracr.verify.head_products import Head, columns_in_order, paired_vectors
 # up are larger than their sum: by the condition of the basis. Where they are more than
 # `ILL_CONDITIONED` times larger, rounding hides too much, and no more is allowed.
 
-EXACT = 2.5e-7
+EXACT_SHARE_OF_WEIGHT = 2.5e-7
 """Largest difference of a weight, relative to the larger of 1 and itself, on permuted axes:
 two units of single precision."""
 
-ROTATED = 1e-5
+ROTATED_SHARE_OF_LENGTH = 1e-5
 """Largest difference of a vector, relative to the larger of 1 and its length, after a rotation."""
 
-ROUNDED = 3e-7
-"""Differences up to here are rounding, however small the others are."""
+ROUNDED_SHARE_OF_LENGTH = 3e-7
+"""Differences up to this share of a vector's length (of 1 if shorter) are rounding, however small
+the others are."""
 
-OUTLIER = 10.0
+TIMES_MEDIAN = 10.0
 """Beyond that, no vector may be off by more than this many times the median."""
 
 ILL_CONDITIONED = 100.0
@@ -56,7 +57,7 @@ ILL_CONDITIONED = 100.0
 ROUNDINGS = 4
 """A product may be off by that of its two factors and of the change of basis on either side."""
 
-NEAR_AXES = 1e-3
+REORDERING_ENTRY = 1e-3
 """A change of basis this near to a reordering of axes must be one exactly."""
 
 
@@ -152,11 +153,11 @@ def _compare(mine: Parts, theirs: Parts) -> Sameness:
     ours, given = mine.vectors(), theirs.vectors()
     sizes = np.linalg.norm(ours, axis=1)
     lengths_off = np.abs(np.linalg.norm(given, axis=1) - sizes) / np.maximum(1.0, sizes)
-    if float(lengths_off.max()) > ROTATED:  # also keeps the numbers below moderate
+    if float(lengths_off.max()) > ROTATED_SHARE_OF_LENGTH:  # also keeps the numbers below moderate
         return _off(float(lengths_off.max()))
     pairs = _paired_heads(mine, theirs)
     change = _change_of_basis(ours, given, pairs)
-    reordering = reordering_near(change, NEAR_AXES)
+    reordering = reordering_near(change, REORDERING_ENTRY)
     compare = _rotated if reordering is None else _on_axes
     change = change if reordering is None else reordering
     found = compare(ours, given, [(h, other) for h, other, _ in pairs], change)
@@ -190,7 +191,7 @@ def _change_of_basis(ours: Floats, given: Floats, pairs: _Pairs) -> Floats:
     """The orthogonal [D, D] that carries ours to theirs best."""
     mine = np.concatenate([ours, *(v[0] for _, _, v in pairs)])
     theirs = np.concatenate([given, *(v[1] for _, _, v in pairs)])
-    unit = 1 / np.maximum(np.linalg.norm(mine, axis=1), TINY)[:, None]
+    unit = 1 / np.maximum(np.linalg.norm(mine, axis=1), TINY_WEIGHT)[:, None]
     return nearest_orthogonal(mine * unit, theirs * unit)
 
 
@@ -206,7 +207,7 @@ def _on_axes(
             row = np.maximum(1.0, np.linalg.norm(product, axis=1, keepdims=True))
             terms = np.maximum(size, np.minimum(terms, ILL_CONDITIONED * row))
             off = max(off, float((np.abs(product - their_product) / terms).max()))
-    if off <= EXACT:
+    if off <= EXACT_SHARE_OF_WEIGHT:
         return Sameness(True, bool(change.min() >= 0), off)
     return Sameness(False, reason=f"a weight is off by {off:.1e}")
 
@@ -216,7 +217,7 @@ def _rotated(
 ) -> Sameness:
     sizes = np.linalg.norm(ours, axis=1)
     off = np.linalg.norm(ours @ change - given, axis=1) / np.maximum(1.0, sizes)
-    usual = float(np.median(off[sizes > TINY]))
+    usual = float(np.median(off[sizes > TINY_WEIGHT]))
     worst, products = float(off.max()), 0.0
     for head, other in heads:
         for product, their_product, factors in _products(head, other, change):
@@ -227,7 +228,7 @@ def _rotated(
                 rest = np.linalg.norm(product - their_product, axis=1 - axis)
                 products = max(products, float((rest / terms).max()))
     worst = max(worst, products / ROUNDINGS)
-    if worst <= min(ROTATED, max(ROUNDED, OUTLIER * usual)):
+    if worst <= min(ROTATED_SHARE_OF_LENGTH, max(ROUNDED_SHARE_OF_LENGTH, TIMES_MEDIAN * usual)):
         return Sameness(True, off=worst)
     return _off(worst)
 
