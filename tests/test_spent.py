@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import pytest
 
+from untracr.bounds import (
+    MAX_FILLED_CELLS,
+    MAX_FUNCTION_CALLS,
+    MAX_PROGRAM_NODES,
+    MAX_SELECTOR_CELLS,
+    MAX_SOURCE,
+)
 from untracr.compile.compiler import compile_program
-from untracr.diagnose.checks import MAX_NODES, check
+from untracr.diagnose.checks import check
 from untracr.diagnose.model import compile_rasp_to_model
 from untracr.errors import CheckFailed, InputError, ProgramError, RaspSyntaxError
 from untracr.rasp import interpreter
 from untracr.rasp import spent as spent_module
 from untracr.rasp.domain import PAPER_DOMAIN
 from untracr.rasp.functions import Formula, Table, brief
-from untracr.rasp.interpreter import MAX_BATCH, Batch, run
-from untracr.rasp.spent import MAX_CALLS, MAX_CELLS, Spent, TooCostly
+from untracr.rasp.interpreter import Batch, run
+from untracr.rasp.spent import Spent, TooCostly
 from untracr.rasp.tabulating import MAX_TOLD, unary_table
-from untracr.syntax.parsing import MAX_SOURCE, parse
+from untracr.syntax.parsing import parse
 
 GROWS = "a = tokens\n" + "a = SequenceMap(lambda x, y: x * 10 + y, a, indices)\n" * 10
 """Ten lines: of each value of the last, five new ones, of which the input has one."""
@@ -62,20 +69,20 @@ def test_rows_are_worked_on_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_inputs_too_long_for_selectors_are_refused() -> None:
     """A selector of one input has the square of its length in cells."""
-    with pytest.raises(InputError, match=f"at most {MAX_BATCH:,}"):
+    with pytest.raises(InputError, match=f"at most {MAX_SELECTOR_CELLS:,}"):
         run(parse("SelectorWidth(Select(tokens, tokens, Comparison.EQ))"), [[0] * 20_000])
 
 
 def test_calls_and_cells_are_bounded() -> None:
     """Long functions count as several calls; what is too much is told with its place."""
     spent = Spent()
-    spent.call(Formula("x + 1", 1), MAX_CALLS, "a")
+    spent.call(Formula("x + 1", 1), MAX_FUNCTION_CALLS, "a")
     with pytest.raises(TooCostly, match="b: a program may call"):
         spent.call(Formula("x + 1", 1), 1, "b")
     with pytest.raises(TooCostly, match="at most 4,000 characters"):
         Spent().call(Formula("x" + " + 1" * 2_000, 1), 1)
     with pytest.raises(TooCostly, match="c: a program may fill"):
-        Spent().fill(MAX_CELLS + 1, "c")
+        Spent().fill(MAX_FILLED_CELLS + 1, "c")
 
 
 def test_an_average_of_many_values_costs_more_than_its_cells() -> None:
@@ -97,7 +104,7 @@ def test_a_function_that_fails_everywhere_says_so_some_times() -> None:
 
 def test_the_size_of_new_values_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each value is within its bounds, and there may be any number of them."""
-    monkeypatch.setattr(spent_module, "MAX_HELD", 1_000)
+    monkeypatch.setattr(spent_module, "MAX_NEW_VALUES", 1_000)
     program = parse("a = Map(lambda x: 'a' * (x + 200), tokens)\n")
     with pytest.raises(TooCostly, match="may have at most 1,000 characters"):
         run(program, [[0, 1, 2, 3, 4]])
@@ -116,7 +123,8 @@ COSTLY = {
     "SelectorWidth(SelectorAnd(t, SelectorAnd(Select(a, a, Comparison.GT), t)))\n",
     "tuples": "a = SequenceMap(lambda x, y: (x, y), tokens, indices)\n"
     + "a = SequenceMap(lambda x, y: (x, y), a, a)\n" * 10,
-    "operations": "a = tokens\n" + "a = Map(lambda x: x + 1, a, simplify=False)\n" * MAX_NODES,
+    "operations": "a = tokens\n"
+    + "a = Map(lambda x: x + 1, a, simplify=False)\n" * MAX_PROGRAM_NODES,
 }
 
 

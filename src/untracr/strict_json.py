@@ -7,10 +7,8 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import NoReturn
 
+from untracr.bounds import MAX_JSON_DIGITS
 from untracr.shown_text import shown
-
-MOST_DIGITS = 400
-"""Of a whole number; it must fit a float besides."""
 
 
 def parse_json(data: bytes | str) -> object:
@@ -53,7 +51,7 @@ def _float(text: str) -> float:
 
 
 def _int(text: str) -> int:
-    if len(text) > MOST_DIGITS:
+    if len(text) > MAX_JSON_DIGITS:
         raise ValueError(f"numbers must fit a float; {shown(text)} does not")
     _float(text)
     return int(text)

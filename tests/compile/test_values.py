@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from untracr.bounds import MAX_PARTS
 from untracr.cli.entry import main
 from untracr.decompile.bundled import decompile_model
 from untracr.diagnose.checks import check
@@ -16,7 +17,7 @@ from untracr.rasp.equivalence import behaviour_key, decide_equivalence, same_val
 from untracr.rasp.functions import formula
 from untracr.rasp.interpreter import run
 from untracr.rasp.program import print_program
-from untracr.rasp.values import MAX_PARTS, Value, parts, plain_value, token_fault, types_of
+from untracr.rasp.values import Value, parts, plain_value, token_fault, types_of
 from untracr.shown_text import shown
 from untracr.syntax.parsing import parse
 from untracr.transformer.files import load_model, save_model

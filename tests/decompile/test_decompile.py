@@ -15,6 +15,7 @@ from real_models import REAL
 from slow_interpreter import evaluate
 from steps import at_most
 from untracr.ambiguity.checking import check
+from untracr.bounds import MAX_EMBEDDING_ROWS, MAX_LAYERS
 from untracr.compile.compiler import compile_program
 from untracr.compile.lowering import lower_selectors
 from untracr.decompile.decompiler import Decompiler
@@ -41,7 +42,6 @@ from untracr.sample.sampler import PAPER, sample_program
 from untracr.syntax.library import LIBRARY, NamedProgram, named_program
 from untracr.syntax.parsing import parse
 from untracr.transformer import treatments
-from untracr.transformer.readable import MAX_LAYERS, MAX_ROWS
 from untracr.transformer.transformer import Transformer
 from untracr.verify.outputs import rows_that_agree
 
@@ -489,7 +489,7 @@ def test_models_outside_the_limits_are_refused(decompiler: Decompiler) -> None:
     with pytest.raises(ModelFileError, match="layers"):
         decompiler.decompile(gaussian((MAX_LAYERS + 1, 1, 4, 1, 1, 4, 3), 1.0))
     with pytest.raises(ModelFileError, match="rows"):
-        decompiler.decompile(gaussian((1, 1, 4, 1, 1, MAX_ROWS + 1, 3), 1.0))
+        decompiler.decompile(gaussian((1, 1, 4, 1, 1, MAX_EMBEDDING_ROWS + 1, 3), 1.0))
     with pytest.raises(ModelFileError, match="one token"):
         decompiler.decompile(gaussian((1, 1, 4, 1, 1, 2, 3), 1.0))
     with pytest.raises(ModelFileError, match="at least 1"):

@@ -323,7 +323,7 @@ def test_sizes_are_checked_before_memory_is_taken(tmp_path: Path) -> None:
 
 def test_a_zip_bomb_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Zeros pack a thousandfold; the declared unpacked size must be within the stated limit."""
-    monkeypatch.setattr(files, "MAX_BYTES", 100_000)
+    monkeypatch.setattr(files, "MAX_MODEL_BYTES", 100_000)
     with zipfile.ZipFile(tmp_path / "m.npz", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("a.npy", bytes(200_000))
     assert (tmp_path / "m.npz").stat().st_size < 1000
@@ -346,7 +346,7 @@ def test_filling_up_uneven_layers_has_a_limit(
             shape = arrays[name.replace(".0.", ".1.")]
             arrays[name.replace(".0.", f".{layer}.")] = shape
     path = safetensors_file(tmp_path / "m", arrays)
-    monkeypatch.setattr(files, "MAX_BYTES", 2 * path.stat().st_size)
+    monkeypatch.setattr(files, "MAX_MODEL_BYTES", 2 * path.stat().st_size)
     refuses(path, "as large as the largest")
 
 

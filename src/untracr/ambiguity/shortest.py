@@ -18,6 +18,7 @@ from dataclasses import dataclass, field, replace
 from untracr.ambiguity.description_length import LISTED, description_length, function_length
 from untracr.ambiguity.renaming import source_of
 from untracr.ambiguity.short_functions import FUNCTIONS, PREDICATES_TRIED, of_some
+from untracr.bounds import MAX_NUMBER
 from untracr.compile.values import ValueSet, value_sets
 from untracr.rasp.domain import Domain
 from untracr.rasp.equivalence import same_value
@@ -25,7 +26,7 @@ from untracr.rasp.functions import Function, Predicate, Table, Value, types_of
 from untracr.rasp.known_tables import call
 from untracr.rasp.nodes import CATEGORICAL, Aggregate, Map, Node, Ref, Select, SequenceMap, children
 from untracr.rasp.program import Program
-from untracr.rasp.values import MAX_NUMBER, tracr_sorted
+from untracr.rasp.values import tracr_sorted
 
 MAX_ENTRIES = 400
 """A function of more arguments is left as it is, and so are the names that it reads."""

@@ -21,16 +21,24 @@ from typing import Any, Protocol, cast, get_args
 from untracr import strict_json
 from untracr.ambiguity.checking import check
 from untracr.atomic_write import write_atomically
+from untracr.bounds import (
+    MAX_CERTIFICATE_BYTES,
+    MAX_CERTIFICATE_OTHERS,
+    MAX_CERTIFICATE_POSITIONS,
+    MAX_CERTIFICATE_TOKENS,
+    MAX_CERTIFICATE_WORDS,
+    MAX_NUMBER,
+    MAX_SOURCE,
+)
 from untracr.certificate.program_cost import require_affordable
 from untracr.errors import CertificateError, InputError, ProgramError
 from untracr.measure.exactness import find_exactness
 from untracr.rasp.domain import Domain
 from untracr.rasp.functions import Value
 from untracr.rasp.program import Program, print_program
-from untracr.rasp.values import MAX_NUMBER
 from untracr.shown_text import MOST, cut, printable, shown
 from untracr.strangers_files import read_file
-from untracr.syntax.parsing import MAX_SOURCE, parse
+from untracr.syntax.parsing import parse
 from untracr.transformer.files import LoadedModel
 from untracr.transformer.token_rows import Naming, TokenRows, token_rows
 from untracr.transformer.weights_digest import weights_digest
@@ -42,21 +50,6 @@ FORMAT = "untracr certificate"
 FORMAT_VERSION = 2
 """Version 1 took a read-out's outputs for compared that were tried on a sample, and did not
 say which rows of W_E are which."""
-
-MAX_BYTES = 8 * 2**20
-"""The largest certificate that is read, in bytes."""
-
-MAX_TOKENS = 1_000
-"""Tokens of a vocabulary."""
-
-MAX_POSITIONS = 1_000
-"""The longest input."""
-
-MAX_OTHERS = 200
-"""Other programs that are listed."""
-
-MAX_WORDS = 4_000
-"""Characters of a name, a version or a sentence."""
 
 SHOWN: tuple[Verdict, ...] = ("tested", "equivalent", "identical")
 """Verdicts that a certificate may claim, the weakest first."""
@@ -308,7 +301,7 @@ def read_certificate(path: Path) -> Certificate:
             says where in it.
     """
     try:
-        data = read_file(path, MAX_BYTES, "a certificate", CertificateError)
+        data = read_file(path, MAX_CERTIFICATE_BYTES, "a certificate", CertificateError)
         return parse_certificate(data)
     except CertificateError as error:
         raise CertificateError(f"{printable(path)}: {error}") from None
@@ -337,16 +330,18 @@ def parse_certificate(data: bytes) -> Certificate:
     _require_keys(model, ("file", "sha256"), "model")
     vocab = tuple(_token(v, f"vocab[{i}]") for i, v in enumerate(_list(content["vocab"], "vocab")))
     others = _list(content["other_programs"], "other_programs")
-    if len(vocab) > MAX_TOKENS or len(others) > MAX_OTHERS:
+    if len(vocab) > MAX_CERTIFICATE_TOKENS or len(others) > MAX_CERTIFICATE_OTHERS:
         raise CertificateError(
-            f"a certificate may have at most {MAX_TOKENS:,} tokens and {MAX_OTHERS} other "
-            f"programs, not {len(vocab):,} and {len(others):,}"
+            f"a certificate may have at most {MAX_CERTIFICATE_TOKENS:,} tokens and "
+            f"{MAX_CERTIFICATE_OTHERS} other programs, not {len(vocab):,} and {len(others):,}"
         )
     found = Certificate(
         model_file=_file(model["file"]),
         sha256=_digest(model["sha256"]),
         vocab=vocab,
-        max_seq_len=_count(content["max_seq_len"], "max_seq_len", least=1, most=MAX_POSITIONS),
+        max_seq_len=_count(
+            content["max_seq_len"], "max_seq_len", least=1, most=MAX_CERTIFICATE_POSITIONS
+        ),
         causal=_flag(content["causal"], "causal"),
         program=_text(content["program"], "program", MAX_SOURCE),
         verdict=cast(Verdict, _one_of(content["verdict"], "verdict", SHOWN)),
@@ -421,7 +416,7 @@ def _evidence(content: dict[str, Any]) -> Evidence:
 def _rows(value: object) -> CertifiedRows:
     content = _object(value, "token_rows")
     _require_keys(content, ("tokens", "bos", "pad"), "token_rows")
-    most = MAX_TOKENS + 2
+    most = MAX_CERTIFICATE_TOKENS + 2
     listed = _list(content["tokens"], "token_rows.tokens")[:most]
     return CertifiedRows(
         tuple(_count(row, f"token_rows.tokens[{i}]", most=most) for i, row in enumerate(listed)),
@@ -490,7 +485,7 @@ def _list(value: object, place: str) -> list[object]:
     return value
 
 
-def _text(value: object, place: str, most: int = MAX_WORDS) -> str:
+def _text(value: object, place: str, most: int = MAX_CERTIFICATE_WORDS) -> str:
     if not isinstance(value, str):
         raise CertificateError(f"{place} must be a text, not {_shown(value)}")
     if len(value) > most:

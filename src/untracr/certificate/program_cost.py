@@ -8,6 +8,7 @@ inputs with a look at every step before it is taken.
 
 from __future__ import annotations
 
+from untracr.bounds import MAX_CERTIFICATE_NODES
 from untracr.diagnose.checks import static_problems
 from untracr.errors import EvaluationError, ProgramError
 from untracr.rasp.domain import BOS, PAD, Domain
@@ -17,9 +18,6 @@ from untracr.rasp.nodes import Ref
 from untracr.rasp.program import Program
 from untracr.rasp.spent import Spent, TooCostly
 from untracr.verify.outputs import FIRST_CHUNK, batches
-
-MAX_NODES = 120
-"""Operations and selectors of a program; more than one that is decompiled can have."""
 
 CELLS_HELD = 4_000_000
 """Cells of one selector at a time."""
@@ -40,9 +38,9 @@ def require_affordable(
         TooCostly: it is not.
         ProgramError: there are no weights for the program at all.
     """
-    if len(program.nodes) > MAX_NODES:
+    if len(program.nodes) > MAX_CERTIFICATE_NODES:
         raise TooCostly(
-            f"a program may have at most {MAX_NODES} operations to be checked, not "
+            f"a program may have at most {MAX_CERTIFICATE_NODES} operations to be checked, not "
             f"{len(program.nodes)}"
         )
     _require_compilable(program, domain)

@@ -110,8 +110,9 @@ def read_program(argument: str) -> GivenProgram:
         RaspSyntaxError: it is not RASP.
         ProgramError: it cannot be read, or there is no such file or library program.
     """
+    from untracr.bounds import MAX_SOURCE
     from untracr.syntax.library import LIBRARY
-    from untracr.syntax.parsing import MAX_SOURCE, parse
+    from untracr.syntax.parsing import parse
 
     if argument == "-":
         return GivenProgram(

@@ -6,6 +6,7 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 
+from untracr.bounds import MAX_ENCLOSED_SOURCE
 from untracr.cli.command import OK, Command, Parser
 from untracr.cli.output import add_json_option, print_json, say
 from untracr.cli.programs import PROGRAM_HELP, add_causal_option, add_domain_options, read_program
@@ -16,9 +17,6 @@ from untracr.errors import UntracrError, UsageError
 from untracr.shown_text import printable
 
 Runner = Callable[[Sequence[Value]], list[Value]]
-
-LONGEST_SOURCE = 20_000
-"""Characters of a program that is read from a model's file."""
 
 
 def configure(parser: Parser) -> None:
@@ -66,7 +64,7 @@ def _departs(model: SavedModel) -> Callable[[Sequence[Value], list[Value]], str]
     from untracr.rasp.interpreter import run as interpret
     from untracr.syntax.parsing import parse
 
-    if not 0 < len(model.source) <= LONGEST_SOURCE:
+    if not 0 < len(model.source) <= MAX_ENCLOSED_SOURCE:
         return None
     try:
         program = parse(model.source)

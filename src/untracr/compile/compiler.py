@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from untracr.bounds import MAX_MODEL_WEIGHTS
 from untracr.compile import blocks
 from untracr.compile.layers import half_layers
 from untracr.compile.residual import ONE, Dims, Residual
@@ -39,9 +40,6 @@ from untracr.transformer.transformer import Array, Transformer
 
 MLP_EXACTNESS = 100
 """Tracr's slope of the steps by which MLPs compute functions of numbers."""
-
-MAX_WEIGHTS = 50_000_000
-"""Weights of a model, as many as are read from a file."""
 
 SLOPES = 1e30
 """Slopes from here on have no place in single precision."""
@@ -394,9 +392,9 @@ class _Assembly:
         numbers = n_layers * sum(math.prod(shape) for shape in shapes.values())
         ends = (self.residual.values["tokens"], self.residual.values["indices"])
         numbers += width * (sum(map(len, ends)) + len(self.dims(self.program.output)))
-        if numbers > MAX_WEIGHTS:
+        if numbers > MAX_MODEL_WEIGHTS:
             raise TooCostly(
-                f"a model may have at most {MAX_WEIGHTS:,} weights; this program takes "
+                f"a model may have at most {MAX_MODEL_WEIGHTS:,} weights; this program takes "
                 f"{numbers:,}: {n_layers} layers of {width:,} dimensions and {d_mlp:,} neurons"
             )
         return {

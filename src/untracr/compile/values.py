@@ -11,6 +11,7 @@ import functools
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from untracr.bounds import MAX_VARIABLE_VALUES
 from untracr.errors import ProgramError
 from untracr.rasp.functions import Function, Value, brief, types_of, weighted_sum
 from untracr.rasp.nodes import (
@@ -120,10 +121,6 @@ def node_values(
             raise TypeError(f"a selector has no values: {node}")
 
 
-MAX_VALUES = 100_000
-"""Values one variable may take."""
-
-
 def _count(
     program: Program, ref: Ref, sets: dict[Ref, ValueSet], max_seq_len: int, spent: Spent
 ) -> None:
@@ -134,9 +131,9 @@ def _count(
     """
     node, label = program.nodes[ref], program.labels[ref]
     match node:
-        case Indices() | SelectorWidth() if max_seq_len > MAX_VALUES:
+        case Indices() | SelectorWidth() if max_seq_len > MAX_VARIABLE_VALUES:
             raise TooCostly(
-                f"{label}: a variable may take at most {MAX_VALUES:,} values, but "
+                f"{label}: a variable may take at most {MAX_VARIABLE_VALUES:,} values, but "
                 f"max_seq_len is {max_seq_len:,}"
             )
         case Map(function, inner):
@@ -168,8 +165,10 @@ class _Values:
             return
         self._held.add(value)
         self.found.add(value)
-        if len(self.found) > MAX_VALUES:
-            raise TooCostly(f"a variable may take at most {MAX_VALUES:,} values; it takes more")
+        if len(self.found) > MAX_VARIABLE_VALUES:
+            raise TooCostly(
+                f"a variable may take at most {MAX_VARIABLE_VALUES:,} values; it takes more"
+            )
 
 
 def _mean_set(program: Program, ref: Ref, inner: ValueSet, max_seq_len: int) -> ValueSet:

@@ -20,15 +20,13 @@ from typing import Any
 
 from untracr import strict_json
 from untracr.atomic_write import write_atomically
+from untracr.bounds import MAX_DATASET_JSON
 from untracr.errors import DatasetError
 from untracr.shown_text import printable
 from untracr.strangers_files import read_file
 
 MANIFEST = "manifest.json"
 CARD = "README.md"
-
-MAX_JSON = 256 * 2**20
-"""Bytes of a JSON file: a manifest takes some two hundred for each shard."""
 
 _TEMPORARY = ".untracr-*.tmp"
 """What `write_atomically` calls files that it has not finished."""
@@ -194,7 +192,7 @@ def read_json(path: Path) -> dict[str, Any]:
     """
     place = printable(path)
     try:
-        found = strict_json.parse_json(read_file(path, MAX_JSON, "it", DatasetError))
+        found = strict_json.parse_json(read_file(path, MAX_DATASET_JSON, "it", DatasetError))
     except DatasetError as error:
         raise DatasetError(f"{place}: {error}") from None
     except ValueError as error:

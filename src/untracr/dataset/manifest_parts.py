@@ -9,17 +9,9 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from untracr.bounds import MAX_MANIFEST_BYTES, MAX_MANIFEST_COUNT, MAX_MANIFEST_TOKENS
 from untracr.dataset.settings import LARGEST_SEED, SPLITS, DatasetSettings
 from untracr.shown_text import shown
-
-MOST = 10**12
-"""The largest count: of programs, of rows, of what is counted."""
-
-MOST_BYTES = 2**50
-"""The largest size of a file."""
-
-MOST_TOKENS = 100
-"""Tokens of a vocabulary, positions of an input, and operations of a program."""
 
 COUNTED = (
     "lengths",
@@ -50,14 +42,14 @@ def an_object(value: object, place: str) -> dict[str, Any]:
     return value
 
 
-def a_list(value: object, place: str, most: int = MOST) -> list[Any]:
+def a_list(value: object, place: str, most: int = MAX_MANIFEST_COUNT) -> list[Any]:
     """A list."""
     if not isinstance(value, list) or len(value) > most:
         raise ValueError(f"{place} must be a list of at most {most:,}, not {shown(value)}")
     return value
 
 
-def a_count(value: object, place: str, least: int = 0, most: int = MOST) -> int:
+def a_count(value: object, place: str, least: int = 0, most: int = MAX_MANIFEST_COUNT) -> int:
     """A whole number."""
     if type(value) is not int or not least <= value <= most:
         raise ValueError(
@@ -126,7 +118,12 @@ def shard(value: object, number: int) -> tuple[str, int, int, str]:
     if not isinstance(digest, str) or not re.fullmatch("[0-9a-f]{64}", digest):
         raise ValueError(f"{place}.sha256 must be 64 hexadecimal digits, not {shown(digest)}")
     rows = a_count(entry(found, "rows"), f"{place}.rows")
-    return name, rows, a_count(entry(found, "bytes"), f"{place}.bytes", most=MOST_BYTES), digest
+    return (
+        name,
+        rows,
+        a_count(entry(found, "bytes"), f"{place}.bytes", most=MAX_MANIFEST_BYTES),
+        digest,
+    )
 
 
 def settings(value: object) -> DatasetSettings:
@@ -135,11 +132,11 @@ def settings(value: object) -> DatasetSettings:
     a_count(entry(found, "programs"), "settings.programs", 1)
     a_count(entry(found, "seed"), "settings.seed", most=LARGEST_SEED)
     a_count(entry(found, "shard_size"), "settings.shard_size", 1)
-    vocab = a_list(entry(found, "vocab"), "settings.vocab", MOST_TOKENS)
+    vocab = a_list(entry(found, "vocab"), "settings.vocab", MAX_MANIFEST_TOKENS)
     for token in vocab:
-        a_count(token, "settings.vocab", -MOST, MOST)
+        a_count(token, "settings.vocab", -MAX_MANIFEST_COUNT, MAX_MANIFEST_COUNT)
     for name in ("max_seq_len", "min_length", "max_length"):
-        a_count(entry(found, name), f"settings.{name}", 1, MOST_TOKENS)
+        a_count(entry(found, name), f"settings.{name}", 1, MAX_MANIFEST_TOKENS)
     for name in ("max_tokens", "max_weights"):
         a_count(entry(found, name), f"settings.{name}", 1)
     if found["min_length"] > found["max_length"]:
@@ -165,7 +162,7 @@ def _other_domains(found: Mapping[str, Any]) -> None:
         if len(ends) != 2:
             raise ValueError(f"{place} must be two numbers, not {shown(ends)}")
         for end in ends:
-            a_count(end, place, 1, MOST_TOKENS)
+            a_count(end, place, 1, MAX_MANIFEST_TOKENS)
 
 
 def _treatments(value: object) -> None:

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from untracr.bounds import MAX_SHARD_BYTES, MAX_SHARD_ROWS
 from untracr.dataset.rows import Row
 from untracr.dataset.shards import SCHEMA
 from untracr.errors import DatasetError
@@ -18,14 +19,8 @@ from untracr.strangers_files import require_regular
 
 WEIGHTS = "weights"
 
-MAX_UNPACKED = 2**30
-"""Bytes of a shard, unpacked."""
-
 MAY_BE_NULL = ("treatment_size", "output_values")
 """Columns that not every row has a value in."""
-
-MAX_ROWS = 10_000_000
-"""Rows of a shard."""
 
 _DAMAGED = (OSError, pa.ArrowException, ValueError, LookupError, OverflowError, MemoryError)
 """What reading a damaged file may raise; text that is no UTF-8 is a ValueError."""
@@ -182,8 +177,8 @@ def _require_sizes(metadata: pq.FileMetaData) -> None:
     groups = [metadata.row_group(group) for group in range(metadata.num_row_groups)]
     size = sum(max(0, group.total_byte_size) for group in groups)
     rows = sum(max(0, group.num_rows) for group in groups)
-    if size > MAX_UNPACKED or rows > MAX_ROWS or any(g.num_rows < 0 for g in groups):
+    if size > MAX_SHARD_BYTES or rows > MAX_SHARD_ROWS or any(g.num_rows < 0 for g in groups):
         raise DatasetError(
-            f"a shard may have at most {MAX_ROWS:,} rows and {MAX_UNPACKED:,} bytes unpacked; "
-            f"it declares {rows:,} and {size:,}"
+            f"a shard may have at most {MAX_SHARD_ROWS:,} rows and {MAX_SHARD_BYTES:,} bytes "
+            f"unpacked; it declares {rows:,} and {size:,}"
         )

@@ -19,6 +19,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal
 
+from untracr.bounds import MAX_PROGRAM_NODES
 from untracr.compile.blocks import key_size
 from untracr.compile.compiler import MLP_EXACTNESS, Compiled, compile_program, slope_of
 from untracr.compile.layers import half_layers
@@ -176,9 +177,6 @@ def _tracr_key_size(program: Program, compiled: Compiled) -> int:
 
 # Static rules
 
-MAX_NODES = 1_000
-"""Operations and selectors of a program that is compiled or checked."""
-
 MAX_PROBLEMS = 100
 """Problems that are told of one program."""
 
@@ -194,10 +192,10 @@ def static_problems(
     """Lists the static rules that a program breaks, node by node."""
     tokens = tuple(vocab)
     found = _Static(program)
-    if len(program.nodes) > MAX_NODES:
+    if len(program.nodes) > MAX_PROGRAM_NODES:
         found.add(
             None,
-            f"a program may have at most {MAX_NODES:,} operations and selectors, "
+            f"a program may have at most {MAX_PROGRAM_NODES:,} operations and selectors, "
             f"not {len(program.nodes):,}",
             "compile a part of it",
         )

@@ -7,13 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from untracr import strict_json
+from untracr.bounds import MAX_REFERENCES_BYTES
 from untracr.errors import InputError, ModelFileError
 from untracr.rasp.domain import Domain
 from untracr.shown_text import printable
 from untracr.strangers_files import read_file
-
-MAX_BYTES = 64 * 2**20
-"""Of a list of programs."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +42,9 @@ def read_references(folder: Path) -> list[Reference]:
     """
     path = folder / "programs.jsonl"
     try:
-        lines = read_file(path, MAX_BYTES, "a list of programs", ModelFileError).splitlines()
+        lines = read_file(
+            path, MAX_REFERENCES_BYTES, "a list of programs", ModelFileError
+        ).splitlines()
     except ModelFileError as error:
         raise ModelFileError(f"{printable(path)} cannot be read: {error}") from None
     return [_reference(path, number, line) for number, line in enumerate(lines, 1) if line.strip()]

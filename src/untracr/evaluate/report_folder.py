@@ -12,14 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from untracr import strict_json
+from untracr.bounds import MAX_REPORT_BYTES
 from untracr.errors import UsageError
 from untracr.evaluate.full_report import FORMAT
 from untracr.evaluate.markdown import report_markdown
 from untracr.evaluate.pictures import draw_pictures
 from untracr.strangers_files import read_file
-
-MAX_BYTES = 256 * 2**20
-"""Of an earlier report."""
 
 JSON_NAME = "report.json"
 MARKDOWN_NAME = "report.md"
@@ -48,7 +46,7 @@ def require_writable(folder: Path) -> None:
 def _earlier_files(folder: Path) -> set[str]:
     """The files of an earlier report; none if there is none."""
     try:
-        data = read_file(folder / JSON_NAME, MAX_BYTES, "a report", UsageError)
+        data = read_file(folder / JSON_NAME, MAX_REPORT_BYTES, "a report", UsageError)
         earlier: Any = strict_json.parse_json(data)
         if earlier["format"] != FORMAT:
             return set()

@@ -29,8 +29,9 @@ from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any
 
+from untracr.bounds import MAX_BITS, MAX_PARTS, MAX_POWER, MAX_TEXT
 from untracr.errors import ProgramError, did_you_mean
-from untracr.rasp.values import MAX_PARTS, MAX_TEXT, SCALARS, TOO_MANY_PARTS, parts
+from untracr.rasp.values import SCALARS, TOO_MANY_PARTS, parts
 from untracr.rasp.values import Value as Value
 from untracr.rasp.values import number_or as number_or
 from untracr.rasp.values import types_of as types_of
@@ -312,15 +313,10 @@ def _rename(tree: ast.expr, names: Mapping[str, str]) -> ast.expr:
 
 Closure = Callable[[tuple[Value, ...]], Value]
 
-_MAX_POWER = 64
-
-MAX_BITS = 4_096
-"""Bits of a whole number."""
-
 
 def _power(base: Any, exponent: Any) -> Value:
-    if isinstance(exponent, (int, float)) and abs(exponent) > _MAX_POWER:
-        raise ArithmeticError(f"an exponent may be at most {_MAX_POWER}, not {exponent}")
+    if isinstance(exponent, (int, float)) and abs(exponent) > MAX_POWER:
+        raise ArithmeticError(f"an exponent may be at most {MAX_POWER}, not {exponent}")
     if isinstance(base, int) and isinstance(exponent, int):
         _require_bits(base.bit_length() * abs(exponent))
     return _number(base**exponent)

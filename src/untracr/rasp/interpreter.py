@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from untracr.bounds import MAX_SELECTOR_CELLS
 from untracr.errors import EvaluationError, InputError
 from untracr.rasp.domain import Domain, plain_inputs
 from untracr.rasp.functions import Comparison, Function, Predicate, Value, types_of
@@ -77,9 +78,6 @@ class Column:
     fails: bool = False
 
 
-MAX_BATCH = 100_000_000
-"""Cells of one selector, [input, query, key]."""
-
 CELLS_AT_A_TIME = 4_000_000
 """Cells of a selector that are worked on at a time: each needs some numbers then."""
 
@@ -94,9 +92,9 @@ AT_ONCE = 16
 
 
 def _require_size(inputs: int, width: int) -> None:
-    if inputs * width**2 > MAX_BATCH:
+    if inputs * width**2 > MAX_SELECTOR_CELLS:
         raise InputError(
-            f"inputs times the square of their length may be at most {MAX_BATCH:,}, "
+            f"inputs times the square of their length may be at most {MAX_SELECTOR_CELLS:,}, "
             f"not {inputs:,} times {width:,} squared"
         )
 

@@ -15,10 +15,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from untracr.arrays import Bools, Floats, Ints
+from untracr.bounds import MAX_TEXT
 from untracr.errors import ProgramError
 from untracr.rasp.functions import Formula, Value, number_or, types_of
 from untracr.rasp.listed_functions import BINARY, PREDICATES, UNARY
-from untracr.rasp.values import MAX_TEXT
 
 
 @dataclass(frozen=True)

@@ -10,20 +10,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from untracr.bounds import MAX_CALLED_FUNCTION, MAX_FILLED_CELLS, MAX_FUNCTION_CALLS, MAX_NEW_VALUES
 from untracr.errors import ProgramError
 from untracr.rasp.functions import Function, Predicate, length_of
-
-MAX_FUNCTION = 4_000
-"""Characters of a function that is called."""
-
-MAX_CALLS = 3_000_000
-"""Calls of functions, long ones counted as several: some seconds."""
-
-MAX_CELLS = 500_000_000
-"""Cells of all arrays of one run, [input, query, key] or [input, position]: some seconds."""
-
-MAX_HELD = 100_000_000
-"""Characters and parts of all new values of one step."""
 
 SHORT = 16
 """Characters of a function that count as one call: some two operations."""
@@ -52,15 +41,16 @@ class Spent:
             TooCostly: they are too many.
         """
         length = length_of(function)
-        if length > MAX_FUNCTION:
+        if length > MAX_CALLED_FUNCTION:
             raise TooCostly(
-                f"{label}: a function may have at most {MAX_FUNCTION:,} characters, not {length:,}"
+                f"{label}: a function may have at most {MAX_CALLED_FUNCTION:,} characters, "
+                f"not {length:,}"
             )
         self.calls += times * (1 + length // SHORT)
-        if self.calls > MAX_CALLS:
+        if self.calls > MAX_FUNCTION_CALLS:
             raise TooCostly(
-                f"{label}: a program may call its functions at most {MAX_CALLS:,} times, long "
-                f"ones counted as several; with this, called {times:,} times, it is "
+                f"{label}: a program may call its functions at most {MAX_FUNCTION_CALLS:,} times, "
+                f"long ones counted as several; with this, called {times:,} times, it is "
                 f"{self.calls:,}"
             )
 
@@ -71,10 +61,10 @@ class Spent:
             TooCostly: they are too many.
         """
         self.cells += cells
-        if self.cells > MAX_CELLS:
+        if self.cells > MAX_FILLED_CELLS:
             raise TooCostly(
-                f"{label}: a program may fill at most {MAX_CELLS:,} cells, inputs times queries "
-                f"times keys; with this it is {self.cells:,}"
+                f"{label}: a program may fill at most {MAX_FILLED_CELLS:,} cells, inputs times "
+                f"queries times keys; with this it is {self.cells:,}"
             )
 
 
@@ -92,9 +82,10 @@ class Held:
         """
         if isinstance(value, (str, tuple)):
             self._size += size_of(value)
-            if self._size > MAX_HELD:
+            if self._size > MAX_NEW_VALUES:
                 raise TooCostly(
-                    f"new values of one step may have at most {MAX_HELD:,} characters together"
+                    f"new values of one step may have at most {MAX_NEW_VALUES:,} characters "
+                    "together"
                 )
 
 

@@ -12,6 +12,7 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Any, TypeAlias
 
+from untracr.bounds import MAX_NUMBER, MAX_PARTS, MAX_TEXT, MAX_VALUE_BITS
 from untracr.errors import ProgramError
 
 Value: TypeAlias = bool | int | float | str | tuple["Value", ...] | None
@@ -19,19 +20,7 @@ Value: TypeAlias = bool | int | float | str | tuple["Value", ...] | None
 
 SCALARS = (bool, int, float, str)
 
-MAX_TEXT = 1_000
-"""Characters of a text."""
-
-MAX_PARTS = 100
-"""Tuples and values in one tuple, itself and nested ones counted."""
-
 TOO_MANY_PARTS = f"a tuple may hold at most {MAX_PARTS} values, those of tuples within counted"
-
-MAX_VALUE_BITS = 1_023
-"""Bits of a whole number that weights are made for: a float can hold it."""
-
-MAX_NUMBER = 1e12
-"""The largest number that may be a token, or that a variable read off weights may take."""
 
 
 def number_or(value: object, otherwise: float) -> float:

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from untracr.arrays import Floats
+from untracr.bounds import MAX_NUMBER
 from untracr.compile.compiler import Compiled, half_layer_order
 from untracr.compile.values import ValueSet
 from untracr.errors import ProgramError
@@ -22,7 +23,6 @@ from untracr.rasp.functions import Value
 from untracr.rasp.known_tables import call
 from untracr.rasp.nodes import CATEGORICAL, NUMERICAL, Ref, SelectorWidth
 from untracr.rasp.program import Program
-from untracr.rasp.values import MAX_NUMBER
 from untracr.read.components import (
     Clean,
     Component,

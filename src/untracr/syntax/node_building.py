@@ -12,6 +12,7 @@ import dataclasses
 import re
 from dataclasses import dataclass
 
+from untracr.bounds import MAX_DEPTH, MAX_FORMULA_LENGTH, MAX_MERGED
 from untracr.errors import ProgramError
 from untracr.rasp.functions import (
     Formula,
@@ -43,13 +44,7 @@ from untracr.rasp.nodes import (
     Tokens,
 )
 from untracr.rasp.program import Program, pruned, tracr_labels
-from untracr.syntax.source_places import MAX_DEPTH, Places, first_deeper_than
-
-MAX_FORMULA_LENGTH = 4000
-"""How long the text of a merged function may grow."""
-
-MAX_MERGED = 1_000_000
-"""Characters and entries of the functions that are merged in one program."""
+from untracr.syntax.source_places import Places, first_deeper_than
 
 _NOT = Formula("not x", 1)
 

@@ -32,17 +32,18 @@ import ast
 import warnings
 from collections.abc import Iterable, Sequence
 
+from untracr.bounds import MAX_SOURCE
 from untracr.errors import ProgramError, RaspSyntaxError
 from untracr.rasp.functions import Value
 from untracr.rasp.nodes import Ref
 from untracr.rasp.program import Program
-from untracr.syntax.node_building import MAX_FORMULA_LENGTH, Expression
+from untracr.syntax.node_building import Expression
 from untracr.syntax.reading_expressions import ExpressionReader
 from untracr.syntax.reading_names import UNSUPPORTED_NAMES, Meaning, Scope, unsupported_name
-from untracr.syntax.source_places import MAX_DEPTH, TOO_DEEP, Places
+from untracr.syntax.source_places import TOO_DEEP, Places
 from untracr.syntax.tracr_objects import from_tracr, is_tracr_selector, is_tracr_sop
 
-__all__ = ["MAX_DEPTH", "MAX_FORMULA_LENGTH", "MAX_SOURCE", "parse"]
+__all__ = ["parse"]
 
 _NOT_READ: dict[type[ast.stmt], str] = {
     ast.FunctionDef: "a function definition (def)",
@@ -68,10 +69,6 @@ _SUPPORTED = (
     "a program is made of assignments (name = expression), bare expressions and imports of "
     "tracr.rasp; write out what the statement would build"
 )
-
-
-MAX_SOURCE = 1_000_000
-"""Characters of a program's text."""
 
 
 def parse(

@@ -6,9 +6,10 @@ import ast
 import math
 from abc import ABC, abstractmethod
 
-from untracr.rasp.functions import MAX_BITS, Formula, Table
+from untracr.bounds import MAX_BITS, MAX_PARTS, MAX_TEXT
+from untracr.rasp.functions import Formula, Table
 from untracr.rasp.nodes import Ref
-from untracr.rasp.values import MAX_PARTS, MAX_TEXT, SCALARS, TOO_MANY_PARTS, Value, parts
+from untracr.rasp.values import SCALARS, TOO_MANY_PARTS, Value, parts
 from untracr.syntax.node_building import Expression, NodeBuilder
 from untracr.syntax.reading_names import Constant, Meaning, Scope
 from untracr.syntax.source_places import Places

@@ -6,6 +6,7 @@ import ast
 import operator
 from collections.abc import Callable
 
+from untracr.bounds import MAX_BITS
 from untracr.rasp.functions import Value, formula
 from untracr.rasp.nodes import SequenceMap
 from untracr.syntax.node_building import Expression
@@ -42,8 +43,6 @@ _ARITHMETIC: dict[str, Callable[[int | float, int | float], int | float]] = {
     "//": operator.floordiv,
     "%": operator.mod,
 }
-
-_MAX_BITS = 4096
 
 
 def read_binary(reader: Reader, node: ast.BinOp) -> Meaning:
@@ -166,13 +165,13 @@ def _calculate(symbol: str | None, fst: Value, snd: Value) -> Value:
         return None
     if symbol == "**":
         bits = fst.bit_length() if isinstance(fst, int) else 1
-        if abs(snd) * bits > _MAX_BITS:
+        if abs(snd) * bits > MAX_BITS:
             raise ArithmeticError(f"{fst} ** {snd} is too large")
         power = fst**snd
         return power if isinstance(power, (int, float)) else None
     if symbol not in _ARITHMETIC:
         return None
     result = _ARITHMETIC[symbol](fst, snd)
-    if isinstance(result, int) and result.bit_length() > _MAX_BITS:
+    if isinstance(result, int) and result.bit_length() > MAX_BITS:
         raise ArithmeticError("it is too large")
     return result

@@ -5,10 +5,8 @@ from __future__ import annotations
 import ast
 import re
 
+from untracr.bounds import MAX_DEPTH
 from untracr.errors import RaspSyntaxError
-
-MAX_DEPTH = 100
-"""How deeply expressions may nest."""
 
 TOO_DEEP = f"expressions may nest at most {MAX_DEPTH} deep; give the parts names of their own"
 

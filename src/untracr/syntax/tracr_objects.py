@@ -25,6 +25,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from untracr.bounds import MAX_TABULATED
 from untracr.errors import ProgramError, UntracrError
 from untracr.rasp.domain import plain_length
 from untracr.rasp.functions import Comparison, Formula, Function, Predicate, Table, Value, formula
@@ -51,9 +52,6 @@ from untracr.rasp.nodes import (
 )
 from untracr.rasp.program import Program
 from untracr.rasp.values import plain_value, type_of, value_fault
-
-MAX_TABULATED = 200_000
-"""How many argument combinations one opaque function may be tabulated on."""
 
 _KINDS = (
     "TokensType",

@@ -13,12 +13,6 @@ from untracr.errors import ModelFileError, did_you_mean
 from untracr.shown_text import shown
 from untracr.transformer.transformer import Array
 
-MAX_TENSORS = 20_000
-"""Tensors of a file: far more layers than are read."""
-
-MAX_AXES = 8
-"""Axes of a tensor."""
-
 FEW = 5
 """Wrong names that are told."""
 

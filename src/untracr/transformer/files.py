@@ -25,6 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from untracr.atomic_write import write_atomically
+from untracr.bounds import MAX_MODEL_BYTES
 from untracr.errors import ModelFileError, UsageError
 from untracr.shown_text import printable
 from untracr.strangers_files import read_file
@@ -37,14 +38,10 @@ from untracr.transformer.transformer import Transformer
 __all__ = [
     "DOCUMENT_KEY",
     "FORMAT_VERSION",
-    "MAX_BYTES",
     "LoadedModel",
     "load_model",
     "save_model",
 ]
-
-MAX_BYTES = 256 * 2**20
-"""The largest model that is read, in bytes on disk, unpacked and in memory: 256 MiB."""
 
 
 @dataclass(frozen=True)
@@ -76,12 +73,12 @@ def load_model(path: str | os.PathLike[str], *, causal: bool | None = None) -> L
 
     Raises:
         ModelFileError: the file is missing, damaged, of another format, unsafe,
-            larger than `MAX_BYTES`, or its tensors are not a model's.
+            larger than `MAX_MODEL_BYTES`, or its tensors are not a model's.
     """
     place = Path(path)
     try:
-        data = read_file(place, MAX_BYTES, "a model", ModelFileError)
-        transformer, metadata = _reader(data)(data, MAX_BYTES)
+        data = read_file(place, MAX_MODEL_BYTES, "a model", ModelFileError)
+        transformer, metadata = _reader(data)(data, MAX_MODEL_BYTES)
         masked = transformer.causal if causal is None else causal
         return LoadedModel(transformer.replace(causal=masked).validate(), metadata, place)
     except ModelFileError as error:

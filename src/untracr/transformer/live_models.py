@@ -15,10 +15,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from untracr.bounds import MAX_MODEL_BYTES
 from untracr.errors import ModelFileError, ProgramError
 from untracr.rasp.values import Value, plain_value
 from untracr.transformer.file_tensors import float32
-from untracr.transformer.files import MAX_BYTES, LoadedModel
+from untracr.transformer.files import LoadedModel
 from untracr.transformer.haiku import transformer_from_haiku
 from untracr.transformer.lens import lens_sizes, transformer_from_lens, without_buffers
 from untracr.transformer.transformer import Transformer
@@ -88,7 +89,7 @@ def _of_params(params: Mapping[Any, Any], num_heads: int | None) -> Transformer:
 def _of_state_dict(tensors: Mapping[Any, Any]) -> Transformer:
     names = without_buffers(map(str, tensors))
     arrays = {name: _array(name, tensors[name]) for name in names if name in tensors}
-    sizes = lens_sizes(names, lambda name: arrays[name].shape, MAX_BYTES)
+    sizes = lens_sizes(names, lambda name: arrays[name].shape, MAX_MODEL_BYTES)
     floats = {name: float32(name, array) for name, array in arrays.items()}
     return transformer_from_lens(floats, sizes).validate()
 

@@ -7,6 +7,7 @@ import math
 from typing import Any
 
 from untracr import strict_json
+from untracr.bounds import MAX_DOCUMENT
 from untracr.errors import ModelFileError, ProgramError, UsageError
 from untracr.rasp.values import Value, plain_value, value_fault
 from untracr.shown_text import shown
@@ -15,9 +16,6 @@ from untracr.transformer.transformer import Transformer
 FORMAT_VERSION = 1
 DOCUMENT_KEY = "untracr"
 """The document's name in a file."""
-
-MAX_DOCUMENT = 8 * 2**20
-"""Characters of the document."""
 
 
 def document_text(transformer: Transformer, metadata: dict[str, object]) -> str:

@@ -18,12 +18,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from untracr.bounds import MAX_AXES, MAX_DOCUMENT, MAX_TENSORS
 from untracr.errors import ModelFileError
 from untracr.rasp.values import Value
 from untracr.shown_text import shown
 from untracr.transformer.file_tensors import (
-    MAX_AXES,
-    MAX_TENSORS,
     AxisSizes,
     float32,
     layer_axes,
@@ -34,12 +33,7 @@ from untracr.transformer.file_tensors import (
     require_size,
 )
 from untracr.transformer.haiku import haiku_params, transformer_from_haiku
-from untracr.transformer.model_document import (
-    DOCUMENT_KEY,
-    MAX_DOCUMENT,
-    output_values,
-    parse_document,
-)
+from untracr.transformer.model_document import DOCUMENT_KEY, output_values, parse_document
 from untracr.transformer.transformer import Transformer
 
 NO_PICKLE = "a pickle is never loaded: it can run code"

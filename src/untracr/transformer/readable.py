@@ -6,19 +6,11 @@ checked here too. (What is not finite may keep linear algebra from coming to an 
 
 from __future__ import annotations
 
+from untracr.bounds import MAX_EMBEDDING_ROWS, MAX_LAYERS, MAX_MODEL_WEIGHTS
 from untracr.errors import ModelFileError
 from untracr.rasp.values import Value
 from untracr.transformer.model_document import output_values
 from untracr.transformer.transformer import Transformer
-
-MAX_PARAMETERS = 50_000_000
-"""Weights of a model that is read; this and the next two bound time and memory."""
-
-MAX_LAYERS = 24
-"""Layers of a model that is read."""
-
-MAX_ROWS = 1_000
-"""Rows of its W_E and of its W_pos."""
 
 
 def require_readable(model: Transformer) -> None:
@@ -31,16 +23,16 @@ def require_readable(model: Transformer) -> None:
     model.validate()
     if model.output_values is not None:
         _require_values(model.output_values)
-    if model.n_parameters > MAX_PARAMETERS:
+    if model.n_parameters > MAX_MODEL_WEIGHTS:
         raise ModelFileError(
-            f"a model may hold at most {MAX_PARAMETERS:,} weights to be read, "
+            f"a model may hold at most {MAX_MODEL_WEIGHTS:,} weights to be read, "
             f"not {model.n_parameters:,}"
         )
     if model.n_layers > MAX_LAYERS:
         raise ModelFileError(f"a model may have at most {MAX_LAYERS} layers, not {model.n_layers}")
-    if max(len(model.W_E), len(model.W_pos)) > MAX_ROWS:
+    if max(len(model.W_E), len(model.W_pos)) > MAX_EMBEDDING_ROWS:
         raise ModelFileError(
-            f"W_E and W_pos may have at most {MAX_ROWS:,} rows to be read, "
+            f"W_E and W_pos may have at most {MAX_EMBEDDING_ROWS:,} rows to be read, "
             f"not {len(model.W_E):,} and {len(model.W_pos):,}"
         )
     if min(model.d_model, model.d_head, model.n_heads) < 1:

@@ -11,9 +11,10 @@ import numpy.typing as npt
 import safetensors
 import safetensors.numpy
 
+from untracr.bounds import MAX_AXES, MAX_HEADER_BYTES, MAX_TENSORS
 from untracr.errors import ModelFileError
 from untracr.shown_text import shown
-from untracr.transformer.file_tensors import MAX_AXES, MAX_TENSORS, float32
+from untracr.transformer.file_tensors import float32
 from untracr.transformer.lens import (
     lens_sizes,
     lens_tensors,
@@ -28,9 +29,6 @@ _FLOATS: dict[str, type[np.floating[Any]]] = {
     "F32": np.float32,
     "F64": np.float64,
 }
-MAX_HEADER = 16 * 2**20
-"""Bytes of a file's header."""
-
 _FLOAT_BYTES = {"BF16": 2, "F16": 2, "F32": 4, "F64": 8}
 
 
@@ -70,9 +68,9 @@ def read_header(data: bytes) -> dict[str, Any]:
             f"the file is cut short, or not safetensors: its header declares {length} bytes "
             f"and {have} follow"
         )
-    if length > MAX_HEADER:
+    if length > MAX_HEADER_BYTES:
         raise ModelFileError(
-            f"a header may have at most {MAX_HEADER:,} bytes; this declares {length:,}"
+            f"a header may have at most {MAX_HEADER_BYTES:,} bytes; this declares {length:,}"
         )
     header = parse_json(data[8 : 8 + length], "the header")
     if len(header) > MAX_TENSORS:

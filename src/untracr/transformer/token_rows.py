@@ -13,10 +13,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from untracr.bounds import MAX_NUMBER
 from untracr.errors import ModelFileError
 from untracr.rasp.domain import BOS, PAD
 from untracr.rasp.functions import Value
-from untracr.rasp.values import MAX_NUMBER, tracr_sorted
+from untracr.rasp.values import tracr_sorted
 from untracr.transformer.files import LoadedModel
 from untracr.transformer.special_rows import SpecialRows, find_special_rows
 from untracr.transformer.transformer import Transformer
