@@ -21,6 +21,7 @@ from untracr.compile.residual import Dims
 from untracr.compile.values import ValueSet, without_arithmetic_errors
 from untracr.errors import ProgramError
 from untracr.rasp.functions import Function, Predicate, Value, brief, types_of
+from untracr.rasp.tabulating import PYTHON_FAILURES
 from untracr.rasp.values import tracr_sorted
 from untracr.shown_text import shown
 
@@ -176,7 +177,7 @@ def _predicate_logits(
         for q, query in enumerate(queries):
             try:
                 table[k, q] = float(predicate(key, query))  # type: ignore[arg-type]
-            except (TypeError, ValueError, ArithmeticError) as error:
+            except PYTHON_FAILURES as error:
                 raise ProgramError(
                     f"{brief(predicate)} fails on key {shown(key)} and query {shown(query)}, "
                     f"which the variables may take: {error}"
@@ -393,7 +394,7 @@ def _call(function: Function, label: str, *args: Value) -> Value:
     """A function's result where Tracr does not guard against arithmetic errors."""
     try:
         return function(*args)
-    except (ArithmeticError, TypeError, ValueError) as error:
+    except PYTHON_FAILURES as error:
         shown = ", ".join(map(repr, args))
         raise ProgramError(
             f"{label}: {function} fails on {shown}, a value the variable may take: {error}"

@@ -23,7 +23,6 @@ from untracr.compile.values import ValueSet, without_arithmetic_errors
 from untracr.diagnose.blur import AS_COMPILED, Blur
 from untracr.diagnose.precision import tolerances
 from untracr.diagnose.steps import Staircase
-from untracr.errors import ProgramError
 from untracr.rasp.functions import Comparison, Function, Predicate, Value, number_or
 from untracr.rasp.nodes import (
     CATEGORICAL,
@@ -38,6 +37,7 @@ from untracr.rasp.nodes import (
     Tokens,
 )
 from untracr.rasp.program import Program
+from untracr.rasp.tabulating import FAILURES
 
 HALF_LEAD = 1e-4
 """A value that is off by less than one half less this is told from others: it is read out more
@@ -328,7 +328,7 @@ def _is_graded(
     """Whether a predicate gives something else than a truth value: weights take it as a number."""
     try:
         return any(predicate(key, query) not in (0, 1) for key in keys for query in queries)
-    except (ArithmeticError, TypeError, ValueError, ProgramError):
+    except FAILURES:
         return True
 
 
