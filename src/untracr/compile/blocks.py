@@ -138,6 +138,9 @@ def attention_head(
         np.concatenate([key_columns, [before]]),
         np.ones(len(key_rows)),
     )
+    # Entries of W_Q [D, K], a column for each key: 100 at queries for which the predicate
+    # holds; BOS's column reads the constant, so that its logit is the same for all queries
+    # (Tracr, craft/chamber/categorical_attn).
     logits = COLDNESS * _predicate_logits(
         predicate, keys, queries, types_of(keys), types_of(queries)
     )
@@ -266,6 +269,8 @@ def staircase(
     thresholds = np.array([(a + b) / 2 for a, b in itertools.pairwise(points)])
     up, down = 2 * np.arange(steps), 2 * np.arange(steps) + 1
     read = Entries()
+    # A step at t rises from 0 to 1: relu(e x - e t + 1) - relu(e x - e t), for slope e (Tracr,
+    # craft/chamber/numerical_mlp). It is written times what the result changes by there.
     read.add(input_dim, np.arange(2 * steps), float(exactness))
     read.add(one_dim, up, 1 - exactness * thresholds)
     read.add(one_dim, down, -exactness * thresholds)
@@ -297,6 +302,7 @@ def linear(
     label: str, fst_dim: int, snd_dim: int, fst_factor: float, snd_factor: float, out_dim: int
 ) -> list[Neurons]:
     """LinearSequenceMap: negative and positive part of each input."""
+    # a x + b y = a (relu(x) - relu(-x)) + b (relu(y) - relu(-y)).
     pair = np.arange(2)
     signs = np.array([-1.0, 1.0])
     return [
@@ -324,6 +330,7 @@ def pairwise_and(
     n, m = len(fst.ordered), len(snd.ordered)
     count = n * m
     each = _neuron_of_pair(fst, snd)
+    # Three entries a neuron of W_in [D, n m]: x_i, y_j and -1 of the constant.
     rows = np.concatenate([np.repeat(fst_dims, m), np.tile(snd_dims, n), np.full(count, one_dim)])
     values = np.ones(3 * count)
     values[2 * count :] = -1.0

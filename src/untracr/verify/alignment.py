@@ -29,8 +29,8 @@ PROJECTED_SHARE_OF_LENGTH = 10 * ROTATED_SHARE_OF_LENGTH
 """A vector may be off by this share of its length (or of 1) after a projection: rounded basis
 vectors and the least squares that find them again add up."""
 
-ORTHONORMAL_ENTRY = 1e-3
-"""Entries by which the basis found may differ from an orthonormal one."""
+ORTHOGONAL_OFF = 1e-3
+"""Eigenvalues, of the identity less a basis' products with itself, that are zero up to rounding."""
 
 NEAR_AXES_IN_NOISE = 0.1
 """A change of basis whose entries are this near to a reordering of axes is one, but for noise."""
@@ -140,6 +140,7 @@ def _align(given: Transformer, recompiled: Transformer, same: Sameness) -> Align
         return Alignment("different", reason=matrices)
     if not all(np.isfinite(m.theirs).all() for m in matrices):
         return Alignment("different", reason="a weight is not finite")
+    # Matrices count by the size of their entries, as noise does: [vectors, D] and [vectors, R].
     living = [m for m in matrices if m.size > 0]
     mine = np.concatenate([m.mine / m.size for m in living])
     theirs = np.concatenate([m.theirs / m.size for m in living])
@@ -185,17 +186,15 @@ def _off(matrix: _Matrix, change: Floats) -> float:
 
 def _is_projection(mine: Floats, change: Floats) -> bool:
     """Whether the change has orthonormal columns, but for dimensions that are never used."""
-    missing = np.eye(change.shape[1]) - change.T @ change
+    missing = np.eye(change.shape[1]) - change.T @ change  # [R, R], zero if orthonormal
     unused = mine.shape[1] - int(np.linalg.matrix_rank(mine.T @ mine, tol=1e-6))
     sizes = np.linalg.eigvalsh(missing)
-    return bool(
-        sizes[0] > -ORTHONORMAL_ENTRY and (np.abs(sizes) > ORTHONORMAL_ENTRY).sum() <= unused
-    )
+    return bool(sizes[0] > -ORTHOGONAL_OFF and (np.abs(sizes) > ORTHOGONAL_OFF).sum() <= unused)
 
 
 def _noise(matrices: list[_Matrix], change: Floats) -> tuple[float, str]:
     """The noise as a share of each matrix's size, and why it is none, else an empty string."""
-    left = [(m, m.theirs - m.mine @ change) for m in matrices]
+    left = [(m, m.theirs - m.mine @ change) for m in matrices]  # [vectors, R] each
     some = [(m, rest) for m, rest in left if m.size > 0]
     squares = sum(float(np.square(rest / m.size).sum()) for m, rest in some)
     noise = float(np.sqrt(squares / max(1, sum(rest.size for _, rest in some))))

@@ -239,7 +239,7 @@ def outputs_agree(
 def affordable_inputs(model: Transformer, domain: Domain) -> int:
     """Inputs on which a model may be run, one after the other."""
     places = domain.max_seq_len + 1
-    scores = model.n_layers * model.n_heads * places * model.d_head
+    scores = model.n_layers * model.n_heads * places * model.d_head  # and as many for the values
     return max(FIRST_CHUNK, MAX_WORK // (places * (model.n_parameters + 2 * scores)))
 
 
