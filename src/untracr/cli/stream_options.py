@@ -126,9 +126,9 @@ def exclusion_of(folders: list[Path], sampled: list[tuple[int, int]]) -> Exclusi
     """
     from untracr.compile.canonical import program_from_paper_tokens
     from untracr.evaluate.reference import read_references
-    from untracr.sample.exclusion import NOTHING, Exclusion
+    from untracr.sample.exclusion import NO_EXCLUSION, Exclusion
 
-    excluded = NOTHING
+    excluded = NO_EXCLUSION
     for folder in folders:
         programs = []
         for reference in read_references(folder):

@@ -42,17 +42,17 @@ FARTHEST_DEVIATIONS = 6.5
 """Standard deviations beyond which no entry of noise lies, and no vector's length from the usual
 one: the length of a normal vector of any dimension has a deviation below one."""
 
-FEWEST = 5
+FEWEST_VECTORS = 5
 """Vectors of a matrix among which one can stand out."""
 
 UNEVEN = (0.1, 4.0)
 """The noise of one matrix lies between these multiples of that of all: where it was added to
 rotated weights its size depends on how full a matrix is."""
 
-FEW = 20
+FEW_NOISY_ENTRIES = 20
 """Entries of a matrix whose noise may by chance be of another size."""
 
-UNKNOWN = Sameness(False)
+UNKNOWN_SAMENESS = Sameness(False)
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class Alignment:
     change: Floats | None = None
     heads: tuple[Ints, ...] = ()
     neurons: tuple[Ints, ...] = ()
-    sameness: Sameness = UNKNOWN
+    sameness: Sameness = UNKNOWN_SAMENESS
     reason: str = ""
 
 
@@ -208,7 +208,7 @@ def _noise(matrices: list[_Matrix], change: Floats) -> tuple[float, str]:
         if own > LARGEST_NOISE_SHARE * m.size:
             return noise, f"one matrix is off by {own:.2g}, as much as its weights"
         share = own / max(noise * m.size, ROTATED_SHARE_OF_LENGTH)
-        if not UNEVEN[0] < share < UNEVEN[1] and rest.size > FEW:
+        if not UNEVEN[0] < share < UNEVEN[1] and rest.size > FEW_NOISY_ENTRIES:
             return noise, f"noise of {noise:.2g} is {share:.2g} times that in one matrix"
         if max(longest, largest) > FARTHEST_DEVIATIONS or share > 2 * UNEVEN[1]:
             return noise, f"one vector is farther off than noise of {noise:.2g} would be"
@@ -218,9 +218,9 @@ def _noise(matrices: list[_Matrix], change: Floats) -> tuple[float, str]:
 def _share_of_longest(rest: Floats) -> tuple[float, float]:
     """By how many deviations the longest vector is longer than the others, and the largest entry.
 
-    The deviation is that of all other vectors' entries; 0 of fewer than `FEWEST` vectors.
+    The deviation is that of all other vectors' entries; 0 of fewer than `FEWEST_VECTORS` vectors.
     """
-    if len(rest) < FEWEST:
+    if len(rest) < FEWEST_VECTORS:
         return 0.0, 0.0
     squares = np.square(rest).sum(axis=1)
     worst = int(squares.argmax())
