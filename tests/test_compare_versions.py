@@ -22,6 +22,8 @@ from comparing.answers import (
 from comparing.models import bare, change_all, noisy, rotated
 from untracr import compile_rasp_to_model, named_program
 
+pytestmark = pytest.mark.slow
+
 REPOSITORY = Path(__file__).parents[1]
 COMMAND = REPOSITORY / "recipes" / "compare_versions.py"
 SMALL = ("--quick", "--models", "2", "--real", "1", "--library", "1", "--only", "samples,weights")

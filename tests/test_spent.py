@@ -85,6 +85,7 @@ def test_calls_and_cells_are_bounded() -> None:
         Spent().fill(MAX_FILLED_CELLS + 1, "c")
 
 
+@pytest.mark.slow
 def test_an_average_of_many_values_costs_more_than_its_cells() -> None:
     """Each mean of means is a new value, which is looked at alone."""
     source = "s = ~Select(tokens, tokens, Comparison.EQ)\na = tokens\n"
@@ -128,6 +129,7 @@ COSTLY = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", COSTLY)
 def test_no_door_makes_more_than_is_affordable(name: str) -> None:
     """Checking and compiling end with what would be too much."""
@@ -156,6 +158,7 @@ MERGES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MERGES)
 def test_what_is_merged_is_counted(name: str) -> None:
     """Each line is short and writes a long function anew."""

@@ -79,6 +79,7 @@ def test_pipes_are_not_waited_for(name: str, tmp_path: Path) -> None:
         door(tmp_path / file)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", COMMANDS)
 def test_commands_do_not_wait_for_pipes(name: str, tmp_path: Path) -> None:
     """Nor does any command, whatever it takes the pipe for."""
@@ -152,6 +153,7 @@ def test_many_names_cost_no_more_than_a_few(
         load_model(tmp_path / "m.npz")
 
 
+@pytest.mark.slow
 def test_headers_of_many_axes_are_not_multiplied_out(tmp_path: Path) -> None:
     """The product of a million numbers takes longer than anybody waits."""
     entry = {"dtype": "F32", "shape": [9] * 10**6, "data_offsets": [0, 4]}

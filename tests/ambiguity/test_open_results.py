@@ -127,6 +127,7 @@ SAMPLED = [(f"sampled {n}", sample_program(4, n), PAPER.domain) for n in range(3
 WRITTEN = [(n.name, n.program, n.domain) for n in OUTSIDERS if n.domain.size < 50_000]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "program", "domain"), SAMPLED + WRITTEN)
 @pytest.mark.parametrize("rotated", [False, True], ids=["compiled", "rotated"])
 def test_near_misses_are_covered(

@@ -60,6 +60,7 @@ def test_it_is_what_is_printed() -> None:
     assert description_length(result.program) == description_length(TRUTH)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "source",
     [

@@ -193,6 +193,7 @@ RARE = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("true", "false"), RARE.values(), ids=RARE)
 def test_outputs_on_rare_inputs_are_judged_as_tracr_computes_them(true: str, false: str) -> None:
     """The judge finds the very inputs on which the real Tracr's model says otherwise."""
@@ -229,6 +230,7 @@ def test_a_departure_must_be_told() -> None:
     assert judge_claim(model, replace(silent, departures=5)).contradicted == ""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["read-out-changed", "rare-outputs"])
 def test_nothing_false_is_shown_of_changed_outputs(kind: str) -> None:
     """And a program whose read-out is its own is found, however rare its outputs are."""
@@ -363,6 +365,7 @@ def test_an_input_that_tells_programs_apart_is_shown() -> None:
     assert shown == "[0, 0] gives [2, 2], not [1, 1]"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [name for name in KINDS if name != "trained"])
 def test_items_are_functions_of_seed_and_index(kind: str) -> None:
     """The same item twice is the same to the bit; other seeds and indices give others."""
@@ -375,6 +378,7 @@ def test_items_are_functions_of_seed_and_index(kind: str) -> None:
     assert make(SEED, 0).name != make(SEED + 1, 0).name
 
 
+@pytest.mark.slow
 def test_trained_items_are_functions_of_seed_and_index(monkeypatch: pytest.MonkeyPatch) -> None:
     """A run gives the same models again, which move from where they start."""
     from untracr.audit import trained
@@ -400,6 +404,7 @@ def assert_same(fst: Transformer, snd: Transformer) -> None:
     assert fst.W_U is None or np.array_equal(fst.W_U, snd.W_U)  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 def test_half_of_the_foreign_models_have_a_read_out() -> None:
     """Both ways to check are tried on them."""
     for kind in ("random", "spliced", "changed"):
@@ -489,6 +494,7 @@ def lie(monkeypatch: pytest.MonkeyPatch, error: Exception | None = None) -> None
     monkeypatch.setattr(running, "_decompiler", lambda checkpoint: Liar(error))
 
 
+@pytest.mark.slow
 def test_a_decompiler_that_lies_is_found_out(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -497,7 +503,7 @@ def test_a_decompiler_that_lies_is_found_out(
     for kind in KINDS:
         if kind not in ("trained", "strict"):  # strict compiling is no decompiler's answer
             assert audit_one(Audit(), (kind, 1)).false, kind
-    assert main(["audit", "--kinds", "spliced,compiled", "--models", "2"]) == 3
+    assert main(["audit", "--kinds", "spliced,compiled", "-n", "2"]) == 3
     shown = capsys.readouterr().out
     assert "False claims:" in shown
     assert "- spliced/1, identical: 0/1 " in shown
@@ -553,10 +559,11 @@ def test_the_summary_counts_what_it_says() -> None:
     assert "No claim was found to be false." in summary_table(summaries(records[:4]))
 
 
+@pytest.mark.slow
 def test_a_true_audit_ends_well(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A few models of two processes: no false claim, code 0, and a line of JSON a kind."""
     file = tmp_path / "a.jsonl"
-    options = ["--kinds", "compiled,named", "--models", "3", "--budget", "2", "--out", str(file)]
+    options = ["--kinds", "compiled,named", "-n", "3", "--budget", "2", "--out", str(file)]
     assert main(["audit", *options, "--processes", "2", "--json"]) == 0
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [line["kind"] for line in lines] == ["compiled", "named"]
@@ -597,6 +604,7 @@ def test_strict_cases_are_small_enough_to_run_and_of_any_exactness() -> None:
     assert {case.domain.max_seq_len for case in cases} >= {5, 8, 12}
 
 
+@pytest.mark.slow
 def test_what_is_accepted_strictly_does_what_it_says_on_every_input() -> None:
     records = list(run_audit(Audit(seed=5), ["strict"], 40))
     assert not any(record.false for record in records)
@@ -619,6 +627,7 @@ def test_the_strict_kind_can_fail() -> None:
     assert strict_answer(steeper).verdict == "accepted"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("index", range(6))
 def test_the_plain_judge_of_strict_compiling_agrees_with_tracr(index: int) -> None:
     """Where it says that weights are wrong the real Tracr's model is, and nowhere else."""

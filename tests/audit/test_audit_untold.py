@@ -35,6 +35,7 @@ def first(kind: str, *, assumed: bool) -> tuple[Subject, Result]:
     raise AssertionError("none among twenty")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["letters", "exactness"])
 def test_models_are_those_of_tracr(kind: str) -> None:
     """The same arrays, rows in the same order, as Tracr makes of the program and the names."""
@@ -59,6 +60,7 @@ def test_models_are_those_of_tracr(kind: str) -> None:
         assert np.array_equal(read, subject.model.W_in[0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["letters", "exactness"])
 def test_answers_are_true(kind: str) -> None:
     """Whatever is called identical."""

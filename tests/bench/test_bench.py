@@ -14,6 +14,8 @@ from untracr.bench.speed import SpeedReport, SpeedRow, empty_caches, run_speed_b
 from untracr.diagnose.model import compile_rasp_to_model
 from untracr.errors import UntracrError
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def report() -> SpeedReport:

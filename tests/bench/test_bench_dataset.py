@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
+
 from untracr.bench.dataset_speed import run_dataset_benchmark, to_markdown
 from untracr.dataset import DatasetSettings
+
+pytestmark = pytest.mark.slow
 
 
 def test_each_build_is_measured() -> None:

@@ -44,6 +44,7 @@ def test_a_certificate_is_confirmed_without_the_meta_model(
     assert found.found == check(hist.transformer, parse(HIST), certificate.domain)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("named", [*LIBRARY, *HAND_WRITTEN], ids=lambda named: named.name)
 def test_library_models_are_confirmed(named: NamedProgram, tmp_path: Path) -> None:
     """Letters, tables, numbers, None, causal attention: each verdict is found again."""
@@ -73,6 +74,7 @@ CHANGES: dict[str, Callable[[LoadedModel, np.random.Generator], LoadedModel]] = 
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", CHANGES)
 def test_treated_models_are_confirmed(change: str, tmp_path: Path) -> None:
     """Whatever was shown of sampled programs' changed weights is found again, every time."""
@@ -96,6 +98,7 @@ def test_treated_models_are_confirmed(change: str, tmp_path: Path) -> None:
     assert bool(others) == (change in ("weights alone", "rotated weights alone"))
 
 
+@pytest.mark.slow
 def test_a_test_is_confirmed_but_no_proof(tmp_path: Path) -> None:
     """Of a domain that is too large nothing is proved, and a replay says so."""
     letters = tuple("abcdefgh")
@@ -111,6 +114,7 @@ def test_a_test_is_confirmed_but_no_proof(tmp_path: Path) -> None:
     assert "verdict" in failing(replay(replace(certificate, verdict="equivalent"), loaded))
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("meta_model")
 def test_real_and_library_models_keep_their_programs_in_the_text() -> None:
     """What is decompiled prints and reads back as the same program, to the types of its values."""
@@ -143,6 +147,7 @@ def test_real_and_library_models_keep_their_programs_in_the_text() -> None:
     assert letters >= 1
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("meta_model")
 def test_certificates_of_real_models_are_confirmed(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]

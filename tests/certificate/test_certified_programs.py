@@ -102,6 +102,7 @@ COSTLY = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", COSTLY)
 def test_programs_that_would_take_forever_are_refused(name: str, tmp_path: Path) -> None:
     """Programs of a few lines that would fill time and memory end in seconds, with a reason."""
@@ -112,6 +113,7 @@ def test_programs_that_would_take_forever_are_refused(name: str, tmp_path: Path)
     assert "at most" in found.conclusion
 
 
+@pytest.mark.slow
 def test_what_people_write_is_affordable() -> None:
     """The limits are far from the programs that exist."""
     for named in (*LIBRARY, *HAND_WRITTEN):

@@ -161,6 +161,7 @@ def test_outputs_that_overflow_agree_with_nothing() -> None:
     assert not compare_outputs(other, number.source, number.domain).equal
 
 
+@pytest.mark.slow
 def test_what_is_too_much_to_compare_is_not_called_equal(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

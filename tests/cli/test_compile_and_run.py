@@ -31,6 +31,7 @@ def test_compile_then_run(run: Run, tmp_path: Path, suffix: str) -> None:
 LONG = ",".join("abcd" * 3)
 
 
+@pytest.mark.slow
 def test_long_selections_are_refused_and_auto_mends_them(run: Run, tmp_path: Path) -> None:
     """Compile and check say the same, and what is saved says its slope."""
     path = tmp_path / "m.npz"

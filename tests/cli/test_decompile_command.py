@@ -43,6 +43,7 @@ def bad(run: Run, model: Path, hist: Path) -> dict[str, Path]:
     return bad_files(model.parent, model)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("writes_hist")
 def test_decompile_proves(run: Run, model: Path, untrained: Path) -> None:
     """A program that recompiles to the weights is identical: exit code 0."""

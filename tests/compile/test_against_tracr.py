@@ -96,6 +96,7 @@ def library_cases() -> list[Any]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("case", "causal"), library_cases())
 def test_tracrs_own_programs(case: dict[str, Any], causal: bool) -> None:
     vocab, length = case["vocab"], case["max_seq_len"]
@@ -156,6 +157,7 @@ def live_programs() -> dict[str, Any]:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", live_programs())
 def test_live_functions(name: str) -> None:
     """Whatever a live function is, its weights are Tracr's, and its printed text reads back."""
@@ -167,6 +169,7 @@ def test_live_functions(name: str) -> None:
     assert [*again.nodes] == [*program.nodes] or "fails" in name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("start", range(0, RANDOM_PROGRAMS, CHUNK))
 def test_fresh_random_programs(start: int) -> None:
     for index in range(start, min(start + CHUNK, RANDOM_PROGRAMS)):
@@ -217,6 +220,7 @@ def test_corner_cases(name: str, causal: bool) -> None:
     assert_same(theirs, compile_program(program, {0, 1, 2}, 4, causal=causal))
 
 
+@pytest.mark.slow
 def test_the_fast_reference_is_tracr_itself() -> None:
     for index in range(3):
         sop, _ = build(sample_program(8, index))
@@ -233,6 +237,7 @@ def tracr_and_ours(program: Program, vocab: set[Value], length: int) -> tuple[An
     return theirs, compile_rasp_to_model(labelled, vocab, length, strict=False)
 
 
+@pytest.mark.slow
 def test_activations_are_tracrs() -> None:
     for index in range(3):
         theirs, ours = tracr_and_ours(sample_program(9, index), {0, 1, 2, 3, 4}, 5)
@@ -252,6 +257,7 @@ def test_activations_are_tracrs() -> None:
             assert theirs.output_encoder.encoding_map == getattr(output, "encoding_map", None)
 
 
+@pytest.mark.slow
 def test_none_is_some_value_in_tracr_and_an_error_with_us() -> None:
     source = "Aggregate(Select(indices, indices, lambda k, q: k == q - 1), tokens)"
     theirs, ours = tracr_and_ours(parse(source), {"a", "b"}, 3)
@@ -262,6 +268,7 @@ def test_none_is_some_value_in_tracr_and_an_error_with_us() -> None:
         compile_rasp_to_model(source, {"a", "b"}, 3)
 
 
+@pytest.mark.slow
 def test_negative_numbers_are_zero_in_tracr_and_an_error_with_us() -> None:
     source = "numerical(Map(lambda x: x - 1, tokens))"
     theirs, _ = tracr_and_ours(parse(source), {0, 1, 2}, 3)
@@ -270,6 +277,7 @@ def test_negative_numbers_are_zero_in_tracr_and_an_error_with_us() -> None:
         compile_rasp_to_model(source, {0, 1, 2}, 3)
 
 
+@pytest.mark.slow
 def test_a_value_at_bos_misleads_tracr_and_is_an_error_with_us() -> None:
     source = (
         "number = numerical(Map(lambda x: x == 1, tokens))\n"

@@ -144,6 +144,7 @@ def test_weights_of_a_composite_compute_it_on_every_input() -> None:
     assert model.run([[1, 1, 2], [2]]) == [[2, 1, 1], [1]]
 
 
+@pytest.mark.slow
 @RELAXED
 @given(programs())
 def test_random_programs_keep_their_meaning(program: Program) -> None:

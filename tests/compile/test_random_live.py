@@ -21,6 +21,8 @@ from untracr.errors import UntracrError
 from untracr.syntax.parsing import parse
 from untracr.transformer.files import load_model
 
+pytestmark = pytest.mark.slow
+
 PROGRAMS = int(os.environ.get("UNTRACR_LIVE_PROGRAMS", "120"))
 CHUNK = 30
 

@@ -33,6 +33,7 @@ out = Map(lambda t: t[0] + t[1] * t[2], three)
 NAMED = "Map(lambda x: {0: 'b', 1: (1, (True, None)), 2: (0, 'a')}[x], tokens)"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("source", [PAIRS, THREE, NAMED])
 @pytest.mark.parametrize("suffix", [".npz", ".safetensors"])
 def test_tuples_from_end_to_end(source: str, suffix: str, tmp_path: Path) -> None:

@@ -44,12 +44,14 @@ from untracr.syntax.parsing import parse
 from untracr.transformer.files import load_model
 
 
+@pytest.mark.slow
 def test_the_number_of_workers_changes_no_byte(built: Path, tmp_path: Path) -> None:
     """One worker and three give the same files, treated weights too."""
     build_dataset(tmp_path, SETTINGS, LocalEngine(3))
     assert contents(tmp_path) == contents(built)
 
 
+@pytest.mark.slow
 def test_programs_are_the_first_different_ones_of_the_stream(built: Path) -> None:
     """As many as asked for; each program of the stream up to the last is there, once."""
     rows = rows_of(built)
@@ -80,6 +82,7 @@ def test_splits_share_no_program_and_no_behaviour(built: Path) -> None:
         assert all(len(splits) == 1 for splits in found.values())
 
 
+@pytest.mark.slow
 def test_behaviours_are_in_the_same_split_at_every_seed(built: Path, tmp_path: Path) -> None:
     """A behaviour decides on its split alone, so sets of several seeds stay apart, too."""
     other = replace(SETTINGS, seed=12, treatments=TreatmentShares())
@@ -167,6 +170,7 @@ def test_weights_that_do_not_fit_the_layout_are_refused() -> None:
         cut_weights(np.arange(8, dtype=np.float32), layout)
 
 
+@pytest.mark.slow
 def test_excluded_sets_are_left_out(built: Path, tmp_path: Path) -> None:
     """Nothing that is in another data set, or behaves like it; nor the programs of a test set."""
     sampled = Exclusion.of_sampled(77, 50)
@@ -202,6 +206,7 @@ def test_the_first_of_many_keys_are_found(tmp_path: Path, monkeypatch: pytest.Mo
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_stream_that_has_run_dry_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """There are few programs of two operations; more cannot be had, and asking for them ends."""
     monkeypatch.setattr(untracr.dataset.planning, "LATEST", 500)
@@ -264,6 +269,7 @@ def test_manifests_come_back(built: Path) -> None:
     assert found.statistics["lengths"] == lengths
 
 
+@pytest.mark.slow
 def test_commands(
     tmp_path: Path, tiny: dict[str, bytes], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -297,12 +303,12 @@ def test_commands(
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--treatments", "rotatd"), "a treatment is one of rotated"),
-        (("--treatments", "rotated,noisy=0.1"), "names and shares"),
+        (("--treat", "rotatd"), "a treatment is one of rotated"),
+        (("--treat", "rotated,noisy=0.1"), "names and shares"),
         (("--splits", "0.5,0.5"), "three shares"),
         (("--splits", "0.5,0.4,0.2"), "add up to 1"),
         (("--address", "auto"), "--address goes with --engine ray"),
-        (("--treatments", "noisy,compiled,noisy"), "named once"),
+        (("--treat", "noisy,compiled,noisy"), "named once"),
         (("--engine", "ray", "--address", "auto", "--workers", "3"), "has its own"),
         (("--min-length", "9"), "2 <= --min-length"),
         (("--program", "3"), "Did you mean '--programs'"),

@@ -23,6 +23,8 @@ from untracr.dataset.engine import LIFE, TRIES, answer, result_of
 from untracr.errors import CheckFailed, DatasetError, ModelFileError, RaspSyntaxError, UntracrError
 from waiting import PATIENCE, wait_until
 
+pytestmark = pytest.mark.slow
+
 LARGE = 2**21
 """Bytes that no pipe holds unless somebody reads them."""
 

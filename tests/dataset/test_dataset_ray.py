@@ -27,6 +27,7 @@ from waiting import wait_until
 
 # Ray's own use of what will be deprecated, and of sockets it leaves to the end of the process.
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
     pytest.mark.filterwarnings("ignore::FutureWarning"),
     pytest.mark.filterwarnings("ignore::ResourceWarning"),

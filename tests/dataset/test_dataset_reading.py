@@ -200,6 +200,7 @@ def files(root: Path, split: str) -> str:
     return str(root / "data" / f"{split}-*.parquet")
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_hugging_face_reads_the_folder(root: Path, train: list[Row], tmp_path: Path) -> None:
     """`load_dataset` finds the splits by the card alone, and also by the files' names."""

@@ -30,6 +30,8 @@ from untracr.dataset.rows import COMPILED, Row, row_at
 from untracr.errors import DatasetError
 from untracr.sample import sampler
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def small(tiny: dict[str, bytes], tmp_path: Path) -> Path:

@@ -49,6 +49,7 @@ def test_there_are_many_of_many_kinds() -> None:
     assert max(brought.max_seq_len for brought in BROUGHT) == 12
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("read_out", [False, True], ids=["weights", "read-out"])
 @pytest.mark.parametrize("brought", SAMPLE, ids=lambda brought: brought.name)
 def test_nothing_false_is_shown(brought: Brought, read_out: bool, tmp_path: Path) -> None:
@@ -58,6 +59,7 @@ def test_nothing_false_is_shown(brought: Brought, read_out: bool, tmp_path: Path
     assert fault(given, answer, read_out=read_out) == ""
 
 
+@pytest.mark.slow
 def test_streams_are_those_of_tracr() -> None:
     """The judge's own forward pass is the one that Tracr runs."""
     for name in ("two_pairs_dyck", "running_share_thresholded", "reverse_late_letters"):
@@ -67,6 +69,7 @@ def test_streams_are_those_of_tracr() -> None:
         np.testing.assert_allclose(streams(given.model, [xs]), theirs, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_a_false_answer_is_found(tmp_path: Path) -> None:
     """The judge can say no: to another program's text, and to other outputs alone."""
     given = compiled(by_name("twice_minus_index"))

@@ -114,6 +114,7 @@ SHAPES = (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scale", [0.0, 1e-45, 1e-20, 0.1, 1.0, 1e30, 3e38])
 def test_random_weights_end_unverified(decompiler: Decompiler, scale: float) -> None:
     """Weights that nobody compiled, of any size and number, are never called identical."""
@@ -128,6 +129,7 @@ def test_random_weights_end_unverified(decompiler: Decompiler, scale: float) -> 
             json.loads(result.to_json(), parse_constant=pytest.fail)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "shape",
     [(2, 2, 64, 16, 2000, 7, 6), (2, 2, 50, 8, 100, 502, 501), (6, 2, 40, 8, 20, 102, 102)],
@@ -166,6 +168,7 @@ TREATMENTS: dict[str, Callable[[Transformer, np.random.Generator], Transformer]]
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TREATMENTS)
 def test_wrong_readings_are_never_called_right(
     decompiler: Decompiler, trained: Decompiler, name: str
@@ -226,6 +229,7 @@ def reads_out(
     return True
 
 
+@pytest.mark.slow
 def test_identical_needs_the_very_weights() -> None:
     """The true program of raw weights is identical; with one weight changed by 1e-3 it is not."""
     rng = np.random.default_rng(8)
@@ -359,6 +363,7 @@ def test_the_sign_of_rotated_outputs_is_open() -> None:
         assert {candidate, *open_.others} == {linear(1, -2), linear(-1, 2)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("named", LIBRARY, ids=lambda named: named.name)
 def test_library_programs_get_an_honest_verdict(trained: Decompiler, named: NamedProgram) -> None:
     """Strings and functions outside the closed list end in a verdict, and in bounded time."""
@@ -379,6 +384,7 @@ def test_library_programs_get_an_honest_verdict(trained: Decompiler, named: Name
     assert check(model, program, named.domain).verdict == "identical"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("tokens", "length"), [(1, 1), (1, 5), (2, 12), (3, 2), (7, 4), (10, 3)])
 def test_other_domains_are_read(decompiler: Decompiler, tokens: int, length: int) -> None:
     """Vocabularies and lengths other than the training's are read and checked."""
@@ -390,6 +396,7 @@ def test_other_domains_are_read(decompiler: Decompiler, tokens: int, length: int
         assert check(model, program, domain).verdict == "identical"
 
 
+@pytest.mark.slow
 def test_more_operations_than_can_be_written(decompiler: Decompiler) -> None:
     """A model with far more parts than a program may have ends unverified, soon."""
     builder = Builder()
@@ -406,6 +413,7 @@ def test_more_operations_than_can_be_written(decompiler: Decompiler) -> None:
         assert decompiler.decompile(model, budget=1.0).verdict == "unverified"
 
 
+@pytest.mark.slow
 def test_rotation_does_not_change_what_is_written(untrained: Path) -> None:
     """Without signs of axes a rotated model is read as the raw one is, token by token."""
     network = NumpyNetwork.load(untrained)
@@ -426,6 +434,7 @@ def test_rotation_does_not_change_what_is_written(untrained: Path) -> None:
     assert read >= 5
 
 
+@pytest.mark.slow
 def test_bundled_network_reads_raw_models(trained: Decompiler) -> None:
     """Of 40 unseen raw models nearly all are read and proved identical."""
     results = [
@@ -434,6 +443,7 @@ def test_bundled_network_reads_raw_models(trained: Decompiler) -> None:
     assert sum(result.verdict == "identical" for result in results) >= 36
 
 
+@pytest.mark.slow
 def test_bundled_network_reads_rotated_models(trained: Decompiler) -> None:
     """Of 40 unseen rotated models nearly all are read and proved identical."""
     rng = np.random.default_rng(12)
@@ -464,6 +474,7 @@ def test_senseless_vocabularies_are_refused(
         decompiler.decompile(model, vocab=vocab)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "vocab",
     [
@@ -508,6 +519,7 @@ def test_results_are_plain_json(decompiler: Decompiler) -> None:
     assert set(found) == (names - {"name", "source", "beside"}) | extra
 
 
+@pytest.mark.slow
 def test_real_models_are_read_as_the_results_say(trained: Decompiler) -> None:
     """At least 90 of the 100 real models word for word, and no checked answer is another program's.
 
@@ -533,6 +545,7 @@ def in_order_of_vocab(named: NamedProgram) -> Transformer:
     return model.transformer.replace(W_E=model.transformer.W_E[rows])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("named", LIBRARY, ids=lambda named: named.name)
 def test_library_programs_end_honestly(trained: Decompiler, named: NamedProgram) -> None:
     """Letters, other functions, causal models: no crash, no warning, no wrong claim.

@@ -15,6 +15,7 @@ def decompiler() -> Decompiler:
     return Decompiler()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_is_identical_from_weights_alone(decompiler: Decompiler, name: str) -> None:
     """As compiled and rotated, the program that is found has these very weights."""
@@ -35,6 +36,7 @@ def test_constants_are_found_where_compression_hides_what_reads_them(
     assert found.evidence.weights == "projected", found.detail
 
 
+@pytest.mark.slow
 def test_search_ends_where_the_weights_are_no_programs(decompiler: Decompiler) -> None:
     """However much time there is: what no operation explains is no operation."""
     model, vocab = compiled("two kinds of brackets")

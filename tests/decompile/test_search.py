@@ -97,6 +97,7 @@ class Only:
             yield Proposal(operation, 0.0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TREATMENTS)
 def test_true_operations_are_held_by_the_weights(name: str) -> None:
     """Each operation of a program is accepted in its place, and all together leave nothing over."""
@@ -168,6 +169,7 @@ def test_the_search_needs_no_trained_network(network: NumpyNetwork, proposals: P
         assert recompiles(written, model) == "rotated"
 
 
+@pytest.mark.slow
 def test_greedy_mistakes_are_mended(untrained: Path) -> None:
     """With a network that knows nothing the greedy answer is wrong, and the result is right."""
     decompiler = Decompiler(untrained)
@@ -187,6 +189,7 @@ def test_greedy_mistakes_are_mended(untrained: Path) -> None:
     assert mended >= 6
 
 
+@pytest.mark.slow
 def test_other_programs_of_the_same_weights_hold_the_truth() -> None:
     """What is shown as identical is the program that was compiled, or that is listed beside it."""
     rng = np.random.default_rng(5)
@@ -206,6 +209,7 @@ def test_other_programs_of_the_same_weights_hold_the_truth() -> None:
     assert listed > 0  # else this test shows nothing
 
 
+@pytest.mark.slow
 def test_compressed_models_are_settled_by_their_read_out() -> None:
     """x - 1 is told from x + 1, and the sign of an output from the other one."""
     rng = np.random.default_rng(6)
@@ -236,6 +240,7 @@ def test_a_changed_function_is_told_with_its_share_of_inputs() -> None:
     assert f"({share:.1f}%)" in found.detail
 
 
+@pytest.mark.slow
 def test_large_domains_are_tested_not_proved() -> None:
     """Of more inputs than can be run some are drawn, and the verdict says so."""
     builder = Builder()

@@ -46,6 +46,7 @@ def repeats(length: int, vocab: Sequence[Value] = LETTERS) -> list[list[Value]]:
             for m in (0, 1)]  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "length"),
     [("length", 16), ("hist", 10), ("hist", 12), ("reverse", 12), ("last_token", 10)],
@@ -178,6 +179,7 @@ def exhaustively(program: Program, domain: Domain, slope: float) -> Verification
     return verify(program, compiled, domain)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("index", range(60))
 def test_the_analysis_agrees_with_running_every_input(index: int) -> None:
     program, slope = sample_program(5, index), (1, 20, 31, 45, 60, 100, 300)[index % 7]
@@ -274,6 +276,7 @@ same = SequenceMap(lambda x, y: x == y, reverse, tokens)
 """
 
 
+@pytest.mark.slow
 def test_a_warning_names_the_first_expression_that_is_unclear_and_promises_what_holds() -> None:
     """What reads unclear widths attends unclearly: not for want of a sharper predicate."""
     program = parse(PALINDROME)

@@ -252,6 +252,7 @@ def test_saved_models_load_with_their_description(
         hist.save(tmp_path / "model.txt")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("index", range(30))
 def test_strict_models_are_right_on_every_input(index: int) -> None:
     program = sample_program(6, index)

@@ -122,6 +122,7 @@ def by_brute_force(program: Program) -> Iterator[tuple[str, ...]]:
             yield tuple(paper_tokens(other))
 
 
+@pytest.mark.slow
 def test_the_search_finds_what_brute_force_finds() -> None:
     """On small programs, without the sampler's types, nothing is missed and nothing made up."""
     tried = 0

@@ -129,6 +129,7 @@ def test_real_and_sampled_models_have_examples(name: str) -> None:
         assert len(found.kinds) == len(found.ranks)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["compiled", "rotated"])
 def test_all_tokens_right_means_token_exact(name: str) -> None:
     """The released network writes exactly those programs greedily whose tokens it all finds.

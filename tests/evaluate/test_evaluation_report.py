@@ -163,6 +163,7 @@ def test_named_programs_get_a_line_each(values: dict[str, Any]) -> None:
     assert "exact (unverified)" in listed
 
 
+@pytest.mark.slow
 def test_controls_are_near_zero(cases: CaseSet) -> None:
     """The released meta-model finds no program in random weights, and most in true ones."""
     plan = Plan(parse_treatments("compiled"), CONTROLS)
@@ -174,6 +175,7 @@ def test_controls_are_near_zero(cases: CaseSet) -> None:
     assert report["exchanged_answers_exact"]["count"] <= 2
 
 
+@pytest.mark.slow
 def test_pictures_are_drawn_alike_each_time(values: dict[str, Any]) -> None:
     """One curve for the treatment with two sizes; the same bytes again."""
     found = draw_pictures(values)
@@ -224,6 +226,7 @@ def test_a_report_replaces_an_earlier_one_and_nothing_else(
     assert [path.name for path in (tmp_path / "deep").iterdir()] == ["report"]
 
 
+@pytest.mark.slow
 def test_a_failed_write_leaves_the_earlier_report(
     values: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -265,7 +268,7 @@ def test_the_command_writes_a_report(
     """Files as promised, the main table on standard output, or JSON."""
     common = ["eval", "--programs", 3, "--length", "4-5", "--checkpoint", untrained]
     folder = tmp_path / "report"
-    code, out, err = run(capsys, *common, "--treatments", "rotated,noisy:0.5", "--report", folder)
+    code, out, err = run(capsys, *common, "--treatment", "rotated,noisy:0.5", "--report", folder)
     assert (code, err) == (0, "")
     assert "| `noisy:0.5` | 3 |" in out
     assert out.endswith(f"report: {folder / 'report.md'}\n")
@@ -278,11 +281,12 @@ def test_the_command_writes_a_report(
     assert json.loads(out) == {"report": str(folder), "files": NAMES}
 
 
+@pytest.mark.slow
 def test_plain_output_for_several_treatments(
     capsys: pytest.CaptureFixture[str], untrained: Path
 ) -> None:
     """Without a folder reports follow each other, one line of JSON each."""
-    common = ["eval", "--library", "--checkpoint", untrained, "--treatments", "compiled,rotated"]
+    common = ["eval", "--library", "--checkpoint", untrained, "--treatment", "compiled,rotated"]
     code, out, _ = run(capsys, *common, "--json")
     found = [json.loads(line) for line in out.splitlines()]
     assert code == 0
@@ -314,7 +318,7 @@ def test_other_domains(capsys: pytest.CaptureFixture[str], untrained: Path) -> N
         (["--programs", "3", "--length", "5-99"], "not '5-99'"),
         (["--programs", "3", "--baseline", "x"], "--baseline is for a report"),
         (["--programs", "3", "--no-controls"], "--no-controls is for a report"),
-        (["--programs", "3", "--treatments", "noisy:x"], "the size of noisy must be"),
+        (["--programs", "3", "--treatment", "noisy:x"], "the size of noisy must be"),
     ],
 )
 def test_wrong_usage(
@@ -355,6 +359,7 @@ def flat(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_the_baseline_is_measured_beside(
     capsys: pytest.CaptureFixture[str], untrained: Path, flat: Path, tmp_path: Path
 ) -> None:

@@ -55,6 +55,7 @@ def test_nothing_reads_a_constant() -> None:
         assert not find_constant(small).direction.any()
 
 
+@pytest.mark.slow
 def test_constants_of_sampled_programs() -> None:
     """Of 150 sampled programs, compressed, the constant is wrong for a few at most."""
     wrong = 0

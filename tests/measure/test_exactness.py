@@ -63,6 +63,7 @@ def test_programs_of_any_slope_are_identical(source: str, slope: float) -> None:
     assert result.mlp_exactness == slope
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("slope", [1, 99, 1000])
 def test_models_of_tracr(slope: float) -> None:
     """Compiled by Tracr itself, some of them rotated."""

@@ -143,6 +143,7 @@ def test_names_do_not_leak() -> None:
         assert np.array_equal(a.numbers, b.numbers)
 
 
+@pytest.mark.slow
 def test_targets_do_not_leak() -> None:
     """Programs of equal weights have equal features though their targets differ.
 

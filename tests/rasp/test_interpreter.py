@@ -75,6 +75,7 @@ def test_by_batch_as_one_by_one(program: Program, batch: list[list[Value]], caus
     assert_same(program, batch, causal)
 
 
+@pytest.mark.slow
 @given(programs(), integer_inputs)
 @RELAXED
 def test_as_tracr_evaluates(program: Program, batch: list[list[Value]]) -> None:

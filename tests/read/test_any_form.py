@@ -61,6 +61,7 @@ def decompiler() -> Decompiler:
     return Decompiler()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CHANGES)
 def test_no_form_decides_a_verdict(decompiler: Decompiler, name: str) -> None:
     """Programs that compile to the very weights are found whatever form these are in."""

@@ -137,6 +137,7 @@ TREATMENTS: dict[str, tuple[float, float]] = {
 drop what is read, and noise may drown it."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TREATMENTS)
 def test_treated_weights_show_the_same(name: str) -> None:
     """Rotated, compressed and noisy weights are described as the compiled ones are."""
@@ -238,6 +239,7 @@ def test_groups_are_equal_vectors_not_directions() -> None:
     assert direction_groups(vectors).tolist() == [0, 1, 0, -1, 2]
 
 
+@pytest.mark.slow
 def test_groups_end_for_numbers_that_are_not_finite() -> None:
     """Grouping by direction always ends, also for vectors without a direction."""
     vectors = np.array([[np.inf, 0.0], [1.0, 0.0], [np.nan, 1.0], [2.0, 0.0]])

@@ -454,6 +454,7 @@ def same_but_for_names(fst: Program, snd: Program) -> bool:
     return all(abs(a - b) < 1e-6 for a, b in numbers)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("share", [0.0, 1.0])
 def test_programs_of_tables_behave_as_the_weights(share: float) -> None:
     """With every function forced to be a table, programs compile to the weights they are read off.
@@ -471,6 +472,7 @@ def test_programs_of_tables_behave_as_the_weights(share: float) -> None:
         assert same_but_for_names(found, program), print_program(found)
 
 
+@pytest.mark.slow
 def test_rotated_weights_are_read_as_tables() -> None:
     """The same of rotated weights, where no axis tells anything."""
     for index in range(25):
@@ -500,6 +502,7 @@ def test_an_unread_table_is_an_error() -> None:
         _ = WidthOperation(0, 0, ReadOff()).predicate
 
 
+@pytest.mark.slow
 def test_the_read_out_names_the_results() -> None:
     """Where the read-out says what results are called, the decoded program has the very outputs.
 

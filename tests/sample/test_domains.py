@@ -68,6 +68,7 @@ def test_programs_fit_their_domain() -> None:
         assert len(compiled.transformer.W_pos) == domain.max_seq_len + 1
 
 
+@pytest.mark.slow
 def test_no_draw_for_another_domain_behaves_like_a_test_program() -> None:
     """What is drawn elsewhere is judged by what it does on the test set's domain."""
     excluded = Exclusion.of_sampled(777, 200)

@@ -25,6 +25,7 @@ def test_remembered_results_are_those_of_the_interpreter(domain: Domain) -> None
         assert fingerprint(program, domain) == Known.of(batch, batch.evaluate(program)).fingerprint
 
 
+@pytest.mark.slow
 def test_equal_behaviour_gives_equal_fingerprints() -> None:
     """Of 600 random programs many behave like another one; all of these share fingerprints.
 

@@ -94,6 +94,7 @@ def test_no_function_is_constant() -> None:
             assert None not in results
 
 
+@pytest.mark.slow
 def test_the_share_is_as_asked() -> None:
     """Of 600 programs about a fifth are changed, and the others are those of the plain stream."""
     some = ExampleSettings(outside_functions=0.2)

@@ -118,12 +118,14 @@ def test_settings_change_what_is_drawn() -> None:
 # The paper's rules
 
 
+@pytest.mark.slow
 def test_lengths_are_uniform_from_4_to_8(ours: SampleStatistics) -> None:
     assert set(ours.lengths) == set("45678")
     even = dict.fromkeys("45678", 1)
     assert max(map(abs, standard_errors(ours.lengths, even).values())) < STANDARD_ERRORS
 
 
+@pytest.mark.slow
 def test_programs_are_in_canonical_form(sample: list[Program]) -> None:
     for program in sample:
         tokens = paper_tokens(program)
@@ -134,6 +136,7 @@ def test_programs_are_in_canonical_form(sample: list[Program]) -> None:
         assert TOKENS in program.reachable
 
 
+@pytest.mark.slow
 def test_programs_run_and_compile_within_limits(sample: list[Program]) -> None:
     batch = Batch.of_domain(Domain(PAPER_DOMAIN.vocab, 3))
     for program in sample:
@@ -152,6 +155,7 @@ def test_programs_run_and_compile_within_limits(sample: list[Program]) -> None:
         assert sizes.n_weights == compiled.transformer.n_parameters
 
 
+@pytest.mark.slow
 def test_outputs_vary_have_values_and_are_not_the_input(sample: list[Program]) -> None:
     batch = fixed_inputs(PAPER_DOMAIN, FINAL_INPUTS)
     for program in sample:
@@ -162,6 +166,7 @@ def test_outputs_vary_have_values_and_are_not_the_input(sample: list[Program]) -
         assert rows != [batch.input(row) for row in range(len(batch))]
 
 
+@pytest.mark.slow
 def test_functions_come_from_the_pools(sample: list[Program]) -> None:
     for program in sample:
         types = guess_types(program)
@@ -188,6 +193,7 @@ def test_functions_come_from_the_pools(sample: list[Program]) -> None:
                     assert node.encoding is CATEGORICAL
 
 
+@pytest.mark.slow
 def test_selects_compare_categorical_values_that_are_never_none(sample: list[Program]) -> None:
     batch = fixed_inputs(PAPER_DOMAIN, FINAL_INPUTS)
     for program in sample:
@@ -202,6 +208,7 @@ def test_selects_compare_categorical_values_that_are_never_none(sample: list[Pro
                     assert not any(None in batch.row(column, n) for n in range(len(batch)))
 
 
+@pytest.mark.slow
 def test_aggregates_move_values_or_average_booleans(sample: list[Program]) -> None:
     batch = fixed_inputs(PAPER_DOMAIN, FINAL_INPUTS)
     kinds = Counter[str]()
@@ -254,6 +261,7 @@ def test_final_checks_refuse() -> None:
 # What the sample is made of
 
 
+@pytest.mark.slow
 def test_every_operation_function_and_predicate_is_drawn(ours: SampleStatistics) -> None:
     assert set(ours.operations) == {name for name, _ in KINDS}
     pools = [*MAP_POOL.values(), SEQUENCE_MAP_POOL]
@@ -261,6 +269,7 @@ def test_every_operation_function_and_predicate_is_drawn(ours: SampleStatistics)
     assert set(ours.predicates) == {predicate.name for predicate in PREDICATES}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", ["operations", "lengths", "layers", "encodings", "predicates"])
 def test_shares_are_those_of_the_paper_s_own_sampler(
     ours: SampleStatistics, real: SampleStatistics, what: str
@@ -269,6 +278,7 @@ def test_shares_are_those_of_the_paper_s_own_sampler(
     assert max(map(abs, errors.values())) < STANDARD_ERRORS, errors
 
 
+@pytest.mark.slow
 def test_distance_to_the_paper_s_own_sample(ours: SampleStatistics, real: SampleStatistics) -> None:
     """Bounds are what 99 of 100 samples of 100 of our own programs keep."""
     apart = distance(real, ours)

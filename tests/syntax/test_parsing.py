@@ -400,6 +400,7 @@ def test_errors_name_the_file() -> None:
         parse("nothing", filename="prog.py")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "source",
     [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import torch
 
 from untracr.compile.canonical import paper_tokens
@@ -64,6 +65,7 @@ def test_program_is_predicted_causally_and_weights_are_seen_whole() -> None:
     assert not torch.allclose(before[:, 0], moved[:, 0])
 
 
+@pytest.mark.slow
 def test_it_learns() -> None:
     """Thirty steps on one batch bring the loss far down: gradients reach the weights."""
     torch.manual_seed(0)

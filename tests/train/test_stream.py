@@ -46,6 +46,7 @@ def starts(place: StreamPlace, workers: int, count: int) -> list[int]:
         return [int(b["at"][0]) for b in itertools.islice(batches, count)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [0, 1, 2])
 def test_any_number_of_workers_gives_the_same_batches(workers: int) -> None:
     """Batches come in order and are the same with 0, 1 or 2 workers."""
@@ -58,6 +59,7 @@ def test_any_number_of_workers_gives_the_same_batches(workers: int) -> None:
                 assert np.array_equal(arrays[name], wanted[name])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [0, 2])
 def test_the_stream_can_be_entered_anywhere(workers: int) -> None:
     """Entering at example k with a stride gives the batches at k, k + stride, ..."""
@@ -67,6 +69,7 @@ def test_the_stream_can_be_entered_anywhere(workers: int) -> None:
     assert starts(plain, workers, 3) == starts(StreamPlace(0, 0, 10, 10), workers, 6)[3:]
 
 
+@pytest.mark.slow
 def test_a_dead_worker_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     """When a worker dies the reader says which one and how, and does not wait for ever."""
     monkeypatch.setattr(stream, "POLL_SECONDS", 0.5)
@@ -78,6 +81,7 @@ def test_a_dead_worker_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
         list(batches)
 
 
+@pytest.mark.slow
 def test_a_failing_worker_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     """An exception in a worker ends it, and the reader with it."""
     monkeypatch.setattr(stream, "POLL_SECONDS", 0.5)
@@ -89,6 +93,7 @@ def test_a_failing_worker_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
         list(batches)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [0, 1, 2])
 def test_a_damaged_data_set_is_told_in_its_turn(workers: int) -> None:
     """With or without workers it is the same error, after the batches before it."""
@@ -100,6 +105,7 @@ def test_a_damaged_data_set_is_told_in_its_turn(workers: int) -> None:
             next(found)
 
 
+@pytest.mark.slow
 def test_leaving_the_stream_ends_its_workers() -> None:
     """No worker outlives the context manager, also when batches were left unread."""
     place = StreamPlace(seed=0, start=0, count=1, stride=1)

@@ -64,6 +64,7 @@ def same(fst: Example, snd: Example) -> bool:
     return all(np.array_equal(a, b) for a, b in pairs)
 
 
+@pytest.mark.slow
 def test_examples_are_those_of_the_weights_on_the_disk(root: Path) -> None:
     """A compiled row gives its program's example; what is on the disk is what is read."""
     seen = set()
@@ -149,6 +150,7 @@ def settings(out: Path) -> TrainingSettings:
     return TrainingSettings(out, steps=14, seed=2, batch_size=7, workers=0, device="cpu")
 
 
+@pytest.mark.slow
 def test_a_stopped_run_goes_on_at_the_very_row(root: Path, tmp_path: Path) -> None:
     """Stopped on its second time through, a run goes on there and ends with the same bits.
 

@@ -30,6 +30,8 @@ from untracr.train.training import CHECKPOINT, TrainingSettings, train
 from untracr.train.training_log import LOG
 from waiting import wait_until
 
+pytestmark = pytest.mark.slow
+
 TINY = NetworkConfig(width=16, layers=1, heads=2)
 STEPS, BATCH_SIZE = 40, 7  # 7 examples are not shared evenly, and have unequal numbers of tokens
 

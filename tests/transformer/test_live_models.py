@@ -87,6 +87,7 @@ def test_parameters_are_read(model: CompiledModel) -> None:
         decompile_model(model.params)
 
 
+@pytest.mark.slow
 def test_state_dicts_are_read(model: CompiledModel) -> None:
     """So is a state dict of TransformerLens' names, of NumPy or PyTorch, and a module of it."""
     import torch

@@ -71,6 +71,7 @@ def rows(model: Transformer) -> tuple[int, int, bool]:
     return found.bos, found.pad, bool(found.assumed)
 
 
+@pytest.mark.slow
 def test_tracr_counts_x_among_w_to_z() -> None:
     """BOS and PAD are Tracr's first rows there; taken for the last two, z was counted."""
     from tracr.compiler import lib
@@ -112,6 +113,7 @@ def test_a_read_out_names_the_tokens() -> None:
     assert alone.verdict == "identical"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("index", range(12))
 def test_sampled_programs_over_drawn_names(index: int) -> None:
     """Real Tracr, no metadata: the true rows may be these, and the program compiles to them."""

@@ -238,6 +238,7 @@ NAMED = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("source", NAMED)
 def test_a_true_read_out_names_the_results(source: str) -> None:
     """What is identical without its read-out is so with it, and behaves as the read-out says."""

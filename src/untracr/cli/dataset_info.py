@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from untracr.cli.command import OK, Command, Parser
 from untracr.cli.extras import dataset_extra
-from untracr.cli.output import JsonOption, add_json_option, print_json, say
+from untracr.cli.output import add_json_option, print_json, say
 from untracr.shown_text import printable
 
 if TYPE_CHECKING:
     from untracr.dataset.manifest import Manifest
-
-
-@dataclass(frozen=True, kw_only=True)
-class Options(JsonOption):
-    """What the command is given; `configure` says what each means."""
-
-    out: Path
 
 
 def configure(parser: Parser) -> None:
@@ -28,12 +21,12 @@ def configure(parser: Parser) -> None:
     add_json_option(parser)
 
 
-def run(options: Options) -> int:
+def run(args: argparse.Namespace) -> int:
     """Prints counts."""
     with dataset_extra():
         from untracr.dataset.manifest import read_manifest
 
-    print_info(options.out, read_manifest(options.out), as_json=options.json)
+    print_info(args.out, read_manifest(args.out), as_json=args.json)
     return OK
 
 
@@ -78,6 +71,5 @@ COMMAND = Command(
     summary="say what a data set holds",
     example="untracr dataset info programs",
     configure=configure,
-    options=Options,
     run=run,
 )

@@ -68,7 +68,7 @@ class Excluded:
         return {"sets": list(self.sets), "digest": digest.hexdigest()}
 
 
-NOTHING_EXCLUDED = Excluded()
+NOTHING = Excluded()
 
 
 def prefixes(fingerprints: Iterable[bytes]) -> Prefixes:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -145,20 +145,8 @@ class Distinct:
         return tuple(value for _, value in self._codes)
 
 
-PYTHON_FAILURES = (TypeError, ArithmeticError, ValueError)
-"""What a function raises on a value that it is not made for, without saying which function it is:
-who calls it does."""
-
-FAILURES = (*PYTHON_FAILURES, ProgramError)
-"""... and, with its own words, on a value that its table lacks."""
-
-
-def result_or_none(function: Callable[..., Value], *args: Value) -> Value:
-    """A function's result; None where it fails."""
-    try:
-        return function(*args)
-    except FAILURES:
-        return None
+FAILURES = (TypeError, ArithmeticError, ValueError, ProgramError)
+"""What a function raises on a value that it is not made for."""
 
 
 def is_few(pairs: int, codes: int) -> bool:
