@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 from collections.abc import Iterator
 from random import Random
+from typing import get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -14,12 +15,12 @@ import torch
 
 from untracr.compile.compiler import Compiled, compile_program
 from untracr.metamodel.examples import example_of, shuffle_slots, training_example
-from untracr.metamodel.features import INTEGER_SIZES, N_NUMBERS, Features, features
+from untracr.metamodel.features import FORMS, INTEGER_SIZES, N_NUMBERS, Features, features
 from untracr.metamodel.network import Network, NetworkConfig
 from untracr.rasp.functions import formula
 from untracr.rasp.nodes import CATEGORICAL, Map
 from untracr.rasp.program import Program
-from untracr.read.components import is_operation
+from untracr.read.components import Component, is_operation
 from untracr.read.frame import Base
 from untracr.read.reader import Reader
 from untracr.read.scope import true_variables
@@ -216,3 +217,9 @@ def test_shuffled_slots_keep_inputs_and_targets_together() -> None:
     for old, new in zip(example.targets.tolist(), shuffled.targets.tolist(), strict=True):
         assert renamed.setdefault(old, new) == new
     assert len(set(renamed.values())) == len(renamed)
+
+
+def test_every_form_of_component_has_a_number() -> None:
+    """None is missing of the closed union, and only the unknown ones share theirs."""
+    assert set(FORMS) == set(get_args(Component))
+    assert sorted(set(FORMS.values())) == list(range(len(FORMS) - 1))
