@@ -15,9 +15,9 @@ untracr train --out runs/metamodel --hours 0.45 --seed 1 --batch-size 128 --lear
 untracr export runs/metamodel/checkpoint.safetensors -o runs/metamodel.safetensors
 
 treatments=compiled,rotated,rotated-compressed,rotated-compressed-bos,noisy:0.001:0.003:0.01:0.03
-untracr eval tests/real --library --treatment $treatments \
+untracr eval tests/real --library --treatments $treatments \
     --checkpoint runs/metamodel.safetensors --report runs/report-real
-untracr eval --programs 1000 --seed 777 --treatment $treatments \
+untracr eval --programs 1000 --seed 777 --treatments $treatments \
     --checkpoint runs/metamodel.safetensors --report runs/report-sampled
-untracr eval --programs 200 --seed 779 --length 9-12 --treatment compiled,rotated \
+untracr eval --programs 200 --seed 779 --length 9-12 --treatments compiled,rotated \
     --checkpoint runs/metamodel.safetensors

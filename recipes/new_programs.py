@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from untracr.dataset import read_manifest
 from untracr.dataset.shard_rows import read_shard
-from untracr.evaluate.markdown import table
+from untracr.markdown_table import markdown_table
 
 LARGER = (10**7, 10**8, 10**9)
 """Sizes that the line is drawn to."""
@@ -70,14 +70,14 @@ def main() -> None:
         (f"{draw:,}", f"{share:.1%}", f"{at_one + slope * np.log10(draw):.1%}")
         for draw, share in zip(middles, found, strict=True)
     ]
-    print(table(("around draw", "new", "on the line"), rows))
+    print(markdown_table(("around draw", "new", "on the line"), rows))
     print(f"\n{len(new):,} draws gave {int(new.sum()):,} programs\n")
     rows = []
     for size in LARGER:
         draws = draws_needed(size, float(slope), float(at_one))
         share = at_one + slope * np.log10(draws)
         rows.append((f"{size:,}", f"{draws:.3g}", f"{share:.0%}"))
-    print(table(("programs", "draws, by the line", "the last of them new"), rows))
+    print(markdown_table(("programs", "draws, by the line", "the last of them new"), rows))
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ from brought import BROUGHT, Brought
 from brought_judge import compiled, fault, printed, same_outputs, save_weights, save_with_read_out
 from untracr import decompile_model
 from untracr.errors import UntracrError
-from untracr.evaluate.markdown import table
+from untracr.markdown_table import markdown_table
 
 
 def read(brought: Brought, *, read_out: bool, budget: float) -> list[str]:
@@ -74,7 +74,7 @@ def main() -> None:
         counts = ", ".join(f"{n} {verdict}" for verdict, n in Counter(r[1] for r in rows).items())
         print(f"## {'with read-out' if read_out else 'weights alone'}: {counts}\n")
         head = ("program", "verdict", "open", "outputs", "seconds", "why not")
-        print(f"{table(head, rows)}\n", flush=True)
+        print(f"{markdown_table(head, rows)}\n", flush=True)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from outsiders import OUTSIDERS
 from untracr.audit.claims import Claim, judge_claim
 from untracr.audit.kinds import of_names, treated_subject
 from untracr.decompile.decompiler import Decompiler
-from untracr.evaluate.markdown import table
+from untracr.markdown_table import markdown_table
 from untracr.transformer.named_treatments import Treatment
 
 WEIGHTS = (
@@ -71,7 +71,7 @@ def main() -> None:
         what = f"{treatment.label}, {'with' if read_out else 'without'} read-out"
         print(f"## {what}: {proved} of {len(rows)} proved\n")
         head = ("program", "length", "verdict", "of the first answer", "behaviour", "seconds")
-        print(f"{table(head, rows)}\n")
+        print(f"{markdown_table(head, rows)}\n")
 
 
 if __name__ == "__main__":

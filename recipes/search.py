@@ -80,13 +80,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--programs", type=int, default=200)
     parser.add_argument("--seed", type=int, default=777)
-    parser.add_argument("--treatment", type=parse_treatments, default="compiled,rotated")
+    parser.add_argument("--treatments", type=parse_treatments, default="compiled,rotated")
     parser.add_argument("--budgets", default="0.03,0.1,1,10")
     parser.add_argument("--library", action="store_true", help="the named programs instead")
     args = parser.parse_args()
     cases = library_cases() if args.library else sampled_cases(args.seed, args.programs)
     print(f"{cases.title}\n\n{HEADER}\n|{'---|' * HEADER.count(' | ')}---|")
-    for treatment in args.treatment:
+    for treatment in args.treatments:
         for budget in map(float, args.budgets.split(",")):
             for proposals in get_args(Proposals):
                 print(measure(cases, treatment, proposals, budget), flush=True)

@@ -108,7 +108,7 @@ def _about(named: Named, other: Named, budget: float) -> Iterator[tuple[str, ...
 def evaluation(version: Version, asked: Asked) -> dict[str, Answers]:
     """A report: tables, pictures, and every answer of it."""
     count = version.option(("eval",), "--programs", "-n")
-    treat = version.option(("eval",), "--treatment", "--treat", "--treatments")
+    treat = version.option(("eval",), "--treatments", "--treatment")
     common = ("eval", count, str(asked.size.evaluated), "--seed", str(asked.size.seed))
     kinds = "compiled,rotated,rotated-compressed-bos,noisy:0.001:0.01"
     plain = version.answer(*common, treat, "compiled,rotated", "--json")
@@ -130,7 +130,7 @@ def audit(version: Version, asked: Asked) -> dict[str, Answers]:
     """Every record of an audit of all kinds of models, and its summary."""
     size = asked.size
     done = version.answer(
-        *("audit", "--kinds", "all", "-n", str(size.audited), "--seed", str(size.seed)),
+        *("audit", "--kinds", "all", "--models", str(size.audited), "--seed", str(size.seed)),
         *("--budget", f"{size.budget:g}", "--out", "audit.jsonl", "--json"),
     )
     records = json_lines((version.folder / "audit.jsonl").read_text("utf-8"))

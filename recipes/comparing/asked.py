@@ -81,9 +81,8 @@ def prepare(old: Version, size: Size) -> Asked:
     folder = old.folder.parent / "asked"
     folder.mkdir()
     programs = folder / "programs.jsonl"
-    drawn = old.answer(
-        "sample", "-n", str(size.models), "--seed", str(size.seed), "--max-length", "9", "--json"
-    )
+    count = (old.option(("sample",), "--programs", "-n"), str(size.models))
+    drawn = old.answer("sample", *count, "--seed", str(size.seed), "--max-length", "9", "--json")
     programs.write_text(drawn.out, "utf-8")
     old.public("programs", "../asked/programs.jsonl", "../asked/sampled")
     named = _library(old, size.library)

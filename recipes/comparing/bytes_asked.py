@@ -20,7 +20,7 @@ def data_sets(version: Version, asked: Asked) -> dict[str, Answers]:
     """Every file of three data sets, and what is said of them."""
     size, build = asked.size, ("dataset", "build")
     count = version.option(build, "--programs", "-n")
-    treat = version.option(build, "--treat", "--treatment", "--treatments")
+    treat = version.option(build, "--treatments", "--treat")
     common = (count, str(size.programs), "--workers", "1")
     sets = {
         "plain": ("--seed", str(size.seed)),
@@ -47,7 +47,8 @@ def data_sets(version: Version, asked: Asked) -> dict[str, Answers]:
 
 def samples(version: Version, asked: Asked) -> dict[str, Answers]:
     """Programs of several streams."""
-    count, seed = str(asked.size.models), str(asked.size.seed)
+    count = (version.option(("sample",), "--programs", "-n"), str(asked.size.models))
+    seed = str(asked.size.seed)
     streams = {
         "usual": (),
         "elsewhere": ("--start", "100000"),
@@ -55,7 +56,7 @@ def samples(version: Version, asked: Asked) -> dict[str, Answers]:
     }
     answers: dict[str, object] = {}
     for name, options in streams.items():
-        drawn = version.answer("sample", "-n", count, "--seed", seed, "--json", *options).out
+        drawn = version.answer("sample", *count, "--seed", seed, "--json", *options).out
         answers |= {f"{name} {n}": line for n, line in enumerate(json_lines(drawn))}
     return {"samples": answers}
 

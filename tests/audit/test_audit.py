@@ -503,7 +503,7 @@ def test_a_decompiler_that_lies_is_found_out(
     for kind in KINDS:
         if kind not in ("trained", "strict"):  # strict compiling is no decompiler's answer
             assert audit_one(Audit(), (kind, 1)).false, kind
-    assert main(["audit", "--kinds", "spliced,compiled", "-n", "2"]) == 3
+    assert main(["audit", "--kinds", "spliced,compiled", "--models", "2"]) == 3
     shown = capsys.readouterr().out
     assert "False claims:" in shown
     assert "- spliced/1, identical: 0/1 " in shown
@@ -563,7 +563,7 @@ def test_the_summary_counts_what_it_says() -> None:
 def test_a_true_audit_ends_well(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A few models of two processes: no false claim, code 0, and a line of JSON a kind."""
     file = tmp_path / "a.jsonl"
-    options = ["--kinds", "compiled,named", "-n", "3", "--budget", "2", "--out", str(file)]
+    options = ["--kinds", "compiled,named", "--models", "3", "--budget", "2", "--out", str(file)]
     assert main(["audit", *options, "--processes", "2", "--json"]) == 0
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [line["kind"] for line in lines] == ["compiled", "named"]

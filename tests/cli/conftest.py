@@ -14,7 +14,7 @@ from untracr.syntax.parsing import parse
 
 @pytest.fixture
 def run(capsys: pytest.CaptureFixture[str]) -> Run:
-    """Runs a command: ``run("sample", "-n", 2)``."""
+    """Runs a command: ``run("sample", "--programs", 2)``."""
     return Run(capsys)
 
 

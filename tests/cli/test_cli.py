@@ -54,9 +54,9 @@ def test_no_command_is_wrong_usage(run: Run) -> None:
         (["smaple"], "there is no command 'smaple'. Did you mean 'sample'?"),
         (["sample", "--sed", "1"], "there is no option --sed. Did you mean '--seed'?"),
         (["--versoin"], "there is no option --versoin. Did you mean '--version'?"),
-        (["sample", "-n", "0"], "argument -n: must be at least 1, not 0"),
+        (["sample", "--programs", "0"], "argument --programs: must be at least 1, not 0"),
         (["sample", "--seed", "-1"], "argument --seed: must not be negative, not -1"),
-        (["sample", "-n", "x"], "argument -n: must be a whole number, not 'x'"),
+        (["sample", "--programs", "x"], "argument --programs: must be a whole number, not 'x'"),
         (["sample", "--min-length", "6", "--max-length", "5"], "lengths must be 2 <= --min-length"),
         (["compile", "hist"], "the following arguments are required: -o/--output"),
         (["compile", "hist", "-o", "m.bin"], "--output must end in .safetensors or .npz"),
@@ -162,7 +162,7 @@ def test_file_names_that_the_terminal_cannot_show(model: Path) -> None:
 @pytest.mark.skipif(not hasattr(signal, "SIGPIPE"), reason="no pipes of this kind")
 def test_a_reader_that_leaves_is_no_error() -> None:
     """``untracr sample | head -1`` is quiet."""
-    command = [sys.executable, "-m", "untracr", "sample", "-n", "100000"]
+    command = [sys.executable, "-m", "untracr", "sample", "--programs", "100000"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout is not None
         assert process.stderr is not None

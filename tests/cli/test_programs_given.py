@@ -14,7 +14,7 @@ from untracr.syntax.parsing import parse
 
 def test_sample_prints_programs(run: Run) -> None:
     """Programs are source that reads back; program i of a seed is always the same."""
-    found = run("sample", "-n", 2, "--seed", 7, "--json")
+    found = run("sample", "--programs", 2, "--seed", 7, "--json")
     assert (found.code, found.err) == (0, "")
     first, second = found.objects
     assert set(first) == {"index", "seed", "length", "program"}
@@ -26,7 +26,7 @@ def test_sample_prints_programs(run: Run) -> None:
 
 def test_sample_respects_lengths(run: Run) -> None:
     """--min-length and --max-length bound the number of SOps."""
-    found = run("sample", "-n", 3, "--min-length", 4, "--max-length", 4, "--json")
+    found = run("sample", "--programs", 3, "--min-length", 4, "--max-length", 4, "--json")
     assert [program["length"] for program in found.objects] == [4, 4, 4]
 
 

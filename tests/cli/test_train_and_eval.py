@@ -115,7 +115,7 @@ def test_eval_reports(run: Run, untrained: Path, monkeypatch: pytest.MonkeyPatch
     common = ["--checkpoint", untrained]
     found = run("eval", "--programs", 3, "--seed", 5, *common)
     assert (found.code, found.out) == (0, "made from (5, 3, {'treatment': 'compiled'})\n")
-    found = run("eval", "models", *common, "--treatment", "rotated", "--json")
+    found = run("eval", "models", *common, "--treatments", "rotated", "--json")
     how = "{'seed': 0, 'treatment': 'rotated'}"
     assert found.objects == [{"made_from": [str(untrained), "models", how]}]
 
@@ -127,7 +127,7 @@ def test_eval_for_real(run: Run, untrained: Path, tmp_path: Path) -> None:
     assert len(found.objects) == 1
     assert run("eval", "--programs", 1, "--checkpoint", untrained).out
     assert "\n" not in run.fails(1, "eval", tmp_path, "--checkpoint", untrained)
-    arguments = ["eval", "--programs", 1, "--checkpoint", untrained, "--treatment", "rotatd"]
+    arguments = ["eval", "--programs", 1, "--checkpoint", untrained, "--treatments", "rotatd"]
     assert "rotat" in run.fails(2, *arguments)
 
 

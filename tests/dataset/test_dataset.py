@@ -303,12 +303,12 @@ def test_commands(
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--treat", "rotatd"), "a treatment is one of rotated"),
-        (("--treat", "rotated,noisy=0.1"), "names and shares"),
+        (("--treatments", "rotatd"), "a treatment is one of rotated"),
+        (("--treatments", "rotated,noisy=0.1"), "names and shares"),
         (("--splits", "0.5,0.5"), "three shares"),
         (("--splits", "0.5,0.4,0.2"), "add up to 1"),
         (("--address", "auto"), "--address goes with --engine ray"),
-        (("--treat", "noisy,compiled,noisy"), "named once"),
+        (("--treatments", "noisy,compiled,noisy"), "named once"),
         (("--engine", "ray", "--address", "auto", "--workers", "3"), "has its own"),
         (("--min-length", "9"), "2 <= --min-length"),
         (("--program", "3"), "Did you mean '--programs'"),

@@ -268,7 +268,7 @@ def test_the_command_writes_a_report(
     """Files as promised, the main table on standard output, or JSON."""
     common = ["eval", "--programs", 3, "--length", "4-5", "--checkpoint", untrained]
     folder = tmp_path / "report"
-    code, out, err = run(capsys, *common, "--treatment", "rotated,noisy:0.5", "--report", folder)
+    code, out, err = run(capsys, *common, "--treatments", "rotated,noisy:0.5", "--report", folder)
     assert (code, err) == (0, "")
     assert "| `noisy:0.5` | 3 |" in out
     assert out.endswith(f"report: {folder / 'report.md'}\n")
@@ -286,7 +286,7 @@ def test_plain_output_for_several_treatments(
     capsys: pytest.CaptureFixture[str], untrained: Path
 ) -> None:
     """Without a folder reports follow each other, one line of JSON each."""
-    common = ["eval", "--library", "--checkpoint", untrained, "--treatment", "compiled,rotated"]
+    common = ["eval", "--library", "--checkpoint", untrained, "--treatments", "compiled,rotated"]
     code, out, _ = run(capsys, *common, "--json")
     found = [json.loads(line) for line in out.splitlines()]
     assert code == 0
@@ -318,7 +318,7 @@ def test_other_domains(capsys: pytest.CaptureFixture[str], untrained: Path) -> N
         (["--programs", "3", "--length", "5-99"], "not '5-99'"),
         (["--programs", "3", "--baseline", "x"], "--baseline is for a report"),
         (["--programs", "3", "--no-controls"], "--no-controls is for a report"),
-        (["--programs", "3", "--treatment", "noisy:x"], "the size of noisy must be"),
+        (["--programs", "3", "--treatments", "noisy:x"], "the size of noisy must be"),
     ],
 )
 def test_wrong_usage(

@@ -18,7 +18,7 @@ from untracr.rasp.equivalence import behaviour_key, columns_differ
 from untracr.rasp.interpreter import Batch
 from untracr.rasp.program import Program
 from untracr.sample.deduplication import program_key
-from untracr.sample.exclusion import NOTHING, REDRAW, Exclusion, sample_outside
+from untracr.sample.exclusion import NO_EXCLUSION, REDRAW, Exclusion, sample_outside
 from untracr.sample.sampler import sample_program
 from untracr.syntax.parsing import parse
 from untracr.train.task import make_batch, metamodel_task
@@ -124,7 +124,7 @@ def test_a_program_written_otherwise_is_excluded_too() -> None:
     excluded = of_programs([test])
     assert excluded.holds(parse("c = SequenceMap(lambda x, y: x * y, indices, tokens)\n"))
     assert not excluded.holds(parse("c = SequenceMap(lambda x, y: x + y, indices, tokens)\n"))
-    assert not NOTHING.holds(test)
+    assert not NO_EXCLUSION.holds(test)
     small = Exclusion.of("small", [(test, Domain((0, 1), 2))])
     assert small.holds(parse("c = SequenceMap(lambda x, y: x and y, tokens, indices)\n"))
 
@@ -146,9 +146,9 @@ def test_exclusions_add_up() -> None:
     assert both.sets == ("some", "other")
     assert both.holds(sample_program(SEED, 0))
     assert both.holds(sample_program(SEED, 1))
-    assert len({e.digest for e in (NOTHING, fst, snd, both)}) == 4
+    assert len({e.digest for e in (NO_EXCLUSION, fst, snd, both)}) == 4
     assert (snd | fst).digest == both.digest == (both | fst).digest
-    assert NOTHING | fst == fst
+    assert NO_EXCLUSION | fst == fst
 
 
 @pytest.mark.slow
@@ -173,7 +173,7 @@ def test_a_run_knows_what_it_leaves_out() -> None:
     task = metamodel_task(NetworkConfig(16, 1, 2), ExampleSettings(excluded=excluded))
     assert task.config["excluded"] == {"sets": ["sampled 1:1"], "digest": excluded.digest}
     plain = metamodel_task(NetworkConfig(16, 1, 2))
-    assert plain.config["excluded"] == {"sets": [], "digest": NOTHING.digest}
+    assert plain.config["excluded"] == {"sets": [], "digest": NO_EXCLUSION.digest}
     given, without = task.make(SEED, 0, 1), make_batch(SEED, 0, 1)
     assert given["targets"].shape != without["targets"].shape or not np.array_equal(
         given["numbers"], without["numbers"]

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 
 from untracr.audit.kinds import KINDS
 from untracr.audit.running import Record
-from untracr.evaluate.markdown import NOT_MEASURED, table
+from untracr.evaluate.markdown import NOT_MEASURED
 from untracr.evaluate.share import Share
+from untracr.markdown_table import markdown_table
 
 HEAD = (
     "weights",
@@ -184,7 +185,7 @@ def summaries(records: Iterable[Record]) -> list[Summary]:
 
 def summary_table(found: Sequence[Summary]) -> str:
     """The summaries as a table, the false claims one by one below it."""
-    parts = [table(HEAD, [summary.row() for summary in found]), EXPLAINED]
+    parts = [markdown_table(HEAD, [summary.row() for summary in found]), EXPLAINED]
     parts += [line for summary in found if (line := summary.strict_line())]
     told = [
         ("False claims", [(r, r.false) for s in found for r in s.false]),

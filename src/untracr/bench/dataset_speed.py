@@ -15,6 +15,7 @@ from pathlib import Path
 from untracr.dataset.building import build_dataset
 from untracr.dataset.local_engine import LocalEngine
 from untracr.dataset.settings import DatasetSettings
+from untracr.markdown_table import markdown_table
 
 
 @dataclass(frozen=True)
@@ -63,20 +64,23 @@ def run_dataset_benchmark(
 
 def to_markdown(found: Sequence[DatasetSpeed]) -> str:
     """A table, compared with the first build."""
-    lines = [
-        "| workers | programs | seconds | programs a second | times the first | coordinator | "
-        "largest worker | CPU ms a program: coordinator | workers |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
-    ]
-    for speed in found:
-        times = speed.programs_per_second / found[0].programs_per_second
-        lines.append(
-            f"| {speed.workers} | {speed.programs:,} | {speed.seconds:.1f} | "
-            f"{speed.programs_per_second:.0f} | {times:.2f} | {speed.coordinator_mb:.0f} MB | "
-            f"{speed.worker_mb:.0f} MB | {1000 * speed.coordinator_cpu / speed.programs:.2f} | "
-            f"{1000 * speed.worker_cpu / speed.programs:.2f} |"
-        )
-    return "\n".join(lines)
+    head = ["workers", "programs", "seconds", "programs a second", "times the first"]
+    head += ["coordinator", "largest worker", "CPU ms a program: coordinator", "workers"]
+    return markdown_table(head, [_cells(speed, found[0]) for speed in found])
+
+
+def _cells(speed: DatasetSpeed, first: DatasetSpeed) -> tuple[str, ...]:
+    return (
+        f"{speed.workers}",
+        f"{speed.programs:,}",
+        f"{speed.seconds:.1f}",
+        f"{speed.programs_per_second:.0f}",
+        f"{speed.programs_per_second / first.programs_per_second:.2f}",
+        f"{speed.coordinator_mb:.0f} MB",
+        f"{speed.worker_mb:.0f} MB",
+        f"{1000 * speed.coordinator_cpu / speed.programs:.2f}",
+        f"{1000 * speed.worker_cpu / speed.programs:.2f}",
+    )
 
 
 def _measured(settings: DatasetSettings, workers: int) -> DatasetSpeed:

@@ -29,6 +29,7 @@ from untracr.decompile.decompiler import BUNDLED, Decompiler
 from untracr.diagnose import bounds, checks, doubts, precision, selections
 from untracr.diagnose.model import compile_rasp_to_model
 from untracr.errors import UntracrError
+from untracr.markdown_table import markdown_table
 from untracr.rasp.domain import PAPER_DOMAIN
 from untracr.rasp.equivalence import decide_equivalence
 from untracr.rasp.functions import Value
@@ -136,26 +137,35 @@ class SpeedReport:
 
     def to_markdown(self) -> str:
         """The measurements as tables."""
-        lines = ["| | measured | target | met | details |", "|---|---|---|---|---|"]
-        for row in self.rows:
-            target = "" if row.target is None else f"{row.wanted} {_number(row.target)}"
-            met = {True: "yes", False: "no", None: ""}[row.met]
-            cells = (row.name, f"{_number(row.measured)} {row.unit}", target, met, row.detail)
-            lines.append(f"| {' | '.join(cells)} |")
-        lines += [
-            "",
-            "| reverse, max_seq_len | weights | not zero | untracr, ms | Tracr, ms "
-            "| untracr, ns a weight that is not zero |",
-            "|---|---|---|---|---|---|",
-        ]
-        for size in self.reverse:
-            tracr = "" if size.tracr_ms is None else f"{size.tracr_ms:,.0f}"
-            lines.append(
-                f"| {size.max_seq_len} | {size.n_weights:,} | {size.n_nonzero:,} "
-                f"| {size.ours_ms:.2f} | {tracr} | {size.ns_per_nonzero:,.0f} |"
-            )
-        lines += ["", *(f"* {name}: {value}" for name, value in self.machine.items())]
-        return "\n".join(lines)
+        machine = "\n".join(f"* {name}: {value}" for name, value in self.machine.items())
+        head = ["reverse, max_seq_len", "weights", "not zero", "untracr, ms", "Tracr, ms"]
+        head.append("untracr, ns a weight that is not zero")
+        return "\n\n".join(
+            [
+                markdown_table(
+                    ["", "measured", "target", "met", "details"], map(_row_cells, self.rows)
+                ),
+                markdown_table(head, map(_size_cells, self.reverse)),
+                machine,
+            ]
+        )
+
+
+def _row_cells(row: SpeedRow) -> tuple[str, ...]:
+    target = "" if row.target is None else f"{row.wanted} {_number(row.target)}"
+    met = {True: "yes", False: "no", None: ""}[row.met]
+    return row.name, f"{_number(row.measured)} {row.unit}", target, met, row.detail
+
+
+def _size_cells(size: ReverseRow) -> tuple[str, ...]:
+    return (
+        f"{size.max_seq_len}",
+        f"{size.n_weights:,}",
+        f"{size.n_nonzero:,}",
+        f"{size.ours_ms:.2f}",
+        "" if size.tracr_ms is None else f"{size.tracr_ms:,.0f}",
+        f"{size.ns_per_nonzero:,.0f}",
+    )
 
 
 def run_speed_benchmark(

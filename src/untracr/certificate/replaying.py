@@ -40,7 +40,7 @@ STRENGTH: dict[WeightsFound, int] = {
 }
 """How much each finding about the weights says."""
 
-LOOSE, ROUNDING = 2.0, 1e-6
+TIMES_CLAIMED, ROUNDED_CLAIM = 2.0, 1e-6
 """Differences of weights may come out this many times larger, and this much more, on another
 machine: they are errors of single precision, and add up in another order there."""
 
@@ -317,7 +317,7 @@ def _weaker(claimed: Evidence, seen: Evidence) -> list[str]:
     ):
         weaker.append(f"weights are certified as {claimed.weights}, and found {seen.weights}")
     elif seen.weights == claimed.weights and seen.weights_off > (
-        LOOSE * claimed.weights_off + ROUNDING
+        TIMES_CLAIMED * claimed.weights_off + ROUNDED_CLAIM
     ):
         weaker.append(
             f"weights are certified as off by {claimed.weights_off:.2g}, "
@@ -331,7 +331,7 @@ def _weaker(claimed: Evidence, seen: Evidence) -> list[str]:
             f"{claimed.inputs_checked:,} inputs, and do on {seen.inputs_agree:,} of "
             f"{seen.inputs_checked:,}"
         )
-    if seen.output_tolerance > LOOSE * claimed.output_tolerance + ROUNDING:
+    if seen.output_tolerance > TIMES_CLAIMED * claimed.output_tolerance + ROUNDED_CLAIM:
         weaker.append(
             f"outputs are certified to {claimed.output_tolerance:.2g}, "
             f"and agree to {seen.output_tolerance:.2g}"

@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
-import argparse
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from untracr.cli.command import NO, OK, Command, Parser
 from untracr.cli.extras import training_extra
-from untracr.cli.output import add_json_option, print_json
-from untracr.cli.reading_options import add_checkpoint_option
+from untracr.cli.output import JsonOption, add_json_option, print_json
+from untracr.cli.reading_options import CheckpointOption, add_checkpoint_option
 from untracr.cli.values import not_negative, positive, positive_number
 
 MODELS = 50
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options(CheckpointOption, JsonOption):
+    """What the command is given; `configure` says what each means."""
+
+    kinds: str
+    models: int
+    seed: int
+    budget: float | None
+    out: Path | None
+    processes: int
 
 
 def configure(parser: Parser) -> None:
@@ -23,14 +34,14 @@ def configure(parser: Parser) -> None:
         metavar="NAME,...",
         help="kinds of models, listed below, or all (default: %(default)s)",
     )
-    parser.add_argument(
-        "-n",
+    models = parser.add_argument(
         "--models",
         type=positive,
         default=MODELS,
         metavar="N",
         help="of each kind (default: %(default)s)",
     )
+    parser.add_older_spelling("-n", models)
     parser.add_argument(
         "--seed", type=not_negative, default=0, help="of all models (default: %(default)s)"
     )
@@ -69,22 +80,22 @@ def _list_of_kinds() -> str:
     return "\n".join(("kinds:", *lines))
 
 
-def run(args: argparse.Namespace) -> int:
+def run(options: Options) -> int:
     """Prints a table; the code is 3 where a claim is false."""
     from untracr.audit.kinds import KINDS, parse_kinds
     from untracr.audit.running import Audit, run_audit
     from untracr.audit.summary import summaries, summary_table
 
-    kinds = parse_kinds(args.kinds)
+    kinds = parse_kinds(options.kinds)
     if any(KINDS[name].needs_torch for name in kinds):
         with training_extra():
             import untracr.audit.trained  # noqa: F401
-    audit = Audit(args.seed, checkpoint=args.checkpoint)
-    if args.budget is not None:
-        audit = replace(audit, budget=args.budget)
-    records = run_audit(audit, kinds, args.models, file=args.out, processes=args.processes)
+    audit = Audit(options.seed, checkpoint=options.checkpoint)
+    if options.budget is not None:
+        audit = replace(audit, budget=options.budget)
+    records = run_audit(audit, kinds, options.models, file=options.out, processes=options.processes)
     found = summaries(replace(record, source="") for record in records)
-    if args.json:
+    if options.json:
         for summary in found:
             print_json(summary.as_dict())
     else:
@@ -95,7 +106,8 @@ def run(args: argparse.Namespace) -> int:
 COMMAND = Command(
     name="audit",
     summary="measure whether answers shown as checked are true",
-    example="untracr audit --kinds compiled,changed -n 100 --seed 1",
+    example="untracr audit --kinds compiled,changed --models 100 --seed 1",
     configure=configure,
+    options=Options,
     run=run,
 )

@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
-import argparse
+from dataclasses import dataclass
 
 from untracr.cli.command import OK, Command, Parser
 from untracr.cli.dataset_build import treatments
 from untracr.cli.dataset_progress import processors
 from untracr.cli.extras import dataset_extra
-from untracr.cli.output import add_json_option, print_json
-from untracr.cli.reading_options import add_checkpoint_option
+from untracr.cli.output import JsonOption, add_json_option, print_json
+from untracr.cli.reading_options import CheckpointOption, add_checkpoint_option
 from untracr.cli.values import not_negative, positive
 
 SUBCOMMANDS = ("speed", "dataset")
 
 DATASET_PROGRAMS, QUICK_PROGRAMS = 10_000, 1000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options(CheckpointOption, JsonOption):
+    """What the command is given; `configure` says what each means."""
+
+    what: str
+    quick: bool
+    programs: int | None
+    seed: int
+    treatments: tuple[tuple[str, float], ...]
+    workers: tuple[int, ...] | None
 
 
 def configure(parser: Parser) -> None:
@@ -36,13 +48,14 @@ def configure(parser: Parser) -> None:
         "--seed", type=not_negative, default=0, help="of the random programs (default: 0)"
     )
     add_checkpoint_option(parser)
-    parser.add_argument(
-        "--treat",
+    treatments_option = parser.add_argument(
+        "--treatments",
         type=treatments,
         default=(),
         metavar="NAME,...",
         help="of the data set's weights, as for `untracr dataset build`",
     )
+    parser.add_older_spelling("--treat", treatments_option)
     parser.add_argument(
         "--workers",
         type=worker_counts,
@@ -58,32 +71,35 @@ def worker_counts(text: str) -> tuple[int, ...]:
     return tuple(positive(part) for part in text.split(","))
 
 
-def run(args: argparse.Namespace) -> int:
+def run(options: Options) -> int:
     """Prints a report."""
-    if args.what == "dataset":
-        return _run_dataset(args)
+    if options.what == "dataset":
+        return _run_dataset(options)
     from untracr.bench.speed import run_speed_benchmark
 
     report = run_speed_benchmark(
-        programs=args.programs, seed=args.seed, quick=args.quick, checkpoint=args.checkpoint
+        programs=options.programs,
+        seed=options.seed,
+        quick=options.quick,
+        checkpoint=options.checkpoint,
     )
-    if args.json:
+    if options.json:
         print_json(report.as_dict())
     else:
         print(report.to_markdown())
     return OK
 
 
-def _run_dataset(args: argparse.Namespace) -> int:
+def _run_dataset(options: Options) -> int:
     with dataset_extra():
         from untracr.bench.dataset_speed import run_dataset_benchmark, to_markdown
         from untracr.dataset.settings import DatasetSettings
     from untracr.cli.stream_options import shares_of
 
-    programs = args.programs or (QUICK_PROGRAMS if args.quick else DATASET_PROGRAMS)
-    settings = DatasetSettings(programs, args.seed, treatments=shares_of(args.treat))
-    found = run_dataset_benchmark(settings, args.workers or sorted({1, processors()}))
-    if args.json:
+    programs = options.programs or (QUICK_PROGRAMS if options.quick else DATASET_PROGRAMS)
+    settings = DatasetSettings(programs, options.seed, treatments=shares_of(options.treatments))
+    found = run_dataset_benchmark(settings, options.workers or sorted({1, processors()}))
+    if options.json:
         for speed in found:
             print_json(speed.as_dict())
     else:
@@ -96,6 +112,7 @@ COMMAND = Command(
     summary="measure speed, next to the real Tracr or of building data sets",
     example="untracr bench speed --quick",
     configure=configure,
+    options=Options,
     run=run,
     subcommands=SUBCOMMANDS,
 )

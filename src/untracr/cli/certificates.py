@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from untracr.cli.check_options import CheckOptions
 from untracr.cli.command import FAILED, NO, OK
 from untracr.cli.output import complain, print_json
 from untracr.errors import CertificateError, UntracrError, UsageError
@@ -17,6 +19,13 @@ if TYPE_CHECKING:
     from untracr.certificate.replaying import Replay
     from untracr.decompile.result import Result
     from untracr.transformer.files import LoadedModel
+
+
+@dataclass(frozen=True, kw_only=True)
+class CertificateOption:
+    """What `add_certificate_option` adds."""
+
+    certificate: Path | None
 
 
 def add_certificate_option(parser: argparse.ArgumentParser) -> None:
@@ -54,57 +63,49 @@ def write_certificate_into(folder: Path, loaded: LoadedModel, result: Result) ->
     return path
 
 
-def add_model_option(parser: argparse.ArgumentParser) -> None:
-    """Adds --model, for `check_certificates`."""
-    parser.add_argument(
-        "--model",
-        type=Path,
-        metavar="FILE",
-        help="the model of a certificate, or the folder that it is in "
-        "(default: where the certificate says)",
-    )
-
-
 def is_json(argument: str) -> bool:
     """Whether an argument is a file that begins as JSON does, and as no program."""
     first = beginning_of(Path(argument), 512)
     return first.removeprefix(b"\xef\xbb\xbf").lstrip()[:1] in (b"{", b"[")
 
 
-def check_certificates(args: argparse.Namespace) -> int:
+def check_certificates(options: CheckOptions) -> int:
     """Replays certificates; of several, a bad one is told and does not stop the others.
 
     Raises:
         UsageError: the options are those for programs.
         UntracrError: the only certificate, or its model, cannot be read.
     """
-    for option in ("against", "max_seq_len", "causal"):
-        if getattr(args, option) is not None:
-            shown = option.replace("_", "-")
-            raise UsageError(f"--{shown} is for programs; a certificate says that itself")
-    if len(args.programs) > 1 and args.model is not None and not args.model.is_dir():
+    for name, given in (
+        ("against", options.against),
+        ("max-seq-len", options.max_seq_len),
+        ("causal", options.causal),
+    ):
+        if given is not None:
+            raise UsageError(f"--{name} is for programs; a certificate says that itself")
+    if len(options.programs) > 1 and options.model is not None and not options.model.is_dir():
         raise UsageError("--model must be a folder where there are several certificates")
-    codes = {_check(Path(file), args) for file in args.programs}
+    codes = {_check(Path(file), options) for file in options.programs}
     return next((code for code in (FAILED, NO) if code in codes), OK)
 
 
-def _check(path: Path, args: argparse.Namespace) -> int:
+def _check(path: Path, options: CheckOptions) -> int:
     from untracr.certificate.replaying import replay_file
 
     try:
-        found = replay_file(path, args.model, vocab=args.vocab)
+        found = replay_file(path, options.model, vocab=options.vocab)
     except UntracrError as error:
-        if len(args.programs) == 1:
+        if len(options.programs) == 1:
             raise
-        if args.json:
+        if options.json:
             print_json({"file": str(path), "error": str(error)})
         else:
             complain(error)
         return FAILED
-    if args.json:
+    if options.json:
         print_json({"file": str(path), **found.as_dict()})
     else:
-        _print_replay(path, found, blank=len(args.programs) > 1)
+        _print_replay(path, found, blank=len(options.programs) > 1)
     return OK if found.is_proved else NO
 
 

@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-import argparse
 from typing import TYPE_CHECKING
 
-from untracr.cli.certificates import add_model_option, check_certificates, is_json
-from untracr.cli.command import NO, OK, Command, Parser
+from untracr.cli.certificates import check_certificates, is_json
+from untracr.cli.check_options import CheckOptions, configure
+from untracr.cli.command import NO, OK, Command
 from untracr.cli.comparing import compare
-from untracr.cli.output import add_json_option, print_json, say, verification_json
-from untracr.cli.programs import (
-    DEFAULT_EXACTNESS,
-    PROGRAM_HELP,
-    GivenProgram,
-    add_causal_option,
-    add_domain_options,
-    add_exactness_option,
-    read_program,
-)
-from untracr.cli.reading_options import add_rows_options, refuse_rows_options
+from untracr.cli.output import print_json, say, verification_json
+from untracr.cli.programs import DEFAULT_EXACTNESS, GivenProgram, read_program
+from untracr.cli.reading_options import refuse_rows_options
 from untracr.cli.saved_models import is_model
 from untracr.errors import UsageError
 
@@ -26,66 +18,43 @@ if TYPE_CHECKING:
     from untracr.diagnose.checks import Checked
 
 
-def configure(parser: Parser) -> None:
-    """Adds the arguments."""
-    parser.add_argument(
-        "programs",
-        metavar="PROGRAM",
-        nargs="+",
-        help=f"{PROGRAM_HELP}; with --against also a model; or certificates that untracr "
-        "decompile wrote",
-    )
-    parser.add_argument(
-        "--against",
-        metavar="OTHER",
-        help="a second program or a saved model (.safetensors, .npz): decide whether both give "
-        "the same output on every input, or show one on which they do not",
-    )
-    add_model_option(parser)
-    add_domain_options(parser)
-    add_causal_option(parser)
-    add_rows_options(parser)
-    add_exactness_option(parser)
-    add_json_option(parser)
-
-
-def run(args: argparse.Namespace) -> int:
+def run(options: CheckOptions) -> int:
     """Prints problems, or the outcome of the comparison, or of replaying certificates."""
-    if any(is_json(file) for file in args.programs):
-        refuse_rows_options(args, "models; a certificate says itself which rows are which")
-        return check_certificates(args)
-    if len(args.programs) > 1:
+    if any(is_json(file) for file in options.programs):
+        refuse_rows_options(options, "models; a certificate says itself which rows are which")
+        return check_certificates(options)
+    if len(options.programs) > 1:
         raise UsageError(
-            f"one PROGRAM is checked at a time, not {len(args.programs)}; two are compared by "
+            f"one PROGRAM is checked at a time, not {len(options.programs)}; two are compared by "
             "--against, and of certificates there may be several"
         )
-    if args.model is not None:
+    if options.model is not None:
         raise UsageError("--model is the model of a certificate; there is no certificate here")
-    if args.against is not None:
-        return compare(args.programs[0], args.against, args)
-    refuse_rows_options(args, "models, which are compared by --against")
-    if is_model(args.programs[0]):
+    if options.against is not None:
+        return compare(options.programs[0], options.against, options)
+    refuse_rows_options(options, "models, which are compared by --against")
+    if is_model(options.programs[0]):
         raise UsageError(
             "a model is compared with a program or another model by --against; what program it "
             "holds is read by untracr decompile"
         )
-    return _check(read_program(args.programs[0]), args)
+    return _check(read_program(options.programs[0]), options)
 
 
-def _check(given: GivenProgram, args: argparse.Namespace) -> int:
+def _check(given: GivenProgram, options: CheckOptions) -> int:
     from untracr.diagnose.checks import check_weights
 
-    domain = given.domain(args)
+    domain = given.domain(options)
     found = check_weights(
         given.program,
         domain.vocab,
         domain.max_seq_len,
-        causal=given.causal(args),
-        mlp_exactness=args.mlp_exactness,
+        causal=given.causal(options),
+        mlp_exactness=options.mlp_exactness,
     )
     problems = found.problems
     errors = sum(problem.severity == "error" for problem in problems)
-    if args.json:
+    if options.json:
         fields = ("severity", "expression", "rule", "fix")
         shown = [{name: getattr(problem, name) for name in fields} for problem in problems]
         told = {"mlp_exactness": found.mlp_exactness, **verification_json(found.verification)}
@@ -93,17 +62,17 @@ def _check(given: GivenProgram, args: argparse.Namespace) -> int:
     else:
         for problem in problems:
             say(problem)
-        print(_summary(found, args, causal=given.causal(args)))
+        print(_summary(found, options, causal=given.causal(options)))
     return NO if errors else OK
 
 
-def _summary(found: Checked, args: argparse.Namespace, *, causal: bool) -> str:
+def _summary(found: Checked, options: CheckOptions, *, causal: bool) -> str:
     errors = sum(problem.severity == "error" for problem in found.problems)
     warnings = _count(len(found.problems) - errors, "warning")
     if errors or found.verification is None:
         return f"not fine: {_count(errors, 'error')}, {warnings}"
     with_what = ["causal attention"] if causal else []
-    if args.mlp_exactness != DEFAULT_EXACTNESS:
+    if options.mlp_exactness != DEFAULT_EXACTNESS:
         with_what.append(f"mlp_exactness {found.mlp_exactness:g}")
     told = f"with {' and '.join(with_what)} " if with_what else ""
     known = found.verification
@@ -121,5 +90,6 @@ COMMAND = Command(
     summary="list what is wrong with a program, compare two or a model, replay certificates",
     example="untracr check sort --against sort_unique",
     configure=configure,
+    options=CheckOptions,
     run=run,
 )

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import argparse
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from untracr.cli.check_options import CheckOptions
 from untracr.cli.command import NO, OK
 from untracr.cli.output import print_json, say
 from untracr.cli.programs import read_program
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from untracr.rasp.equivalence import CounterExample
 
 
-def compare(fst: str, snd: str, args: argparse.Namespace) -> int:
+def compare(fst: str, snd: str, options: CheckOptions) -> int:
     """Compares what two arguments name, and prints the outcome.
 
     A model's own tokens and longest input are the domain, of two models the shorter.
@@ -32,49 +32,49 @@ def compare(fst: str, snd: str, args: argparse.Namespace) -> int:
     """
     match is_model(fst), is_model(snd):
         case False, False:
-            return _programs(fst, snd, args)
+            return _programs(fst, snd, options)
         case True, True:
-            return _models(fst, snd, args)
+            return _models(fst, snd, options)
         case True, False:
-            return _model_and_program(fst, snd, args, model_first=True)
+            return _model_and_program(fst, snd, options, model_first=True)
         case _:
-            return _model_and_program(snd, fst, args, model_first=False)
+            return _model_and_program(snd, fst, options, model_first=False)
 
 
-def _programs(fst: str, snd: str, args: argparse.Namespace) -> int:
+def _programs(fst: str, snd: str, options: CheckOptions) -> int:
     from untracr.explain.comparing import compare_programs
 
-    refuse_rows_options(args, "models; neither is one")
+    refuse_rows_options(options, "models; neither is one")
     left, right = read_program(fst), read_program(snd)
     given = left if left.named is not None else right
-    domain, causal = given.domain(args), given.causal(args)
+    domain, causal = given.domain(options), given.causal(options)
     found = compare_programs(left.program, right.program, domain, causal=causal)
-    return _tell(found, args, causal=causal)
+    return _tell(found, options, causal=causal)
 
 
 def _model_and_program(
-    model_file: str, program: str, args: argparse.Namespace, *, model_first: bool
+    model_file: str, program: str, options: CheckOptions, *, model_first: bool
 ) -> int:
     from untracr.explain.comparing import compare_outputs
     from untracr.rasp.equivalence import CounterExample
 
-    model, given = read_saved(model_file, args), read_program(program)
-    domain = _within(model.domain, args)
+    model, given = read_saved(model_file, options), read_program(program)
+    domain = _within(model.domain, options)
     found = compare_outputs(model.model, given.program, domain)
     example = found.counterexample
     if example is not None and not model_first:
         example = CounterExample(example.input, example.snd_output, example.fst_output)
         found = replace(found, counterexample=example)
-    code = _tell(found, args, causal=model.model.causal)
+    code = _tell(found, options, causal=model.model.causal)
     tell_assumed(model)
     return code
 
 
-def _models(fst: str, snd: str, args: argparse.Namespace) -> int:
+def _models(fst: str, snd: str, options: CheckOptions) -> int:
     from untracr.explain.comparing import compare_outputs
     from untracr.rasp.domain import Domain
 
-    left, right = read_saved(fst, args), read_saved(snd, args)
+    left, right = read_saved(fst, options), read_saved(snd, options)
     if set(left.domain.vocab) != set(right.domain.vocab):
         raise UsageError(
             "models are compared on the same tokens; "
@@ -82,28 +82,28 @@ def _models(fst: str, snd: str, args: argparse.Namespace) -> int:
             f"{right.path} {show_values(right.domain.vocab)} (--vocab names those of both)"
         )
     longest = min(left.domain.max_seq_len, right.domain.max_seq_len)
-    domain = _within(Domain(left.domain.vocab, longest), args)
-    code = _tell(compare_outputs(left.model, right.with_vocab(domain.vocab), domain), args)
+    domain = _within(Domain(left.domain.vocab, longest), options)
+    code = _tell(compare_outputs(left.model, right.with_vocab(domain.vocab), domain), options)
     tell_assumed(left, right)
     return code
 
 
-def _within(domain: Domain, args: argparse.Namespace) -> Domain:
+def _within(domain: Domain, options: CheckOptions) -> Domain:
     """A model's domain, or inputs of at most --max-seq-len."""
     from untracr.rasp.domain import Domain
 
-    if args.max_seq_len is None:
+    if options.max_seq_len is None:
         return domain
-    if args.max_seq_len > domain.max_seq_len:
+    if options.max_seq_len > domain.max_seq_len:
         raise UsageError(
             f"--max-seq-len must be at most the model's longest input, {domain.max_seq_len}, "
-            f"not {args.max_seq_len}"
+            f"not {options.max_seq_len}"
         )
-    return Domain(domain.vocab, args.max_seq_len)
+    return Domain(domain.vocab, options.max_seq_len)
 
 
-def _tell(found: Compared, args: argparse.Namespace, *, causal: bool = False) -> int:
-    if args.json:
+def _tell(found: Compared, options: CheckOptions, *, causal: bool = False) -> int:
+    if options.json:
         counts = {"inputs_checked": found.inputs_checked, "domain_size": found.domain_size}
         example = _plain(found.counterexample)
         equal = None if found.equal and not found.is_shown else found.equal

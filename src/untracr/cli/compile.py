@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-import argparse
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from untracr.cli.command import OK, Command, Parser
-from untracr.cli.output import add_json_option, print_json, say, verification_json, warn
+from untracr.cli.output import JsonOption, add_json_option, print_json, say, verification_json, warn
 from untracr.cli.programs import (
     PROGRAM_HELP,
+    CausalOption,
+    DomainOptions,
+    ExactnessOption,
     add_causal_option,
     add_domain_options,
     add_exactness_option,
@@ -21,6 +24,15 @@ if TYPE_CHECKING:
     from untracr.diagnose.model import CompiledModel
 
 SUFFIXES = (".safetensors", ".npz")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options(DomainOptions, CausalOption, ExactnessOption, JsonOption):
+    """What the command is given; `configure` says what each means."""
+
+    program: str
+    output: Path
+    no_strict: bool
 
 
 def configure(parser: Parser) -> None:
@@ -45,32 +57,32 @@ def configure(parser: Parser) -> None:
     add_json_option(parser)
 
 
-def run(args: argparse.Namespace) -> int:
+def run(options: Options) -> int:
     """Writes a weights file."""
     from untracr.diagnose.causal_mask import mask_problem
     from untracr.diagnose.model import compile_rasp_to_model
 
-    if args.output.suffix.lower() not in SUFFIXES:
-        raise UsageError(f"--output must end in .safetensors or .npz, not {args.output.name!r}")
-    given = read_program(args.program)
-    domain = given.domain(args)
+    if options.output.suffix.lower() not in SUFFIXES:
+        raise UsageError(f"--output must end in .safetensors or .npz, not {options.output.name!r}")
+    given = read_program(options.program)
+    domain = given.domain(options)
     model = compile_rasp_to_model(
         given.program,
         domain.vocab,
         domain.max_seq_len,
-        causal=given.causal(args),
-        mlp_exactness=args.mlp_exactness,
-        strict=not args.no_strict,
+        causal=given.causal(options),
+        mlp_exactness=options.mlp_exactness,
+        strict=not options.no_strict,
     )
-    model.save(args.output)
-    _print_model(model, args)
-    masked = mask_problem(model.source, domain, args.program) if given.causal(args) else None
+    model.save(options.output)
+    _print_model(model, options)
+    masked = mask_problem(model.source, domain, options.program) if given.causal(options) else None
     if masked is not None:
         warn(masked.rule)
     return OK
 
 
-def _print_model(model: CompiledModel, args: argparse.Namespace) -> None:
+def _print_model(model: CompiledModel, options: Options) -> None:
     """The file's sizes, and what was shown of the weights."""
     config = model.model_config
     sizes = {
@@ -81,15 +93,15 @@ def _print_model(model: CompiledModel, args: argparse.Namespace) -> None:
         "mlp_hidden_size": config.mlp_hidden_size,
         "parameters": model.transformer.n_parameters,
     }
-    if args.json:
+    if options.json:
         told = verification_json(model.checked)
         print_json(
-            {"file": str(args.output), **sizes, "mlp_exactness": model.mlp_exactness, **told}
+            {"file": str(options.output), **sizes, "mlp_exactness": model.mlp_exactness, **told}
         )
     else:
         shown = ", ".join(f"{name} {size:,}" for name, size in sizes.items())
-        say(f"wrote {args.output}: {shown}")
-        print(_told(model, is_auto=args.mlp_exactness == "auto"))
+        say(f"wrote {options.output}: {shown}")
+        print(_told(model, is_auto=options.mlp_exactness == "auto"))
 
 
 def _told(model: CompiledModel, *, is_auto: bool) -> str:
@@ -105,5 +117,6 @@ COMMAND = Command(
     summary="compile a RASP program to transformer weights",
     example="untracr compile reverse -o reverse.safetensors",
     configure=configure,
+    options=Options,
     run=run,
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,9 +12,11 @@ from untracr.cli.command import OK, Command, Parser
 from untracr.cli.dataset_info import print_info
 from untracr.cli.dataset_progress import Bars, processors
 from untracr.cli.extras import dataset_extra
-from untracr.cli.output import add_json_option
+from untracr.cli.output import JsonOption, add_json_option
 from untracr.cli.sample import LONGEST
 from untracr.cli.stream_options import (
+    ExcludeSampledOption,
+    OtherDomainsOption,
     add_exclude_sampled_option,
     add_other_domains_option,
     exclusion_of,
@@ -31,6 +34,24 @@ if TYPE_CHECKING:
 ENGINES = ("local", "ray")
 
 
+@dataclass(frozen=True, kw_only=True)
+class Options(ExcludeSampledOption, OtherDomainsOption, JsonOption):
+    """What the command is given; `configure` says what each means."""
+
+    out: Path
+    programs: int
+    seed: int
+    treatments: tuple[tuple[str, float], ...]
+    exclude: list[Path]
+    splits: tuple[float, float, float]
+    min_length: int
+    max_length: int
+    shard_size: int
+    workers: int | None
+    engine: str
+    address: str | None
+
+
 def configure(parser: Parser) -> None:
     """Adds the arguments."""
     parser.add_argument(
@@ -42,8 +63,8 @@ def configure(parser: Parser) -> None:
     parser.add_argument(
         "--seed", type=not_negative, default=0, help="of the stream of programs (default: 0)"
     )
-    parser.add_argument(
-        "--treat",
+    treatments_option = parser.add_argument(
+        "--treatments",
         type=treatments,
         default=(),
         metavar="NAME,...",
@@ -52,6 +73,7 @@ def configure(parser: Parser) -> None:
         "compiled); rotated, compressed, rotated-compressed, compressed-bos, "
         "rotated-compressed-bos, noisy (default: compiled)",
     )
+    parser.add_older_spelling("--treat", treatments_option)
     parser.add_argument(
         "--exclude",
         type=Path,
@@ -102,31 +124,31 @@ def configure(parser: Parser) -> None:
     add_json_option(parser)
 
 
-def run(args: argparse.Namespace) -> int:
+def run(options: Options) -> int:
     """Builds, and says what there is."""
     with dataset_extra():
         from untracr.dataset.building import build_dataset
 
-    if args.address is not None and args.engine != "ray":
+    if options.address is not None and options.engine != "ray":
         raise UsageError("--address goes with --engine ray")
-    if args.address is not None and args.workers is not None:
+    if options.address is not None and options.workers is not None:
         raise UsageError("--workers is for this machine; the cluster at --address has its own")
-    if any(path.resolve() == args.out.resolve() for path in args.exclude):
-        raise UsageError(f"a data set cannot exclude itself: {args.out}")
-    settings = settings_of(args)
+    if any(path.resolve() == options.out.resolve() for path in options.exclude):
+        raise UsageError(f"a data set cannot exclude itself: {options.out}")
+    settings = settings_of(options)
     with closing(Bars()) as progress:
         manifest = build_dataset(
-            args.out,
+            options.out,
             settings,
-            engine_of(args),
-            excluded_of(args.exclude, args.exclude_sampled),
+            engine_of(options),
+            excluded_of(options.exclude, options.exclude_sampled),
             progress,
         )
-    print_info(args.out, manifest, as_json=args.json)
+    print_info(options.out, manifest, as_json=options.json)
     return OK
 
 
-def settings_of(args: argparse.Namespace) -> DatasetSettings:
+def settings_of(options: Options) -> DatasetSettings:
     """What the options ask for.
 
     Raises:
@@ -137,32 +159,32 @@ def settings_of(args: argparse.Namespace) -> DatasetSettings:
     from untracr.sample.sampler import SamplerSettings
     from untracr.sample.treatment_shares import TreatmentShares
 
-    if not 2 <= args.min_length <= args.max_length <= LONGEST:
+    if not 2 <= options.min_length <= options.max_length <= LONGEST:
         raise UsageError(
             f"lengths must be 2 <= --min-length <= --max-length <= {LONGEST}, "
-            f"not {args.min_length} and {args.max_length}"
+            f"not {options.min_length} and {options.max_length}"
         )
     try:
         return DatasetSettings(
-            programs=args.programs,
-            seed=args.seed,
-            sampler=SamplerSettings(min_length=args.min_length, max_length=args.max_length),
-            other_domains=OtherDomains(args.other_domains),
-            treatments=TreatmentShares(args.treat),
-            shares=args.splits,
-            shard_size=args.shard_size,
+            programs=options.programs,
+            seed=options.seed,
+            sampler=SamplerSettings(min_length=options.min_length, max_length=options.max_length),
+            other_domains=OtherDomains(options.other_domains),
+            treatments=TreatmentShares(options.treatments),
+            shares=options.splits,
+            shard_size=options.shard_size,
         )
     except ValueError as error:
         raise UsageError(str(error)) from None
 
 
-def engine_of(args: argparse.Namespace) -> Engine:
+def engine_of(options: Options) -> Engine:
     """Who does the work."""
     from untracr.dataset.local_engine import LocalEngine
     from untracr.dataset.ray_engine import RayEngine
 
-    workers = args.workers or processors()
-    return RayEngine(workers, args.address) if args.engine == "ray" else LocalEngine(workers)
+    workers = options.workers or processors()
+    return RayEngine(workers, options.address) if options.engine == "ray" else LocalEngine(workers)
 
 
 def excluded_of(folders: list[Path], sampled: list[tuple[int, int]]) -> Excluded:
@@ -223,7 +245,8 @@ def split_shares(text: str) -> tuple[float, float, float]:
 COMMAND = Command(
     name="build",
     summary="build a data set, or go on building it",
-    example="untracr dataset build programs --programs 10000 --treat compiled,rotated",
+    example="untracr dataset build programs --programs 10000 --treatments compiled,rotated",
     configure=configure,
+    options=Options,
     run=run,
 )

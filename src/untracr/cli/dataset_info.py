@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-import argparse
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from untracr.cli.command import OK, Command, Parser
 from untracr.cli.extras import dataset_extra
-from untracr.cli.output import add_json_option, print_json, say
+from untracr.cli.output import JsonOption, add_json_option, print_json, say
 from untracr.shown_text import printable
 
 if TYPE_CHECKING:
     from untracr.dataset.manifest import Manifest
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options(JsonOption):
+    """What the command is given; `configure` says what each means."""
+
+    out: Path
 
 
 def configure(parser: Parser) -> None:
@@ -21,12 +28,12 @@ def configure(parser: Parser) -> None:
     add_json_option(parser)
 
 
-def run(args: argparse.Namespace) -> int:
+def run(options: Options) -> int:
     """Prints counts."""
     with dataset_extra():
         from untracr.dataset.manifest import read_manifest
 
-    print_info(args.out, read_manifest(args.out), as_json=args.json)
+    print_info(options.out, read_manifest(options.out), as_json=options.json)
     return OK
 
 
@@ -71,5 +78,6 @@ COMMAND = Command(
     summary="say what a data set holds",
     example="untracr dataset info programs",
     configure=configure,
+    options=Options,
     run=run,
 )

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import argparse
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from untracr.cli.command import OK, Command, Parser, require_known
 from untracr.cli.extras import dataset_extra
-from untracr.cli.output import add_json_option, print_json, say
+from untracr.cli.output import JsonOption, add_json_option, print_json, say
 from untracr.cli.values import not_negative
 from untracr.errors import UsageError
 from untracr.shown_text import printable
@@ -17,6 +17,16 @@ if TYPE_CHECKING:
     from untracr.dataset.rows import Row
 
 SHOWN = ("seed", "index", "length", "treatment", "treatment_size", "max_seq_len", "n_parameters")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options(JsonOption):
+    """What the command is given; `configure` says what each means."""
+
+    out: Path
+    index: int
+    split: str
+    save: Path | None
 
 
 def configure(parser: Parser) -> None:
@@ -35,7 +45,7 @@ def configure(parser: Parser) -> None:
     add_json_option(parser)
 
 
-def run(args: argparse.Namespace) -> int:
+def run(options: Options) -> int:
     """Prints a program and the shapes of its weights."""
     with dataset_extra():
         from untracr.dataset.manifest import read_manifest
@@ -44,24 +54,26 @@ def run(args: argparse.Namespace) -> int:
         from untracr.dataset.settings import SPLITS
     from untracr.transformer.files import save_model
 
-    require_known("split", args.split, SPLITS)
-    manifest = read_manifest(args.out)
-    count = manifest.plan.rows[args.split]
-    if args.index >= count:
-        raise UsageError(f"{args.split} has {count:,} rows, counted from 0; {args.index} is none")
-    row = row_of_split(args.out, manifest, args.split, args.index)
+    require_known("split", options.split, SPLITS)
+    manifest = read_manifest(options.out)
+    count = manifest.plan.rows[options.split]
+    if options.index >= count:
+        raise UsageError(
+            f"{options.split} has {count:,} rows, counted from 0; {options.index} is none"
+        )
+    row = row_of_split(options.out, manifest, options.split, options.index)
     model = transformer_of(row)
-    if args.save is not None:
-        save_model(args.save, model, _description(row))
-    if args.json:
+    if options.save is not None:
+        save_model(options.save, model, _description(row))
+    if options.json:
         print_json({name: value for name, value in row.items() if name != "weights"})
         return OK
     about = ", ".join(f"{name} {row[name]}" for name in SHOWN if row[name] is not None)
-    say(f"# {args.split} {args.index}: {about}\n{row['program']}")
+    say(f"# {options.split} {options.index}: {about}\n{row['program']}")
     for entry in row["layout"]:
         say(f"# {entry['name']:<6} {' x '.join(map(str, entry['shape']))}")
-    if args.save is not None:
-        say(f"# wrote {printable(args.save)}")
+    if options.save is not None:
+        say(f"# wrote {printable(options.save)}")
     return OK
 
 
@@ -76,5 +88,6 @@ COMMAND = Command(
     summary="print a program of a data set, and the shapes of its weights",
     example="untracr dataset show programs 0 --save model.safetensors",
     configure=configure,
+    options=Options,
     run=run,
 )

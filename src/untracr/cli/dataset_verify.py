@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-import argparse
 from contextlib import closing
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from untracr.cli.command import NO, OK, Command, Parser
 from untracr.cli.dataset_progress import Bars, processors
 from untracr.cli.extras import dataset_extra
-from untracr.cli.output import add_json_option, print_json, say
+from untracr.cli.output import JsonOption, add_json_option, print_json, say
 from untracr.cli.values import not_negative, positive
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options(JsonOption):
+    """What the command is given; `configure` says what each means."""
+
+    out: Path
+    sample: int
+    seed: int
+    workers: int | None
 
 
 def configure(parser: Parser) -> None:
@@ -36,16 +45,16 @@ def configure(parser: Parser) -> None:
     add_json_option(parser)
 
 
-def run(args: argparse.Namespace) -> int:
+def run(options: Options) -> int:
     """Compares, and names each fault."""
     with dataset_extra():
         from untracr.dataset.local_engine import LocalEngine
         from untracr.dataset.verifying import verify_dataset
 
-    engine = LocalEngine(args.workers or processors())
+    engine = LocalEngine(options.workers or processors())
     with closing(Bars()) as progress:
-        found = verify_dataset(args.out, engine, args.sample, args.seed, progress)
-    if args.json:
+        found = verify_dataset(options.out, engine, options.sample, options.seed, progress)
+    if options.json:
         print_json(asdict(found))
     else:
         for fault in found.faults:
@@ -55,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
         if found.rows != found.asked:
             rows += f" of {found.asked:,}"
         say(
-            f"{args.out}: {found.shards:,} files hashed, {rows} rows made again, "
+            f"{options.out}: {found.shards:,} files hashed, {rows} rows made again, "
             f"{len(found.faults) or 'no'} {word}"
         )
     return NO if found.faults else OK
@@ -66,5 +75,6 @@ COMMAND = Command(
     summary="compare a data set with its digests, and a sample of its rows with fresh ones",
     example="untracr dataset verify programs --sample 1000",
     configure=configure,
+    options=Options,
     run=run,
 )

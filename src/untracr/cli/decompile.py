@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
-import argparse
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
 
-from untracr.cli.certificates import add_certificate_option, write_certificate_into
+from untracr.cli.certificates import (
+    CertificateOption,
+    add_certificate_option,
+    write_certificate_into,
+)
 from untracr.cli.command import FAILED, NO, OK, Command, Parser
-from untracr.cli.output import add_json_option, complain, print_json, say, with_progress
-from untracr.cli.programs import add_causal_option
-from untracr.cli.reading_options import add_checkpoint_option, add_row_values_option, naming_of
+from untracr.cli.output import JsonOption, add_json_option, complain, print_json, say, with_progress
+from untracr.cli.programs import CausalOption, add_causal_option
+from untracr.cli.reading_options import (
+    CheckpointOption,
+    RowValuesOptions,
+    add_checkpoint_option,
+    add_row_values_option,
+    naming_of,
+)
 from untracr.cli.result_text import result_text
 from untracr.cli.values import positive_number
 from untracr.errors import UntracrError, UsageError
@@ -18,6 +28,18 @@ if TYPE_CHECKING:
     from untracr.decompile.decompiler import Decompiler
     from untracr.decompile.result import Result
     from untracr.verify.attribution import Carrier
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options(CheckpointOption, RowValuesOptions, CausalOption, CertificateOption, JsonOption):
+    """What the command is given; `configure` says what each means."""
+
+    files: list[str]
+    example: bool
+    greedy: bool
+    budget: float
+    proposals: Literal["network", "uniform"]
+    no_progress: bool
 
 
 def configure(parser: Parser) -> None:
@@ -54,56 +76,56 @@ def configure(parser: Parser) -> None:
     add_json_option(parser)
 
 
-def run(args: argparse.Namespace) -> int:
+def run(options: Options) -> int:
     """Prints one result a file; a bad file is told and does not stop the others."""
     from untracr.decompile.bundled import example_file
     from untracr.decompile.decompiler import Decompiler
 
-    files = [*([str(example_file())] if args.example else []), *args.files]
+    files = [*([str(example_file())] if options.example else []), *options.files]
     if not files:
         raise UsageError("give at least one FILE, or --example")
-    if args.greedy and args.proposals == "uniform":
+    if options.greedy and options.proposals == "uniform":
         raise UsageError(
             "--greedy is what the meta-model writes: --proposals uniform leaves that out"
         )
-    if args.certificate is not None and args.causal is not None:
+    if options.certificate is not None and options.causal is not None:
         raise UsageError(
             "--certificate is about models as their files say they are, so --causal does not go "
             "with it; where a file does not say it, load it in Python by untracr.load(FILE, "
             "causal=True), save its transformer by untracr.save, and certify that"
         )
-    decompiler = Decompiler(args.checkpoint)
+    decompiler = Decompiler(options.checkpoint)
     codes = {
-        _read(decompiler, file, args)
-        for file in with_progress(files, len(files), " models", show=not args.no_progress)
+        _read(decompiler, file, options)
+        for file in with_progress(files, len(files), " models", show=not options.no_progress)
     }
     return next((code for code in (FAILED, NO) if code in codes), OK)
 
 
-def _read(decompiler: Decompiler, file: str, args: argparse.Namespace) -> int:
+def _read(decompiler: Decompiler, file: str, options: Options) -> int:
     from untracr.transformer.files import load_model
 
     try:
-        loaded = load_model(file, causal=args.causal)
+        loaded = load_model(file, causal=options.causal)
         result = decompiler.decompile_loaded(
             loaded,
             name=file,
-            naming=naming_of(args),
-            greedy=args.greedy,
-            budget=args.budget,
-            proposals=args.proposals,
+            naming=naming_of(options.vocab, options),
+            greedy=options.greedy,
+            budget=options.budget,
+            proposals=options.proposals,
         )
     except UntracrError as error:
-        _report_error(file, error, args)
+        _report_error(file, error, options)
         return FAILED
     lines = result.carriers
-    if args.json:
+    if options.json:
         print_json({**result.as_dict(), "lines": [_line(line, result) for line in lines]})
     else:
         say(result_text(result, lines))
-    if args.certificate is not None:
+    if options.certificate is not None:
         try:
-            write_certificate_into(args.certificate, loaded, result)
+            write_certificate_into(options.certificate, loaded, result)
         except UntracrError as error:
             complain(error)
             return FAILED
@@ -116,8 +138,8 @@ def _line(line: Carrier, result: Result) -> dict[str, object]:
     return line.as_dict() | {"open": [r.what for r in result.open_results if r.label == label]}
 
 
-def _report_error(file: str, error: UntracrError, args: argparse.Namespace) -> None:
-    if args.json:
+def _report_error(file: str, error: UntracrError, options: Options) -> None:
+    if options.json:
         print_json({"file": file, "error": str(error)})
         return
     shown = str(error) if file in str(error) else f"{file}: {error}"
@@ -129,5 +151,6 @@ COMMAND = Command(
     summary="read the programs off models' weights",
     example="untracr decompile model.safetensors --json",
     configure=configure,
+    options=Options,
     run=run,
 )

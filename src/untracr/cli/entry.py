@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
 import io
 import os
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from typing import Any
 
 from untracr.cli import (
     audit,
@@ -29,14 +29,16 @@ from untracr.cli.command import (
     NO_READER,
     WRONG_USAGE,
     Command,
+    Group,
     Parser,
     require_known,
+    run_parsed,
 )
 from untracr.cli.output import complain
 from untracr.errors import UntracrError, UsageError
 from untracr.version import __version__
 
-COMMANDS: dict[str, Command] = {
+COMMANDS: dict[str, Command[Any] | Group] = {
     module.COMMAND.name: module.COMMAND
     for module in (
         sample,
@@ -93,7 +95,7 @@ def _prepare_streams() -> None:
 
 
 def _run(arguments: list[str]) -> int:
-    parser, parsers = _parsers()
+    parser = _parser()
     if not arguments:
         print(parser.format_help(), file=sys.stderr, end="")
         return WRONG_USAGE
@@ -102,43 +104,29 @@ def _run(arguments: list[str]) -> int:
         parser.require_known_options(arguments[:1])
     else:
         require_known("command", first, COMMANDS)
-        _require_known_in_command(COMMANDS[first], parsers[first], arguments[1:])
+        _require_known_subcommand(COMMANDS[first], arguments[1:])
+        parser.require_known_options(arguments)
     try:
         parsed = parser.parse_args(arguments)
     except SystemExit as end:  # --help and --version print and leave
         return int(end.code or 0)
-    code: int = parsed.run(parsed)
-    return code
+    return run_parsed(parsed)
 
 
-def _require_known_in_command(command: Command, parser: Parser, arguments: list[str]) -> None:
+def _require_known_subcommand(command: Command[Any] | Group, arguments: list[str]) -> None:
     if command.subcommands and arguments and not arguments[0].startswith("-"):
         require_known(f"{command.name} command", arguments[0], command.subcommands)
-    parser.require_known_options(arguments)
 
 
-def _parsers() -> tuple[Parser, dict[str, Parser]]:
+def _parser() -> Parser:
     parser = Parser(
         prog="untracr",
         description="RASP to transformer weights, and weights back to RASP.",
         epilog="untracr COMMAND --help tells more, with an example.",
-        allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"untracr {__version__}")
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    parsers = {}
-    for command in COMMANDS.values():
-        parsers[command.name] = commands.add_parser(
-            command.name,
-            help=command.summary,
-            description=command.summary,
-            epilog=f"example: {command.example}",
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-            allow_abbrev=False,
-        )
-        command.configure(parsers[command.name])
-        parsers[command.name].set_defaults(run=command.run)
-    return parser, parsers
+    parser.add_commands(COMMANDS.values())
+    return parser
 
 
 def _cause(error: OSError) -> str:

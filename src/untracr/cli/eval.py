@@ -5,13 +5,14 @@ from __future__ import annotations
 import argparse
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from untracr.cli.command import OK, Command, Parser
 from untracr.cli.extras import training_extra
-from untracr.cli.output import add_json_option, print_json
-from untracr.cli.reading_options import add_checkpoint_option
+from untracr.cli.output import JsonOption, add_json_option, print_json
+from untracr.cli.reading_options import CheckpointOption, add_checkpoint_option
 from untracr.cli.sample import LONGEST
 from untracr.cli.values import not_negative, positive
 from untracr.errors import UsageError
@@ -27,6 +28,22 @@ SHORTEST = 2
 
 LARGEST = 10
 """Vocabulary and length of random programs: beyond, the sampler finds hardly any in its limits."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options(CheckpointOption, JsonOption):
+    """What the command is given; `configure` says what each means."""
+
+    folder: Path | None
+    programs: int | None
+    library: bool
+    length: tuple[int, int] | None
+    domain: tuple[int, int] | None
+    seed: int
+    treatments: str
+    report: Path | None
+    baseline: Path | None
+    no_controls: bool
 
 
 def configure(parser: Parser) -> None:
@@ -61,8 +78,8 @@ def configure(parser: Parser) -> None:
     parser.add_argument(
         "--seed", type=not_negative, default=0, help="of programs and treatments (default: 0)"
     )
-    parser.add_argument(
-        "--treatment",
+    treatments = parser.add_argument(
+        "--treatments",
         default="compiled",
         metavar="NAME[:SIZE],...",
         help="what is done to the weights first: compiled (nothing, the default), rotated, "
@@ -71,6 +88,7 @@ def configure(parser: Parser) -> None:
         "gaussian (controls); several separated by commas, several sizes by colons, as in "
         "compiled,noisy:0.001:0.01",
     )
+    parser.add_older_spelling("--treatment", treatments)
     add_checkpoint_option(parser)
     parser.add_argument(
         "--report",
@@ -121,77 +139,78 @@ def vocab_and_length(text: str) -> tuple[int, int]:
     return vocab, length
 
 
-def run(args: argparse.Namespace) -> int:
+def run(options: Options) -> int:
     """Prints reports, or writes a full one."""
     from untracr.decompile.decompiler import Decompiler
     from untracr.transformer.named_treatments import parse_treatments
 
-    _require_one_set(args)
-    treatments = parse_treatments(args.treatment)
-    if args.report is not None:
-        return _write_report(args, treatments)
-    decompiler = Decompiler(args.checkpoint)
-    for number, report in enumerate(_reports(args, decompiler, treatments)):
-        if args.json:
+    _require_one_set(options)
+    treatments = parse_treatments(options.treatments)
+    if options.report is not None:
+        return _write_report(options.report, options, treatments)
+    decompiler = Decompiler(options.checkpoint)
+    for number, report in enumerate(_reports(options, decompiler, treatments)):
+        if options.json:
             print_json(report.as_dict())
         else:
             print(f"\n{report.to_markdown()}" if number else report.to_markdown())
     return OK
 
 
-def _require_one_set(args: argparse.Namespace) -> None:
+def _require_one_set(options: Options) -> None:
     """Refuses what does not go together.
 
     Raises:
         UsageError: no set or two, or an option without the one it belongs to.
     """
-    given = (args.folder is not None) + (args.programs is not None)
-    if given > 1 or not (given or args.library):
+    given = (options.folder is not None) + (options.programs is not None)
+    if given > 1 or not (given or options.library):
         also = "" if given else ", or --library"
         raise UsageError(f"give either DIR or --programs{also}")
-    for name in ("length", "domain"):
-        if getattr(args, name) is not None and args.programs is None:
+    for name, value in (("length", options.length), ("domain", options.domain)):
+        if value is not None and options.programs is None:
             raise UsageError(f"--{name} is for random programs, so it needs --programs")
-    for name in ("baseline", "no_controls"):
-        if getattr(args, name) and args.report is None:
-            raise UsageError(f"--{name.replace('_', '-')} is for a report, so it needs --report")
+    for_reports = {"baseline": options.baseline, "no-controls": options.no_controls}
+    for name, wanted in for_reports.items():
+        if wanted and options.report is None:
+            raise UsageError(f"--{name} is for a report, so it needs --report")
 
 
 def _reports(
-    args: argparse.Namespace, decompiler: Decompiler, treatments: tuple[Treatment, ...]
+    options: Options, decompiler: Decompiler, treatments: tuple[Treatment, ...]
 ) -> Iterator[Report]:
     from untracr.evaluate.evaluation import evaluate_folder, evaluate_samples
 
     for treatment in treatments:
         label = treatment.label
-        if args.folder is not None:
-            yield evaluate_folder(decompiler, args.folder, seed=args.seed, treatment=label)
-        if args.programs is not None:
+        if options.folder is not None:
+            yield evaluate_folder(decompiler, options.folder, seed=options.seed, treatment=label)
+        if options.programs is not None:
             yield evaluate_samples(
-                decompiler, args.seed, args.programs, treatment=label, **_sampler(args)
+                decompiler, options.seed, options.programs, treatment=label, **_sampler(options)
             )
-    if args.library:
+    if options.library:
         from untracr.evaluate.evaluation import evaluate_library
 
         for treatment in treatments:
-            yield evaluate_library(decompiler, seed=args.seed, treatment=treatment.label)
+            yield evaluate_library(decompiler, seed=options.seed, treatment=treatment.label)
 
 
-def _sampler(args: argparse.Namespace) -> dict[str, Any]:
+def _sampler(options: Options) -> dict[str, Any]:
     """The sampler's settings, where they are not the usual ones."""
     from untracr.rasp.domain import Domain
     from untracr.sample.sampler import SamplerSettings
 
     changes: dict[str, Any] = {}
-    if args.length is not None:
-        changes |= {"min_length": args.length[0], "max_length": args.length[1]}
-    if args.domain is not None:
-        vocab, max_seq_len = args.domain
+    if options.length is not None:
+        changes |= {"min_length": options.length[0], "max_length": options.length[1]}
+    if options.domain is not None:
+        vocab, max_seq_len = options.domain
         changes["domain"] = Domain(tuple(range(vocab)), max_seq_len)
     return {"settings": SamplerSettings(**changes)} if changes else {}
 
 
-def _write_report(args: argparse.Namespace, treatments: tuple[Treatment, ...]) -> int:
+def _write_report(folder: Path, options: Options, treatments: tuple[Treatment, ...]) -> int:
     from untracr.decompile.decompiler import Decompiler
     from untracr.evaluate.cases import library_cases
     from untracr.evaluate.full_report import Plan, measure
@@ -200,37 +219,37 @@ def _write_report(args: argparse.Namespace, treatments: tuple[Treatment, ...]) -
     from untracr.evaluate.report_folder import MARKDOWN_NAME, require_writable, write_report
     from untracr.transformer.named_treatments import CONTROLS
 
-    require_writable(args.report)
+    require_writable(folder)
     require_matplotlib()
-    decompiler = Decompiler(args.checkpoint)
-    baseline = _flat_reader(args.baseline) if args.baseline is not None else None
-    cases = _cases(args)
+    decompiler = Decompiler(options.checkpoint)
+    baseline = _flat_reader(options.baseline) if options.baseline is not None else None
+    cases = _cases(options)
     report = measure(
         decompiler,
         cases,
-        Plan(treatments, () if args.no_controls else CONTROLS, args.seed),
+        Plan(treatments, () if options.no_controls else CONTROLS, options.seed),
         baseline=baseline,
-        library=library_cases() if args.library and not _is_only_library(args) else None,
+        library=library_cases() if options.library and not _is_only_library(options) else None,
     ).as_dict()
-    files = write_report(args.report, report)
-    if args.json:
-        print_json({"report": str(args.report), "files": [file.name for file in files]})
+    files = write_report(folder, report)
+    if options.json:
+        print_json({"report": str(folder), "files": [file.name for file in files]})
     else:
-        print(f"{cases.title}\n\n{accuracy_table(report)}\n\nreport: {args.report / MARKDOWN_NAME}")
+        print(f"{cases.title}\n\n{accuracy_table(report)}\n\nreport: {folder / MARKDOWN_NAME}")
     return OK
 
 
-def _is_only_library(args: argparse.Namespace) -> bool:
-    return args.folder is None and args.programs is None
+def _is_only_library(options: Options) -> bool:
+    return options.folder is None and options.programs is None
 
 
-def _cases(args: argparse.Namespace) -> CaseSet:
+def _cases(options: Options) -> CaseSet:
     from untracr.evaluate.cases import folder_cases, library_cases, sampled_cases
 
-    if args.folder is not None:
-        return folder_cases(args.folder)
-    if args.programs is not None:
-        return sampled_cases(args.seed, args.programs, **_sampler(args))
+    if options.folder is not None:
+        return folder_cases(options.folder)
+    if options.programs is not None:
+        return sampled_cases(options.seed, options.programs, **_sampler(options))
     return library_cases()
 
 
@@ -245,5 +264,6 @@ COMMAND = Command(
     summary="measure how often decompiling succeeds",
     example="untracr eval --programs 100 --seed 1",
     configure=configure,
+    options=Options,
     run=run,
 )

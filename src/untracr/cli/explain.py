@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from untracr.cli.command import NO, OK, Command, Parser
-from untracr.cli.output import add_json_option, print_json, say
-from untracr.cli.programs import PROGRAM_HELP, add_causal_option, read_program
-from untracr.cli.reading_options import add_checkpoint_option, add_row_values_option, naming_of
-from untracr.cli.values import parse_values
+from untracr.cli.output import JsonOption, add_json_option, print_json, say
+from untracr.cli.programs import PROGRAM_HELP, CausalOption, add_causal_option, read_program
+from untracr.cli.reading_options import (
+    CheckpointOption,
+    RowValuesOptions,
+    add_checkpoint_option,
+    add_row_values_option,
+    naming_of,
+)
+from untracr.cli.values import Value, parse_values
 from untracr.errors import InputError, UntracrError, UsageError
 from untracr.shown_text import printable, shown
 
@@ -24,6 +30,16 @@ if TYPE_CHECKING:
     from untracr.transformer.token_rows import TokenRows
 
 PICTURES = (".svg", ".html")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options(CheckpointOption, RowValuesOptions, CausalOption, JsonOption):
+    """What the command is given; `configure` says what each means."""
+
+    model: str
+    inputs: list[tuple[Value, ...]]
+    program: str | None
+    picture: Path | None
 
 
 def configure(parser: Parser) -> None:
@@ -53,7 +69,7 @@ def configure(parser: Parser) -> None:
     add_json_option(parser)
 
 
-def run(args: argparse.Namespace) -> int:
+def run(options: Options) -> int:
     """Prints one explanation an input."""
     from untracr.atomic_write import write_atomically
     from untracr.explain.page import page
@@ -62,28 +78,28 @@ def run(args: argparse.Namespace) -> int:
     from untracr.explain.text import explanation_text
     from untracr.transformer.files import load_model
 
-    if args.picture is not None and args.picture.suffix.lower() not in PICTURES:
-        raise UsageError(f"--picture must end in .svg or .html, not {args.picture.name!r}")
-    loaded = load_model(args.model, causal=args.causal)
-    program, domain, rows, told = _program(args, loaded)
-    _require_known_tokens(args.inputs, rows)
+    if options.picture is not None and options.picture.suffix.lower() not in PICTURES:
+        raise UsageError(f"--picture must end in .svg or .html, not {options.picture.name!r}")
+    loaded = load_model(options.model, causal=options.causal)
+    program, domain, rows, told = _program(options, loaded)
+    _require_known_tokens(options.inputs, rows)
     model = rows.applied(loaded.transformer)
     found: list[Explanation] = []
-    if not args.json:
-        say(f"# {printable(args.model)}, {told}")
+    if not options.json:
+        say(f"# {printable(options.model)}, {told}")
         say(f"# {printable(rows.assumed)}\n" if rows.assumed else "")
-    for explained in explain(model, program, domain, args.inputs):
+    for explained in explain(model, program, domain, options.inputs):
         found.append(explained)
-        if args.json:
-            print_json({"file": args.model, "program": told, **explained.as_dict()})
+        if options.json:
+            print_json({"file": options.model, "program": told, **explained.as_dict()})
         else:
             say(explanation_text(explained))
-    if args.picture is not None:
-        draw = picture if args.picture.suffix.lower() == ".svg" else page
-        title = printable(f"{Path(args.model).name}, {told}")
-        write_atomically(args.picture, draw(found, title).encode("utf-8"))
-        if not args.json:
-            say(f"wrote {args.picture}")
+    if options.picture is not None:
+        draw = picture if options.picture.suffix.lower() == ".svg" else page
+        title = printable(f"{Path(options.model).name}, {told}")
+        write_atomically(options.picture, draw(found, title).encode("utf-8"))
+        if not options.json:
+            say(f"wrote {options.picture}")
     return OK if all(explained.agrees for explained in found) else NO
 
 
@@ -97,9 +113,7 @@ def _require_known_tokens(inputs: Sequence[Sequence[Value]], rows: TokenRows) ->
         )
 
 
-def _program(
-    args: argparse.Namespace, loaded: LoadedModel
-) -> tuple[Program, Domain, TokenRows, str]:
+def _program(options: Options, loaded: LoadedModel) -> tuple[Program, Domain, TokenRows, str]:
     """The program, its inputs, the model's rows, and in words where it is from.
 
     Raises:
@@ -111,20 +125,22 @@ def _program(
     from untracr.transformer.readable import require_readable
     from untracr.transformer.token_rows import token_rows
 
-    naming = naming_of(args)
-    if args.program is None:
-        result = Decompiler(args.checkpoint).decompile_loaded(loaded, naming=naming)
+    naming = naming_of(options.vocab, options)
+    if options.program is None:
+        result = Decompiler(options.checkpoint).decompile_loaded(loaded, naming=naming)
         if result.program is None or result.token_rows is None:
-            raise UntracrError(f"{args.model}: {result.detail}; give one with --program")
+            raise UntracrError(f"{options.model}: {result.detail}; give one with --program")
         domain = Domain(result.vocab, result.max_seq_len)
         return result.program, domain, result.token_rows, f"program read off: {result.headline}"
-    if args.checkpoint is not None:
+    if options.checkpoint is not None:
         raise UsageError("--checkpoint reads a program off the model; --program gives one")
     require_readable(loaded.transformer)
     rows = token_rows(loaded, naming)
     domain = Domain(rows.values, len(loaded.transformer.W_pos) - 1)
-    program = lower_selectors(read_program(args.program).program, rows.values, domain.max_seq_len)
-    return program, domain, rows, f"program {args.program}"
+    program = lower_selectors(
+        read_program(options.program).program, rows.values, domain.max_seq_len
+    )
+    return program, domain, rows, f"program {options.program}"
 
 
 COMMAND = Command(
@@ -132,5 +148,6 @@ COMMAND = Command(
     summary="run a model and its program side by side, line by line",
     example="untracr explain model.safetensors 3,1,4 --picture model.svg",
     configure=configure,
+    options=Options,
     run=run,
 )

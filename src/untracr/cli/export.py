@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-import argparse
+from dataclasses import dataclass
 from pathlib import Path
 
 from untracr.cli.command import OK, Command, Parser
 from untracr.cli.extras import training_extra
 from untracr.cli.output import say
 from untracr.errors import UsageError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What the command is given; `configure` says what each means."""
+
+    checkpoint: Path
+    output: Path
 
 
 def configure(parser: Parser) -> None:
@@ -26,15 +34,15 @@ def configure(parser: Parser) -> None:
     )
 
 
-def run(args: argparse.Namespace) -> int:
+def run(options: Options) -> int:
     """Writes the file."""
-    if args.output.suffix.lower() != ".safetensors":
-        raise UsageError(f"--output must end in .safetensors, not {args.output.name!r}")
+    if options.output.suffix.lower() != ".safetensors":
+        raise UsageError(f"--output must end in .safetensors, not {options.output.name!r}")
     with training_extra():
         from untracr.train.release import export
 
-    export(args.checkpoint, args.output)
-    say(f"wrote {args.output}: {args.output.stat().st_size:,} bytes")
+    export(options.checkpoint, options.output)
+    say(f"wrote {options.output}: {options.output.stat().st_size:,} bytes")
     return OK
 
 
@@ -43,5 +51,6 @@ COMMAND = Command(
     summary="write a trained meta-model as a small file for decompile --checkpoint",
     example="untracr export runs/mine/checkpoint.safetensors -o mine.safetensors",
     configure=configure,
+    options=Options,
     run=run,
 )

@@ -7,6 +7,7 @@ import json
 import math
 import sys
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
@@ -19,6 +20,13 @@ LONGEST = 14_000
 """Bits of a whole number that Python writes as digits."""
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True)
+class JsonOption:
+    """What `add_json_option` adds."""
+
+    json: bool
 
 
 def add_json_option(parser: argparse.ArgumentParser) -> None:

@@ -7,7 +7,7 @@ import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from untracr.cli.values import Value, parse_values, positive, positive_number
 from untracr.errors import ProgramError, did_you_mean
@@ -25,6 +25,28 @@ DEFAULT_LENGTH = 5
 DEFAULT_EXACTNESS = 100.0
 
 
+@dataclass(frozen=True, kw_only=True)
+class DomainOptions:
+    """What `add_domain_options` adds."""
+
+    vocab: tuple[Value, ...] | None
+    max_seq_len: int | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class CausalOption:
+    """What `add_causal_option` adds; None: neither option was given."""
+
+    causal: bool | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExactnessOption:
+    """What `add_exactness_option` adds."""
+
+    mlp_exactness: float | Literal["auto"]
+
+
 @dataclass(frozen=True)
 class GivenProgram:
     """A program from the command line.
@@ -37,11 +59,11 @@ class GivenProgram:
     program: Program
     named: NamedProgram | None = None
 
-    def has_domain(self, args: argparse.Namespace) -> bool:
+    def has_domain(self, options: DomainOptions) -> bool:
         """Whether the library or the options say what the inputs are."""
-        return self.named is not None or bool(args.vocab or args.max_seq_len)
+        return self.named is not None or bool(options.vocab or options.max_seq_len)
 
-    def domain(self, args: argparse.Namespace) -> Domain:
+    def domain(self, options: DomainOptions) -> Domain:
         """The inputs: as the options say, else as the library does, else the paper's.
 
         Raises:
@@ -52,12 +74,12 @@ class GivenProgram:
         vocab, length = DEFAULT_VOCAB, DEFAULT_LENGTH
         if self.named is not None:
             vocab, length = self.named.vocab, self.named.max_seq_len
-        return Domain(args.vocab or vocab, args.max_seq_len or length)
+        return Domain(options.vocab or vocab, options.max_seq_len or length)
 
-    def causal(self, args: argparse.Namespace) -> bool:
+    def causal(self, options: CausalOption) -> bool:
         """Whether attention is causal: as the option says, else as the library does."""
-        if args.causal is not None:
-            return bool(args.causal)
+        if options.causal is not None:
+            return options.causal
         return self.named is not None and self.named.causal
 
 
@@ -99,8 +121,8 @@ def add_exactness_option(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _exactness(text: str) -> float | str:
-    return text if text == "auto" else positive_number(text)
+def _exactness(text: str) -> float | Literal["auto"]:
+    return "auto" if text == "auto" else positive_number(text)
 
 
 def read_program(argument: str) -> GivenProgram:

@@ -3,15 +3,39 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from untracr.cli.command import Parser
-from untracr.cli.values import parse_value, parse_values
+from untracr.cli.values import Value, parse_value, parse_values
 from untracr.errors import UsageError
 
 if TYPE_CHECKING:
     from untracr.transformer.token_rows import Naming
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckpointOption:
+    """What `add_checkpoint_option` adds."""
+
+    checkpoint: Path | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class RowsOptions:
+    """What `add_rows_options` adds."""
+
+    rows: tuple[Value, ...] | None
+    bos: Value
+    pad: Value
+
+
+@dataclass(frozen=True, kw_only=True)
+class RowValuesOptions(RowsOptions):
+    """What `add_row_values_option` adds."""
+
+    vocab: tuple[Value, ...] | None
 
 
 def add_checkpoint_option(parser: Parser) -> None:
@@ -54,25 +78,25 @@ def add_rows_options(parser: argparse.ArgumentParser) -> None:
         )
 
 
-def refuse_rows_options(args: argparse.Namespace, what_for: str) -> None:
+def refuse_rows_options(options: RowsOptions, what_for: str) -> None:
     """Checks that none of the options of `add_rows_options` is given.
 
     Raises:
         UsageError: one is; the message says what it is for.
     """
-    for option in ("rows", "bos", "pad"):
-        if getattr(args, option) is not None:
-            raise UsageError(f"--{option} is for {what_for}")
+    for name, given in (("rows", options.rows), ("bos", options.bos), ("pad", options.pad)):
+        if given is not None:
+            raise UsageError(f"--{name} is for {what_for}")
 
 
-def naming_of(args: argparse.Namespace) -> Naming:
-    """What the options say of the token rows.
+def naming_of(vocab: tuple[Value, ...] | None, options: RowsOptions) -> Naming:
+    """What ``--vocab`` and the options of `add_rows_options` say of the token rows.
 
     Raises:
         UsageError: ``--vocab`` and ``--rows`` are both given.
     """
     from untracr.transformer.token_rows import Naming
 
-    if args.vocab is not None and args.rows is not None:
+    if vocab is not None and options.rows is not None:
         raise UsageError("--rows names all rows and --vocab those of tokens: give one of them")
-    return Naming(args.vocab, args.rows, args.bos, args.pad)
+    return Naming(vocab, options.rows, options.bos, options.pad)

@@ -2,21 +2,35 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from untracr.bounds import MAX_ENCLOSED_SOURCE
 from untracr.cli.command import OK, Command, Parser
-from untracr.cli.output import add_json_option, print_json, say
+from untracr.cli.output import JsonOption, add_json_option, print_json, say
 from untracr.cli.programs import PROGRAM_HELP, add_causal_option, add_domain_options, read_program
 from untracr.cli.reading_options import add_rows_options, refuse_rows_options
-from untracr.cli.saved_models import SavedModel, is_model, read_saved, tell_assumed
+from untracr.cli.saved_models import (
+    SavedModel,
+    SavedModelOptions,
+    is_model,
+    read_saved,
+    tell_assumed,
+)
 from untracr.cli.values import Value, parse_values, show_values
 from untracr.errors import UntracrError, UsageError
 from untracr.shown_text import printable
 
 Runner = Callable[[Sequence[Value]], list[Value]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options(SavedModelOptions, JsonOption):
+    """What the command is given; `configure` says what each means."""
+
+    program: str
+    inputs: list[tuple[Value, ...]]
 
 
 def configure(parser: Parser) -> None:
@@ -39,14 +53,14 @@ def configure(parser: Parser) -> None:
     add_json_option(parser)
 
 
-def run(args: argparse.Namespace) -> int:
+def run(options: Options) -> int:
     """Prints one output a line."""
-    model = _model(args) if is_model(args.program) else None
-    runner = _program_runner(args) if model is None else model.run
-    departs = _departs(model) if model is not None and not args.vocab else None
-    for tokens in args.inputs:
+    model = _model(options) if is_model(options.program) else None
+    runner = _program_runner(options) if model is None else model.run
+    departs = _departs(model) if model is not None and not options.vocab else None
+    for tokens in options.inputs:
         output = runner(tokens)
-        if args.json:
+        if options.json:
             print_json({"input": list(tokens), "output": output})
         else:
             say(show_values(output))
@@ -87,23 +101,23 @@ def _departs(model: SavedModel) -> Callable[[Sequence[Value], list[Value]], str]
     return note
 
 
-def _model(args: argparse.Namespace) -> SavedModel:
-    if args.max_seq_len:
+def _model(options: Options) -> SavedModel:
+    if options.max_seq_len:
         raise UsageError("--max-seq-len is for programs; a model's weights fix its own")
-    return read_saved(args.program, args)
+    return read_saved(options.program, options)
 
 
-def _program_runner(args: argparse.Namespace) -> Runner:
+def _program_runner(options: Options) -> Runner:
     from untracr.rasp.interpreter import run as interpret
 
-    refuse_rows_options(args, "models; a program has no rows of weights")
-    given = read_program(args.program)
-    domain = given.domain(args) if given.has_domain(args) else None
+    refuse_rows_options(options, "models; a program has no rows of weights")
+    given = read_program(options.program)
+    domain = given.domain(options) if given.has_domain(options) else None
 
     def runner(tokens: Sequence[Value]) -> list[Value]:
         if domain is not None:
             domain.require(tokens)
-        return interpret(given.program, [tokens], causal=given.causal(args))[0]
+        return interpret(given.program, [tokens], causal=given.causal(options))[0]
 
     return runner
 
@@ -113,5 +127,6 @@ COMMAND = Command(
     summary="run a program or a saved model on inputs",
     example="untracr run sort 3,1,4",
     configure=configure,
+    options=Options,
     run=run,
 )

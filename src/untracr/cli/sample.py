@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import argparse
+from dataclasses import dataclass
 
 from untracr.cli.command import OK, Command, Parser
-from untracr.cli.output import add_json_option, print_json, with_progress
+from untracr.cli.output import JsonOption, add_json_option, print_json, with_progress
 from untracr.cli.values import not_negative, positive
 from untracr.errors import UsageError
 
@@ -13,9 +13,23 @@ LONGEST = 15
 """Programs much longer than the paper's are found too rarely."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Options(JsonOption):
+    """What the command is given; `configure` says what each means."""
+
+    programs: int
+    seed: int
+    start: int
+    min_length: int
+    max_length: int
+
+
 def configure(parser: Parser) -> None:
     """Adds the arguments."""
-    parser.add_argument("-n", type=positive, default=1, metavar="N", help="how many (default: 1)")
+    programs = parser.add_argument(
+        "--programs", type=positive, default=1, metavar="N", help="how many (default: 1)"
+    )
+    parser.add_older_spelling("-n", programs)
     parser.add_argument(
         "--seed", type=not_negative, default=0, help="of the stream of programs (default: 0)"
     )
@@ -35,34 +49,35 @@ def configure(parser: Parser) -> None:
     add_json_option(parser)
 
 
-def run(args: argparse.Namespace) -> int:
+def run(options: Options) -> int:
     """Prints programs."""
     from untracr.rasp.program import print_program
     from untracr.sample.sampler import SamplerSettings, sample_program
 
-    if not 2 <= args.min_length <= args.max_length <= LONGEST:
+    if not 2 <= options.min_length <= options.max_length <= LONGEST:
         raise UsageError(
             f"lengths must be 2 <= --min-length <= --max-length <= {LONGEST}, "
-            f"not {args.min_length} and {args.max_length}"
+            f"not {options.min_length} and {options.max_length}"
         )
-    settings = SamplerSettings(min_length=args.min_length, max_length=args.max_length)
-    indices = range(args.start, args.start + args.n)
-    for index in with_progress(indices, args.n, " programs"):
-        program = sample_program(args.seed, index, settings)
+    settings = SamplerSettings(min_length=options.min_length, max_length=options.max_length)
+    indices = range(options.start, options.start + options.programs)
+    for index in with_progress(indices, options.programs, " programs"):
+        program = sample_program(options.seed, index, settings)
         source = print_program(program)
-        if args.json:
+        if options.json:
             print_json(
-                {"index": index, "seed": args.seed, "length": program.length, "program": source}
+                {"index": index, "seed": options.seed, "length": program.length, "program": source}
             )
         else:
-            print(f"# program {index} of seed {args.seed}, length {program.length}\n{source}")
+            print(f"# program {index} of seed {options.seed}, length {program.length}\n{source}")
     return OK
 
 
 COMMAND = Command(
     name="sample",
     summary="print random RASP programs of the paper's kind",
-    example="untracr sample -n 3 --seed 7",
+    example="untracr sample --programs 3 --seed 7",
     configure=configure,
+    options=Options,
     run=run,
 )

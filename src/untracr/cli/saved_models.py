@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from untracr.cli.compile import SUFFIXES
-from untracr.cli.reading_options import naming_of
+from untracr.cli.programs import CausalOption, DomainOptions
+from untracr.cli.reading_options import RowsOptions, naming_of
 from untracr.cli.values import Value, show_values
 from untracr.errors import ModelFileError
 from untracr.shown_text import printable
@@ -19,6 +20,11 @@ if TYPE_CHECKING:
     from untracr.transformer.files import LoadedModel
     from untracr.transformer.token_rows import Naming
     from untracr.transformer.transformer import Transformer
+
+
+@dataclass(frozen=True, kw_only=True)
+class SavedModelOptions(DomainOptions, CausalOption, RowsOptions):
+    """What says how saved models are read, where programs may stand as well."""
 
 
 class SavedModel:
@@ -89,7 +95,7 @@ class SavedModel:
         return [values[place] for place in out.argmax(axis=1).tolist()]
 
 
-def read_saved(file: str, args: argparse.Namespace) -> SavedModel:
+def read_saved(file: str, options: SavedModelOptions) -> SavedModel:
     """Loads a model under the options of `add_rows_options`, and under --causal.
 
     Raises:
@@ -97,7 +103,7 @@ def read_saved(file: str, args: argparse.Namespace) -> SavedModel:
     """
     from untracr.transformer.files import load_model
 
-    return SavedModel(load_model(file, causal=args.causal), naming_of(args))
+    return SavedModel(load_model(file, causal=options.causal), naming_of(options.vocab, options))
 
 
 def tell_assumed(*models: SavedModel) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,20 @@ from untracr.errors import ModelFileError, ProgramError, UsageError
 if TYPE_CHECKING:
     from untracr.sample.exclusion import Exclusion
     from untracr.sample.treatment_shares import TreatmentShares
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExcludeSampledOption:
+    """What `add_exclude_sampled_option` adds."""
+
+    exclude_sampled: list[tuple[int, int]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class OtherDomainsOption:
+    """What `add_other_domains_option` adds."""
+
+    other_domains: float
 
 
 def add_exclude_sampled_option(parser: Parser) -> None:
@@ -111,9 +126,9 @@ def exclusion_of(folders: list[Path], sampled: list[tuple[int, int]]) -> Exclusi
     """
     from untracr.compile.canonical import program_from_paper_tokens
     from untracr.evaluate.reference import read_references
-    from untracr.sample.exclusion import NOTHING, Exclusion
+    from untracr.sample.exclusion import NO_EXCLUSION, Exclusion
 
-    excluded = NOTHING
+    excluded = NO_EXCLUSION
     for folder in folders:
         programs = []
         for reference in read_references(folder):

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from untracr.cli.command import OK, Command, Parser
 from untracr.cli.extras import dataset_extra, training_extra
-from untracr.cli.output import add_json_option, print_json
+from untracr.cli.output import JsonOption, add_json_option, print_json
 from untracr.cli.stream_options import (
+    ExcludeSampledOption,
+    OtherDomainsOption,
     add_exclude_sampled_option,
     add_other_domains_option,
     exclusion_of,
@@ -20,15 +22,29 @@ from untracr.cli.stream_options import (
 from untracr.cli.values import not_negative, positive, positive_number
 from untracr.errors import UsageError
 
-NOT_FOR_DATASET = (
-    "exclude",
-    "exclude_sampled",
-    "other_domains",
-    "treatments",
-    "outside_functions",
-)
 
-NOT_FOR_BASELINE = ("dataset", *NOT_FOR_DATASET)
+@dataclass(frozen=True, kw_only=True)
+class Options(ExcludeSampledOption, OtherDomainsOption, JsonOption):
+    """What the command is given; `configure` says what each means."""
+
+    out: Path
+    hours: float | None
+    steps: int | None
+    seed: int
+    batch_size: int
+    learning_rate: float
+    workers: int
+    threads: int
+    log_every: int
+    device: str
+    dataset: Path | None
+    width: int | None
+    layers: int | None
+    heads: int | None
+    exclude: list[Path]
+    treatments: tuple[tuple[str, float], ...]
+    outside_functions: float
+    baseline: bool
 
 
 def configure(parser: Parser) -> None:
@@ -107,9 +123,9 @@ def _number(
     )
 
 
-def run(args: argparse.Namespace) -> int:
+def run(options: Options) -> int:
     """Trains and says where the checkpoint is."""
-    if (args.hours is None) == (args.steps is None):
+    if (options.hours is None) == (options.steps is None):
         raise UsageError("give either --hours or --steps")
     with training_extra():
         from untracr.metamodel.examples import ExampleSettings
@@ -121,55 +137,70 @@ def run(args: argparse.Namespace) -> int:
     from untracr.sample.domains import OtherDomains
 
     settings = TrainingSettings(
-        out=args.out,
-        hours=args.hours,
-        steps=args.steps,
-        seed=args.seed,
-        batch_size=args.batch_size,
-        learning_rate=args.learning_rate,
-        workers=args.workers,
-        threads=args.threads,
-        device=args.device,
-        log_every=args.log_every,
+        out=options.out,
+        hours=options.hours,
+        steps=options.steps,
+        seed=options.seed,
+        batch_size=options.batch_size,
+        learning_rate=options.learning_rate,
+        workers=options.workers,
+        threads=options.threads,
+        device=options.device,
+        log_every=options.log_every,
     )
-    names = ("width", "layers", "heads")
-    sizes = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
-    config = BaselineConfig(**sizes) if args.baseline else NetworkConfig(**sizes)
+    asked = {"width": options.width, "layers": options.layers, "heads": options.heads}
+    sizes = {name: size for name, size in asked.items() if size is not None}
+    config = BaselineConfig(**sizes) if options.baseline else NetworkConfig(**sizes)
     if config.width % config.heads:
         raise UsageError(f"--heads {config.heads} must divide --width {config.width}")
     if isinstance(config, BaselineConfig):
-        _refuse(args, NOT_FOR_BASELINE, "the meta-model, not with --baseline")
+        _refuse(
+            {"dataset": options.dataset, **_for_fresh_programs(options)},
+            "the meta-model, not with --baseline",
+        )
         task = baseline_task(config)
-    elif args.dataset is not None:
-        _refuse(args, NOT_FOR_DATASET, "fresh programs; those of --dataset are what they are")
+    elif options.dataset is not None:
+        goes_with = "fresh programs; those of --dataset are what they are"
+        _refuse(_for_fresh_programs(options), goes_with)
         with dataset_extra():
             from untracr.train.dataset_task import dataset_task
-        task = dataset_task(config, args.dataset)
+        task = dataset_task(config, options.dataset)
     else:
         examples = ExampleSettings(
-            other_domains=OtherDomains(args.other_domains),
-            treatments=shares_of(args.treatments),
-            outside_functions=args.outside_functions,
-            excluded=exclusion_of(args.exclude, args.exclude_sampled),
+            other_domains=OtherDomains(options.other_domains),
+            treatments=shares_of(options.treatments),
+            outside_functions=options.outside_functions,
+            excluded=exclusion_of(options.exclude, options.exclude_sampled),
         )
         task = metamodel_task(config, examples)
     checkpoint = train(task, settings)
     if not Processes.of_environment().is_first:
         return OK
-    if args.json:
+    if options.json:
         print_json({"checkpoint": str(checkpoint)})
     else:
         print(f"checkpoint: {checkpoint}")
-        if not args.baseline:
+        if not options.baseline:
             print(f"use it: untracr decompile FILE --checkpoint {checkpoint}")
     return OK
 
 
-def _refuse(args: argparse.Namespace, flags: tuple[str, ...], goes_with: str) -> None:
+def _for_fresh_programs(options: Options) -> dict[str, object]:
+    """The options that say which programs are made, by name; what is false was not given."""
+    return {
+        "exclude": options.exclude,
+        "exclude-sampled": options.exclude_sampled,
+        "other-domains": options.other_domains,
+        "treatments": options.treatments,
+        "outside-functions": options.outside_functions,
+    }
+
+
+def _refuse(given: dict[str, object], goes_with: str) -> None:
     """Options that would be passed over."""
-    for flag in flags:
-        if getattr(args, flag):
-            raise UsageError(f"--{flag.replace('_', '-')} goes with {goes_with}")
+    for name, value in given.items():
+        if value:
+            raise UsageError(f"--{name} goes with {goes_with}")
 
 
 COMMAND = Command(
@@ -177,5 +208,6 @@ COMMAND = Command(
     summary="train the meta-model, or go on training it",
     example="untracr train --out runs/mine --hours 1",
     configure=configure,
+    options=Options,
     run=run,
 )

@@ -21,6 +21,7 @@ from untracr.compile.residual import Dims
 from untracr.compile.values import ValueSet, without_arithmetic_errors
 from untracr.errors import ProgramError
 from untracr.rasp.functions import Function, Predicate, Value, brief, types_of
+from untracr.rasp.tabulating import PYTHON_FAILURES
 from untracr.rasp.values import tracr_sorted
 from untracr.shown_text import shown
 
@@ -137,6 +138,9 @@ def attention_head(
         np.concatenate([key_columns, [before]]),
         np.ones(len(key_rows)),
     )
+    # Entries of W_Q [D, K], a column for each key: 100 at queries for which the predicate
+    # holds; BOS's column reads the constant, so that its logit is the same for all queries
+    # (Tracr, craft/chamber/categorical_attn).
     logits = COLDNESS * _predicate_logits(
         predicate, keys, queries, types_of(keys), types_of(queries)
     )
@@ -176,7 +180,7 @@ def _predicate_logits(
         for q, query in enumerate(queries):
             try:
                 table[k, q] = float(predicate(key, query))  # type: ignore[arg-type]
-            except (TypeError, ValueError, ArithmeticError) as error:
+            except PYTHON_FAILURES as error:
                 raise ProgramError(
                     f"{brief(predicate)} fails on key {shown(key)} and query {shown(query)}, "
                     f"which the variables may take: {error}"
@@ -265,6 +269,8 @@ def staircase(
     thresholds = np.array([(a + b) / 2 for a, b in itertools.pairwise(points)])
     up, down = 2 * np.arange(steps), 2 * np.arange(steps) + 1
     read = Entries()
+    # A step at t rises from 0 to 1: relu(e x - e t + 1) - relu(e x - e t), for slope e (Tracr,
+    # craft/chamber/numerical_mlp). It is written times what the result changes by there.
     read.add(input_dim, np.arange(2 * steps), float(exactness))
     read.add(one_dim, up, 1 - exactness * thresholds)
     read.add(one_dim, down, -exactness * thresholds)
@@ -296,6 +302,7 @@ def linear(
     label: str, fst_dim: int, snd_dim: int, fst_factor: float, snd_factor: float, out_dim: int
 ) -> list[Neurons]:
     """LinearSequenceMap: negative and positive part of each input."""
+    # a x + b y = a (relu(x) - relu(-x)) + b (relu(y) - relu(-y)).
     pair = np.arange(2)
     signs = np.array([-1.0, 1.0])
     return [
@@ -323,6 +330,7 @@ def pairwise_and(
     n, m = len(fst.ordered), len(snd.ordered)
     count = n * m
     each = _neuron_of_pair(fst, snd)
+    # Three entries a neuron of W_in [D, n m]: x_i, y_j and -1 of the constant.
     rows = np.concatenate([np.repeat(fst_dims, m), np.tile(snd_dims, n), np.full(count, one_dim)])
     values = np.ones(3 * count)
     values[2 * count :] = -1.0
@@ -393,7 +401,7 @@ def _call(function: Function, label: str, *args: Value) -> Value:
     """A function's result where Tracr does not guard against arithmetic errors."""
     try:
         return function(*args)
-    except (ArithmeticError, TypeError, ValueError) as error:
+    except PYTHON_FAILURES as error:
         shown = ", ".join(map(repr, args))
         raise ProgramError(
             f"{label}: {function} fails on {shown}, a value the variable may take: {error}"

@@ -26,6 +26,7 @@ from untracr.rasp.nodes import (
     renumber,
 )
 from untracr.rasp.program import Builder, Program
+from untracr.rasp.tabulating import PYTHON_FAILURES
 
 Composite = SelectorAnd | SelectorOr | SelectorNot
 
@@ -143,7 +144,7 @@ class _Lowering:
         for key, query in itertools.product(self.values[keys], self.values[queries]):
             try:
                 entries.append(((key, query), holds(key, query)))
-            except (TypeError, ValueError, ArithmeticError) as error:
+            except PYTHON_FAILURES as error:
                 raise ProgramError(
                     f"a selector's predicate fails on a key and query it may meet: {error}"
                 ) from None

@@ -27,6 +27,7 @@ from untracr.rasp.nodes import (
 )
 from untracr.rasp.program import Program
 from untracr.rasp.spent import Held, Spent, TooCostly
+from untracr.rasp.tabulating import PYTHON_FAILURES
 from untracr.rasp.values import tracr_sorted
 from untracr.shown_text import shown
 
@@ -228,7 +229,7 @@ def _linear_set(
             for y in snd:
                 out.add(weighted_sum(x, y, fst_factor, snd_factor))
         return ValueSet.of(out.found)
-    except (TypeError, ValueError, ArithmeticError) as error:
+    except PYTHON_FAILURES as error:
         raise ProgramError(f"a LinearSequenceMap needs numbers: {error}") from None
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from untracr.dataset.card import card_files
 from untracr.dataset.drawing import DrawContext, Drawn, draw_block, read_drawn
 from untracr.dataset.engine import Engine
-from untracr.dataset.excluded import NOTHING, Excluded
+from untracr.dataset.excluded import NOTHING_EXCLUDED, Excluded
 from untracr.dataset.folder import DatasetFolder, json_bytes, read_json, write_file
 from untracr.dataset.manifest import (
     Manifest,
@@ -41,7 +41,7 @@ def build_dataset(
     out: Path,
     settings: DatasetSettings,
     engine: Engine,
-    excluded: Excluded = NOTHING,
+    excluded: Excluded = NOTHING_EXCLUDED,
     progress: Progress = silent,
 ) -> Manifest:
     """Builds a data set, or goes on building it.

@@ -9,6 +9,7 @@ from untracr.dataset.folder import CARD
 from untracr.dataset.manifest import Manifest
 from untracr.dataset.settings import SPLITS
 from untracr.dataset.shards import SCHEMA
+from untracr.markdown_table import markdown_table
 
 SIZE_CATEGORIES = (
     (10**3, "n<1K"),
@@ -92,20 +93,21 @@ def card(manifest: Manifest) -> str:
             "",
             "## Columns",
             "",
-            "| column | type | what it is |",
-            "| --- | --- | --- |",
-            *(f"| `{f.name}` | `{f.type}` | {COLUMNS[f.name]} |" for f in SCHEMA),
+            markdown_table(
+                ["column", "type", "what it is"],
+                [(f"`{f.name}`", f"`{f.type}`", COLUMNS[f.name]) for f in SCHEMA],
+            ),
             "",
             "## What is in it",
             "",
             *(f"![{title}]({name})\n" for name, (title, _) in PICTURES.items()),
-            *_table("programs of", "domain, tokens x longest input", manifest, "domains"),
-            *_table("models of", "layers", manifest, "layers"),
+            _table("programs of domain, tokens x longest input", manifest, "domains"),
+            "",
+            _table("models of layers", manifest, "layers"),
+            "",
             "## Treatments",
             "",
-            "| treatment | models |",
-            "| --- | --- |",
-            *(f"| `{n}` | {c:,} |" for n, c in in_order(manifest.statistics["treatments"]).items()),
+            _treatments(manifest),
             "",
             "## How it was made",
             "",
@@ -135,12 +137,12 @@ def _front_matter(manifest: Manifest, total: int) -> str:
 
 
 def _sizes(manifest: Manifest) -> str:
-    lines = ["| split | programs | files | bytes |", "| --- | --- | --- | --- |"]
+    lines: list[tuple[str, ...]] = []
     for split in SPLITS:
         found = manifest.of_split(split)
         rows, size = sum(s.rows for s in found), sum(s.bytes for s in found)
-        lines.append(f"| {split} | {rows:,} | {len(found):,} | {size:,} |")
-    return "\n".join(lines)
+        lines.append((split, f"{rows:,}", f"{len(found):,}", f"{size:,}"))
+    return markdown_table(["split", "programs", "files", "bytes"], lines)
 
 
 def _splits(manifest: Manifest) -> str:
@@ -175,14 +177,15 @@ untracr: cut `weights` into pieces of the sizes of the shapes in `layout`, and r
 and shapes are TransformerLens' with a leading axis for the layers, `W_U` is the read-out."""
 
 
-def _table(what: str, kind: str, manifest: Manifest, counted: str) -> list[str]:
+def _table(what: str, manifest: Manifest, counted: str) -> str:
     counts = in_order(manifest.statistics[counted])
-    return [
-        f"| {what} {kind} | |",
-        "| --- | --- |",
-        *(f"| {name} | {count:,} |" for name, count in counts.items()),
-        "",
-    ]
+    return markdown_table([what, ""], [(name, f"{count:,}") for name, count in counts.items()])
+
+
+def _treatments(manifest: Manifest) -> str:
+    counts = in_order(manifest.statistics["treatments"])
+    rows = [(f"`{name}`", f"{count:,}") for name, count in counts.items()]
+    return markdown_table(["treatment", "models"], rows)
 
 
 def _making(manifest: Manifest) -> str:

@@ -20,7 +20,7 @@ from untracr.dataset.shard_rows import ShardRows, read_group, row_groups
 from untracr.errors import DatasetError
 from untracr.transformer.transformer import Array
 
-ROUNDING = 1e-5
+ROUNDED_SHARE_OF_WEIGHT = 1e-5
 """Of the largest weight: what two builds of LAPACK differ by in float32 stays below."""
 
 
@@ -180,7 +180,7 @@ def _weights_fault(found: object, wanted: Array, treatment: str) -> str | None:
         apart = np.abs(have.astype(np.float64) - wanted).max() / np.abs(wanted).max()
     if "compressed" in treatment:
         return f"{fault}; processors of another kind compress otherwise"
-    if treatment == COMPILED or not apart <= ROUNDING:
+    if treatment == COMPILED or not apart <= ROUNDED_SHARE_OF_WEIGHT:
         return fault
     return (
         f"{fault}; the greatest difference is {apart:.0e} of the largest weight: "

@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from untracr.compile.canonical import paper_tokens
-from untracr.dataset.excluded import NOTHING, Excluded
+from untracr.dataset.excluded import NOTHING_EXCLUDED, Excluded
 from untracr.dataset.settings import SPLITS, DatasetSettings
 from untracr.errors import DatasetError
 from untracr.rasp.domain import Domain
@@ -43,7 +43,7 @@ class DrawContext:
     """What all blocks have in common."""
 
     settings: DatasetSettings
-    excluded: Excluded = NOTHING
+    excluded: Excluded = NOTHING_EXCLUDED
 
 
 @dataclass(frozen=True)

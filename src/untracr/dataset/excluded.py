@@ -68,7 +68,7 @@ class Excluded:
         return {"sets": list(self.sets), "digest": digest.hexdigest()}
 
 
-NOTHING = Excluded()
+NOTHING_EXCLUDED = Excluded()
 
 
 def prefixes(fingerprints: Iterable[bytes]) -> Prefixes:

@@ -23,7 +23,6 @@ from untracr.compile.values import ValueSet, without_arithmetic_errors
 from untracr.diagnose.blur import AS_COMPILED, Blur
 from untracr.diagnose.precision import tolerances
 from untracr.diagnose.steps import Staircase
-from untracr.errors import ProgramError
 from untracr.rasp.functions import Comparison, Function, Predicate, Value, number_or
 from untracr.rasp.nodes import (
     CATEGORICAL,
@@ -38,6 +37,7 @@ from untracr.rasp.nodes import (
     Tokens,
 )
 from untracr.rasp.program import Program
+from untracr.rasp.tabulating import FAILURES
 
 HALF_LEAD = 1e-4
 """A value that is off by less than one half less this is told from others: it is read out more
@@ -61,7 +61,7 @@ class Off:
 
 
 NO_ERROR = Off(0.0, 0.0)
-UNKNOWN = Off(math.inf, math.inf)
+UNKNOWN_OFF = Off(math.inf, math.inf)
 
 
 @dataclass(frozen=True)
@@ -184,7 +184,7 @@ class _Analysis:
             for ref in self.program.sops:
                 found = self._with_crosstalk(ref, self._of(ref))
                 known = math.isfinite(found.one) and math.isfinite(found.all)
-                self.off[ref] = found if known else UNKNOWN
+                self.off[ref] = found if known else UNKNOWN_OFF
         return Bounds(self.off, self.rough, self._is_right())
 
     def _with_crosstalk(self, ref: Ref, off: Off) -> Off:
@@ -234,7 +234,7 @@ class _Analysis:
                 off += max(1.0, largest) * len(results) * self.blur.slip
                 return Off(off, off)
             case _:
-                return UNKNOWN
+                return UNKNOWN_OFF
 
     def _size(self, ref: Ref) -> float:
         """The largest number of a SOp."""
@@ -250,7 +250,7 @@ class _Analysis:
     def _pairs(self, fst: Ref, snd: Ref) -> Off:
         x, y = self.off[fst], self.off[snd]
         if x.one + y.one >= 1:  # neurons of pairs that do not hold may be active
-            return UNKNOWN
+            return UNKNOWN_OFF
         n, m = len(self.sets[fst].ordered), len(self.sets[snd].ordered)
         off = x.all + y.all + (m - 1) * x.one + (n - 1) * y.one
         off += (
@@ -275,7 +275,7 @@ class _Analysis:
     def _aggregate(self, selector: Ref, sop: Ref, is_categorical: bool) -> Off:
         off, inner = self._logit_off(selector), self.off[sop]
         if off > 1 or not math.isfinite(inner.all):
-            return UNKNOWN
+            return UNKNOWN_OFF
         bos = math.exp(-self.sharpness / 2 + 2 * off)
         leak = (
             bos * max(1.0, self.length) + 16 * self.blur.unit
@@ -289,7 +289,7 @@ class _Analysis:
     def _width(self, ref: Ref, selector: Ref) -> Off:
         off = self._logit_off(selector)
         if off > 1:
-            return UNKNOWN
+            return UNKNOWN_OFF
 
         def read(points: Floats) -> tuple[Floats, Floats]:
             widths = np.round(1 / points - 1)
@@ -303,7 +303,7 @@ class _Analysis:
     def _staircase(self, ref: Ref, read: object) -> Off:
         stairs = staircase_of(self.program, self.compiled, ref)
         if stairs is None:
-            return UNKNOWN
+            return UNKNOWN_OFF
         assert callable(read)
         found, values = stairs
         low, high = read(found.points)
@@ -328,7 +328,7 @@ def _is_graded(
     """Whether a predicate gives something else than a truth value: weights take it as a number."""
     try:
         return any(predicate(key, query) not in (0, 1) for key in keys for query in queries)
-    except (ArithmeticError, TypeError, ValueError, ProgramError):
+    except FAILURES:
         return True
 
 

@@ -51,6 +51,7 @@ from untracr.rasp.nodes import (
 )
 from untracr.rasp.program import Program
 from untracr.rasp.spent import Spent, TooCostly
+from untracr.rasp.tabulating import FAILURES, PYTHON_FAILURES
 from untracr.rasp.values import number_or, token_fault, value_fault
 from untracr.shown_text import shown as shown_value
 from untracr.syntax.parsing import parse
@@ -437,7 +438,7 @@ def _unary_failure(
     for value in values:
         try:
             result = function(value)
-        except (ArithmeticError, TypeError, ValueError) as error:
+        except PYTHON_FAILURES as error:
             return f"{brief(function)} fails on {shown_value(value)}, a value it may meet: {error}"
         if number and result is None:
             return (
@@ -460,7 +461,7 @@ def _binary_failure(
         for y in (x,) if same else snd:
             try:
                 function(x, y)
-            except (ArithmeticError, TypeError, ValueError) as error:
+            except PYTHON_FAILURES as error:
                 return (
                     f"{brief(function)} fails on {shown_value(x)}, {shown_value(y)}, values it "
                     f"may meet: {error}"
@@ -489,7 +490,7 @@ def _predicate_failure(
         for query in queries:
             try:
                 float(predicate(key, query))  # type: ignore[arg-type]
-            except (ArithmeticError, TypeError, ValueError, ProgramError) as error:
+            except FAILURES as error:
                 return (
                     f"{brief(predicate)} fails on key {shown_value(key)} and query "
                     f"{shown_value(query)}: {error}"

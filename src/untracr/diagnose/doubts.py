@@ -19,7 +19,6 @@ from untracr.diagnose.bounds import Bounds, clean_at_bos
 from untracr.diagnose.precision import SAME_SHARE_OF_NUMBER
 from untracr.diagnose.program_run import ProgramRun
 from untracr.diagnose.selections import Selections
-from untracr.errors import ProgramError
 from untracr.rasp.functions import Function, Value, number_or
 from untracr.rasp.interpreter import Entry, Mask
 from untracr.rasp.nodes import (
@@ -36,6 +35,7 @@ from untracr.rasp.nodes import (
     children,
 )
 from untracr.rasp.program import Program
+from untracr.rasp.tabulating import FAILURES
 
 
 class Doubts:
@@ -187,7 +187,7 @@ def _has_gap(function: Function, values: tuple[Value, ...], types: tuple[type, .
     """Whether a function gives None, or fails, on some value."""
     try:
         return any(function(value) is None for value in values)
-    except (ArithmeticError, TypeError, ValueError, ProgramError):
+    except FAILURES:
         return True
 
 
@@ -203,7 +203,7 @@ def _has_pair_gap(
     pairs = ((x, y) for x in fst for y in ((x,) if same else snd))
     try:
         return any(function(x, y) is None for x, y in pairs)
-    except (ArithmeticError, TypeError, ValueError, ProgramError):
+    except FAILURES:
         return True
 
 

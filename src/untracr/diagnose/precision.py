@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from untracr.rasp.functions import number_or
 
-TOLERANCE = 1e-3
+OFF_SHARE_OF_NUMBER = 1e-3
 """How far weights may be off a number, relative to its size where above one."""
 
 SAME_SHARE_OF_NUMBER = 1e-9
@@ -34,7 +34,7 @@ def tolerances(values: Sequence[object]) -> npt.NDArray[np.float64]:
 def _tolerances(values: tuple[float, ...]) -> tuple[float, ...]:
     numbers = np.array(values)
     size = np.maximum(1.0, np.abs(numbers))
-    allowed = TOLERANCE * size
+    allowed = OFF_SHARE_OF_NUMBER * size
     known = np.unique(numbers[np.isfinite(numbers)])
     above = np.append(known, np.inf)[
         np.searchsorted(known, numbers + SAME_SHARE_OF_NUMBER * size, "right")

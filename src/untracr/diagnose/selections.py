@@ -7,8 +7,7 @@ import functools
 import numpy as np
 
 from untracr.compile.values import ValueSet
-from untracr.errors import ProgramError
-from untracr.rasp.functions import Comparison, Predicate, Value
+from untracr.rasp.functions import Comparison, Function, Predicate, Value
 from untracr.rasp.interpreter import Batch, Column, Mask
 from untracr.rasp.nodes import (
     CATEGORICAL,
@@ -23,6 +22,7 @@ from untracr.rasp.nodes import (
 )
 from untracr.rasp.program import Program
 from untracr.rasp.spent import Spent, TooCostly
+from untracr.rasp.tabulating import FAILURES, result_or_none
 
 MAX_PAIRS = 250_000
 """Pairs of a key and a query that are looked at; of more nothing is told."""
@@ -83,7 +83,7 @@ class Selections:
             return False
         values = {key: key for key in self.sets[select.keys].unordered}
         for function in reversed(path):
-            values = {key: _call(function, value) for key, value in values.items()}
+            values = {key: result_or_none(function, value) for key, value in values.items()}
         if not all(isinstance(value, (bool, int, float)) for value in values.values()):
             return False
         selected = _selected(select, self.sets)
@@ -144,9 +144,9 @@ def _is_constant(select: Select, sets: dict[Ref, ValueSet]) -> bool:
     return selected is not None and {len(keys) for keys in selected} in ({0}, {count})
 
 
-def _path(program: Program, sop: Ref, start: Ref) -> tuple[object, ...] | None:
+def _path(program: Program, sop: Ref, start: Ref) -> tuple[Function, ...] | None:
     """The functions by which Maps make one SOp of another, the last one first."""
-    functions: list[object] = []
+    functions: list[Function] = []
     while sop != start:
         node = program.nodes[sop]
         if not isinstance(node, Map) or program.encoding(node.inner) is not CATEGORICAL:
@@ -154,15 +154,6 @@ def _path(program: Program, sop: Ref, start: Ref) -> tuple[object, ...] | None:
         functions.append(node.function)
         sop = node.inner
     return tuple(functions)
-
-
-def _call(function: object, value: Value) -> Value:
-    assert callable(function)
-    try:
-        result: Value = function(value)
-    except (ArithmeticError, TypeError, ValueError, ProgramError):
-        return None
-    return result
 
 
 def _differs_everywhere(program: Program, ref: Ref, sets: dict[Ref, ValueSet]) -> bool:
@@ -196,5 +187,5 @@ def _selected_keys(
 ) -> Selected | None:
     try:
         return tuple(tuple(key for key in keys if predicate(key, query)) for query in queries)
-    except (ArithmeticError, TypeError, ValueError, ProgramError):
+    except FAILURES:
         return None

@@ -21,6 +21,7 @@ from untracr.errors import UsageError
 from untracr.evaluate.cases import CaseSet, folder_cases, library_cases, sampled_cases
 from untracr.evaluate.outcome import Counts, Outcome, judge
 from untracr.evaluate.share import Share
+from untracr.markdown_table import markdown_table
 from untracr.sample.sampler import PAPER, SamplerSettings
 from untracr.transformer.named_treatments import Treatment, parse_treatments
 from untracr.transformer.token_rows import tokens_first
@@ -81,20 +82,19 @@ class Report:
     def to_markdown(self) -> str:
         """The report as tables."""
         verdicts = Counter(o.result.verdict for o in self.outcomes)
-        lines = [
-            f"{len(self.outcomes)} models, weights {self.treatment}",
-            "",
-            "| programs | token-exact | same behaviour |",
-            "|---|---|---|",
-            f"| all | {self.share(is_exact)} | {self.share(behaves)} |",
-        ]
+        rows = [("all", self.share(is_exact), self.share(behaves))]
         for n in self.lengths:
-            exact, same = self.share(is_exact, n), self.share(behaves, n)
-            lines.append(f"| length {n} | {exact} | {same} |")
-        lines += ["", "| operation of the reference | written exactly |", "|---|---|"]
-        lines += [f"| {kind} | {share} |" for kind, share in self.operations().items()]
-        lines += ["", "Verdicts: " + ", ".join(f"{v} {n}" for v, n in verdicts.most_common())]
-        return "\n".join(lines)
+            rows.append((f"length {n}", self.share(is_exact, n), self.share(behaves, n)))
+        return "\n\n".join(
+            [
+                f"{len(self.outcomes)} models, weights {self.treatment}",
+                markdown_table(["programs", "token-exact", "same behaviour"], rows),
+                markdown_table(
+                    ["operation of the reference", "written exactly"], self.operations().items()
+                ),
+                "Verdicts: " + ", ".join(f"{v} {n}" for v, n in verdicts.most_common()),
+            ]
+        )
 
 
 def is_exact(outcome: Outcome) -> bool:

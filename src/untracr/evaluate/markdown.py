@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from untracr.markdown_table import markdown_table
+
 Json = dict[str, Any]
 
 NOT_MEASURED = "-"
@@ -57,16 +59,6 @@ def report_markdown(report: Json, pictures: Iterable[str]) -> str:
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """A Markdown table."""
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join(f"| {' | '.join(map(_cell, line))} |" for line in lines)
-
-
-def _cell(value: object) -> str:
-    return str(value).replace("|", "\\|")
-
-
 def share_text(share: Json | None) -> str:
     """A share with its interval, in percent."""
     if share is None or not share["total"]:
@@ -116,7 +108,7 @@ def accuracy_table(report: Json) -> str:
         for label, found in zip(_labels(report), report["treatments"], strict=True)
     ]
     head = ["weights", "models", "token-exact", "same behaviour", "very weights", "verdicts"]
-    return table(head, rows)
+    return markdown_table(head, rows)
 
 
 def _size(found: Json) -> str:
@@ -136,7 +128,7 @@ def _by_length(report: Json, shown: set[str]) -> str:
             [length, *(share_text(t["by_length"][length][name]) for t in report["treatments"])]
             for length in report["set"]["lengths"]
         ]
-        parts += [title, table(["length", *_labels(report)], rows)]
+        parts += [title, markdown_table(["length", *_labels(report)], rows)]
     return "\n\n".join(parts)
 
 
@@ -157,7 +149,9 @@ def _by_kind(title: str, what: str, name: str, report: Json, shown: set[str]) ->
     kinds = sorted({kind for t in treatments for kind in t[name]})
     rows = [[kind, *(share_text(t[name].get(kind)) for t in treatments)] for kind in kinds]
     picture = _picture(name.replace("_", "-"), shown)
-    return "\n\n".join([f"## {title}", what, *picture, table(["", *_labels(report)], rows)])
+    return "\n\n".join(
+        [f"## {title}", what, *picture, markdown_table(["", *_labels(report)], rows)]
+    )
 
 
 def _top_k(report: Json) -> str:
@@ -184,7 +178,7 @@ def _top_k(report: Json) -> str:
             for label, t in found
         ]
         each = f"Of each kind and program length, in percent, top {', '.join(ks)}."
-        parts += [table(head, rows), each, _top_k_apart(found)]
+        parts += [markdown_table(head, rows), each, _top_k_apart(found)]
     if missing:
         parts.append(f"Examples of such weights cannot be made yet: {', '.join(missing)}.")
     return "\n\n".join(parts)
@@ -198,7 +192,7 @@ def _top_k_apart(found: Sequence[tuple[str, Json]]) -> str:
         rows += [
             [prefix + name, *(_percents(t[key].get(name)) for _, t in found)] for name in names
         ]
-    return table(["tokens", *(label for label, _ in found)], rows)
+    return markdown_table(["tokens", *(label for label, _ in found)], rows)
 
 
 def _percents(shares: Json | None) -> str:
@@ -246,7 +240,7 @@ def _ceiling(report: Json) -> str:
         "is lost. Read-outs, where there are any, must agree. Equal operations whose names are "
         "exchanged are not counted. It is no bound for a single sample: luck can exceed it."
     )
-    return "\n\n".join(["## What weights leave open", what, table(head, rows)])
+    return "\n\n".join(["## What weights leave open", what, markdown_table(head, rows)])
 
 
 def _controls(report: Json) -> str:
@@ -264,7 +258,9 @@ def _controls(report: Json) -> str:
         ]
     )
     head = ["control", "what", "models", "token-exact", "same behaviour"]
-    return "\n\n".join(["## Controls", "Nothing of the program is left here.", table(head, rows)])
+    return "\n\n".join(
+        ["## Controls", "Nothing of the program is left here.", markdown_table(head, rows)]
+    )
 
 
 def _baseline(report: Json) -> str:
@@ -280,7 +276,7 @@ def _baseline(report: Json) -> str:
         found["left_out"],
     ]
     head = ["token-exact", "same behaviour", "tokens right", "left out"]
-    return "\n\n".join(["## Flattened-weights baseline", what, table(head, [row])])
+    return "\n\n".join(["## Flattened-weights baseline", what, markdown_table(head, [row])])
 
 
 def _speed(report: Json) -> str:
@@ -301,7 +297,7 @@ def _speed(report: Json) -> str:
         f"meta-model takes {speed['load_ms']:.1f} ms. Measured on: {machine}."
     )
     head = ["weights", "median ms", "slowest ms", "models a second"]
-    return "\n\n".join(["## Speed", what, table(head, rows)])
+    return "\n\n".join(["## Speed", what, markdown_table(head, rows)])
 
 
 def _listing(title: str, programs: list[Json] | None) -> str:
@@ -322,7 +318,7 @@ def _listing(title: str, programs: list[Json] | None) -> str:
         "*In the language*: the meta-model's closed lists hold all its functions and predicates. "
         "Answers and reference tokens are in report.json."
     )
-    return "\n\n".join([f"## {title}", what, table(head, rows)])
+    return "\n\n".join([f"## {title}", what, markdown_table(head, rows)])
 
 
 def _outcome(outcome: Json) -> str:

@@ -13,7 +13,7 @@ from untracr.errors import ModelFileError
 from untracr.explain.beside import Beside, lay_beside
 from untracr.explain.explanation import Explanation, Held, Line, Mask, Output, Pattern
 from untracr.rasp.domain import Domain
-from untracr.rasp.equivalence import TOLERANCE, numbers_agree, same_value
+from untracr.rasp.equivalence import EQUAL_WITHIN, numbers_agree, same_value
 from untracr.rasp.functions import Value, number_or
 from untracr.rasp.interpreter import Batch, Column
 from untracr.rasp.nodes import CATEGORICAL, INDICES, TOKENS, Aggregate, Ref, Select, SelectorWidth
@@ -184,7 +184,7 @@ class _Run:
             return OUTPUT_TOLERANCE
         others = [v for v in values.unordered if isinstance(v, (bool, int, float))]
         size = max(1.0, abs(wanted))
-        apart = [abs(v - wanted) / size for v in others if abs(v - wanted) > TOLERANCE * size]
+        apart = [abs(v - wanted) / size for v in others if abs(v - wanted) > EQUAL_WITHIN * size]
         return max(OUTPUT_TOLERANCE, 0.999 * min(LOOSEST_TOLERANCE, min(apart, default=1.0) / 2))
 
     def _patterns(self, carrier: Carrier, matrix: Mask) -> tuple[tuple[Pattern, ...], bool]:

@@ -135,6 +135,7 @@ def _steps_of(reads: Floats, writes: Floats, rows: Floats) -> _Steps | None:
         return None
     alone = reads[_alone(reads, rows)]  # the differences of steep readers are less exact
     one = alone[0] if len(alone) else (reads[up] - reads[down]).mean(axis=0)
+    # e x - e t less its part along the constant is e x, and x is one long: [steps].
     along = reads[down] @ one / (one @ one)
     slopes = _lengths(reads[down] - along[:, None] * one)
     steep = slopes > FLATTEST_SLOPE
@@ -165,6 +166,7 @@ def _anywhere(
     if not len(alone) or len(alive) > MAX_PAIRED:
         return up, down
     wanted = reads[alive] - reads[alone[0]]
+    # |(w_n - one) - w_m| of all pairs: neuron m reads one constant less than neuron n, [n, n].
     squares = np.square(wanted).sum(axis=1)[:, None] + np.square(reads[alive]).sum(axis=1)
     off = np.sqrt(np.maximum(0.0, squares - 2 * wanted @ reads[alive].T))
     close = off < SAME_UNIT_VECTOR + 10 * ROUNDED_SHARE_OF_LONGEST * _lengths(reads[alive])[:, None]

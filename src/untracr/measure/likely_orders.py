@@ -97,6 +97,7 @@ def _heads(given: Transformer, mine: Transformer, layer: int, frames: list[Float
     for model, frame in zip((mine, given), frames, strict=True):
         reads = [getattr(model, name)[layer, : mine.n_heads] for name in ("W_Q", "W_K", "W_V")]
         products = np.stack([frame @ read.astype(np.float64) for read in reads])  # [3, H, n, K]
+        # How much a head reads of each vector written before, in columns of any order: [3, H, n].
         lengths = np.linalg.norm(products, axis=3)
         seen.append(lengths.transpose(1, 0, 2).reshape(mine.n_heads, -1))
     return _in_turn(_distances(*seen))
@@ -114,6 +115,7 @@ def _columns(
     weights = ({n: arrays[n] for n in ("W_Q", "W_K")}, {"W_Q": given.W_Q, "W_K": given.W_K})
     for named, frame in zip(weights, frames, strict=True):
         Q, K = (frame @ named[n][layer, head].astype(np.float64) for n in ("W_Q", "W_K"))
+        # What each column reads as query (as a share of the largest) and as key, [K, 2 n].
         seen.append(np.concatenate([Q / max(1.0, float(np.abs(Q).max(initial=0.0))), K]).T)
     distances = _distances(*seen)  # [ours, theirs]
     every = list(range(len(distances)))

@@ -146,6 +146,7 @@ def _from_heads(model: Transformer, bos_row: Floats) -> Iterator[Floats]:
         W_K = np.concatenate(list(model.W_K[layer].astype(np.float64)), axis=1).T
         for logit in BOS_LOGITS:
             one = W_Q / logit
+            # A column of W_Q has `logit` times the constant; that of W_K BOS's row less it: [H K].
             distance = _lengths(W_K - (bos_row - one))
             fits = (distance < DISTANCE_SHARE * (_lengths(bos_row) + 0.1)) & (
                 _lengths(one) > SHORTEST_CONSTANT
@@ -228,6 +229,7 @@ def _differences(vectors: Floats) -> Floats:
 def _nearest(vectors: Floats, others: Floats) -> tuple[Ints, Bools]:
     """For each vector the nearest of the others, and whether they are the same and not zero."""
     squares = np.square(vectors).sum(axis=1)
+    # |v - o|^2, [vectors, others].
     distance = squares[:, None] - 2 * vectors @ others.T + np.square(others).sum(axis=1)
     nearest = distance.argmin(axis=1)
     same = distance[np.arange(len(vectors)), nearest] < np.square(DISTANCE_SHARE) * (squares + 0.01)
@@ -240,6 +242,7 @@ def _explained(read: Floats, one: Floats, tokens: Floats, plain: Floats) -> int:
     pairs = (values[:, None] + values - one).reshape(-1, len(one))
     known = np.concatenate([values, one[None], pairs])
     squares = np.square(read).sum(axis=1)[:, None] + np.square(known).sum(axis=1)
+    # |w - k|^2 of readers and all that they may read, [M, known].
     distance = squares - 2 * read @ known.T
     steps = _lengths(read[:-1] - read[1:] - one) < 10 * DISTANCE_SHARE
     return int((distance < np.square(10 * DISTANCE_SHARE)).any(axis=1).sum() + steps.sum())

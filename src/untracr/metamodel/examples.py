@@ -27,7 +27,7 @@ from untracr.read.operations import Operation
 from untracr.read.reader import Reader
 from untracr.read.scope import true_variables
 from untracr.sample.domains import NO_OTHERS, OtherDomains
-from untracr.sample.exclusion import NOTHING, Exclusion, sample_outside
+from untracr.sample.exclusion import NO_EXCLUSION, Exclusion, sample_outside
 from untracr.sample.outside import with_outside_functions
 from untracr.sample.sampler import PAPER, SamplerSettings
 from untracr.sample.treatment_shares import AS_COMPILED, TreatmentShares
@@ -81,7 +81,7 @@ class ExampleSettings:
     other_domains: OtherDomains = NO_OTHERS
     treatments: TreatmentShares = AS_COMPILED
     outside_functions: float = 0.0
-    excluded: Exclusion = NOTHING
+    excluded: Exclusion = NO_EXCLUSION
 
     def __post_init__(self) -> None:
         if not 0 <= self.outside_functions <= 1:

@@ -16,7 +16,7 @@ from untracr.rasp.interpreter import LARGEST_EXACT_INTEGER, Batch, Column, Failu
 from untracr.rasp.program import HoldsProgram, Program, program_of
 from untracr.shown_text import count
 
-TOLERANCE = 1e-9
+EQUAL_WITHIN = 1e-9
 """Numbers this close count as equal, unless both are whole numbers (Python's ``int``)."""
 
 ROUNDED_SHARE_OF_LARGER = 1e-12
@@ -104,9 +104,10 @@ def same_value(a: Value | Failure, b: Value | Failure) -> bool:
     """Whether two values count as equal.
 
     Python's equality (so True and 1, 0.0 and -0.0 are the same, integers of any size
-    only themselves), and besides: fractions within `TOLERANCE`, or `ROUNDED_SHARE_OF_LARGER` of the
-    larger, which rounding may have parted; and "not a number" and itself. Infinity is
-    no other number, nor the other infinity. Tuples are compared part by part.
+    only themselves), and besides: fractions within `EQUAL_WITHIN`, or within
+    `ROUNDED_SHARE_OF_LARGER`, which rounding may have parted; and "not a number" and
+    itself. Infinity is no other number, nor the other infinity. Tuples are compared part
+    by part.
     """
     if isinstance(a, (bool, int, float)) and isinstance(b, (bool, int, float)):
         return _same_number(a, b)
@@ -124,7 +125,7 @@ def _same_number(a: float, b: float) -> bool:
         return False
     if not (math.isfinite(x) and math.isfinite(y)):
         return math.isnan(x) and math.isnan(y)
-    return abs(x - y) <= max(TOLERANCE, ROUNDED_SHARE_OF_LARGER * max(abs(x), abs(y)))
+    return abs(x - y) <= max(EQUAL_WITHIN, ROUNDED_SHARE_OF_LARGER * max(abs(x), abs(y)))
 
 
 def numbers_agree(

@@ -16,9 +16,9 @@ import numpy as np
 
 from untracr.arrays import Bools, Floats, Ints
 from untracr.bounds import MAX_TEXT
-from untracr.errors import ProgramError
 from untracr.rasp.functions import Formula, Value, number_or, types_of
 from untracr.rasp.listed_functions import BINARY, PREDICATES, UNARY
+from untracr.rasp.tabulating import result_or_none
 
 
 @dataclass(frozen=True)
@@ -89,10 +89,7 @@ def call(function: Callable[..., Value], *args: Value) -> Value:
         sizes = [len(a) if isinstance(a, (str, tuple)) else abs(a or 0) for a in args]
         if math.prod(max(size, 2) for size in sizes) > MAX_TEXT:
             return None
-    try:
-        return function(*args)
-    except (ArithmeticError, ProgramError, TypeError, ValueError):
-        return None
+    return result_or_none(function, *args)
 
 
 def tabulate(results: list[list[Value]]) -> Tables:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -145,8 +145,20 @@ class Distinct:
         return tuple(value for _, value in self._codes)
 
 
-FAILURES = (TypeError, ArithmeticError, ValueError, ProgramError)
-"""What a function raises on a value that it is not made for."""
+PYTHON_FAILURES = (TypeError, ArithmeticError, ValueError)
+"""What a function raises on a value that it is not made for, without saying which function it is:
+who calls it does."""
+
+FAILURES = (*PYTHON_FAILURES, ProgramError)
+"""... and, with its own words, on a value that its table lacks."""
+
+
+def result_or_none(function: Callable[..., Value], *args: Value) -> Value:
+    """A function's result; None where it fails."""
+    try:
+        return function(*args)
+    except FAILURES:
+        return None
 
 
 def is_few(pairs: int, codes: int) -> bool:

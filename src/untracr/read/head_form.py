@@ -51,12 +51,14 @@ def in_form(weights: HeadWeights, known: Directions, noise: HeadNoise) -> HeadWe
 
 def _scale(weights: HeadWeights, known: Directions) -> float:
     """By how much scores are larger than those of a head of Tracr's size, as BOS's shows it."""
+    # one W_Q W_K^T bos, which blocks.attention_head makes 50, or 100 where BOS is what is moved.
     along = float(known.base.one @ weights.W_Q @ (known.base.bos @ weights.W_K))
     wanted = COLDNESS * (1.0 if _moves_bos(weights, known) else 0.5)
     return along / wanted if along > READS else 1.0
 
 
 def _moves_bos(weights: HeadWeights, known: Directions) -> bool:
+    # |bos W_V W_O|^2 is |W_V W_O|^2 of a head that moves BOS alone, and 0 of others.
     to = known.base.bos @ weights.W_V @ weights.W_O
     return float(to @ to) > 0.5 * _squared(weights.W_V, weights.W_O.T)
 
@@ -74,6 +76,8 @@ def _selected(weights: HeadWeights, known: Directions) -> tuple[Floats, Floats] 
     for variable in known.categorical:
         rows = known.rows[known.slice(variable)]
         queries = weights.W_Q @ (rows @ weights.W_K).T
+        # W_Q W_K^T [D, D] is a sum of queries x key^T over orthonormal keys: what is left of its
+        # squared length beside a variable's values [D, n] and BOS [D].
         left = length - float(np.square(queries).sum() + for_bos @ for_bos)
         if best is None or left < best[0]:
             best = left, variable, queries
@@ -110,6 +114,7 @@ def _moved(weights: HeadWeights, known: Directions) -> tuple[Floats, Floats] | N
     for variable in known.variables:
         rows = known.rows[known.slice(variable)]
         out = rows @ weights.W_V @ weights.W_O
+        # Likewise W_V W_O is a sum of value^T x out [n, D] over orthonormal values.
         if length - float(np.square(out).sum()) <= LEFT_SHARE_OF_SQUARE * length:
             return _own(variable, known, pad).T, out
     return None

@@ -90,6 +90,7 @@ def _keys(W_K: Floats, known: Directions, tolerance: Tolerance) -> _Keys | None:
     products = known.products_with(W_K)
     squares = np.square(W_K).sum(axis=0)
     allowed = tolerance.squared(W_K)
+    # |column - bos|^2, [columns].
     to_bos = squares - 2 * (known.base.bos @ W_K) + known.bos_bos
     best: tuple[float, _Keys] | None = None
     for variable in known.categorical:
@@ -97,8 +98,12 @@ def _keys(W_K: Floats, known: Directions, tolerance: Tolerance) -> _Keys | None:
         if n + 1 > count:
             continue
         part = known.slice(variable)
+        # |column - x_v|^2 of each value and column (blocks.attention_head, where a column of W_K
+        # reads one value of the keys).
         own = known.squares[part, None]
         distance = squares - 2 * products[part] + own  # [values, columns]
+        # If BOS has column b, values before b have their own column and those from b on the next:
+        # `total` is the sum of squared distances for each b, [n + 1].
         left, right = np.diagonal(distance), np.diagonal(distance, offset=1)
         each = np.arange(n)
         before = np.concatenate([[0.0], np.cumsum(left[:n])])
@@ -132,6 +137,7 @@ def _selection(
     largest, bos_logit = float(logits.max(initial=0.0)), 0.0
     if largest > READS:
         bos_logit = _bounded(_along_one(W_Q[:, keys.bos], known) / largest, MAX_BOS_LOGIT)
+    # Where a predicate gives 0 or 1, logits are 0 or the largest: half of that tells them apart.
     table = logits > max(0.5 * largest, READS)
     return replace(plain, logits=logits, table=table, bos_logit=bos_logit), fits
 
@@ -148,6 +154,7 @@ def _queries(
     for variable in known.categorical:
         part = products[known.slice(variable)]
         found = known.solve(variable, part)  # [queries, keys]
+        # What least squares leaves of each column of W_Q, [keys]: |w|^2 - c (P w).
         left = squares - np.einsum("qk,qk->k", part, found)
         fits = bool((left <= limit).all())
         # Of several that fit the one with the fewest values says most.
@@ -172,6 +179,7 @@ def _moved(
     products = known.products_with(W_V)
     squares = np.square(W_V).sum(axis=0)
     rest = np.concatenate([np.cumsum(squares[::-1])[::-1], [0.0]])  # of columns from n on
+    # |first column - bos|^2 and the squares of all others: a SelectorWidth moves BOS alone.
     to_bos = squares[0] - 2 * float(known.base.bos @ W_V[:, 0]) + known.bos_bos + rest[1]
     best: tuple[float, Variable | None, int] = float(to_bos), None, 1
     for variable in known.variables:
@@ -181,6 +189,7 @@ def _moved(
             continue
         each = np.arange(n)
         own = known.squares[part]
+        # |column v of W_V - x_v|^2, [n]; the other columns hold nothing.
         distance = squares[:n] - 2 * products[part][each, each] + own
         total = float(distance.sum() + rest[n])
         if total < best[0] - 1e-9:

@@ -96,6 +96,8 @@ class _Sorter:
         factors = known.rows @ read  # [rows, n]
         self.one, self.bos = known.base.one @ read, known.base.bos @ read
         squares = np.square(read).sum(axis=0)
+        # All directions are orthonormal: products are factors, and the squares of those of what is
+        # known add up to |w|^2 where a neuron reads nothing else. All of [n] but `factors`.
         explained = np.square(factors).sum(axis=0) + self.one**2 + self.bos**2
         sizes = np.maximum(1.0, squares)
         self.is_explained = np.abs(squares - explained) < FACTOR_OFF * sizes
@@ -189,6 +191,7 @@ class _Sorter:
         counts = np.stack([profile.counts for profile in profiles])
         best: tuple[float, list[int]] | None = None
         for start in [n for n, part in enumerate(parts) if 0 in part.cells][:MAX_STARTS]:
+            # How differently later layers read what a part writes, and the first part: [parts].
             unlike = np.abs(counts - counts[start]).sum(axis=1)
             found = _Cover(parts, unlike, profiles, size, MAX_TRIED).search(start)
             if found is None:
@@ -242,6 +245,8 @@ class _Sorter:
         at = np.inf
         while left:
             up = left.pop(0)
+            # A step (blocks.staircase) reads e x + 1 - e t and e x - e t: constants one apart, but
+            # for what single precision rounds off a large one.
             constant, size = float(self.one[up]), 1e-5 * abs(float(self.one[up])) + FACTOR_OFF
             down = next(
                 (
@@ -326,8 +331,10 @@ class _Sorter:
             before = float(now @ now)
             if before < ZERO_SQUARE:
                 return step
+            # |step|^2 sin^2 of the angle: a number stays in one direction.
             aside = size - float(now @ step) ** 2 / before
             return now if abs(aside) < FACTOR_OFF * size else None
+        # A step from one direction u to another v is v - u: (u step) is -1, and u + step one long.
         after = now + step
         changed = (
             abs(float(now @ step) + 1) < FACTOR_OFF and abs(float(after @ after) - 1) < FACTOR_OFF
@@ -362,6 +369,7 @@ class _Sorter:
 
     def _in_line(self, a: int, b: int) -> bool:
         x, y = self.write[a], self.write[b]
+        # |x|^2 |y|^2 sin^2 of the angle between what the two write.
         aside = float(x @ x) * float(y @ y) - float(x @ y) ** 2
         return aside < FACTOR_OFF * max(ZERO_SQUARE, float(x @ x) * float(y @ y))
 

@@ -124,12 +124,14 @@ class _Parser:
         self.layer, self.known, self.orient, self.roles = layer, known, orient, roles
         W = layer.read
         self.count: int = W.shape[1]
+        # Rows P with readers W; the constant and BOS with each reader w, and |w|^2, [neurons].
         self.products = known.products_with(W)  # [rows, neurons]
         self.one, self.bos = known.base.one @ W, known.base.bos @ W
         self.squares = np.square(W).sum(axis=0)
         self.allowed = tolerance.squared(W)
         self.noise, self.known_noise = tolerance.noise, tolerance.known
         self.is_whole = known.base.is_exact
+        # |w - one|^2: the neuron behind the steps of blocks.staircase reads the constant alone.
         self.is_one = self.squares - 2 * self.one + known.one_one <= self.allowed
         self.numbers = [self._number(v) for v in known.numerical]
         self.grids = self._grids()
@@ -191,6 +193,8 @@ class _Parser:
     def _is_pair(self, neurons: Ints, i: Ints | int, j: Ints | int) -> Bools:
         """Whether neurons read row i and row j minus the constant."""
         known = self.known
+        # |w - u|^2 = |w|^2 - 2 w u + |u|^2 for u = x_i + y_j - one, which blocks.pairwise_and
+        # reads; `own` is |u|^2, for each pair of rows.
         own = known.squares[i] + known.squares[j] + known.one_one + 2 * known.products(i, j)
         own = own - 2 * known.with_one[i] - 2 * known.with_one[j]
         products = self.products[i, neurons] + self.products[j, neurons] - self.one[neurons]
@@ -203,6 +207,7 @@ class _Parser:
             neurons = np.arange(start, start + n * m)
             if start not in starts:
                 continue
+            # Rows of both values of each neuron, [n m], the first variable major.
             i = self.known.slice(a).start + np.repeat(np.arange(n), m)
             j = self.known.slice(b).start + np.tile(np.arange(m), n)
             if self._is_pair(neurons, i, j).all():
@@ -218,6 +223,7 @@ class _Parser:
         if variable.slot not in self._single:
             part = self.products[self.known.slice(variable)]
             found = self.known.solve(variable, part)
+            # Least squares leaves |w - c P|^2 = |w|^2 - c (P w), for coefficients c, [values, n].
             left = self.squares - np.einsum("vn,vn->n", part, found)
             self._single[variable.slot] = found, np.asarray(left <= self.allowed, dtype=np.bool_)
         return self._single[variable.slot]
@@ -227,6 +233,7 @@ class _Parser:
         if variable.slot not in self._closest:
             part = self.known.slice(variable)
             own = self.known.squares[part, None]
+            # |w - x_v|^2 of each value v and each neuron, [values, neurons].
             distance = self.squares - 2 * self.products[part] + own
             value = distance.argmin(axis=0)
             fits = distance[value, np.arange(self.count)] <= self.allowed
@@ -382,6 +389,7 @@ class _Parser:
     def _marks(self, position: Ints, variable: Variable, start: int, place: int) -> bool:
         """Marks the values that a neuron reads; False if it reads else, or what another reads."""
         coefficients, fits = self._coefficients(variable)
+        # A neuron of blocks.lookup reads the sum of its values: factors [values] of 0 and 1.
         factors = coefficients[:, start + place]
         reads = factors > 0.5
         clear = bool((np.abs(factors - reads) < ROUND_SLOPE).all())
@@ -398,6 +406,7 @@ class _Parser:
             return None
         variable = min(fitting, key=lambda v: len(v.values))
         factors, write = self._coefficients(variable)[0][:, start], self.layer.write[start]
+        # Noise of factors: of the weights, and of the directions, which grows with the length read.
         spread = float(np.hypot(self.noise, 1.5 * self.known_noise * np.sqrt(self.squares[start])))
         orientation = max(self.orient(write, self.layer.half_layer)[1], 1)
         number = Number(factors, write, orientation, spread)
@@ -409,6 +418,8 @@ class _Parser:
     def _number(self, variable: Variable) -> _Number:
         known = self.known
         row = known.slice(variable).start
+        # Least squares w = slope x + constant one, for a number's direction x: products of x
+        # and one with each other, [2, 2], and with all neurons, [2, n]; `left` remains of |w|^2.
         gram = np.array(
             [
                 [known.squares[row], known.with_one[row]],
@@ -428,6 +439,7 @@ class _Parser:
             slope = float(number.slopes[start])
             if not number.fits[start] or abs(slope) < STEEP:
                 continue
+            # Steps (blocks.staircase) are all neurons of one slope that follow; one more is behind.
             alike = number.fits & (np.abs(number.slopes - slope) < ROUND_SLOPE * abs(slope))
             stop = start + int(np.argmin([*alike[start:], False]))
             stop += stop < self.count and bool(self.is_one[stop])
@@ -450,7 +462,10 @@ class _Parser:
         steps = (stop - start) // 2
         up, down = write[0 : 2 * steps : 2], write[1 : 2 * steps : 2]
         falls = neurons[1 : 2 * steps : 2]
+        # A falling neuron reads e x - e t, and so is zero at the threshold t: [steps].
         places = -number.constants[falls] / number.slopes[falls]
+        # The heights of all steps below each value add up, [values, d_model]; the rising neuron
+        # writes a height, the falling one its negative.
         outputs: Floats = (points[:, None] > places) @ ((up - down) / 2)
         if len(neurons) % 2:
             outputs = outputs + write[-1]
@@ -458,6 +473,7 @@ class _Parser:
             return WidthStair(*self._at(neurons), variable, outputs)
         squares = np.einsum("nd,nd->n", write, write)
         longest = write[np.argmax(squares)]
+        # A number is written along one direction: what is left of |w|^2 beside the longest.
         along = write @ longest / max(float(np.sqrt(longest @ longest)), ZERO_LENGTH)
         aside = NOISE_LIMIT**2 * self.layer.noise**2 * write.shape[1]
         if not bool((squares - along**2 <= 0.02 * squares + aside).all()):
@@ -494,6 +510,7 @@ class _Parser:
         if orientation or (self.known.base.is_orthonormal and not self.known.base.noise):
             return effects
         for divisor in range(1, LARGEST_FACTOR + 1):  # the longest direction comes first
+            # If the largest effect is `divisor` units long, all are whole multiples of the unit.
             unit = np.abs(effects).max(initial=0.0) / divisor
             factors = effects / max(unit, ZERO_LENGTH)
             if unit <= 1 + ROUND_SLOPE and bool(
@@ -515,6 +532,7 @@ class _Parser:
     def _clean(self, start: int) -> Clean | None:
         """A neuron that reads BOS; nothing at all where compression dropped BOS."""
         bos_bos = self.known.bos_bos
+        # w = along bos, by least squares; `left` is what remains of |w|^2.
         along = float(self.bos[start]) / bos_bos if bos_bos > ZERO_SQUARE else 0.0
         left = self.squares[start] - along**2 * bos_bos
         if left > self.allowed[start] or (bos_bos > ZERO_SQUARE and along < 0.5):

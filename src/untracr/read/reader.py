@@ -83,6 +83,7 @@ class Reader:
             Tolerance(base.noise * COLDNESS, base.noise),
             Tolerance(base.noise, base.noise),
         )
+        # Squared lengths of each head's longest column of W_Q and longest row of W_O, [L, H].
         selects = np.square(self.W_Q).sum(axis=2).max(axis=2, initial=0.0)
         moves = np.square(self.W_O).sum(axis=3).max(axis=2, initial=0.0)
         self.alive_heads = (selects > self._dead(base.noise * COLDNESS)) | (
@@ -200,6 +201,7 @@ class Reader:
             for head in np.flatnonzero(self.alive_heads[layer]).tolist():
                 Q, K = self.W_Q[layer, head], self.W_K[layer, head]
                 moved = (direction @ self.W_V[layer, head]) @ self.W_O[layer, head]
+                # For a direction d: W_Q W_K^T d, W_K W_Q^T d, and what is written, d W_V W_O.
                 for way in (Q @ (direction @ K), K @ (direction @ Q), moved):
                     counts.append(float(way @ way > READS))
             factors = direction @ self.W_in[layer]
@@ -257,6 +259,8 @@ class Reader:
         W, one = self.W_in[layer][:, places], self.one_in[layer, places]
         one_one = 1.0 if self.base.is_orthonormal else float(self.base.one @ self.base.one)
         with_one = 0.0 if self.base.is_orthonormal else float(self.base.one @ unit)
+        # Least squares w = factor unit + constant one of each neuron: [2, 2] and [2, n]. Of the
+        # direction d = length unit, blocks.staircase reads e d, and blocks.linear -d and d.
         gram = np.array([[1.0, with_one], [with_one, one_one]])
         products = np.stack([unit @ W, one])
         solved = two_coefficients(gram, products)
@@ -279,6 +283,7 @@ class Reader:
             return self._sign_behind_heads(unit, layer)
         columns = self.W_V[layer, :, :, 0]  # [heads, d_model]; a number takes one column
         along = columns @ unit
+        # What is left of |column|^2 beside the direction, [heads].
         left = np.square(columns).sum(axis=1) - along**2
         allowed = self.head_noise.values.squared(columns.T)
         fits = (left <= allowed) & (np.abs(along) > max(READS, 5 * self.base.noise))
@@ -290,6 +295,7 @@ class Reader:
         for value, out in zip(self.W_V[layer], self.W_O[layer], strict=True):
             copy = (unit @ value) @ out
             size = float(copy @ copy)
+            # |W_V W_O|^2, entry by entry; |copy|^2 is as much where nothing else is moved.
             length = float(((value.T @ value) * (out @ out.T)).sum())
             if size > READS and length - size < ZERO_SHARE * length:
                 oriented, how = self.orient(copy, attention(layer))

@@ -54,6 +54,7 @@ def direction_groups(vectors: Floats, noise: float = 0.0) -> Ints:
         if number == MAX_GROUPS:
             groups[open_] = number
             break
+        # Squared distances from the first vector without a group, [n]; noise is in both of a pair.
         difference = vectors[open_] - vectors[open_[0]]
         distance = np.einsum("nd,nd->n", difference, difference)
         same = distance < SAME_SHARE_OF_LONGEST**2 * largest + 2 * noisy

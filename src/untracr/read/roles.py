@@ -195,6 +195,7 @@ class _Neurons:
         along = direction @ self.W
         if not (np.abs(along) > READS).any():
             return set()
+        # What is left of |w|^2, [M]: beside the direction, and beside the constant too.
         rest = self.squares - along**2
         left = rest - self.one**2
         steep = (np.abs(along) > STEEP) & (np.abs(self.one) > READS) & (left <= self.allowed)
@@ -210,6 +211,7 @@ class _Neurons:
 
     def _in_grid(self, along: Floats) -> Bools:
         """Which neurons read a direction and another one, minus the constant."""
+        # Of |x_i + y_j - one|^2 = 3 (blocks.pairwise_and), y_j is left.
         left = self.squares - along**2 - self.one**2
         near = (np.abs(along - 1) < UNIT_OFF) & (np.abs(self.one + 1) < UNIT_OFF)
         return np.asarray(near & (np.abs(left - 1) < UNIT_OFF), dtype=np.bool_)

@@ -64,6 +64,7 @@ def _columns(reader: Reader, layer: int, rows: Floats) -> Ints | None:
             (reader.W_K[layer, head], reader.head_noise.keys),
             (reader.W_V[layer, head], reader.head_noise.values),
         ):
+            # |column - row|^2, [rows, columns].
             distance = np.square(W).sum(axis=0) - 2 * (rows @ W) + own
             columns = distance.argmin(axis=1)
             limit = tolerance.squared(W)[columns]
@@ -79,6 +80,7 @@ def _grid(reader: Reader, layer: int, rows: Floats) -> Ints | None:
     if W.shape[1] < len(rows):
         return None
     products = rows @ W
+    # Least squares of readers on rows, [rows, n], and the share of |w|^2 that it explains, [n].
     factors = np.linalg.pinv(rows @ rows.T, rcond=ZERO_SHARE, hermitian=True) @ products
     squares = np.maximum(np.square(W).sum(axis=0), ZERO_SQUARE)
     explained = np.einsum("vn,vn->n", products, factors) / squares

@@ -89,7 +89,7 @@ class Exclusion:
         return hashlib.blake2b(written.encode(), digest_size=8).hexdigest()
 
 
-NOTHING = Exclusion()
+NO_EXCLUSION = Exclusion()
 
 
 def _frozen(behaviours: dict[Domain, set[bytes]]) -> tuple[tuple[Domain, frozenset[bytes]], ...]:
@@ -97,7 +97,7 @@ def _frozen(behaviours: dict[Domain, set[bytes]]) -> tuple[tuple[Domain, frozens
 
 
 def sample_outside(
-    seed: int, index: int, excluded: Exclusion = NOTHING, settings: SamplerSettings = PAPER
+    seed: int, index: int, excluded: Exclusion = NO_EXCLUSION, settings: SamplerSettings = PAPER
 ) -> Program:
     """Program ``index`` of a stream, or a substitute if it is excluded.
 

@@ -87,7 +87,7 @@ class Known:
         """A digest of 16 bytes of the values, the same for values that count as equal.
 
         Numbers are rounded to six decimals and seven digits, far wider than
-        `untracr.rasp.equivalence.TOLERANCE`. Sums and means of small integers,
+        `untracr.rasp.equivalence.EQUAL_WITHIN`. Sums and means of small integers,
         which is what the sampler makes, do not lie where that rounding turns.
         """
         order: dict[str, int] = {}

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from random import Random
 
@@ -28,6 +28,7 @@ from untracr.rasp.functions import (
 from untracr.rasp.listed_functions import MAP_POOL
 from untracr.rasp.nodes import CATEGORICAL, Map, Node, Ref, Select, SequenceMap
 from untracr.rasp.program import Program
+from untracr.rasp.tabulating import result_or_none
 from untracr.sample.acceptance import acceptable
 from untracr.sample.sampler import PAPER, SamplerSettings
 
@@ -136,7 +137,7 @@ def _is_well_formed(program: Program, ref: Ref, sets: dict[Ref, ValueSet]) -> bo
         return True
     inner = (node.inner,) if isinstance(node, Map) else (node.fst, node.snd)
     arguments = itertools.product(*(sets[i].ordered for i in inner))
-    results = [_call(node.function, *a) for a in arguments]
+    results = [result_or_none(node.function, *a) for a in arguments]
     if None in results or len(set(results)) < 2:
         return False
     is_lookup = (
@@ -152,7 +153,7 @@ def _looks_like_two(values: tuple[Value, ...], results: Sequence[Value]) -> bool
     kinds = dict.fromkeys(results)
     if len(kinds) != 2 or len(values) == 2:
         return False
-    truths = {tuple(_call(f, v) for v in values) for f in MAP_POOL["categorical", "bool"]}
+    truths = {tuple(result_or_none(f, v) for v in values) for f in MAP_POOL["categorical", "bool"]}
     return all(tuple(result == kind for result in results) in truths for kind in kinds)
 
 
@@ -171,7 +172,7 @@ def _with_other_function(
             return replace(node, function=rng.choice(BINARY))
         case Map(function, inner):
             values = sets[inner].ordered
-            old = [_call(function, v) for v in values]
+            old = [result_or_none(function, v) for v in values]
             keeps_truths = {r for r in old if r is not None} <= {0, 1}
             return replace(node, function=_unary(program, ref, values, keeps_truths, rng))
         case _:
@@ -198,7 +199,7 @@ def _unary(
 
 @functools.cache
 def _gives_truths(function: Formula) -> bool:
-    return all(isinstance(_call(function, x), bool) for x in range(5))
+    return all(isinstance(result_or_none(function, x), bool) for x in range(5))
 
 
 def _values(rng: Random, count: int) -> tuple[Value, ...]:
@@ -240,10 +241,3 @@ def _predicate(keys: tuple[Value, ...], queries: tuple[Value, ...], rng: Random)
         key_of = {query: rng.choice(keys) for query in queries}
         truths = [key_of[query] == key for key, query in pairs]
     return Table(tuple(zip(pairs, truths, strict=True)), 2)
-
-
-def _call(function: Callable[..., Value], *args: Value) -> Value:
-    try:
-        return function(*args)
-    except (ArithmeticError, TypeError, ValueError):
-        return None

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from untracr.compile.canonical import count_paper_tokens, predicate_name
 from untracr.compile.layers import count_layers, half_layers
+from untracr.markdown_table import markdown_table
 from untracr.rasp.nodes import (
     CATEGORICAL,
     NUMERICAL,
@@ -207,6 +208,4 @@ def to_markdown(columns: Mapping[str, SampleStatistics]) -> str:
         ("mean layers", [f"{s.mean_layers:.2f}" for s in sets]),
         ("mean tokens", [f"{s.mean_tokens:.1f}" for s in sets]),
     ]
-    lines = [f"| | {' | '.join(columns)} |", "|---|" + "---|" * len(columns)]
-    lines += [f"| {name} | {' | '.join(cells)} |" for name, cells in rows]
-    return "\n".join(lines)
+    return markdown_table(["", *columns], [(name, *cells) for name, cells in rows])

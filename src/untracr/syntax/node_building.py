@@ -44,6 +44,7 @@ from untracr.rasp.nodes import (
     Tokens,
 )
 from untracr.rasp.program import Program, pruned, tracr_labels
+from untracr.rasp.tabulating import FAILURES
 from untracr.syntax.source_places import Places, first_deeper_than
 
 _NOT = Formula("not x", 1)
@@ -233,7 +234,7 @@ def _table_after(outer: Function, inner: Table) -> Table:
     for arguments, value in inner.entries:
         try:
             entries.append((arguments, outer(value)))
-        except (ArithmeticError, TypeError, ValueError, ProgramError):
+        except FAILURES:
             continue
     return Table(tuple(entries), inner.arity)
 

@@ -51,6 +51,7 @@ from untracr.rasp.nodes import (
     Tokens,
 )
 from untracr.rasp.program import Program
+from untracr.rasp.tabulating import PYTHON_FAILURES
 from untracr.rasp.values import plain_value, type_of, value_fault
 
 _KINDS = (
@@ -504,7 +505,7 @@ def _agrees(candidate: Formula, table: Table) -> bool:
     for arguments, wanted in table.entries:
         try:
             value = candidate(*arguments)
-        except (ArithmeticError, TypeError, ValueError):
+        except PYTHON_FAILURES:
             return False
         if value != wanted or type_of(value) != type_of(wanted):
             return False
@@ -514,7 +515,7 @@ def _agrees(candidate: Formula, table: Table) -> bool:
 def _fails(candidate: Formula, arguments: tuple[Value, ...]) -> bool:
     try:
         candidate(*arguments)
-    except ArithmeticError:
+    except ArithmeticError:  # the only failure that Tracr passes over: of others it stops
         return True
     except (TypeError, ValueError):
         return False

@@ -44,7 +44,7 @@ COLUMNS = (
     "weights",
 )
 
-ROUNDING = 1e-3
+ROUNDED_TREATMENT = 1e-3
 """How far treated weights may lie from those that this machine makes, absolutely and relatively."""
 
 
@@ -116,7 +116,7 @@ def example_of_row(row: Row, treatments: TreatmentShares, *, axis_signs: bool = 
 
     Raises:
         DatasetError: the row's weights are not its program's: not equal where it is as
-            compiled, further off than `ROUNDING` where it is treated.
+            compiled, further off than `ROUNDED_TREATMENT` where it is treated.
     """
     program, domain = program_of(row["tokens"]), domain_of(row)
     compiled = compile_program(program, domain.vocab, domain.max_seq_len)
@@ -149,7 +149,7 @@ def _require_compiled(row: Row, compiled: Compiled) -> None:
 def _require_treated(row: Row, treated: Treated) -> None:
     made = flat_weights(treated.model)
     if made.shape != row["weights"].shape or not np.allclose(
-        made, row["weights"], ROUNDING, ROUNDING
+        made, row["weights"], ROUNDED_TREATMENT, ROUNDED_TREATMENT
     ):
         raise DatasetError(
             f"the weights of index {row['index']}, treated by {row['treatment']}, are not "

@@ -29,8 +29,8 @@ PROJECTED_SHARE_OF_LENGTH = 10 * ROTATED_SHARE_OF_LENGTH
 """A vector may be off by this share of its length (or of 1) after a projection: rounded basis
 vectors and the least squares that find them again add up."""
 
-ORTHONORMAL_ENTRY = 1e-3
-"""Entries by which the basis found may differ from an orthonormal one."""
+ORTHOGONAL_OFF = 1e-3
+"""Eigenvalues, of the identity less a basis' products with itself, that are zero up to rounding."""
 
 NEAR_AXES_IN_NOISE = 0.1
 """A change of basis whose entries are this near to a reordering of axes is one, but for noise."""
@@ -42,17 +42,17 @@ FARTHEST_DEVIATIONS = 6.5
 """Standard deviations beyond which no entry of noise lies, and no vector's length from the usual
 one: the length of a normal vector of any dimension has a deviation below one."""
 
-FEWEST = 5
+FEWEST_VECTORS = 5
 """Vectors of a matrix among which one can stand out."""
 
 UNEVEN = (0.1, 4.0)
 """The noise of one matrix lies between these multiples of that of all: where it was added to
 rotated weights its size depends on how full a matrix is."""
 
-FEW = 20
+FEW_NOISY_ENTRIES = 20
 """Entries of a matrix whose noise may by chance be of another size."""
 
-UNKNOWN = Sameness(False)
+UNKNOWN_SAMENESS = Sameness(False)
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class Alignment:
     change: Floats | None = None
     heads: tuple[Ints, ...] = ()
     neurons: tuple[Ints, ...] = ()
-    sameness: Sameness = UNKNOWN
+    sameness: Sameness = UNKNOWN_SAMENESS
     reason: str = ""
 
 
@@ -140,6 +140,7 @@ def _align(given: Transformer, recompiled: Transformer, same: Sameness) -> Align
         return Alignment("different", reason=matrices)
     if not all(np.isfinite(m.theirs).all() for m in matrices):
         return Alignment("different", reason="a weight is not finite")
+    # Matrices count by the size of their entries, as noise does: [vectors, D] and [vectors, R].
     living = [m for m in matrices if m.size > 0]
     mine = np.concatenate([m.mine / m.size for m in living])
     theirs = np.concatenate([m.theirs / m.size for m in living])
@@ -185,17 +186,15 @@ def _off(matrix: _Matrix, change: Floats) -> float:
 
 def _is_projection(mine: Floats, change: Floats) -> bool:
     """Whether the change has orthonormal columns, but for dimensions that are never used."""
-    missing = np.eye(change.shape[1]) - change.T @ change
+    missing = np.eye(change.shape[1]) - change.T @ change  # [R, R], zero if orthonormal
     unused = mine.shape[1] - int(np.linalg.matrix_rank(mine.T @ mine, tol=1e-6))
     sizes = np.linalg.eigvalsh(missing)
-    return bool(
-        sizes[0] > -ORTHONORMAL_ENTRY and (np.abs(sizes) > ORTHONORMAL_ENTRY).sum() <= unused
-    )
+    return bool(sizes[0] > -ORTHOGONAL_OFF and (np.abs(sizes) > ORTHOGONAL_OFF).sum() <= unused)
 
 
 def _noise(matrices: list[_Matrix], change: Floats) -> tuple[float, str]:
     """The noise as a share of each matrix's size, and why it is none, else an empty string."""
-    left = [(m, m.theirs - m.mine @ change) for m in matrices]
+    left = [(m, m.theirs - m.mine @ change) for m in matrices]  # [vectors, R] each
     some = [(m, rest) for m, rest in left if m.size > 0]
     squares = sum(float(np.square(rest / m.size).sum()) for m, rest in some)
     noise = float(np.sqrt(squares / max(1, sum(rest.size for _, rest in some))))
@@ -209,7 +208,7 @@ def _noise(matrices: list[_Matrix], change: Floats) -> tuple[float, str]:
         if own > LARGEST_NOISE_SHARE * m.size:
             return noise, f"one matrix is off by {own:.2g}, as much as its weights"
         share = own / max(noise * m.size, ROTATED_SHARE_OF_LENGTH)
-        if not UNEVEN[0] < share < UNEVEN[1] and rest.size > FEW:
+        if not UNEVEN[0] < share < UNEVEN[1] and rest.size > FEW_NOISY_ENTRIES:
             return noise, f"noise of {noise:.2g} is {share:.2g} times that in one matrix"
         if max(longest, largest) > FARTHEST_DEVIATIONS or share > 2 * UNEVEN[1]:
             return noise, f"one vector is farther off than noise of {noise:.2g} would be"
@@ -219,9 +218,9 @@ def _noise(matrices: list[_Matrix], change: Floats) -> tuple[float, str]:
 def _share_of_longest(rest: Floats) -> tuple[float, float]:
     """By how many deviations the longest vector is longer than the others, and the largest entry.
 
-    The deviation is that of all other vectors' entries; 0 of fewer than `FEWEST` vectors.
+    The deviation is that of all other vectors' entries; 0 of fewer than `FEWEST_VECTORS` vectors.
     """
-    if len(rest) < FEWEST:
+    if len(rest) < FEWEST_VECTORS:
         return 0.0, 0.0
     squares = np.square(rest).sum(axis=1)
     worst = int(squares.argmax())

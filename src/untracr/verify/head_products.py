@@ -111,9 +111,8 @@ def _unasked(head: Head, known: Floats, readers: Floats) -> list[Floats]:
     """
     unit = known / np.maximum(1.0, np.linalg.norm(known, axis=1, keepdims=True))
     gram = unit.T @ unit
-    aside = head.moves - np.linalg.pinv(gram, rcond=UNSEEN_SHARE, hermitian=True) @ (
-        gram @ head.moves
-    )
+    back = np.linalg.pinv(gram, rcond=UNSEEN_SHARE, hermitian=True)
+    aside = head.moves - back @ (gram @ head.moves)  # [D, D], off the span of what is known
     if float(np.linalg.norm(aside)) < FARTHEST_COLUMN:
         return []
     u, sizes, vt = np.linalg.svd(aside)

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from untracr.errors import EvaluationError
 from untracr.rasp.domain import Domain
 from untracr.rasp.drawn_inputs import drawn_inputs
-from untracr.rasp.equivalence import CHUNK, TOLERANCE, numbers_agree, same_value
+from untracr.rasp.equivalence import CHUNK, EQUAL_WITHIN, numbers_agree, same_value
 from untracr.rasp.functions import Value, number_or
 from untracr.rasp.interpreter import Batch, Codes, Column, Mask
 from untracr.rasp.program import Program
@@ -101,7 +101,7 @@ def _below_half_of_gaps(program: Program, domain: Domain, *, causal: bool) -> fl
             numbers.add(number_or(column.values[code], 0.0))
     ordered = np.array(sorted(number for number in numbers if math.isfinite(number)))
     gaps = np.diff(ordered) / np.maximum(1.0, np.maximum(np.abs(ordered[1:]), np.abs(ordered[:-1])))
-    apart = gaps[gaps > TOLERANCE]
+    apart = gaps[gaps > EQUAL_WITHIN]
     return 0.999 * float(apart.min(initial=np.inf)) / 2
 
 
@@ -239,7 +239,7 @@ def outputs_agree(
 def affordable_inputs(model: Transformer, domain: Domain) -> int:
     """Inputs on which a model may be run, one after the other."""
     places = domain.max_seq_len + 1
-    scores = model.n_layers * model.n_heads * places * model.d_head
+    scores = model.n_layers * model.n_heads * places * model.d_head  # and as many for the values
     return max(FIRST_CHUNK, MAX_WORK // (places * (model.n_parameters + 2 * scores)))
 
 

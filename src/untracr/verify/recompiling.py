@@ -10,7 +10,7 @@ from untracr.rasp.nodes import CATEGORICAL, Map, Ref, SequenceMap
 from untracr.rasp.program import Program
 from untracr.transformer.transformer import Transformer
 
-WIDEST = 2
+TIMES_DIMENSIONS = 2
 """A model that was compressed may have had this many times its dimensions."""
 
 
@@ -66,4 +66,4 @@ def _is_larger(program: Program, sets: dict[Ref, ValueSet], like: Transformer) -
             neurons = max(neurons, len(sets[node.fst].ordered) * len(sets[node.snd].ordered))
         if isinstance(node, Map) and program.encoding(node.inner) is not CATEGORICAL:
             neurons = max(neurons, len(sets[node.inner].ordered))
-    return width > WIDEST * like.d_model or neurons > like.d_mlp
+    return width > TIMES_DIMENSIONS * like.d_model or neurons > like.d_mlp

@@ -131,17 +131,17 @@ class _Sums:
             rows: [SUMS, rows], of the embeddings.
         """
         n = len(self.moves)
-        plain = rows @ self.embeddings + numbers[n:, 0].T @ self.writes
+        plain = rows @ self.embeddings + numbers[n:, 0].T @ self.writes  # [SUMS, D]
         written = plain
         for _ in range(int(self.layers.max(initial=0)) + 1):  # what was moved may be moved again
             moved = written @ self.moves  # [heads, SUMS, D]
             written = plain + np.einsum("hs,hsd->sd", numbers[:n, 0], moved)
-        read = numbers[n:, 1].T @ self.reads
+        read = numbers[n:, 1].T @ self.reads  # [SUMS, D], and below what heads read
         back = written @ (self.selects + self.selects.transpose(0, 2, 1))
         read = read + np.einsum("hs,hsd->sd", numbers[:n, 1], back)
         read = read + np.einsum("hs,hsd->sd", numbers[:n, 1], read @ self.moves.transpose(0, 2, 1))
         written, read = _units(written), _units(read)
-        heads = [
+        heads = [  # [heads, SUMS, SUMS] each: no change of basis changes them
             written @ self.selects @ written.T,
             read @ self.selects @ read.T,
             written @ self.moves @ read.T,

@@ -142,6 +142,7 @@ class _Beside:
             mine_reads[numbers], mine_writes[numbers] = (w[living] for w in ours)
         slips = self.stream.largest(reads - mine_reads)
         slips /= np.maximum(1.0, np.linalg.norm(mine_reads, axis=1))
+        # Each neuron is at most as large as the largest product with what it reads, [neurons].
         written = np.abs(writes - mine_writes).T @ self.stream.largest(reads)
         return float(slips[numbers].max(initial=0.0)), written
 
