@@ -12,33 +12,41 @@ from typing import Any, ForwardRef, Literal, Union, get_args, get_origin, get_ty
 import pytest
 
 from command_line import Run
-from untracr.cli.command import Command, Parser
+from untracr.cli.command import Command, Group, Parser
 from untracr.cli.entry import COMMANDS
 
 LINES = (
     "sample --programs 3 --seed 7 --start 2 --min-length 4 --max-length 5 --json",
-    "dataset build out --programs 9 --treatments rotated=0.2 --exclude a --exclude-sampled 7:9 "
-    "--splits 0.8,0.1,0.1 --other-domains 0.1 --workers 2 --address auto",
+    "dataset build out --programs 9 --seed 2 --treatments rotated=0.2 --exclude a "
+    "--exclude-sampled 7:9 --splits 0.8,0.1,0.1 --other-domains 0.1 --min-length 3 --max-length 9 "
+    "--shard-size 5 --workers 2 --engine ray --address auto --json",
     "dataset build out --programs 9 --treatments compiled,noisy",
-    "dataset info out",
-    "dataset verify out --sample 3 --workers 2",
-    "dataset show out 0 --save m.npz",
-    "compile hist -o m.npz --vocab a,1,0.5 --max-seq-len 3 --causal --mlp-exactness auto",
-    "compile hist -o m.npz --mlp-exactness 20 --no-causal --no-strict",
-    "run hist a,b,True,None --rows a,b --bos c --pad 1",
-    "check a b --against c --model d --vocab 1,2 --rows 1,2,3 --bos 1 --mlp-exactness 9",
-    "decompile a b --greedy --budget 1 --proposals uniform --checkpoint c --certificate d",
-    "decompile --example --vocab a,b --rows a,b --no-causal --no-progress",
-    "explain m.npz 1,2 a --program hist --picture p.svg --vocab 1,2 --checkpoint c",
-    "train --out a --hours 1 --steps 3 --learning-rate 1 --dataset d --width 8 --layers 1 "
-    "--heads 2 --exclude e --exclude-sampled 1:2 --treatments noisy=0.1 --outside-functions 1",
-    "export a -o b.safetensors",
-    "eval models --length 6-9 --domain 8x6 --treatments noisy:0.1 --report r --baseline b",
+    "dataset info out --json",
+    "dataset verify out --sample 3 --seed 2 --workers 2 --json",
+    "dataset show out 0 --split test --save m.npz --json",
+    "compile hist -o m.npz --vocab a,1,0.5 --max-seq-len 3 --causal --mlp-exactness auto --json",
+    "compile hist --output m.npz --mlp-exactness 20 --no-causal --no-strict",
+    "run hist a,b,True,None --vocab a --max-seq-len 3 --causal --json",
+    "run m.npz a 1,2 --rows a,b --bos c --pad 1 --no-causal",
+    "check a b --against c --model d --vocab 1,2 --max-seq-len 3 --rows 1,2,3 --bos 1 --pad p "
+    "--mlp-exactness 9 --causal --no-causal --json",
+    "decompile a b --greedy --budget 1 --proposals uniform --checkpoint c --certificate d --json",
+    "decompile --example --vocab a,b --rows a,b --bos 1 --pad p --causal --no-causal --no-progress",
+    "explain m.npz 1,2 a --program hist --picture p.svg --vocab 1,2 --checkpoint c --rows 1,2 "
+    "--bos b --pad 1 --causal --no-causal --json",
+    "train --out a --hours 1 --steps 3 --seed 2 --batch-size 8 --learning-rate 1 --workers 1 "
+    "--threads 1 --log-every 3 --device cpu --dataset d --width 8 --layers 1 --heads 2 "
+    "--exclude e --exclude-sampled 1:2 --other-domains 0.5 --treatments noisy=0.1 "
+    "--outside-functions 1 --baseline --json",
+    "export a --output b.safetensors",
+    "eval models --length 6-9 --domain 8x6 --seed 2 --treatments noisy:0.1 --report r "
+    "--baseline b --json",
     "eval --programs 3 --library --no-controls --checkpoint c",
-    "audit --kinds all --models 2 --budget 1 --out o --processes 2 --checkpoint c",
-    "bench dataset --quick --programs 3 --treatments noisy=0.1 --workers 1,2 --checkpoint c",
+    "audit --kinds all --models 2 --seed 2 --budget 1 --out o --processes 2 --checkpoint c --json",
+    "bench dataset --quick --programs 3 --seed 2 --treatments noisy=0.1 --workers 1,2 "
+    "--checkpoint c --json",
 )
-"""Every option that has a value stands in one of them, and every command."""
+"""Every command, with every one of its options."""
 
 OLDER = (
     ("sample", "--programs", "-n", "3"),
@@ -103,12 +111,22 @@ def test_a_wrong_type_is_noticed() -> None:
     assert not fits("c", Literal["a", "b"])
 
 
-def test_every_command_is_tried() -> None:
-    """`LINES` leaves out none."""
-    every = set()
-    for command in COMMANDS.values():
-        every |= set(command.commands) if not isinstance(command, Command) else {command}
-    assert {given(line)[0].example for line in LINES} == {command.example for command in every}
+def test_every_option_is_tried(run: Run) -> None:
+    """`LINES` leaves out no command, and no option that --help lists."""
+    shown = set()
+    for name, command in COMMANDS.items():
+        for words in [(name,)] if isinstance(command, Command) else _subcommands(command):
+            listed = re.findall(r"^  (?:-\w[ \w]*, )?(--[\w-]+)", run(*words, "--help").out, re.M)
+            shown |= {(words[-1], option) for option in listed if option != "--help"}
+    tried = set()
+    for line in LINES:
+        tried |= {(given(line)[0].name, word) for word in line.split() if word.startswith("--")}
+    assert shown <= tried
+    assert {name for name, _ in shown} == {name for name, _ in tried}
+
+
+def _subcommands(group: Group) -> list[tuple[str, ...]]:
+    return [(group.name, name) for name in group.subcommands]
 
 
 @pytest.mark.parametrize("arguments", [("--seed",), ("--seed", "--json", "--more")])
