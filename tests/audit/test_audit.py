@@ -26,6 +26,7 @@ from untracr.audit.plain_run import (
     read_out_differs,
     renamed,
 )
+from untracr.audit.read_outs import rare_outputs
 from untracr.audit.running import Audit, Record, audit_one, run_audit
 from untracr.audit.strict import StrictAnswer, StrictCase, strict_answer, strict_case
 from untracr.audit.subject import Subject
@@ -34,6 +35,7 @@ from untracr.audit.weights import EXACT, ROTATED, rounded_alike, weights_differ
 from untracr.cli.entry import main
 from untracr.compile.canonical import canonicalise
 from untracr.decompile.bundled import bundled_decompiler
+from untracr.decompile.decompiler import Decompiler
 from untracr.decompile.result import Result, Search
 from untracr.errors import ModelFileError, UsageError
 from untracr.rasp.domain import PAPER_DOMAIN, Domain
@@ -656,3 +658,14 @@ def test_a_steep_staircase_hides_no_head_and_doubts_none() -> None:
     assert np.abs(subject.model.W_in).max() > 1_000
     found = judge_claim(subject, bundled_decompiler().decompile(subject.model))
     assert not found.false
+
+
+@pytest.mark.slow
+def test_known_departures_cover_read_outs_that_rounding_decides() -> None:
+    """Where the program's own weights read out nothing, a rotated model's largest column is noise."""
+    subject = rare_outputs(81, 341)
+    result = Decompiler().decompile(subject.model, vocab=subject.domain.vocab, budget=3)
+    assert result.verdict == "identical"
+    assert result.departures > 0
+    assert judge_claim(subject, result).false == ""
+    assert judge_claim(subject, replace(result, departures=0)).false != ""

@@ -39,6 +39,9 @@ CHUNK = 4_096
 TOLERANCE = 1e-3
 """How far a decoded number may be off, relative to the larger of 1 and itself."""
 
+TIE = 1e-3
+"""Columns of a read-out that are nearer to each other may change places by rounding."""
+
 ROUNDING = 1e-5
 """Single and double precision may differ by this share of a number, or of 1."""
 
@@ -169,7 +172,8 @@ def misread(
 
     Args:
         model, program, domain, tolerance: see `read_out_differs`.
-        but_for: places where this model's read-out is not either are left out.
+        but_for: places where this model's read-out is not either are left out, and those
+            where rounding decides what is read out of it.
 
     Raises:
         EvaluationError: the program fails on some input.
@@ -186,7 +190,9 @@ def misread(
             if others is not None and wrong.any():
                 theirs = _read(*others, ids)
                 named = others[0].output_values
-                wrong &= ~_wrong(theirs, codes, column.values, named, tolerance)
+                wrong &= ~(
+                    _wrong(theirs, codes, column.values, named, tolerance) | _is_tie(theirs, named)
+                )
             for row in np.flatnonzero(wrong.any(axis=1)).tolist():
                 tokens, place = batch.input(int(rows[row])), int(wrong[row].argmax())
                 text = (
@@ -220,6 +226,14 @@ def _wrong(
         return np.asarray(~(close & np.isfinite(numbers) & np.isfinite(read[:, :, 0])))
     fits = np.array([[_alike(value, other) for other in columns] for value in wanted])
     return np.asarray(~fits[codes, read.argmax(axis=2)] | ~np.isfinite(read).all(axis=2))
+
+
+def _is_tie(read: Floats, columns: tuple[Value, ...] | None) -> npt.NDArray[np.bool_]:
+    """Where the two largest columns of a read-out are the same but for rounding."""
+    if columns is None or len(columns) < 2:
+        return np.zeros(read.shape[:2], dtype=np.bool_)
+    second, first = np.moveaxis(np.sort(read, axis=2)[:, :, -2:], 2, 0)
+    return np.asarray(first - second < TIE)
 
 
 def decoded_differs(model: Transformer, program: Program, domain: Domain) -> str:
