@@ -662,7 +662,7 @@ def test_a_steep_staircase_hides_no_head_and_doubts_none() -> None:
 
 @pytest.mark.slow
 def test_known_departures_cover_read_outs_that_rounding_decides() -> None:
-    """Where the program's own weights read out nothing, a rotated model's largest column is noise."""
+    """Where a program's own weights read out nothing, a rotated model's largest column is noise."""
     subject = rare_outputs(81, 341)
     result = Decompiler().decompile(subject.model, vocab=subject.domain.vocab, budget=3)
     assert result.verdict == "identical"
