@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from untracr.metamodel.examples import Example, example_of, training_example
 from untracr.metamodel.features import Features, features
 from untracr.metamodel.numpy_network import Decoding, NumpyNetwork, TokenPlace
 
 __all__ = [
     "Decoding",
-    "Example",
     "Features",
     "NumpyNetwork",
     "TokenPlace",
-    "example_of",
     "features",
-    "training_example",
 ]
