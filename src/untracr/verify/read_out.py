@@ -17,12 +17,12 @@ import numpy as np
 from untracr.arrays import Bools, Floats, Ints
 from untracr.compile.compiler import Compiled
 from untracr.rasp.equivalence import same_value
-from untracr.rasp.functions import Value, number_or
-from untracr.rasp.nodes import NUMERICAL
+from untracr.rasp.functions import Value
 from untracr.rasp.program import Program
 from untracr.transformer.transformer import Transformer
 from untracr.verify.alignment import Alignment
 from untracr.verify.outputs import CLEAR_LEAD
+from untracr.verify.rounding import largest_numbers
 from untracr.verify.weight_equivalence import EXACT_SHARE_OF_WEIGHT, ROTATED_SHARE_OF_LENGTH
 
 READS_NOTHING, READS_OTHER = -1, -2
@@ -102,11 +102,8 @@ def rounding_shows(
 def _reach(program: Program, compiled: Compiled) -> Floats:
     """How large each coordinate of the final stream may be at most, [D]; 0 where nothing writes."""
     reach: Floats = np.where(_written(compiled.transformer).any(axis=0), 1.0, 0.0)
-    for ref, parts in compiled.node_map.items():
-        if program.encoding(ref) is NUMERICAL:
-            values = compiled.value_sets[ref].ordered
-            largest = max((abs(number_or(value, 1.0)) for value in values), default=1.0)
-            reach[list(parts.dims)] *= max(1.0, largest)
+    for dims, largest in largest_numbers(program, compiled):
+        reach[dims] *= largest
     return TIMES_LARGEST_VALUE * reach
 
 

@@ -8,6 +8,7 @@ program's values allow, and the judge follows them through the program.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -47,6 +48,15 @@ def rounded(
     return None if blur == AS_COMPILED else Rounded(model, basis, blur)
 
 
+def largest_numbers(program: Program, compiled: Compiled) -> Iterator[tuple[list[int], float]]:
+    """The dimensions of each variable, and the largest number that one holds, at least 1."""
+    for ref, node in compiled.node_map.items():
+        is_number = program.encoding(ref) is NUMERICAL
+        values = compiled.value_sets[ref].ordered if is_number else ()
+        largest = max((abs(number_or(value, 1.0)) for value in values), default=1.0)
+        yield list(node.dims), max(1.0, largest)
+
+
 @dataclass(frozen=True)
 class _Stream:
     """What the stream may hold where a program's values are held, in the program's basis.
@@ -62,13 +72,9 @@ class _Stream:
     def of(cls, program: Program, compiled: Compiled) -> _Stream:
         parts: list[tuple[list[int], float]] = []
         known: set[int] = set()
-        for ref, node in compiled.node_map.items():
-            largest = 1.0
-            if program.encoding(ref) is NUMERICAL:
-                values = compiled.value_sets[ref].ordered
-                largest = max(1.0, *(abs(number_or(value, 1.0)) for value in values))
-            parts.append((list(node.dims), largest))
-            known |= {*node.dims}
+        for dims, largest in largest_numbers(program, compiled):
+            parts.append((dims, largest))
+            known |= {*dims}
         rest = [d for d in range(compiled.transformer.d_model) if d not in known]
         return cls((*parts, *(([d], 1.0) for d in rest)))
 
