@@ -17,6 +17,7 @@ ROOMS = (
     "rasp",
     "syntax",
     "transformer",
+    "network",
     "compile",
     "diagnose",
     "sample",

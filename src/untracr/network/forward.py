@@ -1,0 +1,238 @@
+"""The forward pass, one function a part, with TransformerLens' hook points in it.
+
+A hook point is a named place in the computation. `Hooks` sees every value at the
+points that it wants and may give another back, so that one pass serves for running,
+tracing and patching. Axes: B inputs, T positions, H heads, K = d_head, D = d_model,
+M neurons, O outputs.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from untracr.network.activations import activated, scale_of, with_gain
+from untracr.network.architecture import LayerNorm, PositionTable, Rotary
+from untracr.network.network import Array, Attention, Mlp, Network, Norm
+
+Ids = npt.NDArray[np.integer[npt.NBitBase]]
+
+
+class Hooks(Protocol):
+    """What watches a forward pass, or changes it."""
+
+    def wants(self, point: str) -> bool:
+        """Whether `at` is to be called for a hook point."""
+
+    def at(self, point: str, value: Array) -> Array:
+        """What goes on in place of a value; the value itself if nothing is changed."""
+
+
+def checked_ids(network: Network, token_ids: npt.ArrayLike) -> npt.NDArray[np.int64]:
+    """Token ids as an array [B, T].
+
+    Raises:
+        ValueError: they are no such array of whole numbers, an id is none of W_E's rows,
+            or an input is empty or longer than the positions.
+    """
+    ids = np.asarray(token_ids)
+    longest = network.n_positions
+    if ids.ndim != 2 or not ids.shape[1] or not np.issubdtype(ids.dtype, np.integer):
+        raise ValueError(
+            f"token ids must be whole numbers [inputs, positions], not {ids.dtype} of shape "
+            f"{list(ids.shape)}"
+        )
+    if longest is not None and ids.shape[1] > longest:
+        raise ValueError(f"an input may have at most {longest} positions, not {ids.shape[1]}")
+    wrong = (ids < 0) | (ids >= network.n_tokens)
+    if wrong.any():
+        raise ValueError(f"token ids must be 0 to {network.n_tokens - 1}, not {ids[wrong][0]}")
+    return ids.astype(np.int64, copy=False)
+
+
+def forward(network: Network, ids: npt.NDArray[np.int64], hooks: Hooks | None = None) -> Array:
+    """Runs a network.
+
+    Args:
+        network: its weights, in float32 or float64.
+        ids: [B, T] token ids that `checked_ids` has passed.
+        hooks: called at each hook point that it wants.
+
+    Returns:
+        [B, T, O] logits; without a read-out [B, T, D], the (normalised) final stream.
+    """
+    with np.errstate(over="ignore", invalid="ignore"):  # huge weights give what is not finite
+        stream = embedded(network, ids, hooks)
+        mask = attention_mask(network, ids)
+        for number in range(network.n_layers):
+            stream = through_layer(network, number, stream, mask, hooks)
+        return read_out(network, stream, hooks)
+
+
+def embedded(network: Network, ids: npt.NDArray[np.int64], hooks: Hooks | None) -> Array:
+    """[B, T, D], the stream before the first layer."""
+    stream = _at(hooks, "hook_embed", network.W_E[ids])
+    match network.architecture.positions:
+        case PositionTable(first):
+            assert network.W_pos is not None
+            rows = network.W_pos[first : first + ids.shape[1]]
+            if _wanted(hooks, "hook_pos_embed"):
+                rows = np.broadcast_to(rows, stream.shape)
+            return stream + _at(hooks, "hook_pos_embed", rows)
+        case _:
+            return stream
+
+
+def attention_mask(network: Network, ids: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_] | None:
+    """Which position may attend to which, [1 or B, 1, T, T]; None where all may to all."""
+    T = ids.shape[1]
+    mask = None
+    if network.architecture.causal:
+        mask = np.tril(np.ones((T, T), dtype=bool))[None, None]
+    if network.architecture.masked_token is not None:
+        seen = (ids != network.architecture.masked_token)[:, None, None, :]
+        mask = seen & (np.ones((1, 1, T, 1), dtype=bool) if mask is None else mask)
+    return mask
+
+
+def through_layer(
+    network: Network,
+    number: int,
+    stream: Array,
+    mask: npt.NDArray[np.bool_] | None,
+    hooks: Hooks | None,
+) -> Array:
+    """The stream [B, T, D] after a layer, from the stream before it."""
+    layer, block = network.layers[number], f"blocks.{number}"
+    stream = _at(hooks, f"{block}.hook_resid_pre", stream)
+    normed = _normalised(network, layer.ln1, stream, f"{block}.ln1", hooks)
+    added = _attended(network, layer.attention, normed, mask, f"{block}.attn", hooks)
+    stream = stream + _at(hooks, f"{block}.hook_attn_out", added)
+    if layer.mlp is not None:
+        stream = _at(hooks, f"{block}.hook_resid_mid", stream)
+        normed = _normalised(network, layer.ln2, stream, f"{block}.ln2", hooks)
+        added = _neurons(network, layer.mlp, normed, f"{block}.mlp", hooks)
+        stream = stream + _at(hooks, f"{block}.hook_mlp_out", added)
+    return _at(hooks, f"{block}.hook_resid_post", stream)
+
+
+def read_out(network: Network, stream: Array, hooks: Hooks | None) -> Array:
+    """Logits [B, T, O] of the final stream, or the normalised stream where no read-out is known."""
+    normed = _normalised(network, network.ln_final, stream, "ln_final", hooks)
+    if network.W_U is None:
+        return normed
+    logits: Array = normed @ network.W_U
+    return logits if network.b_U is None else logits + network.b_U
+
+
+def _wanted(hooks: Hooks | None, point: str) -> bool:
+    return hooks is not None and hooks.wants(point)
+
+
+def _at(hooks: Hooks | None, point: str, value: Array) -> Array:
+    """A value as it goes on from a hook point."""
+    return hooks.at(point, value) if hooks is not None and hooks.wants(point) else value
+
+
+def _normalised(
+    network: Network, weights: Norm, stream: Array, point: str, hooks: Hooks | None
+) -> Array:
+    norm = network.architecture.norm
+    if norm is None:
+        return stream
+    centred, scale = scale_of(norm, stream)
+    normed = centred / _at(hooks, f"{point}.hook_scale", scale)
+    # TransformerLens hooks the values behind a layer norm's gain and bias, but before RMS's gain.
+    if isinstance(norm, LayerNorm):
+        return _at(hooks, f"{point}.hook_normalized", with_gain(weights, normed))
+    return with_gain(weights, _at(hooks, f"{point}.hook_normalized", normed))
+
+
+def _attended(
+    network: Network,
+    heads: Attention,
+    normed: Array,
+    mask: npt.NDArray[np.bool_] | None,
+    point: str,
+    hooks: Hooks | None,
+) -> Array:
+    """What the heads add to the stream, [B, T, D]."""
+    B, T, _ = normed.shape
+    H, _, K = heads.W_Q.shape
+    weights, biases = heads.joined
+    joined = (normed @ weights + biases).reshape(B, T, 3, H, K)
+    query, key, value = (
+        _at(hooks, f"{point}.hook_{name}", joined[:, :, i]) for i, name in enumerate("qkv")
+    )
+    if isinstance(network.architecture.positions, Rotary):
+        rotary = network.architecture.positions
+        query = _at(hooks, f"{point}.hook_rot_q", turned(rotary, query))
+        key = _at(hooks, f"{point}.hook_rot_k", turned(rotary, key))
+    # scores[b, h, t, s] = q[b, t, h] . k[b, s, h] / divisor
+    scores: Array = query.transpose(0, 2, 1, 3) @ key.transpose(0, 2, 3, 1)
+    scores /= scores.dtype.type(heads.divisor)
+    if (allowed := _within(mask, heads.window, T)) is not None:
+        scores = np.asarray(np.where(allowed, scores, scores.dtype.type(-np.inf)))
+    scores = _at(hooks, f"{point}.hook_attn_scores", scores)
+    pattern = _at(hooks, f"{point}.hook_pattern", softmax(scores))
+    z: Array = (pattern @ value.transpose(0, 2, 1, 3)).transpose(0, 2, 1, 3)  # [B, T, H, K]
+    z = _at(hooks, f"{point}.hook_z", z)
+    if _wanted(hooks, f"{point}.hook_result"):
+        result = np.einsum("bthk,hkd->bthd", z, heads.W_O)
+        summed: Array = _at(hooks, f"{point}.hook_result", result).sum(axis=2)
+        return summed + heads.b_O
+    added: Array = z.reshape(B, T, H * K) @ heads.W_O.reshape(H * K, -1)
+    return added + heads.b_O
+
+
+def _within(
+    mask: npt.NDArray[np.bool_] | None, window: int | None, length: int
+) -> npt.NDArray[np.bool_] | None:
+    """A mask with what lies further back than a window left out."""
+    if window is None or window >= length:
+        return mask
+    near = np.arange(length)[:, None] - np.arange(length) < window
+    return near[None, None] if mask is None else mask & near
+
+
+def softmax(scores: Array) -> Array:
+    """Softmax over the last axis; zeros where every score is minus infinity."""
+    largest = scores.max(axis=-1, keepdims=True)
+    pattern: Array = np.exp(scores - np.where(np.isneginf(largest), 0, largest))
+    total = pattern.sum(axis=-1, keepdims=True)
+    pattern /= np.where(total == 0, 1, total)
+    return pattern
+
+
+def turned(rotary: Rotary, heads: Array) -> Array:
+    """Queries or keys [B, T, H, K] turned by their positions' angles (Su et al., 2021, eq. 15)."""
+    half = rotary.dimensions // 2
+    # angle[t, j] = (first + t) * base ** (-j / half)
+    frequency = rotary.base ** (-np.arange(half) / half)
+    angles = np.outer(rotary.first + np.arange(heads.shape[1]), frequency)[:, None, :]
+    cos, sin = np.cos(angles).astype(heads.dtype), np.sin(angles).astype(heads.dtype)
+    if rotary.adjacent:
+        first, second = slice(0, rotary.dimensions, 2), slice(1, rotary.dimensions, 2)
+    else:
+        first, second = slice(0, half), slice(half, rotary.dimensions)
+    result = heads.copy()
+    a, b = heads[..., first], heads[..., second]
+    result[..., first] = a * cos - b * sin
+    result[..., second] = b * cos + a * sin
+    return result
+
+
+def _neurons(network: Network, mlp: Mlp, normed: Array, point: str, hooks: Hooks | None) -> Array:
+    """What the neurons add to the stream, [B, T, D]."""
+    act = network.architecture.activation
+    if mlp.W_gate is None:
+        before = _at(hooks, f"{point}.hook_pre", normed @ mlp.W_in + mlp.b_in)
+        after = activated(act, before)
+    else:
+        gate = _at(hooks, f"{point}.hook_pre", normed @ mlp.W_gate)
+        linear = _at(hooks, f"{point}.hook_pre_linear", normed @ mlp.W_in)
+        after = activated(act, gate) * linear + mlp.b_in
+    added: Array = _at(hooks, f"{point}.hook_post", after) @ mlp.W_out
+    return added + mlp.b_out
