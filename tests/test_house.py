@@ -18,6 +18,7 @@ ROOMS = (
     "syntax",
     "transformer",
     "network",
+    "loading",
     "compile",
     "diagnose",
     "sample",

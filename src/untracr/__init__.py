@@ -29,6 +29,8 @@ if TYPE_CHECKING:
         UntracrError,
         UsageError,
     )
+    from untracr.loading.loading import load_model as load
+    from untracr.loading.model import LoadedModel
     from untracr.rasp.domain import Domain
     from untracr.rasp.equivalence import decide_equivalence
     from untracr.rasp.interpreter import run
@@ -36,8 +38,6 @@ if TYPE_CHECKING:
     from untracr.sample.sampler import sample_program
     from untracr.syntax.library import named_program
     from untracr.syntax.parsing import parse
-    from untracr.transformer.files import LoadedModel
-    from untracr.transformer.files import load_model as load
     from untracr.transformer.files import save_model as save
     from untracr.transformer.transformer import Transformer
 
@@ -81,7 +81,7 @@ _HOMES: dict[str, tuple[str, str]] = {
     "Domain": ("untracr.rasp.domain", "Domain"),
     "EvaluationError": ("untracr.errors", "EvaluationError"),
     "InputError": ("untracr.errors", "InputError"),
-    "LoadedModel": ("untracr.transformer.files", "LoadedModel"),
+    "LoadedModel": ("untracr.loading.model", "LoadedModel"),
     "ModelFileError": ("untracr.errors", "ModelFileError"),
     "Problem": ("untracr.errors", "Problem"),
     "Program": ("untracr.rasp.program", "Program"),
@@ -96,7 +96,7 @@ _HOMES: dict[str, tuple[str, str]] = {
     "decide_equivalence": ("untracr.rasp.equivalence", "decide_equivalence"),
     "decompile_model": ("untracr.decompile.bundled", "decompile_model"),
     "decompile_models": ("untracr.decompile.bundled", "decompile_models"),
-    "load": ("untracr.transformer.files", "load_model"),
+    "load": ("untracr.loading.loading", "load_model"),
     "named_program": ("untracr.syntax.library", "named_program"),
     "parse": ("untracr.syntax.parsing", "parse"),
     "print_program": ("untracr.rasp.program", "print_program"),

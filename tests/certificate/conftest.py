@@ -12,9 +12,9 @@ from untracr.certificate.certificate import (
     certificate_of,
     write_certificate,
 )
+from untracr.loading.model import LoadedModel
 from untracr.metamodel.numpy_network import NumpyNetwork
 from untracr.syntax.parsing import parse
-from untracr.transformer.files import LoadedModel
 
 
 @pytest.fixture

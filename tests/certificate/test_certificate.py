@@ -22,6 +22,8 @@ from untracr.cli import main
 from untracr.decompile import bundled_decompiler
 from untracr.diagnose.model import compile_rasp_to_model
 from untracr.errors import CertificateError
+from untracr.loading.loading import load_model
+from untracr.loading.model import LoadedModel
 from untracr.rasp.domain import PAPER_DOMAIN
 from untracr.rasp.program import print_program
 from untracr.sample.sampler import sample_program
@@ -29,7 +31,6 @@ from untracr.syntax.hand_written import HAND_WRITTEN
 from untracr.syntax.library import LIBRARY, NamedProgram
 from untracr.syntax.parsing import parse
 from untracr.transformer import treatments
-from untracr.transformer.files import LoadedModel, load_model
 
 
 def test_a_certificate_is_confirmed_without_the_meta_model(
@@ -61,15 +62,15 @@ def test_library_models_are_confirmed(named: NamedProgram, tmp_path: Path) -> No
 
 
 CHANGES: dict[str, Callable[[LoadedModel, np.random.Generator], LoadedModel]] = {
-    "rotated": lambda m, rng: replace(m, transformer=treatments.rotate(m.transformer, rng)),
+    "rotated": lambda m, rng: replace(m, weights=treatments.rotate(m.transformer, rng)),
     "weights alone": lambda m, rng: without_read_out(m),
     "rotated weights alone": lambda m, rng: replace(
-        without_read_out(m), transformer=treatments.rotate(m.transformer, rng).replace(
+        without_read_out(m), weights=treatments.rotate(m.transformer, rng).replace(
             W_U=None, output_values=None
         )
     ),
     "noisy": lambda m, rng: replace(
-        m, transformer=treatments.add_noise(m.transformer, rng, 0.002)
+        m, weights=treatments.add_noise(m.transformer, rng, 0.002)
     ),
 }  # fmt: skip
 
@@ -104,7 +105,7 @@ def test_a_test_is_confirmed_but_no_proof(tmp_path: Path) -> None:
     letters = tuple("abcdefgh")
     loaded = saved(tmp_path / "hist.npz", HIST, letters, 8)
     noisy = treatments.add_noise(loaded.transformer, np.random.default_rng(0), 1e-6)
-    loaded = replace(loaded, transformer=noisy)
+    loaded = replace(loaded, weights=noisy)
     certificate = certificate_of(result_of(loaded, parse(HIST)), loaded, tmp_path)
     assert certificate.verdict == "tested"
     found = replay(again(certificate), loaded)
@@ -129,7 +130,7 @@ def test_real_and_library_models_keep_their_programs_in_the_text() -> None:
             strict=False,
         )
         loaded = LoadedModel(model.transformer, dict(model.description()), Path("m"))
-        for one in (loaded, replace(loaded, transformer=loaded.transformer.replace(
+        for one in (loaded, replace(loaded, weights=loaded.transformer.replace(
             W_U=None, output_values=None))):  # fmt: skip
             results.append(decompiler.decompile_loaded(one, name=named.name))
     tables = letters = 0

@@ -17,9 +17,10 @@ from untracr.certificate.certificate import (
     write_certificate,
 )
 from untracr.cli import main
+from untracr.loading.loading import load_model
 from untracr.rasp.domain import Domain
 from untracr.syntax.parsing import parse
-from untracr.transformer.files import load_model, save_model
+from untracr.transformer.files import save_model
 
 WIDTH = "some = Select(tokens, tokens, Comparison.{})\nwidth = SelectorWidth(some)\n"
 

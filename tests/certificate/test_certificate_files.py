@@ -20,8 +20,8 @@ from untracr.certificate.certificate import (
 )
 from untracr.certificate.replaying import model_path, replay_file
 from untracr.errors import CertificateError, ModelFileError
+from untracr.loading.model import LoadedModel
 from untracr.syntax.parsing import parse
-from untracr.transformer.files import LoadedModel
 
 BAD: dict[str, tuple[dict[str, object], str]] = {
     "format": ({"format": "other"}, "no certificate: its format must be"),

@@ -22,6 +22,7 @@ from untracr.certificate.certificate import (
 from untracr.certificate.program_cost import require_affordable
 from untracr.certificate.replaying import replay
 from untracr.errors import CertificateError
+from untracr.loading.model import LoadedModel
 from untracr.rasp.domain import PAPER_DOMAIN, Domain
 from untracr.rasp.program import Program, print_program
 from untracr.rasp.spent import TooCostly
@@ -30,7 +31,6 @@ from untracr.syntax.hand_written import HAND_WRITTEN
 from untracr.syntax.library import LIBRARY
 from untracr.syntax.parsing import parse
 from untracr.transformer import treatments
-from untracr.transformer.files import LoadedModel
 from untracr.transformer.token_rows import in_standard_order
 from untracr.transformer.weights_digest import weights_digest
 from untracr.verify.evidence import Evidence
@@ -142,7 +142,7 @@ def strange_models(
             treatments.add_noise(model, rng, 1e-4),
             treatments.rotate(model, rng),
         ):
-            one = replace(loaded, transformer=changed)
+            one = replace(loaded, weights=changed)
             in_order, names = in_standard_order(one)
             assert names is not None
             claim = Certificate(

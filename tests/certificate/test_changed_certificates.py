@@ -17,10 +17,10 @@ from untracr.certificate.certificate import (
 )
 from untracr.certificate.replaying import replay
 from untracr.errors import CertificateError
+from untracr.loading.model import LoadedModel
 from untracr.rasp.program import print_program
 from untracr.syntax.parsing import parse
 from untracr.transformer import treatments
-from untracr.transformer.files import LoadedModel
 from untracr.transformer.token_rows import in_standard_order
 from untracr.transformer.weights_digest import weights_digest
 from untracr.verify.evidence import Evidence
@@ -35,12 +35,12 @@ def test_one_changed_weight_is_told_by_the_digest(
     array = hist.transformer.W_out.copy()
     place = np.unravel_index(np.abs(array).argmax(), array.shape)
     array[place] = np.nextafter(array[place], np.float32(1e9))
-    changed = replace(hist, transformer=hist.transformer.replace(W_out=array))
+    changed = replace(hist, weights=hist.transformer.replace(W_out=array))
     found = replay(certificate, changed)
     assert failing(found) == ["model"]
     assert certificate.sha256 in found.conclusion
     array[place] += np.float32(1e-2)
-    changed = replace(hist, transformer=hist.transformer.replace(W_out=array, W_U=None,
+    changed = replace(hist, weights=hist.transformer.replace(W_out=array, W_U=None,
                                                                  output_values=None))  # fmt: skip
     forged = replace(certificate, sha256=weights_digest(changed.transformer))
     assert "verdict" in failing(replay(forged, changed))
@@ -65,7 +65,7 @@ def test_an_edited_verdict_is_not_confirmed(tmp_path: Path) -> None:
     with pytest.raises(CertificateError, match="no program could be read"):
         certificate_of(replace(wrong, program=None, source=""), loaded, tmp_path)
     faint = treatments.add_noise(loaded.transformer, np.random.default_rng(1), 1e-5)
-    noisy = replace(loaded, transformer=faint)
+    noisy = replace(loaded, weights=faint)
     honest = certificate_of(result_of(noisy, parse(HIST)), noisy, tmp_path)
     assert honest.verdict == "equivalent"
     assert failing(replay(replace(honest, verdict="identical"), noisy)) == ["verdict"]
@@ -90,7 +90,7 @@ def test_edited_evidence_is_not_confirmed(edit: str, tmp_path: Path) -> None:
     )
     loaded = saved(tmp_path / "a.npz", program)
     faint = treatments.add_noise(loaded.transformer, np.random.default_rng(1), 1e-3)
-    loaded = replace(loaded, transformer=faint)
+    loaded = replace(loaded, weights=faint)
     honest = certificate_of(result_of(loaded, program), loaded, tmp_path)
     assert failing(replay(honest, loaded)) == []
     name, change = EDITS[edit]
@@ -109,7 +109,7 @@ def test_the_order_of_tokens_counts(tmp_path: Path) -> None:
     for vocab in (("b", "a"), ("a", "c"), ("a",), ("a", "b", "c")):
         assert failing(replay(replace(certificate, vocab=vocab), loaded)) == ["tokens"]
     assert failing(replay(certificate, loaded, vocab=("b", "a"))) == ["tokens"]
-    unnamed = replace(loaded, metadata={}, transformer=in_standard_order(loaded)[0])
+    unnamed = replace(loaded, metadata={}, weights=in_standard_order(loaded)[0])
     assert failing(replay(certificate, unnamed)) == []
     swapped = replace(certificate, vocab=("b", "a"))
     assert "verdict" in failing(replay(swapped, unnamed))

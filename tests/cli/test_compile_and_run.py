@@ -8,8 +8,8 @@ import pytest
 
 from command_line import Run
 from untracr.cli.values import show_values
+from untracr.loading.loading import load_model
 from untracr.syntax.library import named_program
-from untracr.transformer.files import load_model
 
 
 @pytest.mark.parametrize("suffix", [".safetensors", ".npz"])

@@ -18,8 +18,8 @@ from random_live import VOCABULARIES, random_live, rasp
 from tracr_reference import compile_with_tracr, differences, reset_ids
 from untracr.diagnose.model import CompiledModel, compile_rasp_to_model
 from untracr.errors import UntracrError
+from untracr.loading.loading import load_model
 from untracr.syntax.parsing import parse
-from untracr.transformer.files import load_model
 
 pytestmark = pytest.mark.slow
 

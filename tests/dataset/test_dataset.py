@@ -33,6 +33,7 @@ from untracr.dataset.distinct import mark_first_of_each, records
 from untracr.dataset.drawing import DrawContext, draw_block, read_drawn
 from untracr.dataset.settings import SPLITS
 from untracr.errors import DatasetError
+from untracr.loading.loading import load_model
 from untracr.rasp.domain import PAPER_DOMAIN
 from untracr.rasp.equivalence import behaviour_key
 from untracr.sample.deduplication import program_key
@@ -41,7 +42,6 @@ from untracr.sample.exclusion import Exclusion
 from untracr.sample.sampler import SamplerSettings, sample_program
 from untracr.sample.treatment_shares import SHARED, TreatmentShares
 from untracr.syntax.parsing import parse
-from untracr.transformer.files import load_model
 
 
 @pytest.mark.slow

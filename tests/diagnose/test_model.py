@@ -19,12 +19,12 @@ from untracr.diagnose.model import (
     compile_rasp_to_model,
 )
 from untracr.errors import CheckFailed, InputError, RaspSyntaxError, UntracrError, UsageError
+from untracr.loading.loading import load_model
 from untracr.rasp.domain import PAPER_DOMAIN, Domain
 from untracr.rasp.functions import Value
 from untracr.rasp.interpreter import run
 from untracr.sample.sampler import sample_program
 from untracr.syntax.parsing import parse
-from untracr.transformer.files import load_model
 
 HIST = "SelectorWidth(Select(tokens, tokens, Comparison.EQ))"
 FRACTION = (

@@ -21,13 +21,14 @@ from untracr.explain.page import page
 from untracr.explain.picture import picture
 from untracr.explain.side_by_side import _wanted
 from untracr.explain.text import explanation_text, value_text
+from untracr.loading.loading import load_model
 from untracr.rasp.domain import Domain
 from untracr.rasp.interpreter import run
 from untracr.rasp.program import Program, print_program
 from untracr.syntax.library import named_program
 from untracr.syntax.parsing import parse
 from untracr.transformer import treatments
-from untracr.transformer.files import load_model, save_model
+from untracr.transformer.files import save_model
 from untracr.transformer.transformer import Transformer
 
 DOMAIN = Domain((1, 2, 3, 4, 5), 5)

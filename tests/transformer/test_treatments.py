@@ -11,6 +11,7 @@ import pytest
 
 from real_models import REAL
 from untracr.compile.compiler import Compiled, compile_program
+from untracr.loading.loading import load_model
 from untracr.rasp.functions import Comparison, formula
 from untracr.rasp.nodes import (
     CATEGORICAL,
@@ -25,7 +26,6 @@ from untracr.rasp.nodes import (
 )
 from untracr.rasp.program import Builder
 from untracr.transformer import treatments
-from untracr.transformer.files import load_model
 from untracr.transformer.transformer import BIASES, Transformer
 
 VOCAB = (0, 1, 2, 3, 4)

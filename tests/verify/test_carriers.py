@@ -16,12 +16,12 @@ from untracr.compile.canonical import canonicalise
 from untracr.compile.compiler import Compiled, compile_program
 from untracr.decompile.bundled import decompile_model
 from untracr.decompile.result import Result, Search
+from untracr.loading.loading import load_model
 from untracr.rasp.domain import Domain
 from untracr.rasp.program import Program, print_program
 from untracr.shown_text import count
 from untracr.syntax.parsing import parse
 from untracr.transformer import treatments
-from untracr.transformer.files import load_model
 from untracr.transformer.transformer import Transformer
 from untracr.verify.attribution import Carrier, carriers
 from untracr.verify.evidence import Evidence

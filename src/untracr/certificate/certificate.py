@@ -32,6 +32,7 @@ from untracr.bounds import (
 )
 from untracr.certificate.program_cost import require_affordable
 from untracr.errors import CertificateError, InputError, ProgramError
+from untracr.loading.model import LoadedModel
 from untracr.measure.exactness import find_exactness
 from untracr.rasp.domain import Domain
 from untracr.rasp.functions import Value
@@ -39,7 +40,6 @@ from untracr.rasp.program import Program, print_program
 from untracr.shown_text import MOST, cut, printable, shown
 from untracr.strangers_files import read_file
 from untracr.syntax.parsing import parse
-from untracr.transformer.files import LoadedModel
 from untracr.transformer.token_rows import Naming, TokenRows, token_rows
 from untracr.transformer.weights_digest import weights_digest
 from untracr.verify.evidence import Evidence, ReadOutFound, Verdict, WeightsFound

@@ -18,7 +18,7 @@ from untracr.strangers_files import beginning_of
 if TYPE_CHECKING:
     from untracr.certificate.replaying import Replay
     from untracr.decompile.result import Result
-    from untracr.transformer.files import LoadedModel
+    from untracr.loading.model import LoadedModel
 
 
 @dataclass(frozen=True, kw_only=True)

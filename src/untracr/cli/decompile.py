@@ -103,7 +103,7 @@ def run(options: Options) -> int:
 
 
 def _read(decompiler: Decompiler, file: str, options: Options) -> int:
-    from untracr.transformer.files import load_model
+    from untracr.loading.loading import load_model
 
     try:
         loaded = load_model(file, causal=options.causal)

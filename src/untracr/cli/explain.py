@@ -23,10 +23,10 @@ from untracr.shown_text import printable, shown
 
 if TYPE_CHECKING:
     from untracr.explain.explanation import Explanation
+    from untracr.loading.model import LoadedModel
     from untracr.rasp.domain import Domain
     from untracr.rasp.program import Program
     from untracr.rasp.values import Value
-    from untracr.transformer.files import LoadedModel
     from untracr.transformer.token_rows import TokenRows
 
 PICTURES = (".svg", ".html")
@@ -76,7 +76,7 @@ def run(options: Options) -> int:
     from untracr.explain.picture import picture
     from untracr.explain.side_by_side import explain
     from untracr.explain.text import explanation_text
-    from untracr.transformer.files import load_model
+    from untracr.loading.loading import load_model
 
     if options.picture is not None and options.picture.suffix.lower() not in PICTURES:
         raise UsageError(f"--picture must end in .svg or .html, not {options.picture.name!r}")

@@ -16,8 +16,8 @@ from untracr.errors import ModelFileError
 from untracr.shown_text import printable
 
 if TYPE_CHECKING:
+    from untracr.loading.model import LoadedModel
     from untracr.rasp.domain import Domain
-    from untracr.transformer.files import LoadedModel
     from untracr.transformer.token_rows import Naming
     from untracr.transformer.transformer import Transformer
 
@@ -101,7 +101,7 @@ def read_saved(file: str, options: SavedModelOptions) -> SavedModel:
     Raises:
         UntracrError: it cannot be read or run, or the options do not fit it.
     """
-    from untracr.transformer.files import load_model
+    from untracr.loading.loading import load_model
 
     return SavedModel(load_model(file, causal=options.causal), naming_of(options.vocab, options))
 

@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 import functools
-import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 
 from untracr.decompile.decompiler import BUDGET, Decompiler
 from untracr.decompile.result import Result
-from untracr.diagnose.model import CompiledModel
-from untracr.errors import UsageError
+from untracr.loading.loading import load_model
 from untracr.rasp.functions import Value
-from untracr.transformer.files import LoadedModel, load_model
-from untracr.transformer.live_models import live_model
 from untracr.transformer.token_rows import Naming
 from untracr.transformer.transformer import Transformer
-
-_COMPILED = Path("compiled model")
 
 EXAMPLE = "examples/real-101-0000.npz"
 
@@ -66,29 +60,12 @@ def decompile_model(
         ModelFileError: it is no model, or outside what can be read.
         UsageError: ``num_heads`` is given beside a model that tells them.
     """
-    ours = (Transformer, LoadedModel, CompiledModel, str, os.PathLike)
-    if isinstance(model, ours) and num_heads is not None:
-        raise UsageError("num_heads is for params, which do not tell it; this model does")
     reader, naming = bundled_decompiler(), Naming(vocab, token_values, bos, pad)
-    if isinstance(model, Transformer):
+    if isinstance(model, Transformer) and num_heads is None:
         masked = model if causal is None else model.replace(causal=causal)
         return reader.decompile(masked, naming=naming, budget=budget)
-    loaded = _loaded(model, num_heads, causal)
+    loaded = load_model(model, num_heads=num_heads, causal=causal)
     return reader.decompile_loaded(loaded, naming=naming, budget=budget)
-
-
-def _loaded(model: object, num_heads: int | None, causal: bool | None) -> LoadedModel:
-    match model:
-        case LoadedModel(transformer, metadata, path):
-            masked = transformer if causal is None else transformer.replace(causal=causal)
-            return LoadedModel(masked, metadata, path)
-        case CompiledModel():
-            described = model.description()
-            return _loaded(LoadedModel(model.transformer, described, _COMPILED), None, causal)
-        case str() | os.PathLike():
-            return load_model(model, causal=causal)
-        case _:
-            return live_model(model, num_heads=num_heads, causal=causal)
 
 
 def decompile_models(models: Iterable[object]) -> Iterator[Result]:

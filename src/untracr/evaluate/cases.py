@@ -12,6 +12,7 @@ from untracr.compile.compiler import compile_program
 from untracr.compile.lowering import lower_selectors
 from untracr.errors import ModelFileError, ProgramError
 from untracr.evaluate.reference import Reference, read_references
+from untracr.loading.loading import load_model
 from untracr.rasp.domain import BOS, PAD, Domain
 from untracr.rasp.nodes import INDICES, TOKENS
 from untracr.rasp.program import Program
@@ -19,7 +20,6 @@ from untracr.read.operations import MAX_OPERATIONS, operation_of
 from untracr.sample.sampler import PAPER, SamplerSettings, sample_program
 from untracr.syntax.hand_written import HAND_WRITTEN
 from untracr.syntax.library import LIBRARY, NamedProgram
-from untracr.transformer.files import load_model
 from untracr.transformer.token_rows import in_standard_order
 from untracr.transformer.transformer import Transformer
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from untracr.transformer.files import LoadedModel, load_model, save_model
+from untracr.transformer.files import save_model
 from untracr.transformer.haiku import HaikuParams, haiku_params, transformer_from_haiku
-from untracr.transformer.live_models import live_model
 from untracr.transformer.token_rows import in_standard_order
 from untracr.transformer.transformer import Trace, Transformer
 from untracr.transformer.treatments import (
@@ -23,15 +22,12 @@ from untracr.transformer.weights_digest import weights_digest
 __all__ = [
     "Compression",
     "HaikuParams",
-    "LoadedModel",
     "Trace",
     "Transformer",
     "add_noise",
     "compress",
     "haiku_params",
     "in_standard_order",
-    "live_model",
-    "load_model",
     "permute_heads",
     "permute_neurons",
     "permute_residual",

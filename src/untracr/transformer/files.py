@@ -1,6 +1,6 @@
-"""Weights files: reading strangers' files with suspicion, writing ours atomically.
+"""Writing weights files, each at once or not at all; `untracr.loading.files` reads them.
 
-Two formats, told apart by their content and not by their name:
+Two formats:
 
 * safetensors, tensors named as in TransformerLens (``blocks.0.attn.W_Q`` of
   shape [n_heads, d_model, d_head], ...), the read-out as ``unembed.W_U``;
@@ -11,78 +11,21 @@ Two formats, told apart by their content and not by their name:
 
 What has no tensor of its own (``causal``, ``output_values``, free metadata) is
 one JSON document under the key ``untracr`` (`untracr.transformer.model_document`).
-Nothing in a file is ever executed: pickles, and object arrays with them, are
-refused. Every size that a file declares is checked before memory is set aside
-for it.
 """
 
 from __future__ import annotations
 
 import os
-import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 
 from untracr.atomic_write import write_atomically
-from untracr.bounds import MAX_MODEL_BYTES
 from untracr.errors import ModelFileError, UsageError
-from untracr.shown_text import printable
-from untracr.strangers_files import read_file
 from untracr.transformer.file_tensors import float32
-from untracr.transformer.model_document import DOCUMENT_KEY, FORMAT_VERSION, document_text
-from untracr.transformer.npz_format import NO_PICKLE, npz_bytes, read_npz
-from untracr.transformer.safetensors_format import read_safetensors, safetensors_bytes
+from untracr.transformer.model_document import document_text
+from untracr.transformer.npz_format import npz_bytes
+from untracr.transformer.safetensors_format import safetensors_bytes
 from untracr.transformer.transformer import Transformer
-
-__all__ = [
-    "DOCUMENT_KEY",
-    "FORMAT_VERSION",
-    "LoadedModel",
-    "load_model",
-    "save_model",
-]
-
-
-@dataclass(frozen=True)
-class LoadedModel:
-    """A model and what its file says about it.
-
-    Attributes:
-        transformer: the weights, checked.
-        metadata: the metadata given to `save_model`; empty for other files.
-        path: where it was read.
-    """
-
-    transformer: Transformer
-    metadata: dict[str, object]
-    path: Path
-
-
-def load_model(path: str | os.PathLike[str], *, causal: bool | None = None) -> LoadedModel:
-    """Reads a weights file.
-
-    Floats of any width become float32. Layers with fewer neurons, or in
-    safetensors fewer heads, than the largest are filled up with zeros, which
-    changes nothing they compute.
-
-    Args:
-        path: the file.
-        causal: whether attention is masked to later positions; what the file says, else
-            not, if not given. Files of TransformerLens' tensors do not say.
-
-    Raises:
-        ModelFileError: the file is missing, damaged, of another format, unsafe,
-            larger than `MAX_MODEL_BYTES`, or its tensors are not a model's.
-    """
-    place = Path(path)
-    try:
-        data = read_file(place, MAX_MODEL_BYTES, "a model", ModelFileError)
-        transformer, metadata = _reader(data)(data, MAX_MODEL_BYTES)
-        masked = transformer.causal if causal is None else causal
-        return LoadedModel(transformer.replace(causal=masked).validate(), metadata, place)
-    except ModelFileError as error:
-        raise ModelFileError(f"{printable(place)}: {error}") from error
 
 
 def save_model(
@@ -109,7 +52,7 @@ def save_model(
         raise UsageError(
             f"what is saved must be a Transformer, not {type(transformer).__name__}; "
             "compiled and loaded models have one as .transformer, and "
-            "untracr.transformer.live_model makes one of a model of Tracr's"
+            "untracr.load makes one of a model of Tracr's"
         )
     place = Path(path)
     writers = {".safetensors": safetensors_bytes, ".npz": npz_bytes}
@@ -127,55 +70,6 @@ def save_model(
             f"{place} cannot be written: {error.strerror or error}; "
             "a file that was there before is unchanged"
         ) from error
-
-
-_Reader = Callable[[bytes, int], tuple[Transformer, dict[str, object]]]
-
-
-def _reader(data: bytes) -> _Reader:
-    """Tells the format by its first bytes."""
-    if data.startswith(b"PK\x03\x04"):
-        return read_npz
-    if _looks_like_safetensors(data):
-        return read_safetensors
-    raise ModelFileError(
-        f"a model is a safetensors or an npz file; this is {_what_is(data)}. "
-        "Save the weights as .safetensors or .npz"
-    )
-
-
-def _looks_like_safetensors(data: bytes) -> bool:
-    """Eight bytes of header length, which text never looks like, then JSON."""
-    return data[8:9] == b"{" and (b"\0" in data[:8] or not data[:8].isascii())
-
-
-_PICKLE = re.compile(rb"\x80[\x02-\x05]|\([dlt]p?\d*\n?|c[\w.]+\n[\w.]+\n|[\]}]q|\]\.|\}\.")
-
-_MAGIC = (
-    (b"\x89HDF\r\n\x1a\n", "an HDF5 file"),
-    (b"\x93NUMPY", "a single NumPy array (.npy)"),
-    (b"PK\x05\x06", "an empty zip archive"),
-    (b"\x1f\x8b", "a gzip archive"),
-    (b"BZh", "a bzip2 archive"),
-    (b"\xfd7zXZ", "an xz archive"),
-    (b"GGUF", "a GGUF file"),
-    (b"version https://git-lfs", "a Git LFS pointer, not the file it stands for"),
-)
-
-
-def _what_is(data: bytes) -> str:
-    for magic, name in _MAGIC:
-        if data.startswith(magic):
-            return name
-    if _PICKLE.match(data):
-        return f"a pickle (or an old PyTorch file, which is one); {NO_PICKLE}"
-    if data.lstrip()[:1] in (b"{", b"["):
-        return "JSON"
-    if len(data) > 8 and data[:512].isascii() and b"\0" not in data[:512]:
-        return "text"
-    if len(data) < 9:
-        return f"only {len(data)} bytes long, perhaps cut short"
-    return f"an unknown format that begins with the bytes {data[:8].hex(' ')}"
 
 
 def _storable(transformer: Transformer) -> Transformer:

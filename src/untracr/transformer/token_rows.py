@@ -18,7 +18,7 @@ from untracr.errors import ModelFileError
 from untracr.rasp.domain import BOS, PAD
 from untracr.rasp.functions import Value
 from untracr.rasp.values import tracr_sorted
-from untracr.transformer.files import LoadedModel
+from untracr.transformer.described import Described
 from untracr.transformer.special_rows import SpecialRows, find_special_rows
 from untracr.transformer.transformer import Transformer
 
@@ -115,7 +115,7 @@ def _is_token(value: object) -> bool:
     return value is None or isinstance(value, str)
 
 
-def token_rows(loaded: LoadedModel, naming: Naming = NOTHING_SAID) -> TokenRows:
+def token_rows(loaded: Described, naming: Naming = NOTHING_SAID) -> TokenRows:
     """Which row of a file's model is which.
 
     Args:
@@ -180,7 +180,7 @@ def _unsaid(model: Transformer) -> tuple[Source, tuple[Value, ...]]:
 
 
 def in_standard_order(
-    loaded: LoadedModel, vocab: Sequence[Value] | None = None
+    loaded: Described, vocab: Sequence[Value] | None = None
 ) -> tuple[Transformer, tuple[Value, ...]]:
     """The model with its token rows first, then BOS and PAD, and the tokens' values.
 

@@ -17,9 +17,9 @@ import numpy.typing as npt
 
 from untracr.bounds import MAX_MODEL_BYTES
 from untracr.errors import ModelFileError, ProgramError
+from untracr.loading.model import LoadedModel
 from untracr.rasp.values import Value, plain_value
 from untracr.transformer.file_tensors import float32
-from untracr.transformer.files import LoadedModel
 from untracr.transformer.haiku import transformer_from_haiku
 from untracr.transformer.lens import lens_sizes, transformer_from_lens, without_buffers
 from untracr.transformer.transformer import Transformer

@@ -21,11 +21,12 @@ import pytest
 from real_models import REAL
 from untracr.compile.compiler import compile_program
 from untracr.errors import ModelFileError, UsageError
+from untracr.loading import files
+from untracr.loading.loading import load_model
 from untracr.rasp.functions import Comparison, formula
 from untracr.rasp.nodes import INDICES, NUMERICAL, TOKENS, Aggregate, Map, Select, SelectorWidth
 from untracr.rasp.program import Builder
-from untracr.transformer import files
-from untracr.transformer.files import load_model, save_model
+from untracr.transformer.files import save_model
 from untracr.transformer.transformer import ARRAY_NAMES, Transformer
 
 SUFFIXES = (".safetensors", ".npz")
