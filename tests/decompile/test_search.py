@@ -78,7 +78,7 @@ NEVER, OVER = Deadline(math.inf), Deadline(-math.inf)
 def recompiles(program: Program, model: Transformer) -> str:
     """How a program's weights stand to a model's."""
     again = recompile(canonicalise(program), PAPER_DOMAIN, model)
-    return "too large" if again is None else align(model, again).found
+    return "too large" if again is None else align(model, again).relation
 
 
 @dataclass(frozen=True)

@@ -70,12 +70,12 @@ def upto(program: Program, ref: int) -> Program:
 def test_values_are_the_interpreter_s(sort: Program, model: Transformer) -> None:
     """Of every line, and the model holds them, clearly."""
     found = one(model, sort)
-    assert [line.carrier.text for line in found.lines[2:]] == print_program(sort).splitlines()
+    assert [line.attribution.text for line in found.lines[2:]] == print_program(sort).splitlines()
     assert [line.name for line in found.lines[:2]] == ["tokens", "indices"]
     seen = 0
     for line in found.lines:
         if line.matrix is None:
-            (wanted,) = run(upto(sort, line.carrier.ref), [INPUT])
+            (wanted,) = run(upto(sort, line.attribution.ref), [INPUT])
             assert list(line.program) == wanted
             assert [held.value for held in line.held] == wanted
             assert min(held.clear for held in line.held) > 0.99
@@ -94,10 +94,10 @@ def test_selectors_are_beside_their_attention(sort: Program, model: Transformer)
         if line.matrix is None:
             continue
         keys, queries = np.array(line.keys), np.array(line.queries)
-        compare = np.less if "LT" in line.carrier.text else np.equal
+        compare = np.less if "LT" in line.attribution.text else np.equal
         assert (line.matrix == compare(keys[None, :], queries[:, None])).all()
         (pattern,) = line.patterns
-        assert (pattern.layer, pattern.head) == line.carrier.heads[0]
+        assert (pattern.layer, pattern.head) == line.attribution.heads[0]
         assert pattern.attention.shape == (5, 5)
         np.testing.assert_allclose(pattern.attention.sum(axis=1), 1.0)
         assert (pattern.selected == line.matrix).all()
@@ -160,17 +160,19 @@ def test_a_changed_weight_shows_at_its_line(
 ) -> None:
     """Lines before it agree, the first that differs is the one it belongs to; it is named."""
     plain = one(model, sort)
-    lines = [line for line in plain.lines if line.carrier.known and line.matrix is None]
-    carrier = lines[place].carrier
+    lines = [line for line in plain.lines if line.attribution.known and line.matrix is None]
+    attribution = lines[place].attribution
     arrays = {name: array.copy() for name, array in model.arrays().items()}
-    if carrier.neurons:
-        assert carrier.layer is not None
-        stream = model.forward([(5, *(token - 1 for token in INPUT))]).residuals[2 * carrier.layer]
-        neurons = list(carrier.neurons)
-        active = (stream[0, 1:] @ model.W_in[carrier.layer][:, neurons]).max(axis=0)
-        arrays["W_out"][carrier.layer, neurons[int(active.argmax())]] *= -1
+    if attribution.neurons:
+        assert attribution.layer is not None
+        stream = model.forward([(5, *(token - 1 for token in INPUT))]).residuals[
+            2 * attribution.layer
+        ]
+        neurons = list(attribution.neurons)
+        active = (stream[0, 1:] @ model.W_in[attribution.layer][:, neurons]).max(axis=0)
+        arrays["W_out"][attribution.layer, neurons[int(active.argmax())]] *= -1
     else:
-        layer, head = carrier.heads[0]
+        layer, head = attribution.heads[0]
         arrays["W_O"][layer, head] *= 0.1
     changed = model.replace(**arrays)
     if is_rotated:
@@ -182,8 +184,8 @@ def test_a_changed_weight_shows_at_its_line(
     assert found.first_difference == lines[place].name
     assert not found.as_compiled
     named = {name for name in found.changed if name.startswith("layer")}
-    layers = {f"layer {carrier.layer} neuron {n}" for n in carrier.neurons}
-    layers |= {f"layer {layer} head {head}" for layer, head in carrier.heads}
+    layers = {f"layer {attribution.layer} neuron {n}" for n in attribution.neurons}
+    layers |= {f"layer {layer} head {head}" for layer, head in attribution.heads}
     assert named
     assert named <= layers
 
@@ -366,7 +368,7 @@ def test_the_command_agrees(file: Path, capsys: pytest.CaptureFixture[str]) -> N
 
 
 def test_the_command_s_json(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """One object an input, with carriers, values, attention and the read-out."""
+    """One object an input, with attributions, values, attention and the read-out."""
     capsys.readouterr()
     assert main(["explain", str(file), "3,1", "--program", "sort", "--json"]) == 0
     shown = json.loads(capsys.readouterr().out)

@@ -45,7 +45,7 @@ TREATMENTS: dict[str, tuple[Treat, str]] = {
 
 def beside(model: Transformer, program: Program, domain: Domain = PAPER_DOMAIN) -> str:
     again = recompile(program, domain, model)
-    return "too large" if again is None else align(model, again).found
+    return "too large" if again is None else align(model, again).relation
 
 
 @pytest.mark.parametrize("name", TREATMENTS)

@@ -23,7 +23,7 @@ from untracr.transformer.transformer import Transformer
 from untracr.verify.outputs import SAMPLE_SEED, affordable_chunk
 from untracr.verify.recompiling import recompile
 from untracr.verify.verdict import sign_is_open
-from untracr.verify.weight_equivalence import Sameness, same_weights
+from untracr.verify.weight_equivalence import WeightEquivalence, same_weights
 
 MAX_PAIRS = 50_000
 """Pairs of values on which functions of two arguments are compared."""
@@ -33,22 +33,22 @@ MAX_LISTED = 24
 
 
 def all_alternatives(
-    program: Program, compiled: Transformer, domain: Domain, found: Sameness
+    program: Program, compiled: Transformer, domain: Domain, equivalence: WeightEquivalence
 ) -> list[Program]:
     """Programs with the same weights and other outputs, whose functions differ in any places.
 
     Found step by step, one place at a time; at most `MAX_LISTED`.
 
     Args:
-        program, compiled, domain, found: as for `alternatives`.
+        program, compiled, domain, equivalence: as for `alternatives`.
     """
-    listed = alternatives(program, compiled, domain, found)
+    listed = alternatives(program, compiled, domain, equivalence)
     known = {program, *listed}
     for other in listed:  # which grows
         weights = recompile(other, domain, compiled) if len(listed) < MAX_LISTED else None
         if weights is None:
             continue
-        for another in alternatives(other, weights, domain, found):
+        for another in alternatives(other, weights, domain, equivalence):
             if another not in known and len(listed) < MAX_LISTED:
                 known.add(another)
                 listed.append(another)
@@ -56,7 +56,7 @@ def all_alternatives(
 
 
 def alternatives(
-    program: Program, compiled: Transformer, domain: Domain, found: Sameness
+    program: Program, compiled: Transformer, domain: Domain, equivalence: WeightEquivalence
 ) -> list[Program]:
     """Programs with another function in one place, the same weights and other outputs.
 
@@ -68,17 +68,17 @@ def alternatives(
         program: the candidate.
         compiled: its weights.
         domain: the inputs.
-        found: how the model's weights compare with them; others must compare as well.
+        equivalence: how the model's weights compare with them; others must compare as well.
     """
     rng = np.random.default_rng(SAMPLE_SEED)
     batch = drawn_inputs(domain, affordable_chunk(domain), rng, causal=compiled.causal)
     sets = value_sets(program, domain.vocab, domain.max_seq_len)
     mine: Column | None = None
     kept = []
-    for other in _replaced(program, sets, found):
+    for other in _replaced(program, sets, equivalence):
         try:
             weights = recompile(other, domain, compiled)
-            if weights is None or not _as_same(compiled, weights, found):
+            if weights is None or not _as_same(compiled, weights, equivalence):
                 continue
             mine = mine or batch.evaluate(program)
             theirs = batch.evaluate(other)
@@ -89,7 +89,9 @@ def alternatives(
     return kept
 
 
-def _replaced(program: Program, sets: dict[Ref, ValueSet], found: Sameness) -> Iterator[Program]:
+def _replaced(
+    program: Program, sets: dict[Ref, ValueSet], equivalence: WeightEquivalence
+) -> Iterator[Program]:
     """The program with one function replaced by another that groups its arguments alike."""
     for ref in sets:
         node = program.nodes[ref]
@@ -102,7 +104,7 @@ def _replaced(program: Program, sets: dict[Ref, ValueSet], found: Sameness) -> I
             if len(fst) * len(snd) <= MAX_PAIRS:
                 for function in _alike(binary_tables(fst, snd), BINARY, node.function):
                     yield _with(program, ref, replace(node, function=function))
-    if not found.axes_permuted and sign_is_open(program):
+    if not equivalence.axes_permuted and sign_is_open(program):
         yield negated(program, sets)
 
 
@@ -146,7 +148,7 @@ def _with(program: Program, ref: Ref, node: Node) -> Program:
     return replace(program, nodes=tuple(nodes))
 
 
-def _as_same(mine: Transformer, other: Transformer, found: Sameness) -> bool:
+def _as_same(mine: Transformer, other: Transformer, equivalence: WeightEquivalence) -> bool:
     """Whether another program's weights could as well be the model's that ``mine`` are."""
     weights = other.arrays()
     if all(np.array_equal(array, weights[name]) for name, array in mine.arrays().items()):
@@ -154,6 +156,6 @@ def _as_same(mine: Transformer, other: Transformer, found: Sameness) -> bool:
     there = same_weights(mine, other)
     return (
         there.same
-        and (there.in_order or not found.in_order)
-        and (there.axes_permuted or not found.axes_permuted)
+        and (there.in_order or not equivalence.in_order)
+        and (there.axes_permuted or not equivalence.axes_permuted)
     )

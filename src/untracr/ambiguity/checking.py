@@ -19,7 +19,7 @@ from untracr.ambiguity.shortest import shortest
 from untracr.compile.values import value_sets
 from untracr.diagnose.judging import departures
 from untracr.errors import ProgramError
-from untracr.measure.one_direction import find_constant
+from untracr.measure.one_direction import find_one_direction
 from untracr.rasp.domain import Domain
 from untracr.rasp.program import Program
 from untracr.transformer.transformer import Transformer
@@ -119,7 +119,7 @@ def is_settled(found: Check, model: Transformer) -> bool:
         return True
     if evidence.weights != "noisy":
         return False
-    noise = find_constant(model).noise
+    noise = find_one_direction(model).noise
     return AS_NOISY[0] * noise < evidence.weights_off < AS_NOISY[1] * noise
 
 
@@ -156,10 +156,10 @@ def _check(model: Transformer, program: Program, domain: Domain, settle: bool) -
 def _named(model: Transformer, laid: Beside, domain: Domain) -> Beside:
     """The program with its output's values called, or signed, as the read-out says."""
     try:
-        if laid.compiled is None or laid.found.change is None:
+        if laid.compiled is None or laid.alignment.change is None:
             program = named_by_outputs(model, laid.program, domain)
         else:
-            program = named_by_columns(model, laid.program, laid.compiled, laid.found, domain)
+            program = named_by_columns(model, laid.program, laid.compiled, laid.alignment, domain)
         return laid if program == laid.program else lay_beside(model, program, domain)
     except ProgramError:  # it fails on some input, or under these names
         return laid
@@ -168,7 +168,7 @@ def _named(model: Transformer, laid: Beside, domain: Domain) -> Beside:
 def _judged(model: Transformer, laid: Beside, domain: Domain, settle: bool) -> Check:
     if laid.are_other_weights:
         return Check.of(other_weights(model, laid, domain), laid)
-    if not laid.found.sameness.same:
+    if not laid.alignment.equivalence.same:
         return _changed(model, laid, domain, settle)
     shown = tells_outputs(model, laid)
     beside = _shortened(model, laid, domain, shown=shown) if settle else laid
@@ -193,7 +193,7 @@ def _shortened(model: Transformer, laid: Beside, domain: Domain, *, shown: bool)
             found = lay_beside(model, program, domain)
         except ProgramError:
             continue
-        if found.found.found == laid.found.found:
+        if found.alignment.relation == laid.alignment.relation:
             best = found
     return best
 
@@ -201,11 +201,11 @@ def _shortened(model: Transformer, laid: Beside, domain: Domain, *, shown: bool)
 def _same(model: Transformer, laid: Beside, domain: Domain, settle: bool) -> Check:
     """The verdict on a program that has the weights of a model without a read-out of values."""
     assert laid.compiled is not None
-    others = all_alternatives(laid.program, laid.compiled, domain, laid.found.sameness)
-    if others and settle and laid.found.found == "rotated":
+    others = all_alternatives(laid.program, laid.compiled, domain, laid.alignment.equivalence)
+    if others and settle and laid.alignment.relation == "rotated":
         for candidate in others:
             other = lay_beside(model, candidate, domain)
-            if other.found.found == "reordered":
+            if other.alignment.relation == "reordered":
                 return _same(model, other, domain, settle)
     return Check.of(weights_are_same(model, laid, len(others)), laid, others)
 
@@ -233,7 +233,7 @@ def _with_departures(model: Transformer, found: Check, domain: Domain) -> Check:
     laid = found.beside
     if found.verdict != "identical" or laid is None or laid.parts is None:
         return found
-    off = rounded(model, laid.program, laid.parts, laid.found)
+    off = rounded(model, laid.program, laid.parts, laid.alignment)
     seen = departures(laid.program, laid.parts, domain, off)
     if not seen.count and seen.exhaustive:
         return found
@@ -249,6 +249,6 @@ def _changed(model: Transformer, laid: Beside, domain: Domain, settle: bool) -> 
         repairs = repaired.tried
         if repaired.program != laid.program:
             other = lay_beside(model, repaired.program, domain)
-            alike = other.found.found == laid.found.found
+            alike = other.alignment.relation == laid.alignment.relation
             laid = other if alike else replace(laid, program=repaired.program)
     return replace(Check.of(changed_weights(model, laid, domain), laid), repairs=repairs)

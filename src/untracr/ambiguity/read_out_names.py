@@ -30,7 +30,11 @@ from untracr.verify.verdict import sign_is_open
 
 
 def named_by_columns(
-    model: Transformer, program: Program, compiled: Transformer, found: Alignment, domain: Domain
+    model: Transformer,
+    program: Program,
+    compiled: Transformer,
+    alignment: Alignment,
+    domain: Domain,
 ) -> Program:
     """The program with its output called, and signed, as the model's read-out says.
 
@@ -38,21 +42,21 @@ def named_by_columns(
         model: with a read-out that has values.
         program: a candidate.
         compiled: its weights.
-        found: how the two are to each other; with the change of basis.
+        alignment: how the two are to each other; with the change of basis.
         domain: the inputs.
 
     Raises:
         ProgramError: the program fails on some value, or takes too many.
     """
     if model.output_values is None and compiled.output_values is None:
-        if sign_is_open(program) and reads_negative(model, compiled, found):
+        if sign_is_open(program) and reads_negative(model, compiled, alignment):
             return negated(program, value_sets(program, domain.vocab, domain.max_seq_len))
         return program
     if model.output_values is None:
         return program
     if compiled.output_values is None:
         return _as_value(program, model.output_values, domain)
-    read = values_read(model, compiled, found)
+    read = values_read(model, compiled, alignment)
     names: dict[Value, Value] = {}
     for value, columns in zip(compiled.output_values, read, strict=True):
         if columns and all(same_value(columns[0], other) for other in columns):
@@ -116,8 +120,8 @@ def _names(model: Transformer, program: Program, domain: Domain) -> dict[Value, 
             out = model.forward(ids).output[:, 1:] @ model.W_U
             codes = column.codes[rows, : ids.shape[1] - 1]
             clear = out.max(axis=2) > HALF_READ_OUT
-            found = zip(codes[clear].tolist(), out.argmax(axis=2)[clear].tolist(), strict=True)
-            pairs |= set(found)
+            alignment = zip(codes[clear].tolist(), out.argmax(axis=2)[clear].tolist(), strict=True)
+            pairs |= set(alignment)
         for code, place in sorted(pairs):
             old, new = column.values[code], model.output_values[place]
             if old is None or isinstance(old, Failure):

@@ -26,12 +26,12 @@ from untracr.verify.outputs import (
     tolerance_of_changed,
 )
 from untracr.verify.recompiling import recompile
-from untracr.verify.weight_equivalence import Sameness
+from untracr.verify.weight_equivalence import WeightEquivalence
 
 MAX_EXPANDED = 12
 """Programs from which others are tried."""
 
-UP_TO_ROTATION = Sameness(True)
+UP_TO_ROTATION = WeightEquivalence(True)
 """How the weights of programs are alike that compressed or noisy weights cannot tell apart."""
 
 

@@ -42,7 +42,7 @@ from untracr.strangers_files import read_file
 from untracr.syntax.parsing import parse
 from untracr.transformer.token_rows import Naming, TokenRows, token_rows
 from untracr.transformer.weights_digest import weights_digest
-from untracr.verify.evidence import Evidence, ReadOutFound, Verdict, WeightsFound
+from untracr.verify.evidence import Evidence, ReadOutRelation, Verdict, WeightRelation
 from untracr.verify.outputs import cannot_compare
 from untracr.version import __version__
 
@@ -401,15 +401,15 @@ def _require_keys(content: dict[str, Any], wanted: Sequence[str], place: str) ->
 
 def _evidence(content: dict[str, Any]) -> Evidence:
     _require_keys(content, tuple(field.name for field in fields(Evidence)), "evidence")
-    weights = _one_of(content["weights"], "evidence.weights", get_args(WeightsFound))
-    read_out = _one_of(content["read_out"], "evidence.read_out", get_args(ReadOutFound))
+    weights = _one_of(content["weights"], "evidence.weights", get_args(WeightRelation))
+    read_out = _one_of(content["read_out"], "evidence.read_out", get_args(ReadOutRelation))
     return Evidence(
-        weights=cast(WeightsFound, weights),
+        weights=cast(WeightRelation, weights),
         weights_off=_number(content["weights_off"], "evidence.weights_off"),
         inputs_checked=_count(content["inputs_checked"], "evidence.inputs_checked"),
         inputs_agree=_count(content["inputs_agree"], "evidence.inputs_agree"),
         output_tolerance=_number(content["output_tolerance"], "evidence.output_tolerance"),
-        read_out=cast(ReadOutFound, read_out),
+        read_out=cast(ReadOutRelation, read_out),
     )
 
 

@@ -26,12 +26,12 @@ from untracr.transformer.readable import require_readable
 from untracr.transformer.token_rows import Naming, TokenRows, token_rows
 from untracr.transformer.transformer import Transformer
 from untracr.transformer.weights_digest import weights_digest
-from untracr.verify.evidence import PROVED, Evidence, WeightsFound, headline
+from untracr.verify.evidence import PROVED, Evidence, WeightRelation, headline
 from untracr.verify.outputs import cannot_compare
 from untracr.verify.recompiling import recompile
 from untracr.verify.weight_equivalence import same_weights
 
-STRENGTH: dict[WeightsFound, int] = {
+STRENGTH: dict[WeightRelation, int] = {
     "not compared": 0,
     "different": 0,
     "noisy": 1,

@@ -27,7 +27,7 @@ from untracr.errors import UntracrError, UsageError
 if TYPE_CHECKING:
     from untracr.decompile.decompiler import Decompiler
     from untracr.decompile.result import Result
-    from untracr.verify.attribution import Carrier
+    from untracr.verify.attribution import Attribution
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,7 +118,7 @@ def _read(decompiler: Decompiler, file: str, options: Options) -> int:
     except UntracrError as error:
         _report_error(file, error, options)
         return FAILED
-    lines = result.carriers
+    lines = result.attributions
     if options.json:
         print_json({**result.as_dict(), "lines": [_line(line, result) for line in lines]})
     else:
@@ -132,7 +132,7 @@ def _read(decompiler: Decompiler, file: str, options: Options) -> int:
     return OK if result.is_proved else NO
 
 
-def _line(line: Carrier, result: Result) -> dict[str, object]:
+def _line(line: Attribution, result: Result) -> dict[str, object]:
     """One line of the program as plain JSON values, with what is open about its results."""
     label = line.text.partition(" = ")[0]
     return line.as_dict() | {"open": [r.what for r in result.open_results if r.label == label]}

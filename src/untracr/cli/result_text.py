@@ -11,7 +11,7 @@ from untracr.shown_text import count, printable
 if TYPE_CHECKING:
     from untracr.ambiguity.open_results import Openness, OpenResult
     from untracr.decompile.result import Result
-    from untracr.verify.attribution import Carrier
+    from untracr.verify.attribution import Attribution
 
 WIDEST = 76
 """Longer lines do not push the comments of the others to the right."""
@@ -49,7 +49,7 @@ OPEN_MEANS: dict[Openness, str] = {
 }
 
 
-def result_text(result: Result, lines: Sequence[Carrier]) -> str:
+def result_text(result: Result, lines: Sequence[Attribution]) -> str:
     """The program as valid Python with trailing comments, then what was checked.
 
     Args:
@@ -106,9 +106,9 @@ def _rows(result: Result) -> list[str]:
 
 
 def program_text(
-    source: str, lines: Sequence[Carrier], open_: Sequence[OpenResult] = ()
+    source: str, lines: Sequence[Attribution], open_: Sequence[OpenResult] = ()
 ) -> list[str]:
-    """A program's lines, each with the place of its carrier as a comment, if any is known.
+    """A program's lines, each with the place of its attribution as a comment, if any is known.
 
     What the weights do not say about a line's results stands behind it, in a few words.
     """

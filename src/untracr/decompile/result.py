@@ -9,7 +9,7 @@ from untracr.ambiguity.open_results import OpenResult
 from untracr.rasp.functions import Value
 from untracr.rasp.program import Program
 from untracr.transformer.token_rows import TokenRows
-from untracr.verify.attribution import Carrier, carriers_beside, unknown_carriers
+from untracr.verify.attribution import Attribution, attributions_beside, unknown_attributions
 from untracr.verify.evidence import NOTHING_COMPARED, PROVED, Evidence, Verdict, headline
 from untracr.verify.verdict import Beside
 
@@ -100,11 +100,11 @@ class Result:
     beside: Beside | None = field(default=None, repr=False, compare=False)
 
     @property
-    def carriers(self) -> tuple[Carrier, ...]:
+    def attributions(self) -> tuple[Attribution, ...]:
         """What carries each line of the program in the model; nothing without a program."""
         if self.beside is not None:
-            return carriers_beside(self.beside)
-        return () if self.program is None else unknown_carriers(self.program)
+            return attributions_beside(self.beside)
+        return () if self.program is None else unknown_attributions(self.program)
 
     @property
     def is_proved(self) -> bool:

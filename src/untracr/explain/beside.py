@@ -54,15 +54,15 @@ class Beside:
 
     Attributes:
         compiled: the program's own weights, and where each operation lives in them.
-        found: how the model's weights are to them, with the change of basis.
+        alignment: how the model's weights are to them, with the change of basis.
         back: [R, D], from the model's residual basis to the program's.
         changed: parts of the model that are not the program's, such as
-            ``layer 1 neuron 7``; empty where ``found`` says what is the case.
+            ``layer 1 neuron 7``; empty where ``alignment`` says what is the case.
         loose: whether all weights are a little off, as after a projection or with noise.
     """
 
     compiled: Compiled
-    found: Alignment
+    alignment: Alignment
     back: Floats
     changed: tuple[str, ...] = ()
     loose: bool = False
@@ -85,20 +85,20 @@ def lay_beside(model: Transformer, program: Program, domain: Domain) -> Beside |
         return f"the program does not compile: {error}"
     if compiled is None:
         return "the program needs more dimensions or neurons than the model has"
-    found = align(model, compiled.transformer)
+    alignment = align(model, compiled.transformer)
     changed: tuple[str, ...] = ()
-    loose = found.found not in ("reordered", "rotated")
-    if found.change is None:
+    loose = alignment.relation not in ("reordered", "rotated")
+    if alignment.change is None:
         fitted = _fitted(model, compiled.transformer)
         if fitted is None:
-            return f"the model's weights are not the program's: {found.reason}"
+            return f"the model's weights are not the program's: {alignment.reason}"
         change, changed, loose = fitted
         living = parts_of(compiled.transformer, compiled.transformer.n_layers)
-        found = replace(
-            found, change=change, heads=living.head_places, neurons=living.neuron_places
+        alignment = replace(
+            alignment, change=change, heads=living.head_places, neurons=living.neuron_places
         )
-    assert found.change is not None
-    return Beside(compiled, found, _back(found.change), changed, loose)
+    assert alignment.change is not None
+    return Beside(compiled, alignment, _back(alignment.change), changed, loose)
 
 
 def _back(change: Floats) -> Floats:

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from untracr.arrays import Floats
 from untracr.rasp.functions import Value
-from untracr.verify.attribution import Carrier
+from untracr.verify.attribution import Attribution
 
 Mask = npt.NDArray[np.bool_]
 
@@ -67,7 +67,7 @@ class Line:
     """One line of the program, or one of its inputs, on one input.
 
     Attributes:
-        carrier: the line's text, and what carries it in the model.
+        attribution: the line's text, and what carries it in the model.
         name: of the variable.
         program: the value at each position; empty for a selector.
         matrix: [query, key] of a selector, else None.
@@ -80,7 +80,7 @@ class Line:
         as_compiled: whether the program's own weights do on this input as the model does.
     """
 
-    carrier: Carrier
+    attribution: Attribution
     name: str
     program: tuple[Value, ...] = ()
     matrix: Mask | None = None
@@ -107,7 +107,7 @@ class Line:
 
     def as_dict(self) -> dict[str, object]:
         """The line as plain JSON values."""
-        shown: dict[str, object] = {**self.carrier.as_dict(), "name": self.name}
+        shown: dict[str, object] = {**self.attribution.as_dict(), "name": self.name}
         if self.matrix is not None:
             shown["program"] = self.matrix.tolist()
             shown["model"] = [

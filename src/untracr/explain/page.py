@@ -52,7 +52,7 @@ def _table(found: Explanation) -> str:
 
 
 def _row(line: Line) -> str:
-    place = "input" if line.carrier.ref < 2 else line.carrier.place
+    place = "input" if line.attribution.ref < 2 else line.attribution.place
     if line.matrix is not None:
         mine = f"{int(line.matrix.sum())} of {line.matrix.size} pairs selected"
         off = (f"layer {p.layer} head {p.head}: off by {p.off:.2f}" for p in line.patterns)
@@ -60,7 +60,7 @@ def _row(line: Line) -> str:
     else:
         mine = _cells(line.program)
         theirs = _cells([held.value for held in line.held]) if line.is_known else "unknown"
-    return _cells_row(line.carrier.text, place, mine, theirs, bool(line.differing))
+    return _cells_row(line.attribution.text, place, mine, theirs, bool(line.differing))
 
 
 def _cells(values: Sequence[Value]) -> str:

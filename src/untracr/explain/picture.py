@@ -121,15 +121,15 @@ def _panel(drawing: Drawing, found: Explanation, y: float) -> float:
 
 def _code(drawing: Drawing, line: Line, y: float) -> float:
     """The line's text, and below it what carries it."""
-    lines = textwrap.wrap(line.carrier.text, CODE_COLUMNS - INDENT) or [""]
+    lines = textwrap.wrap(line.attribution.text, CODE_COLUMNS - INDENT) or [""]
     if len(lines) > CODE_LINES:
         lines = [*lines[: CODE_LINES - 1], "…"]
     y += SPACE + 16
     for number, text in enumerate(lines):
         x = LEFT + (MONO_WIDTH * CODE * INDENT if number else 0.0)
-        drawing.words(x, y, text, CODE, mono=True, title=line.carrier.text)
+        drawing.words(x, y, text, CODE, mono=True, title=line.attribution.text)
         y += 16
-    place = "input" if line.carrier.ref < 2 else line.carrier.place
+    place = "input" if line.attribution.ref < 2 else line.attribution.place
     for text in textwrap.wrap(place, CODE_COLUMNS + 6):
         drawing.words(LEFT, y + 1, text, 11, fill=FAINT)
         y += 14

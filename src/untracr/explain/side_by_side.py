@@ -20,7 +20,7 @@ from untracr.rasp.nodes import CATEGORICAL, INDICES, TOKENS, Aggregate, Ref, Sel
 from untracr.rasp.program import Program
 from untracr.rasp.spent import Spent
 from untracr.transformer.transformer import Trace, Transformer
-from untracr.verify.attribution import Carrier, carriers_of, unknown_carriers
+from untracr.verify.attribution import Attribution, attributions_of, unknown_attributions
 from untracr.verify.outputs import HALF_READ_OUT, LOOSEST_TOLERANCE, OUTPUT_TOLERANCE, has_no_values
 
 NOTHING_HELD = HALF_READ_OUT / 2
@@ -57,10 +57,10 @@ def explain(
     found = lay_beside(model, program, domain)
     beside = None if isinstance(found, str) else found
     if beside is None:
-        lines = unknown_carriers(program)
+        lines = unknown_attributions(program)
     else:
-        lines = carriers_of(program, beside.compiled, beside.found)
-    inner = tuple(Carrier(ref, program.labels[ref]) for ref in (TOKENS, INDICES))
+        lines = attributions_of(program, beside.compiled, beside.alignment)
+    inner = tuple(Attribution(ref, program.labels[ref]) for ref in (TOKENS, INDICES))
     unknown = found if isinstance(found, str) else ""
     for tokens in inputs:
         run = _Run(model, program, domain, beside, (*inner, *lines), tokens)
@@ -76,12 +76,12 @@ class _Run:
         program: Program,
         domain: Domain,
         beside: Beside | None,
-        carriers: tuple[Carrier, ...],
+        attributions: tuple[Attribution, ...],
         tokens: Sequence[Value],
     ) -> None:
         self.model, self.program, self.tokens = model, program, tuple(tokens)
         self.domain = domain
-        self.beside, self.carriers = beside, carriers
+        self.beside, self.attributions = beside, attributions
         self.batch = Batch([self.tokens], causal=model.causal)
         self.states: dict[Ref, Column | Mask] = {}
         spent = Spent()
@@ -102,7 +102,7 @@ class _Run:
         """All lines, and the output; and why nothing is known of the stream."""
         return Explanation(
             self.tokens,
-            tuple(self._line(c) for c in self.carriers if c.ref in self.states),
+            tuple(self._line(c) for c in self.attributions if c.ref in self.states),
             self._output(),
             unknown,
             self.beside.changed if self.beside is not None else (),
@@ -127,15 +127,15 @@ class _Run:
         assert isinstance(column, Column)
         return tuple(self.batch.row(column, 0))
 
-    def _line(self, carrier: Carrier) -> Line:
-        ref, state = carrier.ref, self.states[carrier.ref]
-        name = carrier.text.split(" = ")[0]
+    def _line(self, attribution: Attribution) -> Line:
+        ref, state = attribution.ref, self.states[attribution.ref]
+        name = attribution.text.split(" = ")[0]
         if not isinstance(state, Column):
             node = self.program.nodes[ref]
             assert isinstance(node, Select)
-            patterns, same = self._patterns(carrier, state[0])
+            patterns, same = self._patterns(attribution, state[0])
             return Line(
-                carrier,
+                attribution,
                 name,
                 matrix=state[0],
                 patterns=patterns,
@@ -145,7 +145,7 @@ class _Run:
             )
         values = self.values(ref)
         if self.beside is None or self.own is None:
-            return Line(carrier, name, values)
+            return Line(attribution, name, values)
         parts, sets = self.beside.compiled.node_map[ref], self.beside.compiled.value_sets[ref]
         found = self._coefficients(self.trace, ref, self.beside.back[:, list(parts.dims)])
         axes = np.eye(self.beside.compiled.transformer.d_model)[:, list(parts.dims)]
@@ -154,12 +154,12 @@ class _Run:
         if self.program.encoding(ref) is CATEGORICAL:
             rows = zip(found, values, strict=True)
             held = tuple(_held(row, parts.values, value) for row, value in rows)
-            return Line(carrier, name, values, None, held, parts.values, found, (), same)
+            return Line(attribution, name, values, None, held, parts.values, found, (), same)
         held = tuple(
             Held(number, 1.0, _same_number(number, value, self._tolerance(sets, value)))
             for number, value in zip(found[:, 0].tolist(), values, strict=True)
         )
-        return Line(carrier, name, values, None, held, (), found, (), same)
+        return Line(attribution, name, values, None, held, (), found, (), same)
 
     def _coefficients(self, trace: Trace, ref: Ref, directions: Floats) -> Floats:
         """[T, values]: how much of each direction [D, values] the stream holds behind BOS.
@@ -187,16 +187,16 @@ class _Run:
         apart = [abs(v - wanted) / size for v in others if abs(v - wanted) > EQUAL_WITHIN * size]
         return max(OUTPUT_TOLERANCE, 0.999 * min(LOOSEST_TOLERANCE, min(apart, default=1.0) / 2))
 
-    def _patterns(self, carrier: Carrier, matrix: Mask) -> tuple[tuple[Pattern, ...], bool]:
+    def _patterns(self, attribution: Attribution, matrix: Mask) -> tuple[tuple[Pattern, ...], bool]:
         """What the heads attend to that implement a selector; whether as in the own weights."""
         if self.beside is None or self.own is None:
             return (), False
         found, same = [], True
         limit = ATTENTION_OFF_WHERE_CHANGED if self._is_changed else ATTENTION_OFF
-        heads = {c.ref: c.heads for c in self.carriers}
+        heads = {c.ref: c.heads for c in self.attributions}
         for ref in sorted(self.program.reachable):
             node = self.program.nodes[ref]
-            if not isinstance(node, (Aggregate, SelectorWidth)) or node.selector != carrier.ref:
+            if not isinstance(node, (Aggregate, SelectorWidth)) or node.selector != attribution.ref:
                 continue
             wanted = _wanted(matrix, always_bos=isinstance(node, SelectorWidth))
             mine = self.beside.compiled.node_map[ref].heads

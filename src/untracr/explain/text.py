@@ -26,12 +26,12 @@ MOST_CHANGED = 4
 def explanation_text(found: Explanation) -> str:
     """One input: each line with the program's values above the model's, then what came of it."""
     shown = [f"# input {', '.join(map(value_text, found.tokens))}"]
-    texts = [line.carrier.text for line in found.lines]
+    texts = [line.attribution.text for line in found.lines]
     column = max((len(text) for text in texts if len(text) <= WIDEST), default=0)
     for line in found.lines:
-        place = "input" if line.carrier.ref < 2 else line.carrier.place
-        text = f"{line.carrier.text:<{column}}  # {place}"
-        shown.append(line.carrier.text if found.unknown else text)
+        place = "input" if line.attribution.ref < 2 else line.attribution.place
+        text = f"{line.attribution.text:<{column}}  # {place}"
+        shown.append(line.attribution.text if found.unknown else text)
         shown += _selector(line) if line.matrix is not None else _values(line)
     if found.output is not None:
         shown.append("read-out")

@@ -8,6 +8,6 @@ from a program's, and so can only lose a proof.
 from __future__ import annotations
 
 from untracr.measure.exactness import Exactness, find_exactness
-from untracr.measure.one_direction import Constant, find_constant
+from untracr.measure.one_direction import OneDirection, find_one_direction
 
-__all__ = ["Constant", "Exactness", "find_constant", "find_exactness"]
+__all__ = ["OneDirection", "Exactness", "find_one_direction", "find_exactness"]

@@ -37,7 +37,7 @@ DISTANCE_SHARE = 1e-3
 """Two vectors are the same up to this distance, as a share of their length (of about 1: the
 embeddings'); shorter ones are none."""
 
-SHORTEST_CONSTANT = 0.05
+SHORTEST_ONE_DIRECTION = 0.05
 """Vectors shorter than this are no constant."""
 
 MAX_NEURONS = 60
@@ -54,7 +54,7 @@ MAX_CANDIDATES = 16
 
 
 @dataclass(frozen=True)
-class Constant:
+class OneDirection:
     """What stands for the constant.
 
     Attributes:
@@ -70,18 +70,18 @@ class Constant:
     noise: float = 0.0
 
 
-def find_constant(model: Transformer) -> Constant:
+def find_one_direction(model: Transformer) -> OneDirection:
     """Finds the constant; zeros where nothing reads one: a compiled model then does without."""
     rows, places = model.W_E.astype(np.float64), model.W_pos[1:].astype(np.float64)
     with np.errstate(all="ignore"):
         off = _off_orthonormal(rows, places)
         if np.abs(off).max() < EXACT_EMBEDDING_PRODUCT:
-            return Constant(rows[-1], True)
-        for found in itertools.chain(_from_heads(model, rows[-2]), _from_neurons(model, rows)):
-            return Constant(found, False)
+            return OneDirection(rows[-1], True)
+        for direction in itertools.chain(_from_heads(model, rows[-2]), _from_neurons(model, rows)):
+            return OneDirection(direction, False)
     if np.abs(off).max() < NOISY_EMBEDDING_PRODUCT:
-        return Constant(rows[-1], True, _noise(rows, places, off))
-    return Constant(np.zeros(rows.shape[1]), False)
+        return OneDirection(rows[-1], True, _noise(rows, places, off))
+    return OneDirection(np.zeros(rows.shape[1]), False)
 
 
 def embeddings_are_orthonormal(rows: Floats, places: Floats) -> bool:
@@ -95,7 +95,7 @@ def embeddings_are_orthonormal(rows: Floats, places: Floats) -> bool:
         return bool(np.abs(_off_orthonormal(rows, places)).max() < EXACT_EMBEDDING_PRODUCT)
 
 
-def other_constants(model: Transformer, found: Constant) -> Iterator[Constant]:
+def other_one_directions(model: Transformer, first: OneDirection) -> Iterator[OneDirection]:
     """What else may stand for the constant in exact weights, most likely first.
 
     A few neurons of a small compressed model may leave several open, and the
@@ -103,10 +103,10 @@ def other_constants(model: Transformer, found: Constant) -> Iterator[Constant]:
 
     Args:
         model: the weights.
-        found: by `find_constant`.
+        first: by `find_one_direction`.
     """
     rows = model.W_E.astype(np.float64)
-    if found.is_orthonormal and not found.noise:
+    if first.is_orthonormal and not first.noise:
         return
     with np.errstate(all="ignore"):
         reads = [
@@ -118,8 +118,8 @@ def other_constants(model: Transformer, found: Constant) -> Iterator[Constant]:
         candidates.append(np.zeros(rows.shape[1]))
         distinct = _distinct(np.stack(candidates), 4)[0][:MAX_CANDIDATES]
         for one in distinct:
-            if not np.allclose(one, found.direction, atol=DISTANCE_SHARE) or found.is_orthonormal:
-                yield Constant(one, False)
+            if not np.allclose(one, first.direction, atol=DISTANCE_SHARE) or first.is_orthonormal:
+                yield OneDirection(one, False)
 
 
 def _off_orthonormal(rows: Floats, places: Floats) -> Floats:
@@ -149,7 +149,7 @@ def _from_heads(model: Transformer, bos_row: Floats) -> Iterator[Floats]:
             # A column of W_Q has `logit` times the constant; that of W_K BOS's row less it: [H K].
             distance = _lengths(W_K - (bos_row - one))
             fits = (distance < DISTANCE_SHARE * (_lengths(bos_row) + 0.1)) & (
-                _lengths(one) > SHORTEST_CONSTANT
+                _lengths(one) > SHORTEST_ONE_DIRECTION
             )
             yield from one[np.flatnonzero(fits)]
 
@@ -168,7 +168,7 @@ def _from_neurons(model: Transformer, rows: Floats) -> Iterator[Floats]:
             others += _from_values(read, tokens, plain)
         reads.append(read)
         written = model.W_out[layer].astype(np.float64)
-        plain = np.concatenate([plain, written[_lengths(written) > SHORTEST_CONSTANT]])
+        plain = np.concatenate([plain, written[_lengths(written) > SHORTEST_ONE_DIRECTION]])
         plain = _distinct(plain, 6)[0][:MAX_WRITTEN]
     read = np.concatenate(reads)
     none = _explained(read, np.zeros(rows.shape[1]), tokens, plain)
@@ -209,16 +209,16 @@ def _from_values(read: Floats, tokens: Floats, plain: Floats) -> Iterator[Floats
     """
     first, steps = read[:-1], read[:-1] - read[1:]
     # Two tokens looked up, or next to each other in a grid.
-    pair, found = _nearest(steps, _differences(tokens))
-    token = tokens[pair[found] // len(tokens)]
-    yield token - first[found]
-    both = token[:, None] + plain - first[found][:, None]
+    pair, are_near = _nearest(steps, _differences(tokens))
+    token = tokens[pair[are_near] // len(tokens)]
+    yield token - first[are_near]
+    both = token[:, None] + plain - first[are_near][:, None]
     yield (both / 2).reshape(-1, read.shape[1])
     # Two other values next to each other in a grid with tokens, or with others.
-    pair, found = _nearest(steps, _differences(plain))
-    value = plain[pair[found] // len(plain)][:, None]
-    yield ((value + tokens - first[found][:, None]) / 2).reshape(-1, read.shape[1])
-    yield (value + plain - first[found][:, None]).reshape(-1, read.shape[1])
+    pair, are_near = _nearest(steps, _differences(plain))
+    value = plain[pair[are_near] // len(plain)][:, None]
+    yield ((value + tokens - first[are_near][:, None]) / 2).reshape(-1, read.shape[1])
+    yield (value + plain - first[are_near][:, None]).reshape(-1, read.shape[1])
 
 
 def _differences(vectors: Floats) -> Floats:

@@ -15,7 +15,7 @@ from the vector, which products give (`Directions`): |w - c P|^2 = |w|^2 -
 2 c (P w) + c (P P^T) c.
 
 The embeddings give the first frame. A row of W_E is its token's direction plus
-the constant direction (`constant`).
+the one direction (`one_direction`).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ import numpy as np
 
 from untracr.arrays import Floats, Ints
 from untracr.errors import ProgramError
-from untracr.measure.one_direction import Constant, find_constant, other_constants
+from untracr.measure.one_direction import OneDirection, find_one_direction, other_one_directions
 from untracr.rasp.functions import Value
 from untracr.transformer.half_layer import FIRST, HalfLayer
 from untracr.transformer.transformer import Transformer
@@ -97,7 +97,7 @@ class Base:
     """The frame that the embeddings alone give.
 
     Attributes:
-        one: the constant direction; in a model whose embedding is orthonormal
+        one: the one direction; in a model whose embedding is orthonormal
             the row of PAD, which has the same products with whatever reads.
         bos: the direction of BOS.
         tokens, indices: the two input variables.
@@ -126,25 +126,27 @@ class Base:
             model: the last two rows of W_E are BOS and PAD.
             vocab: the value of each other row.
         """
-        return cls.with_constant(model, vocab, find_constant(model))
+        return cls.with_one_direction(model, vocab, find_one_direction(model))
 
     @classmethod
     def others_of(cls, model: Transformer, vocab: tuple[Value, ...]) -> Iterator[Base]:
         """Reads the embeddings in the other ways that they allow, most likely first."""
-        for constant in other_constants(model, find_constant(model)):
-            yield cls.with_constant(model, vocab, constant)
+        for one_direction in other_one_directions(model, find_one_direction(model)):
+            yield cls.with_one_direction(model, vocab, one_direction)
 
     @classmethod
-    def with_constant(
-        cls, model: Transformer, vocab: tuple[Value, ...], constant: Constant
+    def with_one_direction(
+        cls, model: Transformer, vocab: tuple[Value, ...], one_direction: OneDirection
     ) -> Base:
-        """Reads the embeddings with a given constant; arguments as for `of`."""
+        """Reads the embeddings with a given one direction; arguments as for `of`."""
         rows = model.W_E.astype(np.float64)
         places = model.W_pos[1:].astype(np.float64)
-        one = constant.direction
+        one = one_direction.direction
         tokens = Variable(TOKENS_SLOT, True, vocab, rows[:-2] - one, FIRST)
         indices = Variable(INDICES_SLOT, True, tuple(range(len(places))), places, FIRST)
-        return cls(one, rows[-2] - one, tokens, indices, constant.is_orthonormal, constant.noise)
+        return cls(
+            one, rows[-2] - one, tokens, indices, one_direction.is_orthonormal, one_direction.noise
+        )
 
 
 class Directions:

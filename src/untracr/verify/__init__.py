@@ -6,18 +6,18 @@ anywhere, and what is said of it is what was compared.
 
 from __future__ import annotations
 
-from untracr.verify.attribution import Carrier, carriers
+from untracr.verify.attribution import Attribution, attributions
 from untracr.verify.evidence import Evidence, Verdict
 from untracr.verify.verdict import Finding, lay_beside
-from untracr.verify.weight_equivalence import Sameness, same_weights
+from untracr.verify.weight_equivalence import WeightEquivalence, same_weights
 
 __all__ = [
-    "Carrier",
+    "Attribution",
     "Evidence",
     "Finding",
-    "Sameness",
+    "WeightEquivalence",
     "Verdict",
-    "carriers",
+    "attributions",
     "lay_beside",
     "same_weights",
 ]

@@ -17,13 +17,17 @@ import numpy as np
 
 from untracr.arrays import Floats, Ints
 from untracr.measure.likely_orders import likely_orders
-from untracr.measure.one_direction import find_constant
+from untracr.measure.one_direction import find_one_direction
 from untracr.transformer.residual_vectors import paired_matrices
 from untracr.transformer.transformer import BIASES, Transformer
 from untracr.verify.change_of_basis import best_change
 from untracr.verify.correspondence import parts_of
-from untracr.verify.evidence import WeightsFound
-from untracr.verify.weight_equivalence import ROTATED_SHARE_OF_LENGTH, Sameness, same_weights
+from untracr.verify.evidence import WeightRelation
+from untracr.verify.weight_equivalence import (
+    ROTATED_SHARE_OF_LENGTH,
+    WeightEquivalence,
+    same_weights,
+)
 
 PROJECTED_SHARE_OF_LENGTH = 10 * ROTATED_SHARE_OF_LENGTH
 """A vector may be off by this share of its length (or of 1) after a projection: rounded basis
@@ -52,7 +56,7 @@ rotated weights its size depends on how full a matrix is."""
 FEW_NOISY_ENTRIES = 20
 """Entries of a matrix whose noise may by chance be of another size."""
 
-UNKNOWN_SAMENESS = Sameness(False)
+NOT_COMPARED = WeightEquivalence(False)
 
 
 @dataclass(frozen=True)
@@ -60,21 +64,21 @@ class Alignment:
     """A program's weights laid beside given ones.
 
     Attributes:
-        found: how they are to each other; see `Evidence`.
+        relation: how they are to each other; see `Evidence`.
         off: see `Evidence.weights_off`.
         change: [D, R], from the program's residual basis to the model's, if known.
         heads: of each layer of the program's, the model's number of each living head.
         neurons: likewise of each living neuron.
-        sameness: the comparison up to a rotation.
+        equivalence: the comparison up to a rotation.
         reason: why they differ, else an empty string.
     """
 
-    found: WeightsFound
+    relation: WeightRelation
     off: float = 0.0
     change: Floats | None = None
     heads: tuple[Ints, ...] = ()
     neurons: tuple[Ints, ...] = ()
-    sameness: Sameness = UNKNOWN_SAMENESS
+    equivalence: WeightEquivalence = NOT_COMPARED
     reason: str = ""
 
 
@@ -86,28 +90,32 @@ def align(given: Transformer, recompiled: Transformer) -> Alignment:
         recompiled: the program's weights, of the same vocabulary and positions.
     """
     with np.errstate(all="ignore"):  # huge weights end as "not finite"
-        same = same_weights(given, recompiled)
-        if same.same:
-            return _same(same)
-        found = _align(given, recompiled, same)
-        if found.found != "different" or not _may_be_reordered(given, recompiled):
-            return found
-        return _in_another_order(given, recompiled, found)
+        equivalence = same_weights(given, recompiled)
+        if equivalence.same:
+            return _same(equivalence)
+        alignment = _align(given, recompiled, equivalence)
+        if alignment.relation != "different" or not _may_be_reordered(given, recompiled):
+            return alignment
+        return _in_another_order(given, recompiled, alignment)
 
 
 def _may_be_reordered(given: Transformer, recompiled: Transformer) -> bool:
     """Whether the model may be the program's, compressed or noisy and in another order."""
     if isinstance(_matrices(given, recompiled), str):
         return False
-    return given.d_model < recompiled.d_model or find_constant(given).noise > 0
+    return given.d_model < recompiled.d_model or find_one_direction(given).noise > 0
 
 
-def _in_another_order(given: Transformer, recompiled: Transformer, found: Alignment) -> Alignment:
+def _in_another_order(
+    given: Transformer, recompiled: Transformer, alignment: Alignment
+) -> Alignment:
     """With our parts in the order that the model's seem to have; as found if that is no better."""
-    tried = ((o, _align(given, o.model, found.sameness)) for o in likely_orders(given, recompiled))
-    other, again = next(((o, a) for o, a in tried if a.found != "different"), (None, found))
+    tried = (
+        (o, _align(given, o.model, alignment.equivalence)) for o in likely_orders(given, recompiled)
+    )
+    other, again = next(((o, a) for o, a in tried if a.relation != "different"), (None, alignment))
     if other is None:
-        return found
+        return alignment
     living = parts_of(recompiled, recompiled.n_layers)
     heads = tuple(
         np.argsort(order)[places]
@@ -120,9 +128,16 @@ def _in_another_order(given: Transformer, recompiled: Transformer, found: Alignm
     return replace(again, heads=heads, neurons=neurons)
 
 
-def _same(same: Sameness) -> Alignment:
-    found: WeightsFound = "reordered" if same.axes_permuted else "rotated"
-    return Alignment(found, same.off, same.change, same.heads, same.neurons, same)
+def _same(equivalence: WeightEquivalence) -> Alignment:
+    relation: WeightRelation = "reordered" if equivalence.axes_permuted else "rotated"
+    return Alignment(
+        relation,
+        equivalence.off,
+        equivalence.change,
+        equivalence.heads,
+        equivalence.neurons,
+        equivalence,
+    )
 
 
 @dataclass(frozen=True)
@@ -134,7 +149,9 @@ class _Matrix:
     size: float
 
 
-def _align(given: Transformer, recompiled: Transformer, same: Sameness) -> Alignment:
+def _align(
+    given: Transformer, recompiled: Transformer, equivalence: WeightEquivalence
+) -> Alignment:
     matrices = _matrices(given, recompiled)
     if isinstance(matrices, str):
         return Alignment("different", reason=matrices)
@@ -148,11 +165,13 @@ def _align(given: Transformer, recompiled: Transformer, same: Sameness) -> Align
     heads, neurons = _living(recompiled)
     off = max(_off(m, change) for m in matrices)
     if off <= PROJECTED_SHARE_OF_LENGTH and _is_projection(mine, change):
-        return Alignment("projected", off, change, heads, neurons, same)
+        return Alignment("projected", off, change, heads, neurons, equivalence)
     noise, reason = _noise(matrices, change)
     if not reason:
-        return Alignment("noisy", noise, change, heads, neurons, same)
-    return Alignment("different", off, sameness=same, reason=f"{same.reason}; {reason}")
+        return Alignment("noisy", noise, change, heads, neurons, equivalence)
+    return Alignment(
+        "different", off, equivalence=equivalence, reason=f"{equivalence.reason}; {reason}"
+    )
 
 
 def _matrices(given: Transformer, recompiled: Transformer) -> list[_Matrix] | str:

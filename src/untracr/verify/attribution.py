@@ -24,7 +24,7 @@ AXES_ENTRY = 1e-3
 
 
 @dataclass(frozen=True)
-class Carrier:
+class Attribution:
     """What carries one line of a program in a model.
 
     Attributes:
@@ -58,15 +58,15 @@ class Carrier:
         return " -> ".join(part for part in (self._parts(), self._held()) if part) or "nothing"
 
     def _parts(self) -> str:
-        found = []
+        places = []
         own = () if self.layer is None else (self.layer,)
         for layer in sorted({*own, *(layer for layer, _ in self.heads)}):
             heads = [head for at, head in self.heads if at == layer]
             words = [_numbered("head", heads)] if heads else []
             if layer == self.layer and self.neurons:
                 words.append(_numbered("neuron", self.neurons))
-            found.append(f"layer {layer} {', '.join(words)}")
-        return "; ".join(found)
+            places.append(f"layer {layer} {', '.join(words)}")
+        return "; ".join(places)
 
     def _held(self) -> str:
         if self.dims:
@@ -74,7 +74,7 @@ class Carrier:
         return f"{self.directions} direction{'s'[: self.directions != 1]}" * bool(self.directions)
 
     def as_dict(self) -> dict[str, object]:
-        """The carrier as plain JSON values; ``layer`` is that of its first part."""
+        """The attribution as plain JSON values; ``layer`` is that of its first part."""
         layers = [layer for layer, _ in self.heads]
         if self.layer is not None:
             layers.append(self.layer)
@@ -89,7 +89,7 @@ class Carrier:
         }
 
 
-def carriers(model: Transformer, program: Program, domain: Domain) -> tuple[Carrier, ...]:
+def attributions(model: Transformer, program: Program, domain: Domain) -> tuple[Attribution, ...]:
     """What carries each line of a program in a model.
 
     Args:
@@ -102,36 +102,38 @@ def carriers(model: Transformer, program: Program, domain: Domain) -> tuple[Carr
         program's, up to their order, a change of basis, a projection or noise.
     """
     try:
-        return carriers_beside(lay_beside(model, program, domain))
+        return attributions_beside(lay_beside(model, program, domain))
     except ProgramError:
-        return unknown_carriers(program)
+        return unknown_attributions(program)
 
 
-def carriers_beside(laid: Beside) -> tuple[Carrier, ...]:
-    """As `carriers`, of a program that is laid beside the model."""
-    if laid.parts is None or laid.found.change is None:
-        return unknown_carriers(laid.program)
-    return carriers_of(laid.program, laid.parts, laid.found)
+def attributions_beside(laid: Beside) -> tuple[Attribution, ...]:
+    """As `attributions`, of a program that is laid beside the model."""
+    if laid.parts is None or laid.alignment.change is None:
+        return unknown_attributions(laid.program)
+    return attributions_of(laid.program, laid.parts, laid.alignment)
 
 
-def unknown_carriers(program: Program) -> tuple[Carrier, ...]:
+def unknown_attributions(program: Program) -> tuple[Attribution, ...]:
     """The lines of a program whose parts are not known in a model."""
-    return tuple(Carrier(ref, shown(program, ref)) for ref in range(2, len(program.nodes)))
+    return tuple(Attribution(ref, shown(program, ref)) for ref in range(2, len(program.nodes)))
 
 
-def carriers_of(program: Program, compiled: Compiled, found: Alignment) -> tuple[Carrier, ...]:
+def attributions_of(
+    program: Program, compiled: Compiled, alignment: Alignment
+) -> tuple[Attribution, ...]:
     """What carries each line, given the program's own weights laid beside the model's.
 
     Args:
         program: the program.
         compiled: its weights, and where each node lives in them.
-        found: with a change of basis.
+        alignment: with a change of basis.
     """
-    assert found.change is not None
-    heads, neurons = _numbers(compiled.transformer, found)
+    assert alignment.change is not None
+    heads, neurons = _numbers(compiled.transformer, alignment)
     owned = {(p.layer, neuron) for p in compiled.node_map.values() for neuron in p.neurons}
     carried = []
-    for unknown in unknown_carriers(program):
+    for unknown in unknown_attributions(program):
         node, parts = program.nodes[unknown.ref], compiled.node_map.get(unknown.ref)
         if isinstance(node, SELECTOR_TYPES):
             readers = (compiled.node_map[reader] for reader in _readers(program, unknown.ref))
@@ -151,7 +153,7 @@ def carriers_of(program: Program, compiled: Compiled, found: Alignment) -> tuple
                     heads=tuple(sorted(heads[pair] for pair in parts.heads if pair in heads)),
                     layer=parts.layer,
                     neurons=tuple(sorted(neurons[at] for at in own if at in neurons)),
-                    dims=_dims(found.change, parts.dims),
+                    dims=_dims(alignment.change, parts.dims),
                     directions=len(parts.dims),
                 )
             )
@@ -159,16 +161,16 @@ def carriers_of(program: Program, compiled: Compiled, found: Alignment) -> tuple
 
 
 def _numbers(
-    compiled: Transformer, found: Alignment
+    compiled: Transformer, alignment: Alignment
 ) -> tuple[dict[tuple[int, int], tuple[int, int]], dict[tuple[int | None, int], int]]:
     """The model's number of each living head and neuron that the program's weights have."""
     living = parts_of(compiled, compiled.n_layers)
     heads: dict[tuple[int, int], tuple[int, int]] = {}
     neurons: dict[tuple[int | None, int], int] = {}
     for layer in range(compiled.n_layers):
-        for mine, theirs in zip(living.head_places[layer], found.heads[layer], strict=True):
+        for mine, theirs in zip(living.head_places[layer], alignment.heads[layer], strict=True):
             heads[layer, int(mine)] = (layer, int(theirs))
-        for mine, theirs in zip(living.neuron_places[layer], found.neurons[layer], strict=True):
+        for mine, theirs in zip(living.neuron_places[layer], alignment.neurons[layer], strict=True):
             neurons[layer, int(mine)] = int(theirs)
     return heads, neurons
 

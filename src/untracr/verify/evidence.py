@@ -19,9 +19,9 @@ def headline(verdict: Verdict, departures: int) -> str:
     return f"{verdict} weights, but not what the program says on {inputs}"
 
 
-ReadOutFound = Literal["not compared", "same", "different"]
+ReadOutRelation = Literal["not compared", "same", "different"]
 
-WeightsFound = Literal["not compared", "reordered", "rotated", "projected", "noisy", "different"]
+WeightRelation = Literal["not compared", "reordered", "rotated", "projected", "noisy", "different"]
 
 
 @dataclass(frozen=True)
@@ -47,12 +47,12 @@ class Evidence:
             every input, and no input is run.
     """
 
-    weights: WeightsFound = "not compared"
+    weights: WeightRelation = "not compared"
     weights_off: float = 0.0
     inputs_checked: int = 0
     inputs_agree: int = 0
     output_tolerance: float = 0.0
-    read_out: ReadOutFound = "not compared"
+    read_out: ReadOutRelation = "not compared"
 
 
 NOTHING_COMPARED = Evidence()

@@ -36,7 +36,7 @@ ALIKE_COSINE = 0.9
 """From this cosine on a column reads the direction of a value, whatever its scale and noise."""
 
 
-def read_out_differs(model: Transformer, compiled: Transformer, found: Alignment) -> str:
+def read_out_differs(model: Transformer, compiled: Transformer, alignment: Alignment) -> str:
     """Why a model's read-out is not that of a program with its weights; empty if it is.
 
     It is where each column reads what the program's column of that value does, or
@@ -46,14 +46,14 @@ def read_out_differs(model: Transformer, compiled: Transformer, found: Alignment
     Args:
         model: with a read-out that has values.
         compiled: the program's weights, with its own read-out.
-        found: how the two are to each other: the same up to a rotation at most.
+        alignment: how the two are to each other: the same up to a rotation at most.
     """
     assert compiled.W_U is not None
     if (model.output_values is None) != (compiled.output_values is None):
         ways = ("numbers", "values")
         mine, theirs = (ways[m.output_values is not None] for m in (compiled, model))
         return f"the read-out gives {theirs}, the program {mine}"
-    sides = _Sides.of(model, compiled, found)
+    sides = _Sides.of(model, compiled, alignment)
     read = _columns_read(model, compiled, sides)
     for column, place in enumerate(read.tolist()):
         if place == READS_OTHER:
@@ -68,7 +68,7 @@ def read_out_differs(model: Transformer, compiled: Transformer, found: Alignment
 
 
 def rounding_shows(
-    model: Transformer, program: Program, compiled: Compiled, found: Alignment
+    model: Transformer, program: Program, compiled: Compiled, alignment: Alignment
 ) -> str:
     """Where columns that say the same but for rounding may differ on some input; empty if nowhere.
 
@@ -79,14 +79,14 @@ def rounding_shows(
         model: with a read-out for which `read_out_differs` finds nothing.
         program: whose weights it has.
         compiled: these weights.
-        found: how the two are to each other.
+        alignment: how the two are to each other.
     """
     weights = compiled.transformer
-    assert found.change is not None
+    assert alignment.change is not None
     assert model.W_U is not None
     assert weights.W_U is not None
-    change = np.rint(found.change) if found.found == "reordered" else found.change
-    read = _columns_read(model, weights, _Sides.of(model, weights, found))
+    change = np.rint(alignment.change) if alignment.relation == "reordered" else alignment.change
+    read = _columns_read(model, weights, _Sides.of(model, weights, alignment))
     wanted = np.where(read >= 0, weights.W_U[:, np.maximum(read, 0)], 0.0)
     off = np.abs(change @ model.W_U.astype(np.float64) - wanted)
     reach = _reach(program, compiled)
@@ -107,7 +107,7 @@ def _reach(program: Program, compiled: Compiled) -> Floats:
     return TIMES_LARGEST_VALUE * reach
 
 
-def is_unnamed(model: Transformer, compiled: Transformer, found: Alignment) -> bool:
+def is_unnamed(model: Transformer, compiled: Transformer, alignment: Alignment) -> bool:
     """Whether a read-out that seems to be a number is the column of a program's only value.
 
     Where a file does not say what its columns mean, one column may be either.
@@ -115,21 +115,21 @@ def is_unnamed(model: Transformer, compiled: Transformer, found: Alignment) -> b
     if model.output_values is not None or len(compiled.output_values or ()) != 1:
         return False
     named = model.replace(output_values=compiled.output_values)
-    return bool((_columns_read(named, compiled, _Sides.of(named, compiled, found)) == 0).all())
+    return bool((_columns_read(named, compiled, _Sides.of(named, compiled, alignment)) == 0).all())
 
 
 def values_read(
-    model: Transformer, compiled: Transformer, found: Alignment
+    model: Transformer, compiled: Transformer, alignment: Alignment
 ) -> tuple[tuple[Value, ...], ...]:
     """For each of a program's output values the names of the columns that read its direction.
 
     Args:
         model: with a categorical read-out that has values.
         compiled: the program's weights, with its own categorical read-out.
-        found: how the two are to each other; with the change of basis.
+        alignment: how the two are to each other; with the change of basis.
     """
     assert model.output_values is not None
-    sides = _Sides.of(model, compiled, found)
+    sides = _Sides.of(model, compiled, alignment)
     mine, theirs = sides.mine, sides.theirs
     scale = np.linalg.norm(theirs, axis=0)[:, None] * np.linalg.norm(mine, axis=0)[None, :]
     alike = theirs.T @ mine / np.maximum(scale, ROTATED_SHARE_OF_LENGTH)
@@ -141,9 +141,9 @@ def values_read(
     )
 
 
-def reads_negative(model: Transformer, compiled: Transformer, found: Alignment) -> bool:
+def reads_negative(model: Transformer, compiled: Transformer, alignment: Alignment) -> bool:
     """Whether a numerical read-out gives the negative of the program's number."""
-    sides = _Sides.of(model, compiled, found)
+    sides = _Sides.of(model, compiled, alignment)
     return float((sides.mine * sides.theirs).sum()) < 0
 
 
@@ -162,18 +162,24 @@ class _Sides:
     allowed: Floats
 
     @classmethod
-    def of(cls, model: Transformer, compiled: Transformer, found: Alignment) -> _Sides:
-        assert found.change is not None
+    def of(cls, model: Transformer, compiled: Transformer, alignment: Alignment) -> _Sides:
+        assert alignment.change is not None
         assert model.W_U is not None
         assert compiled.W_U is not None
-        change = np.rint(found.change) if found.found == "reordered" else found.change
+        change = (
+            np.rint(alignment.change) if alignment.relation == "reordered" else alignment.change
+        )
         written = _written(model)
         sizes = np.maximum(1.0, np.linalg.norm(written, axis=1))[:, None]
         return cls(
             written @ (change.T @ compiled.W_U.astype(np.float64)),
             written @ model.W_U.astype(np.float64),
             sizes
-            * (EXACT_SHARE_OF_WEIGHT if found.found == "reordered" else ROTATED_SHARE_OF_LENGTH),
+            * (
+                EXACT_SHARE_OF_WEIGHT
+                if alignment.relation == "reordered"
+                else ROTATED_SHARE_OF_LENGTH
+            ),
         )
 
     def zero(self, products: Floats) -> Bools:

@@ -31,7 +31,7 @@ TIMES_LARGEST_OF_VARIABLE = 2.0
 
 
 def rounded(
-    model: Transformer, program: Program, compiled: Compiled, found: Alignment
+    model: Transformer, program: Program, compiled: Compiled, alignment: Alignment
 ) -> Rounded | None:
     """A model as it differs from a program's weights; None where it does not at all.
 
@@ -39,11 +39,11 @@ def rounded(
         model: its rows of W_E in the order of the program's.
         program: whose weights it has.
         compiled: these weights.
-        found: how the two are to each other: the same up to a rotation at most.
+        alignment: how the two are to each other: the same up to a rotation at most.
     """
-    assert found.change is not None
-    basis = np.rint(found.change) if found.found == "reordered" else found.change
-    beside = _Beside(model, compiled.transformer, found, basis, _Stream.of(program, compiled))
+    assert alignment.change is not None
+    basis = np.rint(alignment.change) if alignment.relation == "reordered" else alignment.change
+    beside = _Beside(model, compiled.transformer, alignment, basis, _Stream.of(program, compiled))
     blur = beside.blur()
     return None if blur == AS_COMPILED else Rounded(model, basis, blur)
 
@@ -81,10 +81,10 @@ class _Stream:
     def largest(self, readers: Floats) -> Floats:
         """The largest products that vectors [n, D] may have with it, without signs, [n]."""
         sizes = np.abs(readers)
-        found = np.zeros(len(readers))
+        sums = np.zeros(len(readers))
         for dims, largest in self.parts:
-            found += TIMES_LARGEST_OF_VARIABLE * largest * sizes[:, dims].max(axis=1)
-        return found
+            sums += TIMES_LARGEST_OF_VARIABLE * largest * sizes[:, dims].max(axis=1)
+        return sums
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ class _Beside:
 
     model: Transformer
     compiled: Transformer
-    found: Alignment
+    alignment: Alignment
     basis: Floats
     stream: _Stream
 
@@ -122,7 +122,7 @@ class _Beside:
         theirs = heads_of(self.model, layer, scale)
         ours = heads_of(self.compiled, layer) if layer < self.compiled.n_layers else []
         living = [head for head in ours if head.size > 0]
-        mine = dict(zip(_numbers(self.found.heads, layer), living, strict=True))
+        mine = dict(zip(_numbers(self.alignment.heads, layer), living, strict=True))
         return [(mine.get(number), head) for number, head in enumerate(theirs)]
 
     def _head_off(self, mine: Head | None, other: Head) -> tuple[float, Floats]:
@@ -141,7 +141,7 @@ class _Beside:
         reads = self._back(self.model.W_in[layer].T)
         writes = self._back(self.model.W_out[layer])
         mine_reads, mine_writes = np.zeros_like(reads), np.zeros_like(writes)
-        numbers = _numbers(self.found.neurons, layer)
+        numbers = _numbers(self.alignment.neurons, layer)
         if numbers:
             ours = self.compiled.W_in[layer].T, self.compiled.W_out[layer]
             living = np.flatnonzero(ours[0].any(axis=1) | ours[1].any(axis=1))
@@ -153,5 +153,5 @@ class _Beside:
         return float(slips[numbers].max(initial=0.0)), written
 
 
-def _numbers(found: tuple[Ints, ...], layer: int) -> list[int]:
-    return found[layer].tolist() if layer < len(found) else []
+def _numbers(numbers: tuple[Ints, ...], layer: int) -> list[int]:
+    return numbers[layer].tolist() if layer < len(numbers) else []

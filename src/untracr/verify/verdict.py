@@ -39,12 +39,12 @@ class Beside:
     Attributes:
         parts: its weights and where each operation lives in them; None where they are larger
             than the model's may have been.
-        found: how the model's are to them.
+        alignment: how the model's are to them.
     """
 
     program: Program
     parts: Compiled | None
-    found: Alignment
+    alignment: Alignment
 
     @property
     def compiled(self) -> Transformer | None:
@@ -54,7 +54,7 @@ class Beside:
     @property
     def are_other_weights(self) -> bool:
         """Whether the model's weights are not the program's, changed or not."""
-        return self.parts is None or self.found.found == "different"
+        return self.parts is None or self.alignment.relation == "different"
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ def tells_outputs(model: Transformer, laid: Beside) -> bool:
     """Whether the model's read-out says what the values of the program's output are."""
     if laid.compiled is None:
         return not cannot_compare(model)
-    return not (cannot_compare(model) or is_unnamed(model, laid.compiled, laid.found))
+    return not (cannot_compare(model) or is_unnamed(model, laid.compiled, laid.alignment))
 
 
 def weights_are_same(model: Transformer, laid: Beside, others: int = 0) -> Finding:
@@ -100,8 +100,11 @@ def weights_are_same(model: Transformer, laid: Beside, others: int = 0) -> Findi
         laid: the program beside them.
         others: how many programs were found that have them too and give other values.
     """
-    same, evidence = _said_same(laid.found), Evidence(laid.found.found, laid.found.off)
-    if not others and laid.found.found == "rotated" and sign_is_open(laid.program):
+    same, evidence = (
+        _said_same(laid.alignment),
+        Evidence(laid.alignment.relation, laid.alignment.off),
+    )
+    if not others and laid.alignment.relation == "rotated" and sign_is_open(laid.program):
         open_ = "but they leave open the sign of its numerical output"
         return Finding("unverified", 0, f"{same}, {open_}", evidence)
     detail = f"{same}{_said_open(others)}"
@@ -118,16 +121,18 @@ def weights_and_read_out(model: Transformer, laid: Beside, domain: Domain) -> Fi
     column by column, the outputs are; else they are compared on the inputs, and no more
     than that is said.
     """
-    program, found = laid.program, laid.found
+    program, alignment = laid.program, laid.alignment
     assert laid.parts is not None
-    same = _said_same(found)
-    reason = read_out_differs(model, laid.parts.transformer, found)
-    reason = reason or rounding_shows(model, program, laid.parts, found)
+    same = _said_same(alignment)
+    reason = read_out_differs(model, laid.parts.transformer, alignment)
+    reason = reason or rounding_shows(model, program, laid.parts, alignment)
     if not reason:
-        evidence = Evidence(found.found, found.off, read_out="same")
+        evidence = Evidence(alignment.relation, alignment.off, read_out="same")
         return Finding("identical", 0, f"{same}, and has its read-out", evidence)
     seen = outputs_agree(model, program, domain)
-    evidence = Evidence(found.found, found.off, seen.seen, seen.agree, seen.tolerance, "different")
+    evidence = Evidence(
+        alignment.relation, alignment.off, seen.seen, seen.agree, seen.tolerance, "different"
+    )
     if not seen.everywhere:
         detail = f"{same}; but the model's read-out gives other outputs ({reason}): {seen}"
         return Finding("unverified", seen.seen, detail, evidence)
@@ -143,7 +148,7 @@ def changed_weights(model: Transformer, laid: Beside, domain: Domain) -> Finding
     """The verdict on a program whose weights were projected, or got noise, to be the model's."""
     same, problem = _said_changed(model, laid), cannot_compare(model)
     if problem:
-        evidence = Evidence(laid.found.found, laid.found.off)
+        evidence = Evidence(laid.alignment.relation, laid.alignment.off)
         return Finding("unverified", 0, f"{same}; {problem}", evidence)
     try:
         tolerance = tolerance_of_changed(laid.program, domain, causal=model.causal)
@@ -151,17 +156,17 @@ def changed_weights(model: Transformer, laid: Beside, domain: Domain) -> Finding
         agreement = Agreement(0, 0, failure=str(error))
     else:
         agreement = outputs_agree(model, laid.program, domain, tolerance)
-    return _by_outputs(domain, laid.found, agreement, same)
+    return _by_outputs(domain, laid.alignment, agreement, same)
 
 
 def other_weights(model: Transformer, laid: Beside, domain: Domain) -> Finding:
     """The verdict on a program that has other weights than the model."""
-    found, problem = laid.found, cannot_compare(model)
-    reason = f"recompiled weights differ: {found.reason}"
+    alignment, problem = laid.alignment, cannot_compare(model)
+    reason = f"recompiled weights differ: {alignment.reason}"
     if problem:
-        evidence = Evidence(found.found, found.off)
+        evidence = Evidence(alignment.relation, alignment.off)
         return Finding("unverified", 0, f"{reason}; {problem}", evidence)
-    return _by_outputs(domain, found, outputs_agree(model, laid.program, domain), reason)
+    return _by_outputs(domain, alignment, outputs_agree(model, laid.program, domain), reason)
 
 
 def sign_is_open(program: Program) -> bool:
@@ -196,9 +201,9 @@ def said_departures(seen: Departures) -> str:
     return f"{told}: on {seen.failing:,} of these the program fails ({seen.failure})"
 
 
-def _by_outputs(domain: Domain, found: Alignment, agreement: Agreement, reason: str) -> Finding:
+def _by_outputs(domain: Domain, alignment: Alignment, agreement: Agreement, reason: str) -> Finding:
     evidence = Evidence(
-        found.found, found.off, agreement.seen, agreement.agree, agreement.tolerance
+        alignment.relation, alignment.off, agreement.seen, agreement.agree, agreement.tolerance
     )
     if not agreement.everywhere:
         return Finding("unverified", agreement.seen, f"{reason}; {agreement}", evidence)
@@ -209,15 +214,15 @@ def _by_outputs(domain: Domain, found: Alignment, agreement: Agreement, reason: 
         )
         return Finding("tested", agreement.seen, detail, evidence)
     detail = f"the same output on all {domain.size:,} inputs"
-    if found.found in ("projected", "noisy"):
+    if alignment.relation in ("projected", "noisy"):
         detail += f"; {reason}"
     if agreement.tolerance > OUTPUT_TOLERANCE:
         detail += f", and numbers may be off by {agreement.tolerance:.2g}"
     return Finding("equivalent", domain.size, detail, evidence)
 
 
-def _said_same(found: Alignment) -> str:
-    how = "axes reordered at most" if found.found == "reordered" else "up to a rotation"
+def _said_same(alignment: Alignment) -> str:
+    how = "axes reordered at most" if alignment.relation == "reordered" else "up to a rotation"
     return f"the program recompiles to these weights, {how}"
 
 
@@ -229,7 +234,7 @@ def _said_open(others: int) -> str:
 
 
 def _said_changed(model: Transformer, laid: Beside) -> str:
-    if laid.found.found == "projected":
+    if laid.alignment.relation == "projected":
         width = 0 if laid.compiled is None else laid.compiled.d_model
         return f"the weights are the program's, projected on {model.d_model} of {width} dimensions"
-    return f"the weights are the program's but for noise of {100 * laid.found.off:.2g}%"
+    return f"the weights are the program's but for noise of {100 * laid.alignment.off:.2g}%"

@@ -62,7 +62,7 @@ REORDERING_ENTRY = 1e-3
 
 
 @dataclass(frozen=True)
-class Sameness:
+class WeightEquivalence:
     """The outcome of a comparison.
 
     Attributes:
@@ -90,23 +90,23 @@ class Sameness:
     neurons: tuple[Ints, ...] = field(default=(), compare=False)
 
 
-def same_weights(given: Transformer, recompiled: Transformer) -> Sameness:
+def same_weights(given: Transformer, recompiled: Transformer) -> WeightEquivalence:
     """Compares given weights with a recompiled program's."""
     with np.errstate(all="ignore"):  # huge weights end as "not finite"
         return _same_weights(given, recompiled)
 
 
-def _same_weights(given: Transformer, recompiled: Transformer) -> Sameness:
+def _same_weights(given: Transformer, recompiled: Transformer) -> WeightEquivalence:
     problem = _sizes_differ(given, recompiled) or _has_bias(given)
     if problem:
-        return Sameness(False, reason=problem)
+        return WeightEquivalence(False, reason=problem)
     theirs = parts_of(given, given.n_layers, recompiled.d_head)
     mine = parts_of(recompiled, given.n_layers)
     if not _are_finite(theirs):
-        return Sameness(False, reason="a weight is not finite")
+        return WeightEquivalence(False, reason="a weight is not finite")
     for layer, (ours, others) in enumerate(zip(mine.counts, theirs.counts, strict=True)):
         if ours != others:
-            return Sameness(False, reason=_COUNTS.format(layer, *ours, *others))
+            return WeightEquivalence(False, reason=_COUNTS.format(layer, *ours, *others))
     as_given = _compare(mine, theirs)
     if as_given.same:
         return as_given
@@ -125,8 +125,10 @@ def _are_finite(parts: Parts) -> bool:
     )
 
 
-def _off(problem: float) -> Sameness:
-    return Sameness(False, reason=f"a vector of the weights is off by {problem:.1e} of its length")
+def _off(problem: float) -> WeightEquivalence:
+    return WeightEquivalence(
+        False, reason=f"a vector of the weights is off by {problem:.1e} of its length"
+    )
 
 
 def _sizes_differ(given: Transformer, recompiled: Transformer) -> str:
@@ -148,7 +150,7 @@ def _has_bias(model: Transformer) -> str:
     return ""
 
 
-def _compare(mine: Parts, theirs: Parts) -> Sameness:
+def _compare(mine: Parts, theirs: Parts) -> WeightEquivalence:
     """Compares models whose parts are in one order."""
     ours, given = mine.vectors(), theirs.vectors()
     sizes = np.linalg.norm(ours, axis=1)
@@ -160,8 +162,8 @@ def _compare(mine: Parts, theirs: Parts) -> Sameness:
     reordering = reordering_near(change, REORDERING_ENTRY)
     compare = _rotated if reordering is None else _on_axes
     change = change if reordering is None else reordering
-    found = compare(ours, given, [(h, other) for h, other, _ in pairs], change)
-    return _numbered(found, mine, theirs, pairs, change) if found.same else found
+    equivalence = compare(ours, given, [(h, other) for h, other, _ in pairs], change)
+    return _numbered(equivalence, mine, theirs, pairs, change) if equivalence.same else equivalence
 
 
 _Pairs = list[tuple[Head, Head, tuple[Floats, Floats]]]
@@ -197,7 +199,7 @@ def _change_of_basis(ours: Floats, given: Floats, pairs: _Pairs) -> Floats:
 
 def _on_axes(
     ours: Floats, given: Floats, heads: list[tuple[Head, Head]], change: Floats
-) -> Sameness:
+) -> WeightEquivalence:
     moved = ours @ change
     off = float((np.abs(moved - given) / np.maximum(1.0, np.abs(moved))).max())
     for head, other in heads:
@@ -208,13 +210,13 @@ def _on_axes(
             terms = np.maximum(size, np.minimum(terms, ILL_CONDITIONED * row))
             off = max(off, float((np.abs(product - their_product) / terms).max()))
     if off <= EXACT_SHARE_OF_WEIGHT:
-        return Sameness(True, bool(change.min() >= 0), off)
-    return Sameness(False, reason=f"a weight is off by {off:.1e}")
+        return WeightEquivalence(True, bool(change.min() >= 0), off)
+    return WeightEquivalence(False, reason=f"a weight is off by {off:.1e}")
 
 
 def _rotated(
     ours: Floats, given: Floats, heads: list[tuple[Head, Head]], change: Floats
-) -> Sameness:
+) -> WeightEquivalence:
     sizes = np.linalg.norm(ours, axis=1)
     off = np.linalg.norm(ours @ change - given, axis=1) / np.maximum(1.0, sizes)
     usual = float(np.median(off[sizes > TINY_WEIGHT]))
@@ -229,7 +231,7 @@ def _rotated(
                 products = max(products, float((rest / terms).max()))
     worst = max(worst, products / ROUNDINGS)
     if worst <= min(ROTATED_SHARE_OF_LENGTH, max(ROUNDED_SHARE_OF_LENGTH, TIMES_MEDIAN * usual)):
-        return Sameness(True, off=worst)
+        return WeightEquivalence(True, off=worst)
     return _off(worst)
 
 
@@ -244,12 +246,12 @@ def _products(
 
 
 def _numbered(
-    found: Sameness, mine: Parts, theirs: Parts, pairs: _Pairs, change: Floats
-) -> Sameness:
+    equivalence: WeightEquivalence, mine: Parts, theirs: Parts, pairs: _Pairs, change: Floats
+) -> WeightEquivalence:
     """With the order of the parts."""
     back = [np.argsort(places) for places in mine.head_places]
     heads = tuple(p[order] for p, order in zip(theirs.head_places, back, strict=True))
     back = [np.argsort(places) for places in mine.neuron_places]
     neurons = tuple(p[order] for p, order in zip(theirs.neuron_places, back, strict=True))
     in_order = mine.in_order and all(columns_in_order(h, other, change) for h, other, _ in pairs)
-    return replace(found, in_order=in_order, change=change, heads=heads, neurons=neurons)
+    return replace(equivalence, in_order=in_order, change=change, heads=heads, neurons=neurons)

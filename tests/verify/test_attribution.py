@@ -23,7 +23,7 @@ from untracr.shown_text import count
 from untracr.syntax.parsing import parse
 from untracr.transformer import treatments
 from untracr.transformer.transformer import Transformer
-from untracr.verify.attribution import Carrier, carriers
+from untracr.verify.attribution import Attribution, attributions
 from untracr.verify.evidence import Evidence
 
 DOMAIN = Domain((0, 1, 2), 3)
@@ -50,25 +50,25 @@ def compiled(program: Program) -> Compiled:
     return compile_program(program, DOMAIN.vocab, DOMAIN.max_seq_len)
 
 
-def by_line(found: tuple[Carrier, ...]) -> dict[str, Carrier]:
-    """Carriers by the first word of their line."""
-    return {carrier.text.split()[0]: carrier for carrier in found}
+def by_line(found: tuple[Attribution, ...]) -> dict[str, Attribution]:
+    """Attributions by the first word of their line."""
+    return {attribution.text.split()[0]: attribution for attribution in found}
 
 
 def test_a_compiled_model_is_carried_as_compiled(program: Program, compiled: Compiled) -> None:
-    """Heads, neurons and dimensions are those that the compiler placed, one carrier a line."""
-    found = carriers(compiled.transformer, program, DOMAIN)
+    """Heads, neurons and dimensions are those that the compiler placed, one attribution a line."""
+    found = attributions(compiled.transformer, program, DOMAIN)
     assert [c.text for c in found] == print_program(program).splitlines()
     assert all(c.known for c in found)
-    for carrier in found:
-        if carrier.ref not in compiled.node_map:
-            assert (carrier.neurons, carrier.dims, carrier.layer) == ((), (), None)
+    for attribution in found:
+        if attribution.ref not in compiled.node_map:
+            assert (attribution.neurons, attribution.dims, attribution.layer) == ((), (), None)
             continue
-        parts = compiled.node_map[carrier.ref]
-        assert carrier.heads == parts.heads
-        assert carrier.layer == parts.layer
-        assert set(parts.neurons) <= set(carrier.neurons)
-        assert carrier.dims == parts.dims
+        parts = compiled.node_map[attribution.ref]
+        assert attribution.heads == parts.heads
+        assert attribution.layer == parts.layer
+        assert set(parts.neurons) <= set(attribution.neurons)
+        assert attribution.dims == parts.dims
 
 
 def test_a_selector_is_carried_by_the_heads_that_read_it() -> None:
@@ -82,7 +82,7 @@ def test_a_selector_is_carried_by_the_heads_that_read_it() -> None:
         )
     )
     compiled = compile_program(program, DOMAIN.vocab, DOMAIN.max_seq_len)
-    found = carriers(compiled.transformer, program, DOMAIN)
+    found = attributions(compiled.transformer, program, DOMAIN)
     heads = sorted(h for part in compiled.node_map.values() for h in part.heads)
     assert len({layer for layer, _ in heads}) == 2
     assert found[0].heads == tuple(heads)
@@ -93,7 +93,7 @@ def test_the_neuron_that_corrects_bos_belongs_to_every_selector_width(
     program: Program, compiled: Compiled
 ) -> None:
     """All living neurons of the layer have a line; only this one has two."""
-    found = [c for c in carriers(compiled.transformer, program, DOMAIN) if "Width" in c.text]
+    found = [c for c in attributions(compiled.transformer, program, DOMAIN) if "Width" in c.text]
     assert [c.layer for c in found] == [0, 0]
     (shared,) = set(found[0].neurons) & set(found[1].neurons)
     weights = compiled.transformer
@@ -121,20 +121,20 @@ def test_reordered_models_name_their_own_parts(
 ) -> None:
     """The new number of each head, neuron and dimension is told, not the compiled one."""
     model, (axes, heads, neurons) = moved(compiled.transformer, seed)
-    plain = by_line(carriers(compiled.transformer, program, DOMAIN))
-    found = by_line(carriers(model, program, DOMAIN))
+    plain = by_line(attributions(compiled.transformer, program, DOMAIN))
+    found = by_line(attributions(model, program, DOMAIN))
     assert found != plain
-    for name, carrier in found.items():
+    for name, attribution in found.items():
         before = plain[name]
-        assert carrier.dims == tuple(int(np.flatnonzero(axes == d)[0]) for d in before.dims)
+        assert attribution.dims == tuple(int(np.flatnonzero(axes == d)[0]) for d in before.dims)
         new = [(la, int(np.flatnonzero(heads[la] == h)[0])) for la, h in before.heads]
-        assert carrier.heads == tuple(sorted(new))
+        assert attribution.heads == tuple(sorted(new))
         if before.layer is not None:
             order = neurons[before.layer]
             new_neurons = sorted(int(np.flatnonzero(order == n)[0]) for n in before.neurons)
             # Neurons that are equal in all that counts may change places.
-            assert len(carrier.neurons) == len(new_neurons)
-            mine = model.W_out[before.layer][list(carrier.neurons)]
+            assert len(attribution.neurons) == len(new_neurons)
+            mine = model.W_out[before.layer][list(attribution.neurons)]
             wanted = model.W_out[before.layer][new_neurons]
             assert sorted(mine.tolist()) == sorted(wanted.tolist())
 
@@ -150,37 +150,37 @@ def test_changed_bases_keep_heads_and_neurons(
         "compressed": lambda m: treatments.rotate_and_compress(m, rng, include_bos=True).model,
         "noisy": lambda m: treatments.add_noise(m, rng, 0.01),
     }[name](compiled.transformer)
-    plain = carriers(compiled.transformer, program, DOMAIN)
-    found = carriers(model, program, DOMAIN)
+    plain = attributions(compiled.transformer, program, DOMAIN)
+    found = attributions(model, program, DOMAIN)
     if name == "noisy":
         assert found == plain
     else:
-        assert found == tuple(replace(carrier, dims=()) for carrier in plain)
+        assert found == tuple(replace(attribution, dims=()) for attribution in plain)
         assert by_line(found)[plain[-1].text.split()[0]].place.endswith("4 directions")
 
 
 def test_nothing_is_claimed_of_other_weights(program: Program, compiled: Compiled) -> None:
-    """A program that does not have the model's weights, or cannot be compiled, has no carriers."""
+    """A program with other weights than the model, or that cannot be compiled, has none."""
     other = canonicalise(parse("same = Select(tokens, tokens, Comparison.EQ)\nSelectorWidth(same)"))
     weights = compiled.transformer
     changed = weights.W_out.copy()
     changed[0, 0, 0] += 0.5
     for model, read in ((weights, other), (weights.replace(W_out=changed), program)):
-        found = carriers(model, read, DOMAIN)
+        found = attributions(model, read, DOMAIN)
         assert len(found) == len(print_program(read).splitlines())
         assert {c.place for c in found} == {"unknown"}
     average = parse("a = Map(lambda x: x / 3, tokens)\nb = SequenceMap(lambda x, y: x / y, a, a)")
-    assert {c.place for c in carriers(weights, average, DOMAIN)} == {"unknown"}
+    assert {c.place for c in attributions(weights, average, DOMAIN)} == {"unknown"}
 
 
-def test_every_real_model_has_carriers() -> None:
+def test_every_real_model_has_attributions() -> None:
     """Of real Tracr models every living head and neuron carries some line."""
     for path in sorted(REAL.glob("*.npz"))[:10]:
         model = load_model(path).transformer
         result = decompile_model(model)
         if result.verdict != "identical" or result.program is None:
             continue
-        found = carriers(model, result.program, Domain(result.vocab, result.max_seq_len))
+        found = attributions(model, result.program, Domain(result.vocab, result.max_seq_len))
         alive = {
             (layer, int(n))
             for layer in range(model.n_layers)
@@ -196,20 +196,20 @@ def test_every_real_model_has_carriers() -> None:
 
 
 @pytest.mark.parametrize(
-    ("carrier", "place"),
+    ("attribution", "place"),
     [
-        (Carrier(2, "a", True, ((1, 0),)), "layer 1 head 0"),
-        (Carrier(2, "a", True, ((1, 0), (1, 2))), "layer 1 heads 0, 2"),
-        (Carrier(2, "a", True, ((1, 0),), 1, (4, 5, 6)), "layer 1 head 0, neurons 4-6"),
-        (Carrier(2, "a", True, (), 0, (7,), (3,), 1), "layer 0 neuron 7 -> dim 3"),
-        (Carrier(2, "a", True, (), 0, (1, 3), (), 2), "layer 0 neurons 1, 3 -> 2 directions"),
-        (Carrier(2, "a", True, (), 0, (1,), (), 1), "layer 0 neuron 1 -> 1 direction"),
-        (Carrier(2, "a"), "unknown"),
+        (Attribution(2, "a", True, ((1, 0),)), "layer 1 head 0"),
+        (Attribution(2, "a", True, ((1, 0), (1, 2))), "layer 1 heads 0, 2"),
+        (Attribution(2, "a", True, ((1, 0),), 1, (4, 5, 6)), "layer 1 head 0, neurons 4-6"),
+        (Attribution(2, "a", True, (), 0, (7,), (3,), 1), "layer 0 neuron 7 -> dim 3"),
+        (Attribution(2, "a", True, (), 0, (1, 3), (), 2), "layer 0 neurons 1, 3 -> 2 directions"),
+        (Attribution(2, "a", True, (), 0, (1,), (), 1), "layer 0 neuron 1 -> 1 direction"),
+        (Attribution(2, "a"), "unknown"),
     ],
 )
-def test_places_in_words(carrier: Carrier, place: str) -> None:
+def test_places_in_words(attribution: Attribution, place: str) -> None:
     """Runs of numbers are shortened."""
-    assert carrier.place == place
+    assert attribution.place == place
 
 
 RESULT = Result(
@@ -225,7 +225,7 @@ RESULT = Result(
     log_probability=0.0,
     evidence=Evidence("rotated", 2e-7, 6, 5, 0.001),
 )
-LINES = tuple(Carrier(2 + i, text) for i, text in enumerate(RESULT.source.splitlines()))
+LINES = tuple(Attribution(2 + i, text) for i, text in enumerate(RESULT.source.splitlines()))
 
 
 def test_what_was_checked_is_one_line() -> None:
@@ -266,13 +266,15 @@ def test_the_text_is_the_program() -> None:
     """Comments are all that is added: it parses as what was read."""
     program = parse(SOURCE + "\nhist")
     source = print_program(program)
-    lines = carriers(compile_program(program, (0, 1), 2).transformer, program, Domain((0, 1), 2))
+    lines = attributions(
+        compile_program(program, (0, 1), 2).transformer, program, Domain((0, 1), 2)
+    )
     text = "\n".join(program_text(source, lines))
     assert parse(text) == parse(source)
     assert all("  # " in line for line in text.splitlines()[:-1])
 
 
-def test_unknown_carriers_are_no_comments() -> None:
+def test_unknown_attributions_are_no_comments() -> None:
     """Nothing is written beside the lines where nothing is known."""
     assert program_text(RESULT.source, LINES) == RESULT.source.splitlines()
 

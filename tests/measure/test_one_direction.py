@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from untracr.compile.compiler import compile_program
-from untracr.measure.one_direction import find_constant
+from untracr.measure.one_direction import find_one_direction
 from untracr.sample.sampler import PAPER, sample_program
 from untracr.syntax.parsing import parse
 from untracr.transformer import treatments
@@ -38,7 +38,7 @@ def test_constant_is_found_where_something_reads_it(name: str, include_bos: bool
     for seed in range(5):
         rng = np.random.default_rng(seed)
         found = treatments.rotate_and_compress(model, rng, include_bos=include_bos)
-        constant = find_constant(found.model)
+        constant = find_one_direction(found.model)
         assert not constant.is_orthonormal
         assert np.allclose(constant.direction, found.basis[one], atol=1e-4)
 
@@ -52,7 +52,7 @@ def test_nothing_reads_a_constant() -> None:
     model = compile_program(parse(source), VOCAB, LENGTH).transformer
     for seed in range(5):
         small = treatments.rotate_and_compress(model, np.random.default_rng(seed)).model
-        assert not find_constant(small).direction.any()
+        assert not find_one_direction(small).direction.any()
 
 
 @pytest.mark.slow
@@ -63,7 +63,7 @@ def test_constants_of_sampled_programs() -> None:
         compiled = compile_program(sample_program(61, index), VOCAB, LENGTH)
         rng = np.random.default_rng(index)
         found = treatments.rotate_and_compress(compiled.transformer, rng)
-        constant = find_constant(found.model)
+        constant = find_one_direction(found.model)
         if constant.is_orthonormal or "one" not in compiled.residual.starts:
             continue
         wrong += not np.allclose(
@@ -79,9 +79,9 @@ def test_noise_is_told_from_the_embeddings(size: float) -> None:
     for index in range(40):
         model = compile_program(sample_program(62, index), VOCAB, LENGTH).transformer
         rng = np.random.default_rng(index)
-        assert find_constant(treatments.rotate(model, rng)).noise == 0.0
+        assert find_one_direction(treatments.rotate(model, rng)).noise == 0.0
         noisy = treatments.rotate(treatments.add_noise(model, rng, size), rng)
-        constant = find_constant(noisy)
+        constant = find_one_direction(noisy)
         assert constant.is_orthonormal
         sizes.append(constant.noise)
     assert np.mean(sizes) == pytest.approx(size, rel=0.1)
@@ -97,7 +97,7 @@ def test_large_vocabularies_take_little_memory() -> None:
     large = model.replace(W_E=rows.astype(np.float32), W_pos=places.astype(np.float32))
     tracemalloc.start()
     try:
-        find_constant(large)
+        find_one_direction(large)
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
