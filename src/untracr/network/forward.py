@@ -8,16 +8,18 @@ M neurons, O outputs.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from untracr.network.activations import activated, scale_of, with_gain
-from untracr.network.architecture import LayerNorm, PositionTable, Rotary
+from untracr.network.architecture import PositionTable, Rotary
 from untracr.network.network import Array, Attention, Mlp, Network, Norm
 
-Ids = npt.NDArray[np.integer[npt.NBitBase]]
+Ids = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
 
 
 class Hooks(Protocol):
@@ -30,7 +32,7 @@ class Hooks(Protocol):
         """What goes on in place of a value; the value itself if nothing is changed."""
 
 
-def checked_ids(network: Network, token_ids: npt.ArrayLike) -> npt.NDArray[np.int64]:
+def checked_ids(network: Network, token_ids: npt.ArrayLike) -> Ids:
     """Token ids as an array [B, T].
 
     Raises:
@@ -52,7 +54,7 @@ def checked_ids(network: Network, token_ids: npt.ArrayLike) -> npt.NDArray[np.in
     return ids.astype(np.int64, copy=False)
 
 
-def forward(network: Network, ids: npt.NDArray[np.int64], hooks: Hooks | None = None) -> Array:
+def forward(network: Network, ids: Ids, hooks: Hooks | None = None) -> Array:
     """Runs a network.
 
     Args:
@@ -66,12 +68,43 @@ def forward(network: Network, ids: npt.NDArray[np.int64], hooks: Hooks | None = 
     with np.errstate(over="ignore", invalid="ignore"):  # huge weights give what is not finite
         stream = embedded(network, ids, hooks)
         mask = attention_mask(network, ids)
-        for number in range(network.n_layers):
-            stream = through_layer(network, number, stream, mask, hooks)
-        return read_out(network, stream, hooks)
+        for step in steps(network):
+            stream = through(network, step, stream, mask, hooks)
+        return stream
 
 
-def embedded(network: Network, ids: npt.NDArray[np.int64], hooks: Hooks | None) -> Array:
+@dataclass(frozen=True)
+class Heads:
+    """The half-layer of a layer's heads."""
+
+    layer: int
+
+
+@dataclass(frozen=True)
+class Neurons:
+    """The half-layer of a layer's neurons."""
+
+    layer: int
+
+
+@dataclass(frozen=True)
+class ReadOut:
+    """What makes logits of the last stream."""
+
+
+Step = Heads | Neurons | ReadOut
+"""A part of the forward pass from one stream [B, T, D] to the next, or to the logits."""
+
+
+def steps(network: Network) -> tuple[Step, ...]:
+    """The steps after the embedding, in the order in which they run."""
+    halves: list[Step] = []
+    for number, layer in enumerate(network.layers):
+        halves += [Heads(number)] if layer.mlp is None else [Heads(number), Neurons(number)]
+    return (*halves, ReadOut())
+
+
+def embedded(network: Network, ids: Ids, hooks: Hooks | None) -> Array:
     """[B, T, D], the stream before the first layer."""
     stream = _at(hooks, "hook_embed", network.W_E[ids])
     match network.architecture.positions:
@@ -85,7 +118,7 @@ def embedded(network: Network, ids: npt.NDArray[np.int64], hooks: Hooks | None) 
             return stream
 
 
-def attention_mask(network: Network, ids: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_] | None:
+def attention_mask(network: Network, ids: Ids) -> Mask | None:
     """Which position may attend to which, [1 or B, 1, T, T]; None where all may to all."""
     T = ids.shape[1]
     mask = None
@@ -97,34 +130,55 @@ def attention_mask(network: Network, ids: npt.NDArray[np.int64]) -> npt.NDArray[
     return mask
 
 
-def through_layer(
-    network: Network,
-    number: int,
-    stream: Array,
-    mask: npt.NDArray[np.bool_] | None,
-    hooks: Hooks | None,
+def through(
+    network: Network, step: Step, stream: Array, mask: Mask | None, hooks: Hooks | None
 ) -> Array:
-    """The stream [B, T, D] after a layer, from the stream before it."""
+    """One step: the next stream [B, T, D] of the one before, or the logits [B, T, O].
+
+    A stream that leaves a layer is hooked (``hook_resid_post``) by the step that reads it,
+    so that whoever keeps the streams between steps keeps them as they were before any hook.
+    """
+    match step:
+        case Heads(number):
+            return _through_heads(network, number, stream, mask, hooks)
+        case Neurons(number):
+            return _through_neurons(network, number, stream, hooks)
+        case ReadOut():
+            return _read_out(network, stream, hooks)
+
+
+def _through_heads(
+    network: Network, number: int, stream: Array, mask: Mask | None, hooks: Hooks | None
+) -> Array:
     layer, block = network.layers[number], f"blocks.{number}"
+    stream = _from_layer(number - 1, stream, hooks)
     stream = _at(hooks, f"{block}.hook_resid_pre", stream)
     normed = _normalised(network, layer.ln1, stream, f"{block}.ln1", hooks)
     added = _attended(network, layer.attention, normed, mask, f"{block}.attn", hooks)
-    stream = stream + _at(hooks, f"{block}.hook_attn_out", added)
-    if layer.mlp is not None:
-        stream = _at(hooks, f"{block}.hook_resid_mid", stream)
-        normed = _normalised(network, layer.ln2, stream, f"{block}.ln2", hooks)
-        added = _neurons(network, layer.mlp, normed, f"{block}.mlp", hooks)
-        stream = stream + _at(hooks, f"{block}.hook_mlp_out", added)
-    return _at(hooks, f"{block}.hook_resid_post", stream)
+    return stream + _at(hooks, f"{block}.hook_attn_out", added)
 
 
-def read_out(network: Network, stream: Array, hooks: Hooks | None) -> Array:
-    """Logits [B, T, O] of the final stream, or the normalised stream where no read-out is known."""
+def _through_neurons(network: Network, number: int, stream: Array, hooks: Hooks | None) -> Array:
+    layer, block = network.layers[number], f"blocks.{number}"
+    assert layer.mlp is not None
+    stream = _at(hooks, f"{block}.hook_resid_mid", stream)
+    normed = _normalised(network, layer.ln2, stream, f"{block}.ln2", hooks)
+    added = _neurons(network, layer.mlp, normed, f"{block}.mlp", hooks)
+    return stream + _at(hooks, f"{block}.hook_mlp_out", added)
+
+
+def _read_out(network: Network, stream: Array, hooks: Hooks | None) -> Array:
+    """Logits [B, T, O] of the last stream, or it normalised where no read-out is known."""
+    stream = _from_layer(network.n_layers - 1, stream, hooks)
     normed = _normalised(network, network.ln_final, stream, "ln_final", hooks)
     if network.W_U is None:
         return normed
     logits: Array = normed @ network.W_U
     return logits if network.b_U is None else logits + network.b_U
+
+
+def _from_layer(number: int, stream: Array, hooks: Hooks | None) -> Array:
+    return stream if number < 0 else _at(hooks, f"blocks.{number}.hook_resid_post", stream)
 
 
 def _wanted(hooks: Hooks | None, point: str) -> bool:
@@ -144,9 +198,7 @@ def _normalised(
         return stream
     centred, scale = scale_of(norm, stream)
     normed = centred / _at(hooks, f"{point}.hook_scale", scale)
-    # TransformerLens hooks the values behind a layer norm's gain and bias, but before RMS's gain.
-    if isinstance(norm, LayerNorm):
-        return _at(hooks, f"{point}.hook_normalized", with_gain(weights, normed))
+    # TransformerLens 3 and 4 hook what is normalised before the gain; 2 did so behind it.
     return with_gain(weights, _at(hooks, f"{point}.hook_normalized", normed))
 
 
@@ -154,7 +206,7 @@ def _attended(
     network: Network,
     heads: Attention,
     normed: Array,
-    mask: npt.NDArray[np.bool_] | None,
+    mask: Mask | None,
     point: str,
     hooks: Hooks | None,
 ) -> Array:
@@ -187,9 +239,7 @@ def _attended(
     return added + heads.b_O
 
 
-def _within(
-    mask: npt.NDArray[np.bool_] | None, window: int | None, length: int
-) -> npt.NDArray[np.bool_] | None:
+def _within(mask: Mask | None, window: int | None, length: int) -> Mask | None:
     """A mask with what lies further back than a window left out."""
     if window is None or window >= length:
         return mask

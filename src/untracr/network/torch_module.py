@@ -128,14 +128,11 @@ class TorchNorm(nn.Module):
             x = x - x.mean(dim=-1, keepdim=True)
         mean_square = (x * x).mean(dim=-1, keepdim=True)
         x = x / self.hook_scale(torch.sqrt(mean_square + self.norm.epsilon))
-        # TransformerLens hooks a layer norm behind its gain and bias, an RMS norm before its gain.
-        if not isinstance(self.norm, LayerNorm):
-            x = self.hook_normalized(x)
+        x = self.hook_normalized(x)
         if self.w is not None:
             x = x * self.w
-        if self.b is not None:
-            x = x + self.b
-        return self.hook_normalized(x) if isinstance(self.norm, LayerNorm) else x
+        normed: Tensor = x if self.b is None else x + self.b
+        return normed
 
 
 class TorchAttention(nn.Module):
