@@ -81,6 +81,12 @@ class Alignment:
     equivalence: WeightEquivalence = NOT_COMPARED
     reason: str = ""
 
+    @property
+    def basis(self) -> Floats:
+        """The change of basis, of ones and zeros where axes are reordered at most."""
+        assert self.change is not None
+        return np.rint(self.change) if self.relation == "reordered" else self.change
+
 
 def align(given: Transformer, recompiled: Transformer) -> Alignment:
     """Compares given weights with a recompiled program's, as closely as they allow.
@@ -106,16 +112,13 @@ def _may_be_reordered(given: Transformer, recompiled: Transformer) -> bool:
     return given.d_model < recompiled.d_model or find_one_direction(given).noise > 0
 
 
-def _in_another_order(
-    given: Transformer, recompiled: Transformer, alignment: Alignment
-) -> Alignment:
+def _in_another_order(given: Transformer, recompiled: Transformer, plain: Alignment) -> Alignment:
     """With our parts in the order that the model's seem to have; as found if that is no better."""
-    tried = (
-        (o, _align(given, o.model, alignment.equivalence)) for o in likely_orders(given, recompiled)
-    )
-    other, again = next(((o, a) for o, a in tried if a.relation != "different"), (None, alignment))
+    orders, same = likely_orders(given, recompiled), plain.equivalence
+    tried = ((order, _align(given, order.model, same)) for order in orders)
+    other, again = next(((o, a) for o, a in tried if a.relation != "different"), (None, plain))
     if other is None:
-        return alignment
+        return plain
     living = parts_of(recompiled, recompiled.n_layers)
     heads = tuple(
         np.argsort(order)[places]
@@ -128,16 +131,9 @@ def _in_another_order(
     return replace(again, heads=heads, neurons=neurons)
 
 
-def _same(equivalence: WeightEquivalence) -> Alignment:
-    relation: WeightRelation = "reordered" if equivalence.axes_permuted else "rotated"
-    return Alignment(
-        relation,
-        equivalence.off,
-        equivalence.change,
-        equivalence.heads,
-        equivalence.neurons,
-        equivalence,
-    )
+def _same(same: WeightEquivalence) -> Alignment:
+    relation: WeightRelation = "reordered" if same.axes_permuted else "rotated"
+    return Alignment(relation, same.off, same.change, same.heads, same.neurons, same)
 
 
 @dataclass(frozen=True)
@@ -149,9 +145,7 @@ class _Matrix:
     size: float
 
 
-def _align(
-    given: Transformer, recompiled: Transformer, equivalence: WeightEquivalence
-) -> Alignment:
+def _align(given: Transformer, recompiled: Transformer, same: WeightEquivalence) -> Alignment:
     matrices = _matrices(given, recompiled)
     if isinstance(matrices, str):
         return Alignment("different", reason=matrices)
@@ -165,13 +159,11 @@ def _align(
     heads, neurons = _living(recompiled)
     off = max(_off(m, change) for m in matrices)
     if off <= PROJECTED_SHARE_OF_LENGTH and _is_projection(mine, change):
-        return Alignment("projected", off, change, heads, neurons, equivalence)
+        return Alignment("projected", off, change, heads, neurons, same)
     noise, reason = _noise(matrices, change)
     if not reason:
-        return Alignment("noisy", noise, change, heads, neurons, equivalence)
-    return Alignment(
-        "different", off, equivalence=equivalence, reason=f"{equivalence.reason}; {reason}"
-    )
+        return Alignment("noisy", noise, change, heads, neurons, same)
+    return Alignment("different", off, equivalence=same, reason=f"{same.reason}; {reason}")
 
 
 def _matrices(given: Transformer, recompiled: Transformer) -> list[_Matrix] | str:

@@ -11,6 +11,7 @@ from untracr.arrays import Floats
 from untracr.compile.compiler import Compiled
 from untracr.diagnose.program_run import shown
 from untracr.errors import ProgramError
+from untracr.number_ranges import numbered
 from untracr.rasp.domain import Domain
 from untracr.rasp.nodes import SELECTOR_TYPES, Aggregate, Ref, SelectorWidth
 from untracr.rasp.program import Program
@@ -62,15 +63,15 @@ class Attribution:
         own = () if self.layer is None else (self.layer,)
         for layer in sorted({*own, *(layer for layer, _ in self.heads)}):
             heads = [head for at, head in self.heads if at == layer]
-            words = [_numbered("head", heads)] if heads else []
+            words = [numbered("head", heads)] if heads else []
             if layer == self.layer and self.neurons:
-                words.append(_numbered("neuron", self.neurons))
+                words.append(numbered("neuron", self.neurons))
             places.append(f"layer {layer} {', '.join(words)}")
         return "; ".join(places)
 
     def _held(self) -> str:
         if self.dims:
-            return _numbered("dim", self.dims)
+            return numbered("dim", self.dims)
         return f"{self.directions} direction{'s'[: self.directions != 1]}" * bool(self.directions)
 
     def as_dict(self) -> dict[str, object]:
@@ -192,16 +193,3 @@ def _dims(change: Floats, dims: Iterable[int]) -> tuple[int, ...]:
     if np.abs(rows - exact).max(initial=0.0) > AXES_ENTRY:
         return ()
     return tuple(int(place) for place in places)
-
-
-def _numbered(word: str, numbers: Iterable[int]) -> str:
-    """``neurons 4-28, 31`` of sorted numbers that follow each other."""
-    runs: list[list[int]] = []
-    for number in sorted(numbers):
-        if runs and number == runs[-1][1] + 1:
-            runs[-1][1] = number
-        else:
-            runs.append([number, number])
-    single = len(runs) == 1 and runs[0][0] == runs[0][1]
-    shown_runs = ", ".join(str(a) if a == b else f"{a}-{b}" for a, b in runs)
-    return f"{word} {shown_runs}" if single else f"{word}s {shown_runs}"

@@ -82,13 +82,11 @@ def rounding_shows(
         alignment: how the two are to each other.
     """
     weights = compiled.transformer
-    assert alignment.change is not None
     assert model.W_U is not None
     assert weights.W_U is not None
-    change = np.rint(alignment.change) if alignment.relation == "reordered" else alignment.change
     read = _columns_read(model, weights, _Sides.of(model, weights, alignment))
     wanted = np.where(read >= 0, weights.W_U[:, np.maximum(read, 0)], 0.0)
-    off = np.abs(change @ model.W_U.astype(np.float64) - wanted)
+    off = np.abs(alignment.basis @ model.W_U.astype(np.float64) - wanted)
     reach = _reach(program, compiled)
     if weights.output_values is None:  # a number may be off in proportion to itself
         reach = np.where(weights.W_U.any(axis=1), 1.0, reach)
@@ -163,23 +161,14 @@ class _Sides:
 
     @classmethod
     def of(cls, model: Transformer, compiled: Transformer, alignment: Alignment) -> _Sides:
-        assert alignment.change is not None
         assert model.W_U is not None
         assert compiled.W_U is not None
-        change = (
-            np.rint(alignment.change) if alignment.relation == "reordered" else alignment.change
-        )
-        written = _written(model)
+        written, reordered = _written(model), alignment.relation == "reordered"
         sizes = np.maximum(1.0, np.linalg.norm(written, axis=1))[:, None]
         return cls(
-            written @ (change.T @ compiled.W_U.astype(np.float64)),
+            written @ (alignment.basis.T @ compiled.W_U.astype(np.float64)),
             written @ model.W_U.astype(np.float64),
-            sizes
-            * (
-                EXACT_SHARE_OF_WEIGHT
-                if alignment.relation == "reordered"
-                else ROTATED_SHARE_OF_LENGTH
-            ),
+            sizes * (EXACT_SHARE_OF_WEIGHT if reordered else ROTATED_SHARE_OF_LENGTH),
         )
 
     def zero(self, products: Floats) -> Bools:

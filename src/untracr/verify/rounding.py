@@ -41,11 +41,9 @@ def rounded(
         compiled: these weights.
         alignment: how the two are to each other: the same up to a rotation at most.
     """
-    assert alignment.change is not None
-    basis = np.rint(alignment.change) if alignment.relation == "reordered" else alignment.change
-    beside = _Beside(model, compiled.transformer, alignment, basis, _Stream.of(program, compiled))
+    beside = _Beside(model, compiled.transformer, alignment, _Stream.of(program, compiled))
     blur = beside.blur()
-    return None if blur == AS_COMPILED else Rounded(model, basis, blur)
+    return None if blur == AS_COMPILED else Rounded(model, alignment.basis, blur)
 
 
 def largest_numbers(program: Program, compiled: Compiled) -> Iterator[tuple[list[int], float]]:
@@ -94,7 +92,6 @@ class _Beside:
     model: Transformer
     compiled: Transformer
     alignment: Alignment
-    basis: Floats
     stream: _Stream
 
     def blur(self) -> Blur:
@@ -114,7 +111,7 @@ class _Beside:
 
     def _back(self, vectors: npt.NDArray[np.floating]) -> Floats:
         """Vectors of the model in the program's basis."""
-        return np.asarray(vectors.astype(np.float64) @ self.basis.T)
+        return np.asarray(vectors.astype(np.float64) @ self.alignment.basis.T)
 
     def _head_pairs(self, layer: int) -> list[tuple[Head | None, Head]]:
         """Each of the model's heads with the program's, None where it should do nothing."""
@@ -127,12 +124,12 @@ class _Beside:
 
     def _head_off(self, mine: Head | None, other: Head) -> tuple[float, Floats]:
         """How far scores are off, as a share of a sharp one, and what is moved, [D]."""
-        width = self.compiled.d_model
-        move = self.basis @ other.moves @ self.basis.T
+        width, basis = self.compiled.d_model, self.alignment.basis
+        move = basis @ other.moves @ basis.T
         score = np.zeros((width, width))
         if mine is not None:  # else it moves next to nothing, whatever it scores
             move = move - mine.moves
-            score = self.basis @ other.selects @ self.basis.T - mine.selects
+            score = basis @ other.selects @ basis.T - mine.selects
         largest = float(self.stream.largest(self.stream.largest(score)[None])[0])
         return largest / (8 * COLDNESS), self.stream.largest(move.T)
 

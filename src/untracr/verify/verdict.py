@@ -100,11 +100,9 @@ def weights_are_same(model: Transformer, laid: Beside, others: int = 0) -> Findi
         laid: the program beside them.
         others: how many programs were found that have them too and give other values.
     """
-    same, evidence = (
-        _said_same(laid.alignment),
-        Evidence(laid.alignment.relation, laid.alignment.off),
-    )
-    if not others and laid.alignment.relation == "rotated" and sign_is_open(laid.program):
+    alignment = laid.alignment
+    same, evidence = _said_same(alignment), Evidence(alignment.relation, alignment.off)
+    if not others and alignment.relation == "rotated" and sign_is_open(laid.program):
         open_ = "but they leave open the sign of its numerical output"
         return Finding("unverified", 0, f"{same}, {open_}", evidence)
     detail = f"{same}{_said_open(others)}"
@@ -121,9 +119,8 @@ def weights_and_read_out(model: Transformer, laid: Beside, domain: Domain) -> Fi
     column by column, the outputs are; else they are compared on the inputs, and no more
     than that is said.
     """
-    program, alignment = laid.program, laid.alignment
+    program, alignment, same = laid.program, laid.alignment, _said_same(laid.alignment)
     assert laid.parts is not None
-    same = _said_same(alignment)
     reason = read_out_differs(model, laid.parts.transformer, alignment)
     reason = reason or rounding_shows(model, program, laid.parts, alignment)
     if not reason:
