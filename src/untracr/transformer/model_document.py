@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from typing import Any
 
 from untracr import strict_json
@@ -26,6 +27,15 @@ def document_text(transformer: Transformer, metadata: dict[str, object]) -> str:
         "output_values": None if (v := transformer.output_values) is None else list(v),
         "metadata": metadata,
     }
+    return json_text(content)
+
+
+def json_text(content: Mapping[str, object]) -> str:
+    """A document as it is stored: keys in order, no number that JSON lacks.
+
+    Raises:
+        UsageError: something in it is no JSON.
+    """
     for name, value in content.items():
         _require_json(value, name)
     try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Set
 from typing import Any
 
 import numpy as np
@@ -121,18 +121,34 @@ def declared_shape(name: str, entry: dict[str, Any]) -> tuple[int, ...]:
     return tuple(shape)
 
 
-def read_tensors(data: bytes, names: set[str]) -> dict[str, Array]:
+def read_tensors(data: bytes, names: Set[str]) -> dict[str, Array]:
     """The tensors of these names, in single precision.
 
     Raises:
         ModelFileError: the file is damaged, or a tensor holds something else than
             finite floating-point numbers.
     """
+    return {name: float32(name, array) for name, array in _tensors(data, names)}
+
+
+def tensors_of(data: bytes, names: Set[str]) -> dict[str, Array]:
+    """The tensors of these names, double precision as it is and all else in single precision.
+
+    Raises:
+        ModelFileError: as `read_tensors`.
+    """
+    return {
+        name: array if array.dtype == np.float64 else float32(name, array)
+        for name, array in _tensors(data, names)
+    }
+
+
+def _tensors(data: bytes, names: Set[str]) -> Iterator[tuple[str, npt.NDArray[Any]]]:
     try:
         entries = safetensors.deserialize(data)  # type: ignore[no-untyped-call]
     except safetensors.SafetensorError as error:
         raise ModelFileError(f"the file is damaged: {error}") from error
-    return {name: float32(name, _decoded(name, entry)) for name, entry in entries if name in names}
+    return ((name, _decoded(name, entry)) for name, entry in entries if name in names)
 
 
 def _decoded(name: str, entry: Mapping[str, Any]) -> npt.NDArray[Any]:
