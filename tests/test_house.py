@@ -19,6 +19,7 @@ ROOMS = (
     "transformer",
     "network",
     "loading",
+    "task",
     "compile",
     "diagnose",
     "sample",

@@ -39,6 +39,9 @@ MAX_ENCLOSED_SOURCE = 20_000
 MAX_JSON_DIGITS = 400
 """Digits of a whole number in JSON; it must fit a float besides."""
 
+MAX_TASK_BYTES = 8 * 2**20
+"""Bytes of a task file, and of a tokenizer's vocabulary."""
+
 MAX_CERTIFICATE_BYTES = 8 * 2**20
 """Bytes of a certificate."""
 
@@ -124,6 +127,11 @@ MAX_NUMBER = 1e12
 
 MAX_VARIABLE_VALUES = 100_000
 """Values that one variable of a program to be compiled may take."""
+
+# What running a network costs
+
+MAX_RUN_NUMBERS = 2**27
+"""Numbers that one input may take at a time while a network runs: half a GiB."""
 
 # What running a program costs
 

@@ -7,6 +7,7 @@ UntracrError                 the base: one clear line, never a traceback on the 
 │   └── EvaluationError      a program that fails on one input (type error, mean of strings)
 ├── InputError               a value outside the vocabulary, a sequence too long
 ├── ModelFileError           a weights file that is damaged, unsafe or inconsistent
+├── TaskError                a task that is damaged, or that does not fit the model
 ├── CertificateError         a certificate that is damaged, or that there is nothing to write in
 ├── DatasetError             a data set that is damaged, in use, or begun with other settings
 └── UsageError               a wrong option or combination of options
@@ -147,6 +148,10 @@ class InputError(UntracrError):
 
 class ModelFileError(UntracrError):
     """A weights file that is damaged, unsafe to load or inconsistent."""
+
+
+class TaskError(UntracrError):
+    """A task, or a file of one, that is damaged or does not fit the model."""
 
 
 class CertificateError(UntracrError):

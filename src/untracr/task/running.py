@@ -1,0 +1,142 @@
+"""Running a network on inputs in its task's words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from untracr.errors import InputError
+from untracr.network.forward import checked_ids, forward
+from untracr.network.network import Array, Network
+from untracr.rasp.values import Value
+from untracr.task.batches import batches, same_lengths
+from untracr.task.completing import completions
+from untracr.task.inputs import Given, given_inputs
+from untracr.task.outputs import Output, outputs_of
+from untracr.task.positions import Mask, counted_positions
+from untracr.task.task import Task, counted_text
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a network gives for one input.
+
+    Attributes:
+        tokens: the whole input, special tokens included.
+        positions: those at which outputs count.
+        outputs: one for each of them.
+    """
+
+    tokens: tuple[Value, ...]
+    positions: tuple[int, ...]
+    outputs: tuple[Output, ...]
+
+
+def run(
+    network: Network, task: Task, inputs: Iterable[str | Sequence[Value]]
+) -> list[list[Output]]:
+    """Runs a network on inputs in its task's words.
+
+    Args:
+        network: the weights.
+        task: the words.
+        inputs: each a list of token names, or one text such as ``a b`` or ``(())``. Special
+            tokens are put in as the task's layout says, and may be given.
+
+    Returns:
+        The outputs of each input at the positions that count. Where the layout has an answer
+        y and an input has none, it is the answer, written token by token.
+
+    Raises:
+        InputError: an input is no such list, holds an unknown token, is too short or too long,
+            or has no position at which outputs count.
+        ModelFileError: outputs are no finite numbers, or there is no read-out.
+    """
+    given = given_inputs(task, inputs)
+    whole = [number for number, one in enumerate(given) if one.answered]
+    begun = [number for number, one in enumerate(given) if not one.answered]
+    answered = _answers(network, task, [given[number] for number in whole])
+    written = completions(network, task, [given[number].ids for number in begun])
+    found = {number: list(one.outputs) for number, one in zip(whole, answered, strict=True)}
+    found |= {number: list(tokens) for number, tokens in zip(begun, written, strict=True)}
+    return [found[number] for number in range(len(given))]
+
+
+def answers(network: Network, task: Task, inputs: Iterable[str | Sequence[Value]]) -> list[Answer]:
+    """Like `run`, with the positions; an input without an answer y is not completed."""
+    return _answers(network, task, given_inputs(task, inputs))
+
+
+def run_ids(
+    network: Network, task: Task, token_ids: npt.ArrayLike, counted: Mask | None = None
+) -> list[list[Output]]:
+    """Runs a network on token ids.
+
+    Args:
+        network: the weights.
+        task: the words of the outputs.
+        token_ids: [B, T], whole inputs, filled up at the right where they differ in length.
+        counted: [B, T], where outputs count; as the task says if not given.
+
+    Returns:
+        The outputs of each input at the positions that count, perhaps none.
+
+    Raises:
+        InputError: they are no such array.
+        ModelFileError: outputs are no finite numbers, or there is no read-out.
+    """
+    ids = _ids(network, token_ids)
+    mask = counted_positions(task, ids) if counted is None else counted
+    if mask.shape != ids.shape:
+        raise InputError(
+            f"counted positions must have the shape of the ids, {list(ids.shape)}, "
+            f"not {list(mask.shape)}"
+        )
+    found: list[list[Output]] = []
+    for part in batches(network, *ids.shape):
+        logits = forward(network, ids[part])
+        found += (_outputs(task, *pair) for pair in zip(logits, mask[part], strict=True))
+    return found
+
+
+def _ids(network: Network, token_ids: npt.ArrayLike) -> npt.NDArray[np.int64]:
+    try:
+        return checked_ids(network, token_ids)
+    except ValueError as error:
+        raise InputError(str(error)) from None
+
+
+def _outputs(task: Task, logits: Array, counted: Mask) -> list[Output]:
+    return outputs_of(task, logits[counted])
+
+
+def _answers(network: Network, task: Task, given: Sequence[Given]) -> list[Answer]:
+    found: dict[int, Answer] = {}
+    for numbers in same_lengths([one.ids for one in given]):
+        ids = _filled(network, task, np.array([given[i].ids for i in numbers], dtype=np.int64))
+        counted = counted_positions(task, ids)
+        _require_counted(task, counted, numbers)
+        outputs = run_ids(network, task, ids, counted)
+        for number, row, mask, values in zip(numbers, ids, counted, outputs, strict=True):
+            tokens = tuple(task.tokens[token] for token in row.tolist())
+            found[number] = Answer(tokens, tuple(np.flatnonzero(mask).tolist()), tuple(values))
+    return [found[number] for number in range(len(given))]
+
+
+def _filled(network: Network, task: Task, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Inputs filled up to the longest length, where the layout has them so."""
+    fill, positions = task.layout.fill, network.n_positions
+    if fill is None or positions is None or rows.shape[1] >= positions:
+        return rows
+    return np.pad(rows, ((0, 0), (0, positions - rows.shape[1])), constant_values=fill)
+
+
+def _require_counted(task: Task, counted: Mask, numbers: Sequence[int]) -> None:
+    without = np.flatnonzero(~counted.any(axis=1))
+    if without.size:
+        raise InputError(
+            f"input {numbers[int(without[0])]}: no output counts; they count {counted_text(task)}"
+        )
