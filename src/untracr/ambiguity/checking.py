@@ -69,15 +69,15 @@ class Check:
     beside: Beside | None = field(default=None, repr=False, compare=False)
 
     @classmethod
-    def of(cls, found: Finding, laid: Beside, others: Sequence[Program] = ()) -> Check:
+    def of(cls, finding: Finding, laid: Beside, others: Sequence[Program] = ()) -> Check:
         """A finding about a program that was laid beside a model."""
         return cls(
-            found.verdict,
-            found.inputs_checked,
-            found.detail,
+            finding.verdict,
+            finding.inputs_checked,
+            finding.detail,
             laid.program,
             tuple(others),
-            found.evidence,
+            finding.evidence,
             beside=laid,
         )
 
@@ -106,7 +106,7 @@ def check(model: Transformer, program: Program, domain: Domain, *, settle: bool 
         return _check(model, program, domain, settle)
 
 
-def is_settled(found: Check, model: Transformer) -> bool:
+def is_settled(checked: Check, model: Transformer) -> bool:
     """Whether no other program can be a better answer.
 
     So it is where something was shown; where the weights are the program's and only the
@@ -114,8 +114,8 @@ def is_settled(found: Check, model: Transformer) -> bool:
     that the embeddings have: what was changed is the model, and no program has these
     weights. (Wrong programs look like other noise.)
     """
-    evidence = found.evidence
-    if found.verdict != "unverified" or evidence.weights in ("reordered", "rotated", "projected"):
+    evidence = checked.evidence
+    if checked.verdict != "unverified" or evidence.weights in ("reordered", "rotated", "projected"):
         return True
     if evidence.weights != "noisy":
         return False
@@ -123,7 +123,7 @@ def is_settled(found: Check, model: Transformer) -> bool:
     return AS_NOISY[0] * noise < evidence.weights_off < AS_NOISY[1] * noise
 
 
-def rank(found: Check) -> tuple[int, float, int, float]:
+def rank(checked: Check) -> tuple[int, float, int, float]:
     """How good an answer is.
 
     The verdict comes first, then the share of inputs with the same output, then how the
@@ -131,10 +131,10 @@ def rank(found: Check) -> tuple[int, float, int, float]:
     """
     verdicts = ("unverified", "tested", "equivalent", "identical")
     weights = ("not compared", "different", "noisy", "projected", "rotated", "reordered")
-    evidence = found.evidence
+    evidence = checked.evidence
     share = evidence.inputs_agree / max(1, evidence.inputs_checked)
     return (
-        verdicts.index(found.verdict),
+        verdicts.index(checked.verdict),
         share,
         weights.index(evidence.weights),
         -evidence.weights_off,
@@ -147,10 +147,10 @@ def _check(model: Transformer, program: Program, domain: Domain, settle: bool) -
     except ProgramError as error:
         return Check("unverified", 0, f"the program does not compile: {error}", program)
     named = _named(model, laid, domain) if settle and not cannot_compare(model) else laid
-    found = _judged(model, named, domain, settle)
-    if named is laid or found.verdict != "unverified":
-        return found
-    return max(found, _judged(model, laid, domain, settle), key=rank)
+    judged = _judged(model, named, domain, settle)
+    if named is laid or judged.verdict != "unverified":
+        return judged
+    return max(judged, _judged(model, laid, domain, settle), key=rank)
 
 
 def _named(model: Transformer, laid: Beside, domain: Domain) -> Beside:
@@ -173,13 +173,13 @@ def _judged(model: Transformer, laid: Beside, domain: Domain, settle: bool) -> C
     shown = tells_outputs(model, laid)
     beside = _shortened(model, laid, domain, shown=shown) if settle else laid
     if shown:
-        found = Check.of(weights_and_read_out(model, beside, domain), beside)
+        checked = Check.of(weights_and_read_out(model, beside, domain), beside)
     else:
-        found = _same(model, beside, domain, settle)
-    found = _with_open_results(found, domain, shown=shown)
-    if found.inputs_checked:  # of this model's outputs, which says more
-        return found
-    return _with_departures(model, found, domain)
+        checked = _same(model, beside, domain, settle)
+    checked = _with_open_results(checked, domain, shown=shown)
+    if checked.inputs_checked:  # of this model's outputs, which says more
+        return checked
+    return _with_departures(model, checked, domain)
 
 
 def _shortened(model: Transformer, laid: Beside, domain: Domain, *, shown: bool) -> Beside:
@@ -190,11 +190,11 @@ def _shortened(model: Transformer, laid: Beside, domain: Domain, *, shown: bool)
         if program == best.program:
             continue
         try:
-            found = lay_beside(model, program, domain)
+            other = lay_beside(model, program, domain)
         except ProgramError:
             continue
-        if found.alignment.relation == laid.alignment.relation:
-            best = found
+        if other.alignment.relation == laid.alignment.relation:
+            best = other
     return best
 
 
@@ -210,19 +210,19 @@ def _same(model: Transformer, laid: Beside, domain: Domain, settle: bool) -> Che
     return Check.of(weights_are_same(model, laid, len(others)), laid, others)
 
 
-def _with_open_results(found: Check, domain: Domain, *, shown: bool) -> Check:
+def _with_open_results(judged: Check, domain: Domain, *, shown: bool) -> Check:
     """An ``identical`` verdict with what the weights leave open about results."""
-    if found.verdict != "identical" or found.program is None:
-        return found
-    sets = value_sets(found.program, domain.vocab, domain.max_seq_len)
-    rotated = found.evidence.weights == "rotated"
-    open_ = open_results(found.program, sets, rotated=rotated, shown=shown)
+    if judged.verdict != "identical" or judged.program is None:
+        return judged
+    sets = value_sets(judged.program, domain.vocab, domain.max_seq_len)
+    rotated = judged.evidence.weights == "rotated"
+    open_ = open_results(judged.program, sets, rotated=rotated, shown=shown)
     if not open_:
-        return found
-    return replace(found, detail=f"{found.detail}; {said_open(open_)}", open_results=open_)
+        return judged
+    return replace(judged, detail=f"{judged.detail}; {said_open(open_)}", open_results=open_)
 
 
-def _with_departures(model: Transformer, found: Check, domain: Domain) -> Check:
+def _with_departures(model: Transformer, judged: Check, domain: Domain) -> Check:
     """The verdict with the inputs on which these weights do not do what the program says.
 
     Tracr's construction departs from RASP here and there, and weights that are the program's
@@ -230,15 +230,15 @@ def _with_departures(model: Transformer, found: Check, domain: Domain) -> Check:
     program's own read-out, which shows that without knowing the model's. Most programs need no
     run.
     """
-    laid = found.beside
-    if found.verdict != "identical" or laid is None or laid.parts is None:
-        return found
+    laid = judged.beside
+    if judged.verdict != "identical" or laid is None or laid.parts is None:
+        return judged
     off = rounded(model, laid.program, laid.parts, laid.alignment)
     seen = departures(laid.program, laid.parts, domain, off)
     if not seen.count and seen.exhaustive:
-        return found
-    detail = f"{found.detail}; {said_departures(seen)}"
-    return replace(found, detail=detail, departures=seen.count)
+        return judged
+    detail = f"{judged.detail}; {said_departures(seen)}"
+    return replace(judged, detail=detail, departures=seen.count)
 
 
 def _changed(model: Transformer, laid: Beside, domain: Domain, settle: bool) -> Check:

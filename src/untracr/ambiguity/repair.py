@@ -86,8 +86,8 @@ def repair(model: Transformer, program: Program, domain: Domain) -> Repaired:
             if other in known:
                 continue
             known.add(other)
-            found = share(other)
-            heapq.heappush(queue, (-found, next(numbers), other))
-            if found > best_share:
-                best, best_share = other, found
+            its_share = share(other)
+            heapq.heappush(queue, (-its_share, next(numbers), other))
+            if its_share > best_share:
+                best, best_share = other, its_share
     return Repaired(best, len(known) - 1)

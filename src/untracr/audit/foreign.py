@@ -109,10 +109,10 @@ def spliced(seed: int, index: int) -> Subject:
     fst = compiled_sample(seed, index)
     start = 10_000_000 + index * PARTNERS
     others = (compiled_sample(seed, start + n) for n in range(PARTNERS))
-    found = next((m for m in others if _shape(m) == _shape(fst)), None)
-    snd = found if found is not None else compiled_sample(seed, start)
+    alike = next((m for m in others if _shape(m) == _shape(fst)), None)
+    snd = alike if alike is not None else compiled_sample(seed, start)
     how = list(_SPLICES)[index % len(_SPLICES)]
-    size = "same shape" if found is not None else "padded"
+    size = "same shape" if alike is not None else "padded"
     model = _SPLICES[how](*_padded(fst, snd), rng)
     return _foreign(f"{seed}/{index} {how}, {size}", model, rng)
 

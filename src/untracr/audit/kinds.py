@@ -108,10 +108,10 @@ def of_names(
     named: tuple[NamedProgram, ...], seed: int, index: int
 ) -> tuple[Program, Domain, bool]:
     """One of several named programs, again and again."""
-    found = named[index % len(named)]
-    domain = found.domain
-    program = canonicalise(lower_selectors(found.program, domain.vocab, domain.max_seq_len))
-    return program, domain, found.causal
+    program_named = named[index % len(named)]
+    domain = program_named.domain
+    program = canonicalise(lower_selectors(program_named.program, domain.vocab, domain.max_seq_len))
+    return program, domain, program_named.causal
 
 
 def treated_kind(

@@ -276,9 +276,9 @@ def _require_same(file: Path, begun: dict[str, Any], head: dict[str, object]) ->
 
 def _read_line(file: Path, line: bytes) -> dict[str, Any]:
     try:
-        found = json.loads(line)
+        record = json.loads(line)
     except ValueError:
-        found = None
-    if not isinstance(found, dict):
+        record = None
+    if not isinstance(record, dict):
         raise UsageError(f"{file} is not the file of an audit, and is left alone")
-    return found
+    return record

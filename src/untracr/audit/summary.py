@@ -183,19 +183,19 @@ def summaries(records: Iterable[Record]) -> list[Summary]:
     ]
 
 
-def summary_table(found: Sequence[Summary]) -> str:
+def summary_table(summaries: Sequence[Summary]) -> str:
     """The summaries as a table, the false claims one by one below it."""
-    parts = [markdown_table(HEAD, [summary.row() for summary in found]), EXPLAINED]
-    parts += [line for summary in found if (line := summary.strict_line())]
+    parts = [markdown_table(HEAD, [summary.row() for summary in summaries]), EXPLAINED]
+    parts += [line for summary in summaries if (line := summary.strict_line())]
     told = [
-        ("False claims", [(r, r.false) for s in found for r in s.false]),
+        ("False claims", [(r, r.false) for s in summaries for r in s.false]),
         (
             "Proved, other behaviour than the reference's, and not told",
-            [(r, "nothing tells of it") for s in found for r in s.records if r.is_unlisted],
+            [(r, "nothing tells of it") for s in summaries for r in s.records if r.is_unlisted],
         ),
         (
             "Identical, and the read-out says otherwise",
-            [(r, r.contradicted) for s in found for r in s.records if r.contradicted],
+            [(r, r.contradicted) for s in summaries for r in s.records if r.contradicted],
         ),
     ]
     for title, records in told:

@@ -65,10 +65,10 @@ def weights_differ(given: Transformer, compiled: Transformer, tolerance: float) 
     reason = _products_differ(theirs, mine, tolerance)
     if not reason:
         return ""
-    found = same_weights(given, compiled)
-    if not found.same:
+    equivalence = same_weights(given, compiled)
+    if not equivalence.same:
         return reason
-    ordered = theirs.in_order(found.heads, found.neurons)
+    ordered = theirs.in_order(equivalence.heads, equivalence.neurons)
     return _products_differ(ordered, mine, tolerance)
 
 

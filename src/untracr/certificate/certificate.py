@@ -231,9 +231,9 @@ def certificate_of(result: Decompiled, loaded: LoadedModel, folder: Path) -> Cer
         require_affordable(program, domain, causal=model.causal, outputs=not cannot_compare(model))
     except ProgramError as error:
         raise NothingShown(f"{result.name}: no certificate, {error}") from None
-    found = check(model, program, domain, settle=False)
-    if found.verdict not in SHOWN:
-        raise NothingShown(f"{result.name}: no certificate, nothing is shown: {found.detail}")
+    checked = check(model, program, domain, settle=False)
+    if checked.verdict not in SHOWN:
+        raise NothingShown(f"{result.name}: no certificate, nothing is shown: {checked.detail}")
     return Certificate(
         model_file=name_from(folder, loaded.path),
         sha256=weights_digest(model),
@@ -241,11 +241,11 @@ def certificate_of(result: Decompiled, loaded: LoadedModel, folder: Path) -> Cer
         max_seq_len=domain.max_seq_len,
         causal=model.causal,
         program=result.source,
-        verdict=found.verdict,
-        inputs_checked=found.inputs_checked,
-        detail=f"{found.detail}; {rows.assumed}" if rows.assumed else found.detail,
-        evidence=found.evidence,
-        other_programs=tuple(print_program(other) for other in found.others),
+        verdict=checked.verdict,
+        inputs_checked=checked.inputs_checked,
+        detail=f"{checked.detail}; {rows.assumed}" if rows.assumed else checked.detail,
+        evidence=checked.evidence,
+        other_programs=tuple(print_program(other) for other in checked.others),
         rows=CertifiedRows(rows.tokens, rows.bos, rows.pad),
         mlp_exactness=find_exactness(model).value,
     )

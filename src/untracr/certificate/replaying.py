@@ -106,15 +106,15 @@ class Replay:
 
     def as_dict(self) -> dict[str, object]:
         """The replay as plain JSON values."""
-        found = self.found
+        checked = self.found
         return {
             "confirmed": self.is_confirmed,
             "proved": self.is_proved,
             "claimed": self.certificate.verdict,
-            "verdict": None if found is None else found.verdict,
-            "detail": "" if found is None else found.detail,
-            "departures": 0 if found is None else found.departures,
-            "evidence": None if found is None else plain_evidence(found.evidence),
+            "verdict": None if checked is None else checked.verdict,
+            "detail": "" if checked is None else checked.detail,
+            "departures": 0 if checked is None else checked.departures,
+            "evidence": None if checked is None else plain_evidence(checked.evidence),
             "program": self.program,
             "steps": [asdict(step) for step in self.steps],
             "seconds": round(self.seconds, 6),
@@ -178,7 +178,7 @@ def replay(
     model = _in_certified_order(certificate, loaded.transformer, own)
     steps = [_same_model(certificate, model)]
     program: Program | None = None
-    found: Check | None = None
+    checked: Check | None = None
     if steps[0].holds:
         steps += [_same_tokens(certificate, own)]
         steps += [_same_inputs(certificate, model), _same_exactness(certificate, model)]
@@ -186,12 +186,12 @@ def replay(
         step, program = _read(certificate, model)
         steps.append(step)
         if program is not None and step.holds:
-            found = check(model, program, certificate.domain, settle=False)
-            steps += [_verdict(certificate, found), _evidence(certificate, found)]
-            steps += [_others(certificate, model, program, found)]
-            steps += [_read_out(model, found)]
+            checked = check(model, program, certificate.domain, settle=False)
+            steps += [_verdict(certificate, checked), _evidence(certificate, checked)]
+            steps += [_others(certificate, model, program, checked)]
+            steps += [_read_out(model, checked)]
     shown = "" if program is None else print_program(program)
-    return Replay(certificate, tuple(steps), shown, found, time.perf_counter() - begun)
+    return Replay(certificate, tuple(steps), shown, checked, time.perf_counter() - begun)
 
 
 def _same_model(certificate: Certificate, model: Transformer) -> Step:
@@ -259,9 +259,9 @@ def _same_inputs(certificate: Certificate, model: Transformer) -> Step:
 
 def _same_exactness(certificate: Certificate, model: Transformer) -> Step:
     """Whether the model's staircases are as steep as certified: the program is compiled so."""
-    found, certified = find_exactness(model).value, certificate.mlp_exactness
-    shown = "no staircase" if found is None else f"mlp_exactness {found:.12g}"
-    if found != certified:
+    exactness, certified = find_exactness(model).value, certificate.mlp_exactness
+    shown = "no staircase" if exactness is None else f"mlp_exactness {exactness:.12g}"
+    if exactness != certified:
         text = "none is" if certified is None else f"{certified:.12g} is"
         return Step("exactness", False, f"{text} certified; the weights show {shown}")
     return Step("exactness", True, f"{shown}, as the weights show")
@@ -281,24 +281,24 @@ def _read(certificate: Certificate, model: Transformer) -> tuple[Step, Program |
     return Step("program", True, text), program
 
 
-def _verdict(certificate: Certificate, found: Check) -> Step:
-    if found.verdict in SHOWN:
-        strong = SHOWN.index(found.verdict) >= SHOWN.index(certificate.verdict)
-        how = "as certified" if found.verdict == certificate.verdict else "certified was "
-        if found.verdict != certificate.verdict:
+def _verdict(certificate: Certificate, checked: Check) -> Step:
+    if checked.verdict in SHOWN:
+        strong = SHOWN.index(checked.verdict) >= SHOWN.index(certificate.verdict)
+        how = "as certified" if checked.verdict == certificate.verdict else "certified was "
+        if checked.verdict != certificate.verdict:
             how += certificate.verdict
-        return Step("verdict", strong, f"{found.verdict}, {how}: {found.detail}")
-    text = f"{found.verdict}, certified was {certificate.verdict}: {found.detail}"
+        return Step("verdict", strong, f"{checked.verdict}, {how}: {checked.detail}")
+    text = f"{checked.verdict}, certified was {certificate.verdict}: {checked.detail}"
     return Step("verdict", False, text)
 
 
-def _evidence(certificate: Certificate, found: Check) -> Step:
-    claimed, seen = certificate.evidence, found.evidence
+def _evidence(certificate: Certificate, checked: Check) -> Step:
+    claimed, seen = certificate.evidence, checked.evidence
     weaker = _weaker(claimed, seen)
-    if certificate.inputs_checked > found.inputs_checked:
+    if certificate.inputs_checked > checked.inputs_checked:
         weaker.append(
             f"{certificate.inputs_checked:,} inputs are certified, "
-            f"{found.inputs_checked:,} were checked"
+            f"{checked.inputs_checked:,} were checked"
         )
     if weaker:
         return Step("evidence", False, "; ".join(weaker))
@@ -368,15 +368,15 @@ def _has_weights(model: Transformer, program: Program, certificate: Certificate)
     return weights is not None and same_weights(model, weights).same
 
 
-def _read_out(model: Transformer, found: Check) -> Step:
+def _read_out(model: Transformer, checked: Check) -> Step:
     name, missing = "read-out", cannot_compare(model)
     if missing:
         return Step(name, True, f"{missing}: the weights hold no names of results")
-    if found.verdict == "unverified":
+    if checked.verdict == "unverified":
         return Step(name, True, "nothing to compare")
-    if found.evidence.read_out == "same":
+    if checked.evidence.read_out == "same":
         return Step(name, True, "it is the program's own, column by column")
-    count = f"{found.evidence.inputs_agree:,} different inputs"
+    count = f"{checked.evidence.inputs_agree:,} different inputs"
     return Step(name, True, f"it gives the program's outputs on {count}")
 
 

@@ -94,13 +94,13 @@ def run(options: Options) -> int:
     if options.budget is not None:
         audit = replace(audit, budget=options.budget)
     records = run_audit(audit, kinds, options.models, file=options.out, processes=options.processes)
-    found = summaries(replace(record, source="") for record in records)
+    told = summaries(replace(record, source="") for record in records)
     if options.json:
-        for summary in found:
+        for summary in told:
             print_json(summary.as_dict())
     else:
-        print(summary_table(found))
-    return NO if any(s.false or any(r.is_unlisted for r in s.records) for s in found) else OK
+        print(summary_table(told))
+    return NO if any(s.false or any(r.is_unlisted for r in s.records) for s in told) else OK
 
 
 COMMAND = Command(

@@ -93,7 +93,7 @@ def _check(path: Path, options: CheckOptions) -> int:
     from untracr.certificate.replaying import replay_file
 
     try:
-        found = replay_file(path, options.model, vocab=options.vocab)
+        replayed = replay_file(path, options.model, vocab=options.vocab)
     except UntracrError as error:
         if len(options.programs) == 1:
             raise
@@ -103,14 +103,14 @@ def _check(path: Path, options: CheckOptions) -> int:
             complain(error)
         return FAILED
     if options.json:
-        print_json({"file": str(path), **found.as_dict()})
+        print_json({"file": str(path), **replayed.as_dict()})
     else:
-        _print_replay(path, found, blank=len(options.programs) > 1)
-    return OK if found.is_proved else NO
+        _print_replay(path, replayed, blank=len(options.programs) > 1)
+    return OK if replayed.is_proved else NO
 
 
-def _print_replay(path: Path, found: Replay, *, blank: bool) -> None:
-    lines = [f"# {path}: a certificate of {found.certificate.model_file}"]
-    lines += [f"{step.name}: {step.text}" for step in found.steps]
-    shown = [printable(line) for line in (*lines, found.conclusion)]
+def _print_replay(path: Path, replayed: Replay, *, blank: bool) -> None:
+    lines = [f"# {path}: a certificate of {replayed.certificate.model_file}"]
+    lines += [f"{step.name}: {step.text}" for step in replayed.steps]
+    shown = [printable(line) for line in (*lines, replayed.conclusion)]
     print("\n".join([*shown, ""] if blank else shown), flush=True)

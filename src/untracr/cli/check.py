@@ -45,37 +45,37 @@ def _check(given: GivenProgram, options: CheckOptions) -> int:
     from untracr.diagnose.checks import check_weights
 
     domain = given.domain(options)
-    found = check_weights(
+    checked = check_weights(
         given.program,
         domain.vocab,
         domain.max_seq_len,
         causal=given.causal(options),
         mlp_exactness=options.mlp_exactness,
     )
-    problems = found.problems
+    problems = checked.problems
     errors = sum(problem.severity == "error" for problem in problems)
     if options.json:
         fields = ("severity", "expression", "rule", "fix")
         shown = [{name: getattr(problem, name) for name in fields} for problem in problems]
-        told = {"mlp_exactness": found.mlp_exactness, **verification_json(found.verification)}
+        told = {"mlp_exactness": checked.mlp_exactness, **verification_json(checked.verification)}
         print_json({"ok": not errors, "problems": shown, **told})
     else:
         for problem in problems:
             say(problem)
-        print(_summary(found, options, causal=given.causal(options)))
+        print(_summary(checked, options, causal=given.causal(options)))
     return NO if errors else OK
 
 
-def _summary(found: Checked, options: CheckOptions, *, causal: bool) -> str:
-    errors = sum(problem.severity == "error" for problem in found.problems)
-    warnings = _count(len(found.problems) - errors, "warning")
-    if errors or found.verification is None:
+def _summary(checked: Checked, options: CheckOptions, *, causal: bool) -> str:
+    errors = sum(problem.severity == "error" for problem in checked.problems)
+    warnings = _count(len(checked.problems) - errors, "warning")
+    if errors or checked.verification is None:
         return f"not fine: {_count(errors, 'error')}, {warnings}"
     with_what = ["causal attention"] if causal else []
     if options.mlp_exactness != DEFAULT_EXACTNESS:
-        with_what.append(f"mlp_exactness {found.mlp_exactness:g}")
+        with_what.append(f"mlp_exactness {checked.mlp_exactness:g}")
     told = f"with {' and '.join(with_what)} " if with_what else ""
-    known = found.verification
+    known = checked.verification
     if known.exhaustive:
         return f"fine: {told}the weights mean what the program says, {known.where}; {warnings}"
     return f"no fault found {told}{known.where}; of the others nothing is known; {warnings}"

@@ -60,12 +60,12 @@ def _model_and_program(
 
     model, given = read_saved(model_file, options), read_program(program)
     domain = _within(model.domain, options)
-    found = compare_outputs(model.model, given.program, domain)
-    example = found.counterexample
+    compared = compare_outputs(model.model, given.program, domain)
+    example = compared.counterexample
     if example is not None and not model_first:
         example = CounterExample(example.input, example.snd_output, example.fst_output)
-        found = replace(found, counterexample=example)
-    code = _tell(found, options, causal=model.model.causal)
+        compared = replace(compared, counterexample=example)
+    code = _tell(compared, options, causal=model.model.causal)
     tell_assumed(model)
     return code
 
@@ -102,16 +102,16 @@ def _within(domain: Domain, options: CheckOptions) -> Domain:
     return Domain(domain.vocab, options.max_seq_len)
 
 
-def _tell(found: Compared, options: CheckOptions, *, causal: bool = False) -> int:
+def _tell(compared: Compared, options: CheckOptions, *, causal: bool = False) -> int:
     if options.json:
-        counts = {"inputs_checked": found.inputs_checked, "domain_size": found.domain_size}
-        example = _plain(found.counterexample)
-        equal = None if found.equal and not found.is_shown else found.equal
-        unclear = None if found.unclear is None else list(found.unclear)
+        counts = {"inputs_checked": compared.inputs_checked, "domain_size": compared.domain_size}
+        example = _plain(compared.counterexample)
+        equal = None if compared.equal and not compared.is_shown else compared.equal
+        unclear = None if compared.unclear is None else list(compared.unclear)
         print_json({"equal": equal, **counts, "counterexample": example, "unclear": unclear})
     else:
-        say(_sentence(found) + (" (with causal attention)" if causal else ""))
-    return OK if found.is_shown else NO
+        say(_sentence(compared) + (" (with causal attention)" if causal else ""))
+    return OK if compared.is_shown else NO
 
 
 def _plain(example: CounterExample | None) -> dict[str, object] | None:
@@ -121,22 +121,22 @@ def _plain(example: CounterExample | None) -> dict[str, object] | None:
     return {"input": list(example.input), **outputs}
 
 
-def _sentence(found: Compared) -> str:
-    example = found.counterexample
+def _sentence(compared: Compared) -> str:
+    example = compared.counterexample
     if example is not None:
         return (
             f"different: {show_values(example.input)} gives {show_values(example.fst_output)} "
             f"and {show_values(example.snd_output)}"
         )
-    if found.is_shown:
-        return f"equal: the same output on all {found.inputs_checked:,} inputs"
-    if found.unclear is not None:
+    if compared.is_shown:
+        return f"equal: the same output on all {compared.inputs_checked:,} inputs"
+    if compared.unclear is not None:
         return (
-            f"not shown: the same output on {found.inputs_checked:,} different inputs, but on "
-            f"{show_values(found.unclear)} a model reads out two values as strongly, or others in "
-            "double precision: rounding decides"
+            f"not shown: the same output on {compared.inputs_checked:,} different inputs, but "
+            f"on {show_values(compared.unclear)} a model reads out two values as strongly, or "
+            "others in double precision: rounding decides"
         )
     return (
-        f"not shown: the same output on {found.inputs_checked:,} different inputs, but there are "
-        f"{count(found.domain_size)}; --max-seq-len of fewer tokens may let all be compared"
+        f"not shown: the same output on {compared.inputs_checked:,} different inputs, but there "
+        f"are {count(compared.domain_size)}; --max-seq-len of fewer tokens may let all be compared"
     )

@@ -53,21 +53,21 @@ def run(options: Options) -> int:
 
     engine = LocalEngine(options.workers or processors())
     with closing(Bars()) as progress:
-        found = verify_dataset(options.out, engine, options.sample, options.seed, progress)
+        verified = verify_dataset(options.out, engine, options.sample, options.seed, progress)
     if options.json:
-        print_json(asdict(found))
+        print_json(asdict(verified))
     else:
-        for fault in found.faults:
+        for fault in verified.faults:
             say(fault)
-        word = "faults" if len(found.faults) != 1 else "fault"
-        rows = f"{found.rows:,}"
-        if found.rows != found.asked:
-            rows += f" of {found.asked:,}"
+        word = "faults" if len(verified.faults) != 1 else "fault"
+        rows = f"{verified.rows:,}"
+        if verified.rows != verified.asked:
+            rows += f" of {verified.asked:,}"
         say(
-            f"{options.out}: {found.shards:,} files hashed, {rows} rows made again, "
-            f"{len(found.faults) or 'no'} {word}"
+            f"{options.out}: {verified.shards:,} files hashed, {rows} rows made again, "
+            f"{len(verified.faults) or 'no'} {word}"
         )
-    return NO if found.faults else OK
+    return NO if verified.faults else OK
 
 
 COMMAND = Command(

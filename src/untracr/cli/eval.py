@@ -115,8 +115,8 @@ def lengths(text: str) -> tuple[int, int]:
     Raises:
         ArgumentTypeError: it is neither, or outside what is sampled.
     """
-    found = re.fullmatch(r"(\d+)(?:-(\d+))?", text)
-    low, high = (int(found[1]), int(found[2] or found[1])) if found else (0, 0)
+    match = re.fullmatch(r"(\d+)(?:-(\d+))?", text)
+    low, high = (int(match[1]), int(match[2] or match[1])) if match else (0, 0)
     if not SHORTEST <= low <= high <= LONGEST:
         raise argparse.ArgumentTypeError(
             f"must be a length from {SHORTEST} to {LONGEST} or a range such as 9-12, not {text!r}"
@@ -130,8 +130,8 @@ def vocab_and_length(text: str) -> tuple[int, int]:
     Raises:
         ArgumentTypeError: it is something else, or too small or large to sample programs for.
     """
-    found = re.fullmatch(r"(\d+)x(\d+)", text)
-    vocab, length = (int(found[1]), int(found[2])) if found else (0, 0)
+    match = re.fullmatch(r"(\d+)x(\d+)", text)
+    vocab, length = (int(match[1]), int(match[2])) if match else (0, 0)
     if not (2 <= vocab <= LARGEST and 2 <= length <= LARGEST):
         raise argparse.ArgumentTypeError(
             f"must be two numbers from 2 to {LARGEST} such as 8x6, not {text!r}"

@@ -84,12 +84,12 @@ def run(options: Options) -> int:
     program, domain, rows, told = _program(options, loaded)
     _require_known_tokens(options.inputs, rows)
     model = rows.applied(loaded.transformer)
-    found: list[Explanation] = []
+    explanations: list[Explanation] = []
     if not options.json:
         say(f"# {printable(options.model)}, {told}")
         say(f"# {printable(rows.assumed)}\n" if rows.assumed else "")
     for explained in explain(model, program, domain, options.inputs):
-        found.append(explained)
+        explanations.append(explained)
         if options.json:
             print_json({"file": options.model, "program": told, **explained.as_dict()})
         else:
@@ -97,10 +97,10 @@ def run(options: Options) -> int:
     if options.picture is not None:
         draw = picture if options.picture.suffix.lower() == ".svg" else page
         title = printable(f"{Path(options.model).name}, {told}")
-        write_atomically(options.picture, draw(found, title).encode("utf-8"))
+        write_atomically(options.picture, draw(explanations, title).encode("utf-8"))
         if not options.json:
             say(f"wrote {options.picture}")
-    return OK if all(explained.agrees for explained in found) else NO
+    return OK if all(explained.agrees for explained in explanations) else NO
 
 
 def _require_known_tokens(inputs: Sequence[Sequence[Value]], rows: TokenRows) -> None:

@@ -76,14 +76,14 @@ def warn(text: object) -> None:
     print(f"untracr: warning: {printable_lines(str(text))}", file=sys.stderr)
 
 
-def verification_json(found: Verification | None) -> dict[str, object]:
+def verification_json(verification: Verification | None) -> dict[str, object]:
     """Of how many inputs it was shown that weights do what their program says, as JSON values."""
-    if found is None:
+    if verification is None:
         return {"inputs_checked": 0, "domain_size": None, "by_analysis": False}
     return {
-        "inputs_checked": found.inputs_checked,
-        "domain_size": found.domain_size,
-        "by_analysis": found.how == "analysis",
+        "inputs_checked": verification.inputs_checked,
+        "domain_size": verification.domain_size,
+        "by_analysis": verification.how == "analysis",
     }
 
 

@@ -137,35 +137,37 @@ def _open_results(result: Result) -> list[str]:
 def _evidence(result: Result) -> list[str]:
     from untracr.rasp.domain import Domain
 
-    found, domain = result.evidence, Domain(result.vocab, result.max_seq_len)
+    evidence, domain = result.evidence, Domain(result.vocab, result.max_seq_len)
     tokens = f"{len(domain.vocab)} token{'s'[: len(domain.vocab) != 1]}"
     inputs = f"domain: {count(domain.size)} inputs, 1 to {domain.max_seq_len} of {tokens}"
-    weights = f"weights {found.weights}"
-    if found.weights == "noisy":
-        weights = f"weights the same but for noise of {found.weights_off:.2g}"
-    elif found.weights not in ("not compared", "different"):
-        weights += f", off by {found.weights_off:.1g} at most"
+    weights = f"weights {evidence.weights}"
+    if evidence.weights == "noisy":
+        weights = f"weights the same but for noise of {evidence.weights_off:.2g}"
+    elif evidence.weights not in ("not compared", "different"):
+        weights += f", off by {evidence.weights_off:.1g} at most"
     outputs = "outputs not compared"
-    if found.read_out == "same":
+    if evidence.read_out == "same":
         outputs = "the read-out is the program's own, so its outputs are on every input"
-    elif found.inputs_checked:
-        close = f"to {found.output_tolerance:.2g}" if found.output_tolerance else "value by value"
-        agree, checked = f"{found.inputs_agree:,}", f"{found.inputs_checked:,}"
+    elif evidence.inputs_checked:
+        close = (
+            f"to {evidence.output_tolerance:.2g}" if evidence.output_tolerance else "value by value"
+        )
+        agree, checked = f"{evidence.inputs_agree:,}", f"{evidence.inputs_checked:,}"
         outputs = f"outputs agree on {agree} of {checked} different inputs {close}"
     return [f"checked: {weights}; {outputs}; {inputs}"]
 
 
 def _search(result: Result) -> list[str]:
-    found = result.search
-    if found is None or found.greedy_source in ("", result.source):
+    search = result.search
+    if search is None or search.greedy_source in ("", result.source):
         return []
-    tried = f"{found.candidates} candidate{'s'[: found.candidates != 1]}"
-    if found.operations:
-        tried += f", {found.operations:,} operations compared with the weights"
-    if found.repairs:
-        tried += f", {found.repairs} repair{'s'[: found.repairs != 1]}"
-    title = f"searched: {tried}, {found.seconds:.1f} s; without it {found.greedy_verdict}:"
-    return [title, *_difference(result.source, found.greedy_source)]
+    tried = f"{search.candidates} candidate{'s'[: search.candidates != 1]}"
+    if search.operations:
+        tried += f", {search.operations:,} operations compared with the weights"
+    if search.repairs:
+        tried += f", {search.repairs} repair{'s'[: search.repairs != 1]}"
+    title = f"searched: {tried}, {search.seconds:.1f} s; without it {search.greedy_verdict}:"
+    return [title, *_difference(result.source, search.greedy_source)]
 
 
 def _others(result: Result) -> list[str]:

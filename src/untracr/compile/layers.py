@@ -23,12 +23,12 @@ from untracr.transformer.half_layer import HalfLayer
 
 def depths(program: Program) -> list[int]:
     """The longest path, in SOps, from the inputs to each node; 0 for inputs."""
-    found: list[int] = []
+    longest: list[int] = []
     for node in program.nodes:
-        below = max((found[child] for child in children(node)), default=0)
+        below = max((longest[child] for child in children(node)), default=0)
         is_step = not isinstance(node, (Tokens, Indices, *SELECTOR_TYPES))
-        found.append(below + is_step)
-    return found
+        longest.append(below + is_step)
+    return longest
 
 
 def half_layers(program: Program) -> dict[Ref, HalfLayer]:

@@ -139,9 +139,9 @@ def _front_matter(manifest: Manifest, total: int) -> str:
 def _sizes(manifest: Manifest) -> str:
     lines: list[tuple[str, ...]] = []
     for split in SPLITS:
-        found = manifest.of_split(split)
-        rows, size = sum(s.rows for s in found), sum(s.bytes for s in found)
-        lines.append((split, f"{rows:,}", f"{len(found):,}", f"{size:,}"))
+        shards = manifest.of_split(split)
+        rows, size = sum(s.rows for s in shards), sum(s.bytes for s in shards)
+        lines.append((split, f"{rows:,}", f"{len(shards):,}", f"{size:,}"))
     return markdown_table(["split", "programs", "files", "bytes"], lines)
 
 

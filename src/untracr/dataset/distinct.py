@@ -32,10 +32,10 @@ def records(keys: bytes, places: npt.NDArray[np.int64]) -> Records:
         keys: all of them.
         places: [n], where each stands.
     """
-    found = np.empty(len(places), dtype=RECORD)
+    kept = np.empty(len(places), dtype=RECORD)
     halves = np.frombuffer(keys, dtype=">u8").reshape(-1, 2)
-    found["high"], found["low"], found["place"] = halves[:, 0], halves[:, 1], places
-    return found
+    kept["high"], kept["low"], kept["place"] = halves[:, 0], halves[:, 1], places
+    return kept
 
 
 def mark_first_of_each(

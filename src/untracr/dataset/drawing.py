@@ -77,20 +77,20 @@ def draw_block(context: DrawContext, block: int) -> bytes:
     Also left out are programs that fail on an input of the domain where behaviours are compared.
     """
     settings = context.settings
-    found: list[Drawn] = []
+    programs: list[Drawn] = []
     for index in range(block * settings.shard_size, (block + 1) * settings.shard_size):
         program, _ = drawn_program(settings, index)
         behaviour = fingerprint(program, settings.behaviour_domain)
         if behaviour is not None and not context.excluded.holds(program):
-            found.append(Drawn(index, program_key(program), behaviour, paper_tokens(program)))
-    splits = [SPLITS.index(settings.split_of(drawn.behaviour)) for drawn in found]
+            programs.append(Drawn(index, program_key(program), behaviour, paper_tokens(program)))
+    splits = [SPLITS.index(settings.split_of(drawn.behaviour)) for drawn in programs]
     table = pa.table(
         {
-            "index": [drawn.index for drawn in found],
-            "key": [drawn.key for drawn in found],
-            "behaviour": [drawn.behaviour for drawn in found],
+            "index": [drawn.index for drawn in programs],
+            "key": [drawn.key for drawn in programs],
+            "behaviour": [drawn.behaviour for drawn in programs],
             "split": splits,
-            "tokens": [drawn.tokens for drawn in found],
+            "tokens": [drawn.tokens for drawn in programs],
         },
         schema=DRAWN,
     )

@@ -192,11 +192,11 @@ def read_json(path: Path) -> dict[str, Any]:
     """
     place = printable(path)
     try:
-        found = strict_json.parse_json(read_file(path, MAX_DATASET_JSON, "it", DatasetError))
+        content = strict_json.parse_json(read_file(path, MAX_DATASET_JSON, "it", DatasetError))
     except DatasetError as error:
         raise DatasetError(f"{place}: {error}") from None
     except ValueError as error:
         raise DatasetError(f"{place}: not a file of a data set: {error}") from None
-    if not isinstance(found, dict):
-        raise DatasetError(f"{place}: must be a JSON object, not {type(found).__name__}")
-    return found
+    if not isinstance(content, dict):
+        raise DatasetError(f"{place}: must be a JSON object, not {type(content).__name__}")
+    return content

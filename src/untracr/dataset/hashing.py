@@ -59,11 +59,11 @@ class Hashed:
 def hashed_shards(
     manifest: Manifest, root: Path, engine: Engine, progress: Progress
 ) -> list[Hashed]:
-    found: list[Hashed] = []
+    hashed: list[Hashed] = []
     for _, some in engine.run(hash_shards, None, _hash_tasks(manifest, root)):
-        found += some
-        progress("hashing", len(found), len(manifest.shards))
-    return found
+        hashed += some
+        progress("hashing", len(hashed), len(manifest.shards))
+    return hashed
 
 
 def _hash_tasks(manifest: Manifest, root: Path) -> Iterator[HashTask]:

@@ -37,16 +37,18 @@ def index_faults(
             if shard.split != split:
                 continue
             try:
-                found = read_indices(folder.shard(shard.name), name=shard.name)
+                in_shard = read_indices(folder.shard(shard.name), name=shard.name)
             except DatasetError as error:
                 faults.append(Fault(shard.name, None, in_a_line(error, shard.name)))
-                found = np.arange(0)
+                in_shard = np.arange(0)
             else:
-                faults.extend(_not_ascending(shard, before, found))
+                faults.extend(_not_ascending(shard, before, in_shard))
             read += 1
             progress("reading indices", read, len(shards))
-            yield from ((index, split, shard.name, row) for row, index in enumerate(found.tolist()))
-            before = int(found[-1]) if len(found) else before
+            yield from (
+                (index, split, shard.name, row) for row, index in enumerate(in_shard.tolist())
+            )
+            before = int(in_shard[-1]) if len(in_shard) else before
 
     last: tuple[int, str, str, int] | None = None
     doubles: dict[str, list[Fault]] = {}
@@ -63,13 +65,13 @@ def index_faults(
 
 
 def _not_ascending(
-    shard: ShardNote, before: int | None, found: np.ndarray[tuple[int], np.dtype[np.int64]]
+    shard: ShardNote, before: int | None, indices: np.ndarray[tuple[int], np.dtype[np.int64]]
 ) -> Iterator[Fault]:
-    if len(found) != shard.rows:
-        yield other_count(shard.name, len(found), shard.rows)
-    if before is not None and len(found) and found[0] <= before:
-        what = f"its index, {found[0]}, comes after {before} in the shard before: it must ascend"
+    if len(indices) != shard.rows:
+        yield other_count(shard.name, len(indices), shard.rows)
+    if before is not None and len(indices) and indices[0] <= before:
+        what = f"its index, {indices[0]}, comes after {before} in the shard before: it must ascend"
         yield Fault(shard.name, 0, what)
-    for row in (1 + np.flatnonzero(found[1:] <= found[:-1]))[:MOST].tolist():
-        what = f"its index, {found[row]}, comes after {found[row - 1]}: it must ascend"
+    for row in (1 + np.flatnonzero(indices[1:] <= indices[:-1]))[:MOST].tolist():
+        what = f"its index, {indices[row]}, comes after {indices[row - 1]}: it must ascend"
         yield Fault(shard.name, row, what)

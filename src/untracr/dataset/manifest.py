@@ -143,16 +143,16 @@ def manifest_of(
 ) -> Manifest:
     """Puts the notes on all shards together; one at a time is in memory as it was written."""
     counts = Counts()
-    found: list[ShardNote] = []
+    shard_notes: list[ShardNote] = []
     for note in notes:
         counts.add_counts(note["statistics"])
-        found.append(ShardNote(*parts.shard(note, len(found))))
+        shard_notes.append(ShardNote(*parts.shard(note, len(shard_notes))))
     return Manifest(
         settings,
         excluded.as_dict(),
         versions(),
         plan,
-        tuple(found),
+        tuple(shard_notes),
         counts.as_dict(),
     )
 
@@ -181,24 +181,25 @@ def read_manifest(root: Path) -> Manifest:
                 f"{root}: this data set is not finished; the command that began it goes on with it"
             )
         raise DatasetError(f"{root}: not a data set: there is no {folder.manifest.name}")
-    found = read_json(folder.manifest)
-    if found.get("format") != FORMAT or type(found["format"]) is not int:
+    content = read_json(folder.manifest)
+    if content.get("format") != FORMAT or type(content["format"]) is not int:
         raise DatasetError(
-            f"{folder.manifest}: format {FORMAT} is read; the file has {shown(found.get('format'))}"
+            f"{folder.manifest}: format {FORMAT} is read; "
+            f"the file has {shown(content.get('format'))}"
         )
     try:
-        return _manifest(found)
+        return _manifest(content)
     except (ValueError, InputError) as error:
         raise DatasetError(f"{printable(folder.manifest)}: damaged: {error}") from None
 
 
-def _manifest(found: dict[str, Any]) -> Manifest:
+def _manifest(content: dict[str, Any]) -> Manifest:
     """A manifest of which every part was checked.
 
     Raises:
         ValueError, InputError: some part is not as it should be.
     """
-    drawing = parts.an_object(parts.entry(found, "drawing"), "drawing")
+    drawing = parts.an_object(parts.entry(content, "drawing"), "drawing")
     rows = parts.rows_by_split(parts.entry(drawing, "rows"))
     counts = [
         parts.a_count(parts.entry(drawing, name), f"drawing.{name}")
@@ -210,15 +211,15 @@ def _manifest(found: dict[str, Any]) -> Manifest:
             "drawing.drawn must be what is repeated, excluded and in some split, not "
             f"{plan.drawn:,} of {plan.repeated:,}, {plan.excluded:,} and {sum(rows.values()):,}"
         )
-    shards = parts.a_list(parts.entry(found, "shards"), "shards")
+    shards = parts.a_list(parts.entry(content, "shards"), "shards")
     notes = tuple(ShardNote(*parts.shard(note, n)) for n, note in enumerate(shards))
     if len({note.name for note in notes}) < len(notes):
         raise ValueError("a shard must be there once; one is there twice")
     return Manifest(
-        settings=parts.settings(parts.entry(found, "settings")),
-        excluded=parts.excluded(parts.entry(found, "excluded")),
-        versions=parts.texts(parts.entry(found, "versions"), "versions"),
+        settings=parts.settings(parts.entry(content, "settings")),
+        excluded=parts.excluded(parts.entry(content, "excluded")),
+        versions=parts.texts(parts.entry(content, "versions"), "versions"),
         plan=plan,
         shards=notes,
-        statistics=parts.statistics(parts.entry(found, "statistics")),
+        statistics=parts.statistics(parts.entry(content, "statistics")),
     )

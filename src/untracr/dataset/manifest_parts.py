@@ -110,41 +110,41 @@ def _counts(value: object, place: str) -> dict[str, int]:
 def shard(value: object, number: int) -> tuple[str, int, int, str]:
     """Name, rows, bytes and digest of one shard."""
     place = f"shards[{number}]"
-    found = an_object(value, place)
-    name = a_name(entry(found, "name"), f"{place}.name")
+    entries = an_object(value, place)
+    name = a_name(entry(entries, "name"), f"{place}.name")
     if not _SHARD.fullmatch(name):
         raise ValueError(f"a shard lies in data/ and is named by its split, not {shown(name)}")
-    digest = entry(found, "sha256")
+    digest = entry(entries, "sha256")
     if not isinstance(digest, str) or not re.fullmatch("[0-9a-f]{64}", digest):
         raise ValueError(f"{place}.sha256 must be 64 hexadecimal digits, not {shown(digest)}")
-    rows = a_count(entry(found, "rows"), f"{place}.rows")
+    rows = a_count(entry(entries, "rows"), f"{place}.rows")
     return (
         name,
         rows,
-        a_count(entry(found, "bytes"), f"{place}.bytes", most=MAX_MANIFEST_BYTES),
+        a_count(entry(entries, "bytes"), f"{place}.bytes", most=MAX_MANIFEST_BYTES),
         digest,
     )
 
 
 def settings(value: object) -> DatasetSettings:
     """What a data set is made of."""
-    found = an_object(value, "settings")
-    a_count(entry(found, "programs"), "settings.programs", 1)
-    a_count(entry(found, "seed"), "settings.seed", most=LARGEST_SEED)
-    a_count(entry(found, "shard_size"), "settings.shard_size", 1)
-    vocab = a_list(entry(found, "vocab"), "settings.vocab", MAX_MANIFEST_TOKENS)
+    entries = an_object(value, "settings")
+    a_count(entry(entries, "programs"), "settings.programs", 1)
+    a_count(entry(entries, "seed"), "settings.seed", most=LARGEST_SEED)
+    a_count(entry(entries, "shard_size"), "settings.shard_size", 1)
+    vocab = a_list(entry(entries, "vocab"), "settings.vocab", MAX_MANIFEST_TOKENS)
     for token in vocab:
         a_count(token, "settings.vocab", -MAX_MANIFEST_COUNT, MAX_MANIFEST_COUNT)
     for name in ("max_seq_len", "min_length", "max_length"):
-        a_count(entry(found, name), f"settings.{name}", 1, MAX_MANIFEST_TOKENS)
+        a_count(entry(entries, name), f"settings.{name}", 1, MAX_MANIFEST_TOKENS)
     for name in ("max_tokens", "max_weights"):
-        a_count(entry(found, name), f"settings.{name}", 1)
-    if found["min_length"] > found["max_length"]:
+        a_count(entry(entries, name), f"settings.{name}", 1)
+    if entries["min_length"] > entries["max_length"]:
         raise ValueError("settings.min_length must be at most settings.max_length")
-    _shares(entry(found, "shares"))
-    _other_domains(an_object(entry(found, "other_domains"), "settings.other_domains"))
-    _treatments(entry(found, "treatments"))
-    return DatasetSettings.from_dict(found)
+    _shares(entry(entries, "shares"))
+    _other_domains(an_object(entry(entries, "other_domains"), "settings.other_domains"))
+    _treatments(entry(entries, "treatments"))
+    return DatasetSettings.from_dict(entries)
 
 
 def _shares(value: object) -> None:

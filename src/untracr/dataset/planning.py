@@ -104,9 +104,9 @@ def read_plan(folder: DatasetFolder) -> Plan | None:
     """
     if not folder.plan.exists():
         return None
-    found = read_json(folder.plan)
+    content = read_json(folder.plan)
     try:
-        return Plan(found["rows"], found["drawn"], found["repeated"], found["excluded"])
+        return Plan(content["rows"], content["drawn"], content["repeated"], content["excluded"])
     except KeyError as error:
         raise _damaged(folder, folder.plan, f"has no {error}") from None
 

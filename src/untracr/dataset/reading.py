@@ -116,10 +116,10 @@ class DatasetReader:
         if self._loaded is None or self._loaded[0] != shard:
             self._loaded = None  # its memory first
             note = self._shards[shard]
-            found = read_shard(self._folder.shard(note.name), self._columns)
-            if len(found) != note.rows:
-                raise DatasetError(f"{note.name} has {len(found):,} rows, not {note.rows:,}")
-            self._loaded = shard, found
+            table = read_shard(self._folder.shard(note.name), self._columns)
+            if len(table) != note.rows:
+                raise DatasetError(f"{note.name} has {len(table):,} rows, not {note.rows:,}")
+            self._loaded = shard, table
         return self._loaded[1][row]
 
 

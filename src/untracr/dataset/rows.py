@@ -146,12 +146,12 @@ def transformer_of(row: Mapping[str, Any]) -> Transformer:
 
 def _output_values(text: str) -> tuple[Value, ...]:
     try:
-        found = strict_json.parse_json(text)
+        values = strict_json.parse_json(text)
     except ValueError as error:
         raise DatasetError(f"a row's output_values must be JSON: {error}") from None
-    if not isinstance(found, list):
-        raise DatasetError(f"a row's output_values must be a list, not {shown(found)}")
-    return output_values(found)
+    if not isinstance(values, list):
+        raise DatasetError(f"a row's output_values must be a list, not {shown(values)}")
+    return output_values(values)
 
 
 def domain_of(row: Mapping[str, Any]) -> Domain:

@@ -108,25 +108,25 @@ class DatasetSettings:
         }
 
     @classmethod
-    def from_dict(cls, found: dict[str, Any]) -> DatasetSettings:
+    def from_dict(cls, entries: dict[str, Any]) -> DatasetSettings:
         """Reads back what `as_dict` gave.
 
         Raises:
             KeyError, TypeError, ValueError: it is something else.
         """
-        others = found["other_domains"]
+        others = entries["other_domains"]
         names = ("min_length", "max_length", "max_tokens", "max_weights")
         return cls(
-            programs=found["programs"],
-            seed=found["seed"],
+            programs=entries["programs"],
+            seed=entries["seed"],
             sampler=SamplerSettings(
-                domain=Domain(tuple(found["vocab"]), found["max_seq_len"]),
-                **{name: found[name] for name in names},
+                domain=Domain(tuple(entries["vocab"]), entries["max_seq_len"]),
+                **{name: entries[name] for name in names},
             ),
             other_domains=OtherDomains(
                 others["share"], tuple(others["vocab_sizes"]), tuple(others["max_seq_lens"])
             ),
-            treatments=TreatmentShares(tuple((name, s) for name, s in found["treatments"])),
-            shares=tuple(found["shares"]),
-            shard_size=found["shard_size"],
+            treatments=TreatmentShares(tuple((name, s) for name, s in entries["treatments"])),
+            shares=tuple(entries["shares"]),
+            shard_size=entries["shard_size"],
         )

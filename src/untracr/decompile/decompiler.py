@@ -177,14 +177,17 @@ class _Task:
             decoded = decode_greedily(self.network, self.usual, self.domain.vocab)
         except ProgramError as error:
             return _Answer(Check("unverified", 0, f"no program could be read: {error}"))
-        found = check(self.model, decoded.program, self.domain, settle=settle)
-        as_written = found
-        if found.program != decoded.program:  # the read-out shows that another one is meant
+        checked = check(self.model, decoded.program, self.domain, settle=settle)
+        as_written = checked
+        if checked.program != decoded.program:  # the read-out shows that another one is meant
             as_written = check(self.model, decoded.program, self.domain, settle=False)
         search = Search(
-            print_program(decoded.program), as_written.verdict, candidates=1, repairs=found.repairs
+            print_program(decoded.program),
+            as_written.verdict,
+            candidates=1,
+            repairs=checked.repairs,
         )
-        return _Answer(found, decoded.log_probability, search)
+        return _Answer(checked, decoded.log_probability, search)
 
     def searched(self, first: _Answer | None, budget: float, proposals: Proposals) -> _Answer:
         """The best program found before the budget is spent."""
@@ -202,10 +205,10 @@ class _Task:
                     continue
                 tried.add(program)
                 candidates += 1
-                found = check(self.model, program, self.domain)
-                repairs += found.repairs
-                if rank(found) > rank(best.check):
-                    best = replace(best, check=found, log_probability=0.0)
+                checked = check(self.model, program, self.domain)
+                repairs += checked.repairs
+                if rank(checked) > rank(best.check):
+                    best = replace(best, check=checked, log_probability=0.0)
                 if is_settled(best.check, self.model):
                     break
         search = replace(
@@ -219,26 +222,26 @@ class _Task:
 
     def result(self, name: str, answer: _Answer) -> Result:
         """The answer as it is given back."""
-        found = answer.check
+        checked = answer.check
         return Result(
             name=name,
-            program=found.program,
-            source=print_program(found.program) if found.program is not None else "",
-            verdict=found.verdict,
-            inputs_checked=found.inputs_checked,
-            detail=self._detail(found),
+            program=checked.program,
+            source=print_program(checked.program) if checked.program is not None else "",
+            verdict=checked.verdict,
+            inputs_checked=checked.inputs_checked,
+            detail=self._detail(checked),
             seconds=time.perf_counter() - self.begun,
             vocab=self.domain.vocab,
             max_seq_len=self.domain.max_seq_len,
             log_probability=answer.log_probability,
-            other_programs=tuple(print_program(other) for other in found.others),
-            open_results=found.open_results,
-            departures=found.departures,
-            evidence=found.evidence,
+            other_programs=tuple(print_program(other) for other in checked.others),
+            open_results=checked.open_results,
+            departures=checked.departures,
+            evidence=checked.evidence,
             search=answer.search,
             token_rows=self.rows,
             mlp_exactness=find_exactness(self.model).value,
-            beside=found.beside,
+            beside=checked.beside,
         )
 
     def _detail(self, found: Check) -> str:

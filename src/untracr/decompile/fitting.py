@@ -470,10 +470,10 @@ class Fitter:
         vectors = frame.view.W_in[:, start : start + size].T
         if not self._reads(frame, "W_in", vectors, read):
             return None
-        found = self._written(frame, "W_out", frame.view.W_out[start : start + size], write)
-        if found is None:
+        fitted = self._written(frame, "W_out", frame.view.W_out[start : start + size], write)
+        if fitted is None:
             return None
-        return Fit(replace(variable, directions=found[0]), found[1], size)
+        return Fit(replace(variable, directions=fitted[0]), fitted[1], size)
 
     def width_stair(self, frame: Frame, start: int, auxiliary: Variable) -> Fit | None:
         """Fits the second half of a SelectorWidth."""
@@ -517,13 +517,13 @@ class Fitter:
             return None
         count = 1 if value is None else len(value.directions)
         W_O = frame.view.heads[head].W_O
-        found = self._written(frame, "W_O", W_O[:count], np.eye(count))
-        if found is None:
+        fitted = self._written(frame, "W_O", W_O[:count], np.eye(count))
+        if fitted is None:
             return None
         variable = result_variable(
             operation, frame.half_layer, None, slot, frame.by_slot, self.max_seq_len
         )
-        return Fit(replace(variable, directions=found[0]), found[1], 1)
+        return Fit(replace(variable, directions=fitted[0]), fitted[1], 1)
 
     def _bos_column(self, frame: Frame, head: int, keys: Variable) -> int | None:
         """The column of W_K that reads BOS, if the others read the keys in order."""

@@ -99,22 +99,22 @@ def bounds(
 
 def sufficient_exactness(program: Program, compiled: Compiled) -> float:
     """The mlp_exactness from which all steps are clear; inf where no slope can be."""
-    found = 0.0
+    slope = 0.0
     for ref in program.sops:
         stairs = staircase_of(program, compiled, ref)
         if stairs is not None:
-            found = max(found, stairs[0].sufficient())
-    return found
+            slope = max(slope, stairs[0].sufficient())
+    return slope
 
 
 def steepest_exactness(program: Program, compiled: Compiled) -> float:
     """The mlp_exactness up to which single precision does not blur steps; inf without steps."""
-    found = math.inf
+    slope = math.inf
     for ref in program.sops:
         stairs = staircase_of(program, compiled, ref)
         if stairs is not None:
-            found = min(found, stairs[0].steepest())
-    return found
+            slope = min(slope, stairs[0].steepest())
+    return slope
 
 
 def staircase_of(
@@ -129,28 +129,28 @@ def staircase_of(
     match node:
         case SelectorWidth():
             values = [v for v in sets[ref].unordered if isinstance(v, int)]
-            found: list[tuple[float, Value, Value]] = [
+            results_at: list[tuple[float, Value, Value]] = [
                 (1 / (width + 1), width, width) for width in values
             ]
         case Map(function, inner) | SequenceMap(function, inner):
             if program.encoding(inner) is CATEGORICAL:
                 return None
             results = _results(function, sets[inner])
-            found = [(number_or(x, math.nan), y, x) for x, y in results if y is not None]
+            results_at = [(number_or(x, math.nan), y, x) for x, y in results if y is not None]
         case _:
             return None
-    if not found:
+    if not results_at:
         return None
-    found.sort(key=lambda step: step[0])
-    points = np.array([point for point, _, _ in found])
+    results_at.sort(key=lambda step: step[0])
+    points = np.array([point for point, _, _ in results_at])
     if program.encoding(ref) is CATEGORICAL:
         places = {value: i for i, value in enumerate(sets[ref].ordered)}
-        written = np.array([float(places[y]) for _, y, _ in found])
+        written = np.array([float(places[y]) for _, y, _ in results_at])
     else:
-        written = np.array([number_or(y, math.nan) for _, y, _ in found])
+        written = np.array([number_or(y, math.nan) for _, y, _ in results_at])
     is_categorical = program.encoding(ref) is CATEGORICAL
     stairs = Staircase(points, written, is_categorical, compiled.mlp_exactness)
-    return stairs, tuple(value for _, _, value in found)
+    return stairs, tuple(value for _, _, value in results_at)
 
 
 def _results(function: Function, inner: ValueSet) -> tuple[tuple[Value, Value], ...]:
@@ -182,9 +182,9 @@ class _Analysis:
         """All SOps, in node order."""
         with np.errstate(all="ignore"):
             for ref in self.program.sops:
-                found = self._with_crosstalk(ref, self._of(ref))
-                known = math.isfinite(found.one) and math.isfinite(found.all)
-                self.off[ref] = found if known else UNKNOWN_OFF
+                off = self._with_crosstalk(ref, self._of(ref))
+                known = math.isfinite(off.one) and math.isfinite(off.all)
+                self.off[ref] = off if known else UNKNOWN_OFF
         return Bounds(self.off, self.rough, self._is_right())
 
     def _with_crosstalk(self, ref: Ref, off: Off) -> Off:
@@ -305,11 +305,11 @@ class _Analysis:
         if stairs is None:
             return UNKNOWN_OFF
         assert callable(read)
-        found, values = stairs
-        low, high = read(found.points)
-        one, every = found.off(low, high, self.blur)
+        staircase, values = stairs
+        low, high = read(staircase.points)
+        one, every = staircase.off(low, high, self.blur)
         if self.leave_out:
-            size = 1.0 if found.is_categorical else np.maximum(1.0, np.abs(found.results))
+            size = 1.0 if staircase.is_categorical else np.maximum(1.0, np.abs(staircase.results))
             rough = ~(every <= ROUGH * size)
             if rough.any():
                 self.rough[ref] = tuple(v for v, r in zip(values, rough, strict=True) if r)

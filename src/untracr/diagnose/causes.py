@@ -92,16 +92,19 @@ def problems_seen(seen: Seen) -> list[Problem]:
 
 def _errors(seen: Seen) -> list[Problem]:
     """The first expressions on the way to wrong outputs that are not held clearly."""
-    run, found, rows = seen.run, seen.found, seen.rows
-    valid, bad = run.batch.valid[rows], found.wrong.any(axis=1)
+    run, disagreement, rows = seen.run, seen.found, seen.rows
+    valid, bad = run.batch.valid[rows], disagreement.wrong.any(axis=1)
     left = seen.remedy.left
     problems: dict[Ref, Problem] = {}
     explained = np.zeros(len(rows), dtype=np.bool_)
-    none = {ref: run.is_none(ref)[rows] & valid for ref in found.differs}
+    none = {ref: run.is_none(ref)[rows] & valid for ref in disagreement.differs}
     is_none = none[run.program.output].any(axis=1)
-    for ref in found.differs:
+    for ref in disagreement.differs:
         reads = sops_read(run.program, ref)
-        unclear = found.blurred[ref] & (bad & ~_any(found.blurred, reads, len(rows)))[:, None]
+        unclear = (
+            disagreement.blurred[ref]
+            & (bad & ~_any(disagreement.blurred, reads, len(rows)))[:, None]
+        )
         if ref in left:
             unclear &= ~left[ref]
         if unclear.any():
@@ -110,7 +113,7 @@ def _errors(seen: Seen) -> list[Problem]:
         if origin.any() and ref not in problems:
             problems[ref] = _none_problem(seen, ref, none[ref] & origin[:, None])
         explained |= unclear.any(axis=1) | origin
-    rest = found.wrong & (bad & ~explained)[:, None]
+    rest = disagreement.wrong & (bad & ~explained)[:, None]
     if rest.any() and run.program.output not in problems:
         problems[run.program.output] = _problem(seen, run.program.output, rest, "error")
     return list(problems.values())
@@ -118,18 +121,20 @@ def _errors(seen: Seen) -> list[Problem]:
 
 def _warnings(seen: Seen) -> list[Problem]:
     """Why expressions hold another value where all outputs are right."""
-    found, count = seen.found, len(seen.rows)
-    right = ~found.wrong.any(axis=1)
-    pending = {ref: found.differs[ref].any(axis=1) & right for ref in found.differs}
+    disagreement, count = seen.found, len(seen.rows)
+    right = ~disagreement.wrong.any(axis=1)
+    pending = {ref: disagreement.differs[ref].any(axis=1) & right for ref in disagreement.differs}
     origins: dict[Ref, Mask] = {}
-    for ref in reversed(found.differs):
+    for ref in reversed(disagreement.differs):
         reads = [sop for sop in sops_read(seen.run.program, ref) if sop in pending]
         for sop in reads:
-            pending[sop] |= pending[ref] & found.blurred[sop].any(axis=1)
-        unclear = found.blurred[ref] | found.differs[ref]
-        origins[ref] = unclear & (pending[ref] & ~_any(found.blurred, reads, count))[:, None]
+            pending[sop] |= pending[ref] & disagreement.blurred[sop].any(axis=1)
+        unclear = disagreement.blurred[ref] | disagreement.differs[ref]
+        origins[ref] = unclear & (pending[ref] & ~_any(disagreement.blurred, reads, count))[:, None]
     return [
-        _problem(seen, ref, origins[ref], "warning") for ref in found.differs if origins[ref].any()
+        _problem(seen, ref, origins[ref], "warning")
+        for ref in disagreement.differs
+        if origins[ref].any()
     ]
 
 

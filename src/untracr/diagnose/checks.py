@@ -131,14 +131,14 @@ def check_weights(
         fix = "change the expression it names"
         problems.append(Problem(shown(program, program.output), str(error), fix))
         return Checked(_ordered(problems))
-    found = verify(lowered, compiled, Domain(tokens, max_seq_len), as_compiled=True)
-    if mlp_exactness == "auto" and found.mended is not None:
-        slope, found = float(found.exactness or slope), found.mended
+    verification = verify(lowered, compiled, Domain(tokens, max_seq_len), as_compiled=True)
+    if mlp_exactness == "auto" and verification.mended is not None:
+        slope, verification = float(verification.exactness or slope), verification.mended
     wide = widened_heads(lowered, compiled)
     domain, output = Domain(tokens, max_seq_len), shown(program, program.output)
     masked = mask_problem(program, domain, output) if causal else None
-    problems += [*found.problems, *wide, *([masked] if masked is not None else [])]
-    return Checked(_ordered(problems), found, slope)
+    problems += [*verification.problems, *wide, *([masked] if masked is not None else [])]
+    return Checked(_ordered(problems), verification, slope)
 
 
 def _ordered(problems: Iterable[Problem]) -> tuple[Problem, ...]:
@@ -192,25 +192,25 @@ def static_problems(
 ) -> list[Problem]:
     """Lists the static rules that a program breaks, node by node."""
     tokens = tuple(vocab)
-    found = _Static(program)
+    static = _Static(program)
     if len(program.nodes) > MAX_PROGRAM_NODES:
-        found.add(
+        static.add(
             None,
             f"a program may have at most {MAX_PROGRAM_NODES:,} operations and selectors, "
             f"not {len(program.nodes):,}",
             "compile a part of it",
         )
-        return found.problems
-    _check_domain(found, tokens, max_seq_len, bos, pad)
-    if found.problems:
-        return found.problems
-    _check_whole(found)
+        return static.problems
+    _check_domain(static, tokens, max_seq_len, bos, pad)
+    if static.problems:
+        return static.problems
+    _check_whole(static)
     unordered = vocab if isinstance(vocab, (set, frozenset)) else set(tokens)
     for ref in sorted(program.reachable):
-        _check_encodings(found, ref)
-    _check_values(found, set(unordered), max_seq_len)
-    _check_layers(found)
-    return found.problems
+        _check_encodings(static, ref)
+    _check_values(static, set(unordered), max_seq_len)
+    _check_layers(static)
+    return static.problems
 
 
 @dataclass
@@ -226,35 +226,35 @@ class _Static:
 
 
 def _check_domain(
-    found: _Static, tokens: tuple[Value, ...], max_seq_len: int, bos: Value, pad: Value
+    static: _Static, tokens: tuple[Value, ...], max_seq_len: int, bos: Value, pad: Value
 ) -> None:
     for name, what in ((bos, "BOS"), (pad, "PAD")):
         if name in tokens:
-            found.add(
+            static.add(
                 None,
                 f"the vocabulary must not hold the compiler's {what} token {name!r}",
                 f"rename the token, or pass another compiler_{what.lower()}",
             )
     if bos == pad:
-        found.add(None, f"BOS and PAD must differ, both are {bos!r}", "rename one of them")
+        static.add(None, f"BOS and PAD must differ, both are {bos!r}", "rename one of them")
     try:
         Domain(tokens, max_seq_len)
     except InputError as error:
-        found.add(None, str(error), "change vocab or max_seq_len")
+        static.add(None, str(error), "change vocab or max_seq_len")
     for fault in dict.fromkeys(filter(None, map(token_fault, (*tokens, bos, pad)))):
-        found.add(None, fault, "leave it out of the vocabulary, or rename it")
+        static.add(None, fault, "leave it out of the vocabulary, or rename it")
 
 
-def _check_whole(found: _Static) -> None:
-    program = found.program
+def _check_whole(static: _Static) -> None:
+    program = static.program
     if program.output in (TOKENS, INDICES):
-        found.add(
+        static.add(
             program.output,
             "a program needs at least one operation; this one returns its input",
             "wrap it, Map(lambda x: x, ...)",
         )
     elif TOKENS not in program.reachable:
-        found.add(
+        static.add(
             program.output,
             "the output does not depend on tokens; Tracr refuses such programs (we compile them)",
             "read tokens somewhere if Tracr is to compile it",
@@ -262,13 +262,13 @@ def _check_whole(found: _Static) -> None:
         )
 
 
-def _check_encodings(found: _Static, ref: Ref) -> None:
-    program = found.program
+def _check_encodings(static: _Static, ref: Ref) -> None:
+    program = static.program
     node = program.nodes[ref]
     match node:
         case Tokens() | Indices():
             if node.encoding is not CATEGORICAL:
-                found.add(
+                static.add(
                     ref,
                     "tokens and indices must be categorical",
                     "numerical(Map(lambda x: x, ...))",
@@ -276,31 +276,31 @@ def _check_encodings(found: _Static, ref: Ref) -> None:
         case Select(keys, queries):
             for role, sop in (("keys", keys), ("queries", queries)):
                 if program.encoding(sop) is not CATEGORICAL:
-                    found.add(
+                    static.add(
                         ref,
                         f"a Select's {role} must be categorical; not {program.labels[sop]}",
                         f"categorical(Map(lambda x: x, {program.labels[sop]})) is categorical",
                     )
         case Aggregate():
-            _check_aggregate(found, ref, node)
+            _check_aggregate(static, ref, node)
         case SequenceMap(fst=fst, snd=snd):
             if any(
                 e is not CATEGORICAL for e in (node.encoding, *map(program.encoding, (fst, snd)))
             ):
-                found.add(
+                static.add(
                     ref,
                     "a SequenceMap's inputs and output must be categorical",
                     "make them categorical, or use LinearSequenceMap for numbers",
                 )
         case LinearSequenceMap(fst=fst, snd=snd):
             if any(e is not NUMERICAL for e in (node.encoding, *map(program.encoding, (fst, snd)))):
-                found.add(
+                static.add(
                     ref,
                     "a LinearSequenceMap's inputs and output must be numerical",
                     _linear_fix(program, node),
                 )
             if not all(abs(f) <= MAX_FLOAT32 for f in (node.fst_factor, node.snd_factor)):
-                found.add(
+                static.add(
                     ref,
                     "a LinearSequenceMap's factors must be finite and fit float32",
                     f"use numbers up to {MAX_FLOAT32:.1e}",
@@ -309,12 +309,12 @@ def _check_encodings(found: _Static, ref: Ref) -> None:
             pass
 
 
-def _check_aggregate(found: _Static, ref: Ref, node: Aggregate) -> None:
-    inner = found.program.encoding(node.sop)
+def _check_aggregate(static: _Static, ref: Ref, node: Aggregate) -> None:
+    inner = static.program.encoding(node.sop)
     if node.encoding is not inner:
-        label = found.program.labels[node.sop]
+        label = static.program.labels[node.sop]
         numbers = f"numerical(Aggregate(..., {label}, default=0)) is numerical, as {label} is"
-        found.add(
+        static.add(
             ref,
             f"an Aggregate's encoding must be its SOp's: it is {node.encoding.value}, "
             f"{label} is {inner.value}",
@@ -322,13 +322,13 @@ def _check_aggregate(found: _Static, ref: Ref, node: Aggregate) -> None:
         )
         return
     if node.encoding is CATEGORICAL and node.default is not None:
-        found.add(
+        static.add(
             ref,
             f"a categorical Aggregate's default must be None, not {node.default!r}",
             "leave the default out, and replace values where nothing is selected",
         )
     if node.encoding is NUMERICAL and (node.default is None or node.default != 0):
-        found.add(
+        static.add(
             ref, f"a numerical Aggregate's default must be 0, not {node.default!r}", "default=0"
         )
 
@@ -341,8 +341,8 @@ def _linear_fix(program: Program, node: LinearSequenceMap) -> str:
     return f"read {labels} through numerical(Map(lambda x: x, ...)), or use SequenceMap"
 
 
-def _check_values(found: _Static, vocab: set[Value], max_seq_len: int) -> None:
-    program = found.program
+def _check_values(static: _Static, vocab: set[Value], max_seq_len: int) -> None:
+    program = static.program
     sets: dict[Ref, ValueSet] = {}
     unknown: set[Ref] = set()
     spent, selectors = Spent(), SelectorPairs()
@@ -356,29 +356,29 @@ def _check_values(found: _Static, vocab: set[Value], max_seq_len: int) -> None:
             try:
                 spent.call(predicate, selectors.pairs(ref, node, sets), program.labels[ref])
             except TooCostly as error:
-                found.add(ref, str(error), "shorten max_seq_len or the vocabulary")
+                static.add(ref, str(error), "shorten max_seq_len or the vocabulary")
                 return
             if isinstance(node, Select):
-                _check_predicate(found, ref, node, sets)
+                _check_predicate(static, ref, node, sets)
             continue
         try:
             sets[ref] = node_values(program, ref, sets, vocab, max_seq_len, spent)
         except TooCostly as error:
-            found.add(ref, str(error), "shorten max_seq_len or the vocabulary")
+            static.add(ref, str(error), "shorten max_seq_len or the vocabulary")
             return
         except ProgramError as error:
             unknown.add(ref)
-            found.add(ref, str(error), _value_fix(node))
+            static.add(ref, str(error), _value_fix(node))
             continue
         fault = next(filter(None, map(value_fault, sets[ref].ordered)), "")
         if fault:
             unknown.add(ref)
-            found.add(ref, f"{fault}, which this expression may take", _value_fix(node))
+            static.add(ref, f"{fault}, which this expression may take", _value_fix(node))
             continue
-        _check_function(found, ref, sets)
+        _check_function(static, ref, sets)
         if not sets[ref].unordered:
             unknown.add(ref)
-            found.add(
+            static.add(
                 ref,
                 "an expression must have a value for some input; this one is always None",
                 "give a value in its function",
@@ -391,10 +391,10 @@ def _value_fix(node: object) -> str:
     return "handle those values, for example with an if-else, or change the vocabulary"
 
 
-def _check_function(found: _Static, ref: Ref, sets: dict[Ref, ValueSet]) -> None:
-    program = found.program
+def _check_function(static: _Static, ref: Ref, sets: dict[Ref, ValueSet]) -> None:
+    program = static.program
     node = program.nodes[ref]
-    if program.encoding(ref) is NUMERICAL and not _holds_numbers(found, ref, sets[ref]):
+    if program.encoding(ref) is NUMERICAL and not _holds_numbers(static, ref, sets[ref]):
         return
     if isinstance(node, Map) and program.encoding(node.inner) is CATEGORICAL:
         inner = sets[node.inner]
@@ -409,19 +409,19 @@ def _check_function(found: _Static, ref: Ref, sets: dict[Ref, ValueSet]) -> None
     else:
         return
     if failure:
-        found.add(ref, failure, _value_fix(node))
+        static.add(ref, failure, _value_fix(node))
 
 
-def _holds_numbers(found: _Static, ref: Ref, values: ValueSet) -> bool:
+def _holds_numbers(static: _Static, ref: Ref, values: ValueSet) -> bool:
     """Whether a numerical SOp has values that weights can hold; adds a problem if not."""
     odd = [v for v in values.ordered if not isinstance(v, (bool, int, float))]
     if odd:
         rule = f"a numerical SOp must hold numbers, not {shown_value(odd)}"
-        found.add(ref, rule, "make it categorical")
+        static.add(ref, rule, "make it categorical")
         return False
     largest = max((abs(number_or(v, 0.0)) for v in values.ordered), default=0.0)
     if largest > MAX_FLOAT32:
-        found.add(
+        static.add(
             ref,
             f"weights are float32, so a numerical SOp must hold numbers up to "
             f"{MAX_FLOAT32:.1e}, not {largest:.1e}",
@@ -469,13 +469,13 @@ def _binary_failure(
     return None
 
 
-def _check_predicate(found: _Static, ref: Ref, node: Select, sets: dict[Ref, ValueSet]) -> None:
+def _check_predicate(static: _Static, ref: Ref, node: Select, sets: dict[Ref, ValueSet]) -> None:
     keys, queries = sets[node.keys], sets[node.queries]
     failure = _predicate_failure(
         node.predicate, keys.unordered, queries.unordered, keys.types, queries.types
     )
     if failure:
-        found.add(ref, failure, "let the predicate handle all values of its keys and queries")
+        static.add(ref, failure, "let the predicate handle all values of its keys and queries")
 
 
 @functools.lru_cache(maxsize=16384)
@@ -498,10 +498,10 @@ def _predicate_failure(
     return None
 
 
-def _check_layers(found: _Static) -> None:
-    if any(problem.severity == "error" for problem in found.problems):
+def _check_layers(static: _Static) -> None:
+    if any(problem.severity == "error" for problem in static.problems):
         return
-    program = found.program
+    program = static.program
     at: dict[HalfLayer, list[Ref]] = {}
     for ref, half_layer in half_layers(program).items():
         if isinstance(program.nodes[ref], SelectorWidth):
@@ -509,7 +509,7 @@ def _check_layers(found: _Static) -> None:
     for refs in at.values():
         if len(refs) > 1:
             names = ", ".join(program.labels[ref] for ref in sorted(refs))
-            found.add(
+            static.add(
                 max(refs),
                 f"SelectorWidths of one layer ({names}) share the neuron with which Tracr clears "
                 "BOS, so BOS is corrected more than once; it shows only where an Aggregate "

@@ -250,10 +250,10 @@ def exact_values(selections: Selections) -> set[Ref]:
 
 def sops_read(program: Program, ref: Ref) -> list[Ref]:
     """The SOps a node reads, through its selector."""
-    found: list[Ref] = []
+    sops: list[Ref] = []
     for child in children(program.nodes[ref]):
         if isinstance(program.nodes[child], SOP_TYPES):
-            found.append(child)
+            sops.append(child)
         else:
-            found += sops_read(program, child)
-    return found
+            sops += sops_read(program, child)
+    return sops

@@ -76,16 +76,16 @@ def shaped(domain: Domain, count: int) -> list[Tokens]:
         count: how many of them; fewer where the domain has no more.
     """
     random = Random(_SEED)
-    found = dict.fromkeys(itertools.islice(domain, min(count // 4, domain.size)))
+    distinct = dict.fromkeys(itertools.islice(domain, min(count // 4, domain.size)))
     for tokens in _constant(domain, count // 8):
-        found[tokens] = None
+        distinct[tokens] = None
     for number in range(4 * count):
-        if len(found) >= min(count, domain.size):
+        if len(distinct) >= min(count, domain.size):
             break
         length = domain.max_seq_len if number % 3 else random.randint(1, domain.max_seq_len)
         shape = SHAPES[number % len(SHAPES)]
-        found[tuple(shape(random, domain.vocab, length))] = None
-    inputs = list(found)[:count]
+        distinct[tuple(shape(random, domain.vocab, length))] = None
+    inputs = list(distinct)[:count]
     random.shuffle(inputs)
     return inputs
 

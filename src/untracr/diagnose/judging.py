@@ -304,21 +304,21 @@ class _Look:
 
     def remedy(self, bad: Seen) -> tuple[Remedy, Verification | None]:
         """The smallest slope that mends what is wrong on a batch, and on all others."""
-        found = remedy_for(bad.run, self.compiled, self.domain, bad.rows, _wrong(bad))
+        remedy = remedy_for(bad.run, self.compiled, self.domain, bad.rows, _wrong(bad))
         for _ in range(ROUNDS):
-            if found.exactness is None:
-                return found, None
-            steeper = recompiled(self.program, self.compiled, self.domain, found.exactness)
+            if remedy.exactness is None:
+                return remedy, None
+            steeper = recompiled(self.program, self.compiled, self.domain, remedy.exactness)
             left = RETRY * OPERATIONS
             look = _Look(self.program, steeper, self.domain, self.most, True, left=left)
             again = look.until_wrong()
             if again is None:
-                return replace(found, is_shown=True), look.outcome()
+                return replace(remedy, is_shown=True), look.outcome()
             more = remedy_for(again.run, steeper, self.domain, again.rows, _wrong(again))
-            if more.exactness is None or more.exactness <= found.exactness:
+            if more.exactness is None or more.exactness <= remedy.exactness:
                 break
-            found = replace(found, exactness=more.exactness)
-        return replace(found, is_shown=False), None
+            remedy = replace(remedy, exactness=more.exactness)
+        return replace(remedy, is_shown=False), None
 
 
 def _wrong(seen: Seen) -> Mask:

@@ -93,14 +93,14 @@ def compile_rasp_to_model(
         )
 
     auto = mlp_exactness == "auto"
-    found = compiled(slope_of(mlp_exactness))
-    checked = verify(lowered, found, domain, as_compiled=True) if strict or auto else None
+    parts = compiled(slope_of(mlp_exactness))
+    checked = verify(lowered, parts, domain, as_compiled=True) if strict or auto else None
     if auto and checked is not None and checked.exactness is not None:
-        found = compiled(checked.exactness)
-        checked = checked.mended or verify(lowered, found, domain, as_compiled=True)
+        parts = compiled(checked.exactness)
+        checked = checked.mended or verify(lowered, parts, domain, as_compiled=True)
     if strict and checked is not None and not checked.ok:
         raise CheckFailed([*problems, *checked.problems])
-    return CompiledModel(found, source, lowered, domain, compiler_bos, compiler_pad, checked)
+    return CompiledModel(parts, source, lowered, domain, compiler_bos, compiler_pad, checked)
 
 
 @dataclass(frozen=True)

@@ -163,11 +163,11 @@ def _place(value: Entry, ordered: tuple[Value, ...], alike: Codes) -> int:
 
 def _alike(ordered: tuple[Value, ...]) -> Codes:
     """For each value of a variable the first one that it equals but for rounding."""
-    found = np.arange(len(ordered))
+    codes = np.arange(len(ordered))
     for place in range(1, len(ordered)):
         if same_value(ordered[place], ordered[place - 1]):
-            found[place] = found[place - 1]
-    return found
+            codes[place] = codes[place - 1]
+    return codes
 
 
 def answers_differ(program: Program, wanted: Value, given: Value) -> bool:

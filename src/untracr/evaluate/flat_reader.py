@@ -78,17 +78,17 @@ class FlatReader:
     """
 
     def __init__(self, checkpoint: Path) -> None:
-        found = load_checkpoint(checkpoint)
-        task, wanted = found.state["task"], baseline_task(BaselineConfig()).name
+        checkpoint_read = load_checkpoint(checkpoint)
+        task, wanted = checkpoint_read.state["task"], baseline_task(BaselineConfig()).name
         if task != wanted:
             raise ModelFileError(
                 f"{checkpoint}: a baseline's checkpoint is of the task {wanted!r}, not {task!r}"
             )
         try:
-            config = BaselineConfig(**found.state["config"])
+            config = BaselineConfig(**checkpoint_read.state["config"])
             self.chunk = config.width
             self._network = FlatNetwork(config)
-            self._network.load_state_dict(found.model)
+            self._network.load_state_dict(checkpoint_read.model)
         except (KeyError, TypeError, RuntimeError) as error:
             raise ModelFileError(
                 f"{checkpoint}: the checkpoint does not fit the baseline: {error}"

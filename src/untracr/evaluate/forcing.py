@@ -126,25 +126,25 @@ class TopK:
     def of(cls, programs: Iterable[ForcedTokens | None]) -> TopK:
         """Sums up programs; None stands for one that no example could be made of."""
         every = list(programs)
-        found = [p for p in every if p is not None]
-        kinds = sorted({kind for p in found for kind in p.kinds})
+        fitting = [p for p in every if p is not None]
+        kinds = sorted({kind for p in fitting for kind in p.kinds})
         return cls(
-            tokens=_shares(rank for p in found for rank in p.ranks),
+            tokens=_shares(rank for p in fitting for rank in p.ranks),
             by_kind={
                 kind: _shares(
                     rank
-                    for p in found
+                    for p in fitting
                     for rank, its in zip(p.ranks, p.kinds, strict=True)
                     if its == kind
                 )
                 for kind in kinds
             },
             by_length={
-                length: _shares(rank for p in found if p.length == length for rank in p.ranks)
-                for length in sorted({p.length for p in found})
+                length: _shares(rank for p in fitting if p.length == length for rank in p.ranks)
+                for length in sorted({p.length for p in fitting})
             },
-            programs=Share.of(bool((p.ranks == 0).all()) for p in found),
-            left_out=len(every) - len(found),
+            programs=Share.of(bool((p.ranks == 0).all()) for p in fitting),
+            left_out=len(every) - len(fitting),
         )
 
     def as_dict(self) -> dict[str, object]:

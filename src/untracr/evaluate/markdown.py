@@ -68,12 +68,13 @@ def share_text(share: Json | None) -> str:
 
 
 def _head(report: Json) -> str:
-    found, checkpoint = report["set"], report["checkpoint"]
-    lengths = ", ".join(f"{n} of length {length}" for length, n in found["lengths"].items())
+    programs, checkpoint = report["set"], report["checkpoint"]
+    lengths = ", ".join(f"{n} of length {length}" for length, n in programs["lengths"].items())
     lines = [
-        f"{found['title']}; {found['distinct_programs']} of the {found['programs']} are distinct.",
+        f"{programs['title']}; {programs['distinct_programs']} of the {programs['programs']} "
+        "are distinct.",
         f"Lengths: {lengths}.",
-        *(f"Domain: {domain}." for domain in found["domains"]),
+        *(f"Domain: {domain}." for domain in programs["domains"]),
         f"Meta-model: {checkpoint['file']}, sha256 {checkpoint['sha256'][:16]}. "
         f"untracr {report['untracr']}, seed of treatments {report['seed']}.",
     ]
@@ -156,7 +157,7 @@ def _by_kind(title: str, what: str, name: str, report: Json, shown: set[str]) ->
 
 def _top_k(report: Json) -> str:
     pairs = list(zip(_labels(report), report["treatments"], strict=True))
-    found = [(label, t["top_k"]) for label, t in pairs if t["top_k"] is not None]
+    tables = [(label, t["top_k"]) for label, t in pairs if t["top_k"] is not None]
     missing = [label for label, t in pairs if t["top_k"] is None]
     parts = [
         "## Top-k with teacher forcing",
@@ -165,8 +166,8 @@ def _top_k(report: Json) -> str:
         "names, encodings or brackets. Tokens of one program hang together, so that intervals "
         "of shares of tokens are too narrow.",
     ]
-    if found:
-        ks = list(found[0][1]["tokens"])
+    if tables:
+        ks = list(tables[0][1]["tokens"])
         head = ["weights", *(f"top {k}" for k in ks), "programs all right", "left out"]
         rows = [
             [
@@ -175,24 +176,24 @@ def _top_k(report: Json) -> str:
                 share_text(t["programs"]),
                 t["left_out"],
             ]
-            for label, t in found
+            for label, t in tables
         ]
         each = f"Of each kind and program length, in percent, top {', '.join(ks)}."
-        parts += [markdown_table(head, rows), each, _top_k_apart(found)]
+        parts += [markdown_table(head, rows), each, _top_k_apart(tables)]
     if missing:
         parts.append(f"Examples of such weights cannot be made yet: {', '.join(missing)}.")
     return "\n\n".join(parts)
 
 
-def _top_k_apart(found: Sequence[tuple[str, Json]]) -> str:
+def _top_k_apart(tables: Sequence[tuple[str, Json]]) -> str:
     """Top-k shares per kind of token and per program length, a column a treatment."""
     rows = []
     for key, prefix in (("by_kind", ""), ("by_length", "length ")):
-        names = list(dict.fromkeys(name for _, t in found for name in t[key]))
+        names = list(dict.fromkeys(name for _, t in tables for name in t[key]))
         rows += [
-            [prefix + name, *(_percents(t[key].get(name)) for _, t in found)] for name in names
+            [prefix + name, *(_percents(t[key].get(name)) for _, t in tables)] for name in names
         ]
-    return markdown_table(["tokens", *(label for label, _ in found)], rows)
+    return markdown_table(["tokens", *(label for label, _ in tables)], rows)
 
 
 def _percents(shares: Json | None) -> str:
@@ -264,16 +265,16 @@ def _controls(report: Json) -> str:
 
 
 def _baseline(report: Json) -> str:
-    found = report["baseline"]
-    if found is None:
+    baseline = report["baseline"]
+    if baseline is None:
         return ""
     what = (
-        f"Weights `{found['treatment']}`, flattened, in; the paper's tokens out. *Tokens right*: "
-        "the likeliest token with the true ones before it."
+        f"Weights `{baseline['treatment']}`, flattened, in; the paper's tokens out. *Tokens "
+        "right*: the likeliest token with the true ones before it."
     )
     row = [
-        *(share_text(found[name]) for name in ("exact", "same_behaviour", "tokens")),
-        found["left_out"],
+        *(share_text(baseline[name]) for name in ("exact", "same_behaviour", "tokens")),
+        baseline["left_out"],
     ]
     head = ["token-exact", "same behaviour", "tokens right", "left out"]
     return "\n\n".join(["## Flattened-weights baseline", what, markdown_table(head, [row])])
@@ -323,11 +324,11 @@ def _listing(title: str, programs: list[Json] | None) -> str:
 
 def _outcome(outcome: Json) -> str:
     if outcome["exact"]:
-        found = "exact"
+        verdict = "exact"
     elif outcome["same_behaviour"]:
-        found = "same behaviour"
+        verdict = "same behaviour"
     elif outcome["same_weights"]:
-        found = "very weights, other outputs"
+        verdict = "very weights, other outputs"
     else:
-        found = "wrong" if outcome["answer"] else "no program"
-    return f"{found} ({outcome['verdict']})"
+        verdict = "wrong" if outcome["answer"] else "no program"
+    return f"{verdict} ({outcome['verdict']})"

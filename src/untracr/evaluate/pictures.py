@@ -140,18 +140,20 @@ def _legend(figure: Figure) -> None:
 
 def _by_operation(report: Json) -> bytes:
     treatments = report["treatments"]
-    kinds = sorted({kind for found in treatments for kind in found["by_operation"]}, reverse=True)
+    kinds = sorted(
+        {kind for treatment in treatments for kind in treatment["by_operation"]}, reverse=True
+    )
     offsets = _offsets(len(treatments))
     height = 1.2 + len(kinds) * max(0.45, 0.13 * len(treatments))
     figure, axes = _figure(8.5, height)
-    for number, (found, offset) in enumerate(zip(treatments, reversed(offsets), strict=True)):
-        here = [kind for kind in kinds if found["by_operation"].get(kind, {}).get("total")]
-        shares = [found["by_operation"][kind] for kind in here]
+    for number, (treatment, offset) in enumerate(zip(treatments, reversed(offsets), strict=True)):
+        here = [kind for kind in kinds if treatment["by_operation"].get(kind, {}).get("total")]
+        shares = [treatment["by_operation"][kind] for kind in here]
         axes.errorbar(
             [100 * share["share"] for share in shares],
             [kinds.index(kind) + offset for kind in here],
             xerr=_errors(shares),
-            label=found["treatment"],
+            label=treatment["treatment"],
             linestyle="",
             capsize=3,
             **_style(number),
@@ -167,11 +169,11 @@ def _by_operation(report: Json) -> bytes:
 def _curves(report: Json) -> dict[str, list[Json]]:
     """Treatments that were asked for with several sizes, ascending."""
     by_name: dict[str, list[Json]] = {}
-    for found in report["treatments"]:
-        if found["size"] is not None:
-            by_name.setdefault(found["name"], []).append(found)
+    for treatment in report["treatments"]:
+        if treatment["size"] is not None:
+            by_name.setdefault(treatment["name"], []).append(treatment)
     return {
-        name: sorted(points, key=lambda found: float(found["size"]))
+        name: sorted(points, key=lambda treatment: float(treatment["size"]))
         for name, points in by_name.items()
         if len(points) > 1
     }
@@ -179,11 +181,11 @@ def _curves(report: Json) -> dict[str, list[Json]]:
 
 def _curve(name: str, points: list[Json], report: Json) -> bytes:
     figure, axes = _figure(7.5, 3.8)
-    sizes = [found["size"] for found in points]
+    sizes = [point["size"] for point in points]
     for number, (key, label) in enumerate(
         (("exact", "token-exact"), ("same_behaviour", "same behaviour"))
     ):
-        shares = [found[key] for found in points]
+        shares = [point[key] for point in points]
         values = [100 * share["share"] for share in shares]
         axes.errorbar(sizes, values, yerr=_errors(shares), label=label, capsize=3, **_style(number))
         for plain in report["treatments"]:

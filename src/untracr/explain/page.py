@@ -37,17 +37,17 @@ def page(found: Sequence[Explanation], title: str) -> str:
     return "\n".join(parts) + "\n"
 
 
-def _table(found: Explanation) -> str:
-    tokens = ", ".join(map(value_text, found.tokens))
+def _table(explanation: Explanation) -> str:
+    tokens = ", ".join(map(value_text, explanation.tokens))
     rows = [
         f"<h2>input {xml_text(tokens)}</h2>",
-        *(f"<p>{xml_text(text)}</p>" for text in summary(found)),
+        *(f"<p>{xml_text(text)}</p>" for text in summary(explanation)),
         "<table><tr><th>line</th><th>carried by</th><th>the program</th><th>the model</th></tr>",
-        *(_row(line) for line in found.lines),
+        *(_row(line) for line in explanation.lines),
     ]
-    if found.output is not None:
-        mine, theirs = _cells(found.output.program), _cells(found.output.model)
-        rows.append(_cells_row("read-out", "", mine, theirs, bool(found.output.differing)))
+    if explanation.output is not None:
+        mine, theirs = _cells(explanation.output.program), _cells(explanation.output.model)
+        rows.append(_cells_row("read-out", "", mine, theirs, bool(explanation.output.differing)))
     return "\n".join([*rows, "</table>"])
 
 

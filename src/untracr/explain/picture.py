@@ -72,21 +72,23 @@ def picture(found: Sequence[Explanation], title: str) -> str:
     return drawing.as_svg(title)
 
 
-def _panel(drawing: Drawing, found: Explanation, y: float) -> float:
+def _panel(drawing: Drawing, explanation: Explanation, y: float) -> float:
     """One input; returns where it ends."""
     program = LEFT + MONO_WIDTH * CODE * CODE_COLUMNS + 40
-    chip, labels = _chip_width(found), _label_width(found)
-    grid = GRID * (len(found.tokens) + 1)
-    model = program + labels + max(chip * len(found.tokens), grid) + GAP
-    heads = max((len(line.patterns) for line in found.lines), default=1)
+    chip, labels = _chip_width(explanation), _label_width(explanation)
+    grid = GRID * (len(explanation.tokens) + 1)
+    model = program + labels + max(chip * len(explanation.tokens), grid) + GAP
+    heads = max((len(line.patterns) for line in explanation.lines), default=1)
     step = labels + grid + GAP / 2
-    stream = max(chip * len(found.tokens), max(map(_note_width, found.lines), default=0.0))
+    stream = max(
+        chip * len(explanation.tokens), max(map(_note_width, explanation.lines), default=0.0)
+    )
     right = model + max(labels + stream, heads * step)
-    tokens = ", ".join(map(value_text, found.tokens))
+    tokens = ", ".join(map(value_text, explanation.tokens))
     drawing.words(LEFT, y + 16, f"input {tokens}", 14, weight="bold")
-    for row, text in enumerate(summary(found)):
+    for row, text in enumerate(summary(explanation)):
         drawing.words(LEFT, y + 36 + 16 * row, text, 12, fill=FAINT)
-    y += 46 + 16 * len(summary(found))
+    y += 46 + 16 * len(summary(explanation))
     for x, text in (
         (LEFT, "line"),
         (program + labels, "the program"),
@@ -94,7 +96,7 @@ def _panel(drawing: Drawing, found: Explanation, y: float) -> float:
     ):
         drawing.words(x, y, text, 11, fill=FAINT, weight="bold")
     y += 8
-    for line in found.lines:
+    for line in explanation.lines:
         end = max(_code(drawing, line, y), y)
         if line.matrix is not None:
             end = max(end, _matrices(drawing, line, program, model, labels, step, y + SPACE))
@@ -107,13 +109,13 @@ def _panel(drawing: Drawing, found: Explanation, y: float) -> float:
         drawing.box(LEFT - 12, y, right - LEFT + 12, 1, RULE)
         y = end
     drawing.box(LEFT - 12, y, right - LEFT + 12, 1, RULE)
-    if found.output is not None:
+    if explanation.output is not None:
         drawing.words(LEFT, y + SPACE + 16, "read-out", CODE, mono=True, weight="bold")
-        output, top = found.output, y + SPACE
+        output, top = explanation.output, y + SPACE
         _chips(drawing, output.program, (), program + labels, top, chip)
         end = _chips(drawing, output.model, output.differing, model + labels, top, chip)
         end += SPACE
-        colour = WRONG if found.output.differing else RIGHT
+        colour = WRONG if explanation.output.differing else RIGHT
         drawing.box(LEFT - 12, y + 6, 4, end - y - 12, colour, radius=2)
         y = end
     return y

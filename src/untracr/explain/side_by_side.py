@@ -54,14 +54,14 @@ def explain(
     """
     for tokens in inputs:
         domain.require(tokens)
-    found = lay_beside(model, program, domain)
-    beside = None if isinstance(found, str) else found
+    laid = lay_beside(model, program, domain)
+    beside = None if isinstance(laid, str) else laid
     if beside is None:
         lines = unknown_attributions(program)
     else:
         lines = attributions_of(program, beside.compiled, beside.alignment)
     inner = tuple(Attribution(ref, program.labels[ref]) for ref in (TOKENS, INDICES))
-    unknown = found if isinstance(found, str) else ""
+    unknown = laid if isinstance(laid, str) else ""
     for tokens in inputs:
         run = _Run(model, program, domain, beside, (*inner, *lines), tokens)
         yield run.explanation(unknown)
@@ -147,19 +147,21 @@ class _Run:
         if self.beside is None or self.own is None:
             return Line(attribution, name, values)
         parts, sets = self.beside.compiled.node_map[ref], self.beside.compiled.value_sets[ref]
-        found = self._coefficients(self.trace, ref, self.beside.back[:, list(parts.dims)])
+        coefficients = self._coefficients(self.trace, ref, self.beside.back[:, list(parts.dims)])
         axes = np.eye(self.beside.compiled.transformer.d_model)[:, list(parts.dims)]
         own = self._coefficients(self.own, ref, axes)
-        same = bool((np.abs(found - own) <= AS_COMPILED * np.maximum(1.0, np.abs(own))).all())
+        same = bool(
+            (np.abs(coefficients - own) <= AS_COMPILED * np.maximum(1.0, np.abs(own))).all()
+        )
         if self.program.encoding(ref) is CATEGORICAL:
-            rows = zip(found, values, strict=True)
+            rows = zip(coefficients, values, strict=True)
             held = tuple(_held(row, parts.values, value) for row, value in rows)
-            return Line(attribution, name, values, None, held, parts.values, found, (), same)
+            return Line(attribution, name, values, None, held, parts.values, coefficients, (), same)
         held = tuple(
             Held(number, 1.0, _same_number(number, value, self._tolerance(sets, value)))
-            for number, value in zip(found[:, 0].tolist(), values, strict=True)
+            for number, value in zip(coefficients[:, 0].tolist(), values, strict=True)
         )
-        return Line(attribution, name, values, None, held, (), found, (), same)
+        return Line(attribution, name, values, None, held, (), coefficients, (), same)
 
     def _coefficients(self, trace: Trace, ref: Ref, directions: Floats) -> Floats:
         """[T, values]: how much of each direction [D, values] the stream holds behind BOS.

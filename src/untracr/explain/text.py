@@ -23,43 +23,45 @@ MOST_CHANGED = 4
 """Changed parts that are named; the rest is counted."""
 
 
-def explanation_text(found: Explanation) -> str:
+def explanation_text(explanation: Explanation) -> str:
     """One input: each line with the program's values above the model's, then what came of it."""
-    shown = [f"# input {', '.join(map(value_text, found.tokens))}"]
-    texts = [line.attribution.text for line in found.lines]
+    shown = [f"# input {', '.join(map(value_text, explanation.tokens))}"]
+    texts = [line.attribution.text for line in explanation.lines]
     column = max((len(text) for text in texts if len(text) <= WIDEST), default=0)
-    for line in found.lines:
+    for line in explanation.lines:
         place = "input" if line.attribution.ref < 2 else line.attribution.place
         text = f"{line.attribution.text:<{column}}  # {place}"
-        shown.append(line.attribution.text if found.unknown else text)
+        shown.append(line.attribution.text if explanation.unknown else text)
         shown += _selector(line) if line.matrix is not None else _values(line)
-    if found.output is not None:
+    if explanation.output is not None:
         shown.append("read-out")
-        shown += _rows(found.output.program, found.output.model, found.output.differing)
-    return "\n".join([*shown, *(f"# {line}" for line in summary(found))]) + "\n"
+        shown += _rows(
+            explanation.output.program, explanation.output.model, explanation.output.differing
+        )
+    return "\n".join([*shown, *(f"# {line}" for line in summary(explanation))]) + "\n"
 
 
-def summary(found: Explanation) -> list[str]:
+def summary(explanation: Explanation) -> list[str]:
     """What came of it, in a line or a few."""
     shown = []
-    if found.unknown:
-        shown.append(f"the model's stream is not read: {found.unknown}")
-    if found.changed:
-        parts = list(found.changed[:MOST_CHANGED])
-        if len(found.changed) > MOST_CHANGED:
-            parts.append(f"and {len(found.changed) - MOST_CHANGED} more")
+    if explanation.unknown:
+        shown.append(f"the model's stream is not read: {explanation.unknown}")
+    if explanation.changed:
+        parts = list(explanation.changed[:MOST_CHANGED])
+        if len(explanation.changed) > MOST_CHANGED:
+            parts.append(f"and {len(explanation.changed) - MOST_CHANGED} more")
         shown.append(f"not as the program compiles: {', '.join(parts)}")
-    if found.agrees:
+    if explanation.agrees:
         shown.append("model and program agree on all that is shown")
-    elif found.first_difference:
-        shown.append(f"model and program differ, at first in {found.first_difference}")
+    elif explanation.first_difference:
+        shown.append(f"model and program differ, at first in {explanation.first_difference}")
     else:
         shown.append("nothing of the model could be compared")
-    if found.as_compiled:
+    if explanation.as_compiled:
         shown.append(
             "the program's own weights do the same: Tracr's construction departs from RASP here"
         )
-    shown += [f"the program's weights depart from RASP in {why}" for why in found.departures]
+    shown += [f"the program's weights depart from RASP in {why}" for why in explanation.departures]
     return shown
 
 

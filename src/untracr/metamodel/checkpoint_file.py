@@ -73,7 +73,7 @@ def network_sizes(state: Mapping[str, object], path: Path) -> dict[str, int]:
         raise ModelFileError(
             f"{printable(path)} is not a checkpoint of the meta-model: its state needs a config"
         )
-    found = {}
+    sizes = {}
     for name, most in MOST.items():
         value = config.get(name)
         if type(value) is not int or not 1 <= value <= most:
@@ -81,13 +81,13 @@ def network_sizes(state: Mapping[str, object], path: Path) -> dict[str, int]:
                 f"{printable(path)}: a checkpoint's {name} must be a whole number from 1 to "
                 f"{most:,}, not {shown(value)}"
             )
-        found[name] = value
-    if found["width"] % found["heads"]:
+        sizes[name] = value
+    if sizes["width"] % sizes["heads"]:
         raise ModelFileError(
             f"{printable(path)}: a checkpoint's heads must divide its width, "
-            f"not {found['heads']} and {found['width']}"
+            f"not {sizes['heads']} and {sizes['width']}"
         )
-    return found
+    return sizes
 
 
 def counts_of(state: Mapping[str, object], path: Path) -> dict[str, int | float]:

@@ -114,9 +114,9 @@ def features(
 
 
 def _row(
-    component: Component, found: Matches, outlook: Outlook
+    component: Component, matches: Matches, outlook: Outlook
 ) -> tuple[list[int], npt.NDArray[np.float64]]:
-    unary, binary, predicate = found.exact()
+    unary, binary, predicate = matches.exact()
     reads = [*variables_of(component), None, None, None][:3]
     number, selection = number_of(component), selection_of(component)
     factors = component.number.sizes if isinstance(component, Linear) else ()
@@ -136,13 +136,13 @@ def _row(
     numbers = np.concatenate(
         [
             unary,
-            found.unary,
+            matches.unary,
             outlook.unary,
             binary,
-            found.binary,
+            matches.binary,
             outlook.binary,
             predicate,
-            found.predicate,
+            matches.predicate,
             *(_value_numbers(v) for v in reads),
             sizes,
         ]

@@ -220,16 +220,16 @@ def _by_name(names: tuple[Value, ...], true: tuple[Value, ...]) -> list[tuple[Va
 
 def _read_in_order(program: Program) -> frozenset[Ref]:
     """The SOps that a later part reads in the order of their values; see `order`."""
-    found: set[Ref] = set()
+    in_order: set[Ref] = set()
     for ref in program.reachable:
         match program.nodes[ref]:
             case Select(keys=keys):
-                found.add(keys)
+                in_order.add(keys)
             case Aggregate(sop=sop, encoding=encoding) if encoding is CATEGORICAL:
-                found.add(sop)
+                in_order.add(sop)
             case SequenceMap(fst=fst, snd=snd) if fst != snd:
-                found |= {fst, snd}
-    return frozenset(found)
+                in_order |= {fst, snd}
+    return frozenset(in_order)
 
 
 def _selected(predicate: Predicate, keys: Sequence[Value], queries: Sequence[Value]) -> Bools:

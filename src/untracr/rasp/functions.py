@@ -350,13 +350,13 @@ def _int(*args: Any) -> Value:
     return _number(int(*args))
 
 
-def _number(found: Any) -> Value:
+def _number(result: Any) -> Value:
     """A result, if it is no complex number and no whole number without an end."""
-    if isinstance(found, int):
-        _require_bits(found.bit_length())
-    if isinstance(found, complex):
+    if isinstance(result, int):
+        _require_bits(result.bit_length())
+    if isinstance(result, complex):
         raise ArithmeticError("it would be a complex number")
-    number: Value = found
+    number: Value = result
     return number
 
 

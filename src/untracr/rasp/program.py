@@ -125,14 +125,14 @@ def _check_shape(program: Program) -> None:
 
 
 def _breadth_first(nodes: tuple[Node, ...], output: Ref) -> tuple[Ref, ...]:
-    found = {output: None}
+    reached = {output: None}
     queue = deque([output])
     while queue:
         for child in children(nodes[queue.popleft()]):
-            if child not in found:
-                found[child] = None
+            if child not in reached:
+                reached[child] = None
                 queue.append(child)
-    return tuple(found)
+    return tuple(reached)
 
 
 class HoldsProgram(Protocol):

@@ -117,9 +117,11 @@ def _keys(W_K: Floats, known: Directions, tolerance: Tolerance) -> _Keys | None:
         fits = bool((worst <= limits).all()) and rest <= float(allowed[n + 1 :].sum())
         score, disordered = float(total[bos]), False
         if not fits:
-            found = distance.argmin(axis=1)
-            closest = distance[each, found]
-            disordered = len(set(found.tolist())) == n and bool((closest <= allowed[found]).all())
+            nearest = distance.argmin(axis=1)
+            closest = distance[each, nearest]
+            disordered = len(set(nearest.tolist())) == n and bool(
+                (closest <= allowed[nearest]).all()
+            )
             score = float(closest.sum()) if disordered else score
         if best is None or score < best[0] - 1e-9:
             best = score, _Keys(variable, columns, bos, fits, disordered)
@@ -153,17 +155,17 @@ def _queries(
     options: list[tuple[bool, float, Variable, Floats]] = []
     for variable in known.categorical:
         part = products[known.slice(variable)]
-        found = known.solve(variable, part)  # [queries, keys]
+        coefficients = known.solve(variable, part)  # [queries, keys]
         # What least squares leaves of each column of W_Q, [keys]: |w|^2 - c (P w).
-        left = squares - np.einsum("qk,qk->k", part, found)
+        left = squares - np.einsum("qk,qk->k", part, coefficients)
         fits = bool((left <= limit).all())
         # Of several that fit the one with the fewest values says most.
         cost = float(len(variable.values)) if fits else float(left.sum())
-        options.append((not fits, cost, variable, found))
+        options.append((not fits, cost, variable, coefficients))
     if not options:
         return None, np.zeros((0, 0)), False
-    misfit, _, variable, found = min(options, key=lambda option: option[:2])
-    return variable, found.T, not misfit
+    misfit, _, variable, coefficients = min(options, key=lambda option: option[:2])
+    return variable, coefficients.T, not misfit
 
 
 def _along_one(vector: Floats, known: Directions) -> float:

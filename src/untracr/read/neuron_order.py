@@ -177,11 +177,11 @@ class _Sorter:
         """
         left = dict(cells)
         while left and len(frozenset().union(*left.values())) == size:
-            found = self._cover(left, size)
-            if found is None:
+            cover = self._cover(left, size)
+            if cover is None:
                 return
-            yield found
-            for n in found:
+            yield cover
+            for n in cover:
                 del left[n]
 
     def _cover(self, cells: dict[int, frozenset[int]], size: int) -> list[int] | None:
@@ -193,12 +193,12 @@ class _Sorter:
         for start in [n for n, part in enumerate(parts) if 0 in part.cells][:MAX_STARTS]:
             # How differently later layers read what a part writes, and the first part: [parts].
             unlike = np.abs(counts - counts[start]).sum(axis=1)
-            found = _Cover(parts, unlike, profiles, size, MAX_TRIED).search(start)
-            if found is None:
+            cover = _Cover(parts, unlike, profiles, size, MAX_TRIED).search(start)
+            if cover is None:
                 continue
-            apart = float(unlike[found].sum()) / max(1, len(found) - 1)
+            apart = float(unlike[cover].sum()) / max(1, len(cover) - 1)
             if best is None or apart < best[0]:
-                best = apart, found
+                best = apart, cover
         return None if best is None else [n for part in best[1] for n in parts[part].neurons]
 
     def _parts(self, cells: dict[int, frozenset[int]]) -> list[_Part]:
@@ -280,12 +280,12 @@ class _Sorter:
             for is_number in (False, True):
                 if self.writes_nothing[start] and not is_number:
                     continue
-                found = self._climb(steps, start, is_number, budget)
-                if found is None:
+                steps_down = self._climb(steps, start, is_number, budget)
+                if steps_down is None:
                     continue
-                writing = sum(not self.writes_nothing[n] for n in (*found, start))
+                writing = sum(not self.writes_nothing[n] for n in (*steps_down, start))
                 if best is None or writing > best[0]:
-                    best = writing, [*found, start]
+                    best = writing, [*steps_down, start]
         return None if best is None else best[1]
 
     def _climb(

@@ -143,7 +143,7 @@ class _Parser:
         """From the first neuron to the last."""
         start, unexplained = 0, 0
         while start < self.count:
-            found = (
+            neurons = (
                 self._pairs(start)
                 or self._lookup(start)
                 or self._stairs(start)
@@ -151,15 +151,15 @@ class _Parser:
                 or self._clean(start)
                 or self._sum(start)
             )
-            if found is None:
+            if neurons is None:
                 unexplained += 1
                 start += 1
                 continue
             if unexplained:
                 yield self._unknown(start - unexplained, start)
                 unexplained = 0
-            yield found
-            start += len(found.neurons)
+            yield neurons
+            start += len(neurons.neurons)
         if unexplained:
             yield self._unknown(start - unexplained, start)
 
@@ -284,15 +284,15 @@ class _Parser:
     def _lookup_of_groups(self, start: int) -> Lookup | None:
         """A lookup whose neurons read several values each, all of them together once."""
         for variable in self.known.categorical:
-            found = self._groups(variable, start)
-            if found is None:
+            groups = self._groups(variable, start)
+            if groups is None:
                 continue
-            count = int(found.max()) + 1
-            if not self._is_one_variable(start, count, variable, found):
+            count = int(groups.max()) + 1
+            if not self._is_one_variable(start, count, variable, groups):
                 continue
             neurons = np.arange(start, start + count)
-            outputs = self.layer.write[neurons][found]
-            return Lookup(*self._at(neurons), variable, outputs, found, self.is_whole)
+            outputs = self.layer.write[neurons][groups]
+            return Lookup(*self._at(neurons), variable, outputs, groups, self.is_whole)
         return None
 
     def _is_one_variable(self, start: int, count: int, variable: Variable, groups: Ints) -> bool:
@@ -321,12 +321,12 @@ class _Parser:
             count = self._gap_lookup_size(start)
             if start + count > self.count:
                 return None
-            found = self._reads_of(variable, start, count)
-            if found is None or (found < 0).all():
+            values_read = self._reads_of(variable, start, count)
+            if values_read is None or (values_read < 0).all():
                 continue
             neurons = np.arange(start, start + count)
-            is_of_one = len(set(found[found >= 0].tolist())) < count
-            groups = groups_of_pairs(found, count) if is_of_one else found
+            is_of_one = len(set(values_read[values_read >= 0].tolist())) < count
+            groups = groups_of_pairs(values_read, count) if is_of_one else values_read
             if groups is None:
                 continue
             outputs = np.where(groups[:, None] < 0, 0.0, self.layer.write[neurons][groups])

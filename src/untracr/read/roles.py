@@ -76,12 +76,12 @@ class Roles:
         Returns:
             ``open`` where none reads it, or they disagree.
         """
-        found: set[Role] = set()
+        roles: set[Role] = set()
         for layer in self._later(half_layer):
-            found |= self._in_heads(direction, layer) | self._in_neurons(direction, layer)
-        if "number" in found:
-            return "open" if "value" in found else "number"
-        return "value" if "value" in found else "alone" if found else "open"
+            roles |= self._in_heads(direction, layer) | self._in_neurons(direction, layer)
+        if "number" in roles:
+            return "open" if "value" in roles else "number"
+        return "value" if "value" in roles else "alone" if roles else "open"
 
     def family(self, direction: Floats, half_layer: HalfLayer) -> int:
         """How many values the variable has that holds a direction, as the first head shows; or 0.
@@ -128,11 +128,11 @@ class Roles:
 
     def _in_heads(self, direction: Floats, layer: int) -> set[Role]:
         keys, values = self._spans_of(layer)
-        found: set[Role] = set()
+        roles: set[Role] = set()
         if any(span.holds(direction) for span in keys) or self._asks(direction, layer).any():
-            found.add("value")
-        found |= {"value" if s.rank > 1 else "alone" for s in values if s.holds(direction)}
-        return found
+            roles.add("value")
+        roles |= {"value" if s.rank > 1 else "alone" for s in values if s.holds(direction)}
+        return roles
 
     def _in_neurons(self, direction: Floats, layer: int) -> set[Role]:
         return self._neurons_of(layer).roles(direction)

@@ -56,12 +56,12 @@ class Known:
         codes = renumber[codes]
         values = tuple([column.values[code] for code in used])
         key = batch, codes.tobytes(), values, types_of(values)
-        found = _KNOWN.get(key)
-        if found is None:
+        known = _KNOWN.get(key)
+        if known is None:
             if len(_KNOWN) >= REMEMBERED:
                 _KNOWN.clear()
-            found = _KNOWN[key] = cls(batch, Column(codes, values))
-        return found
+            known = _KNOWN[key] = cls(batch, Column(codes, values))
+        return known
 
     def __init__(self, batch: Batch, column: Column) -> None:
         self.column = column
@@ -123,12 +123,12 @@ class Selection:
     def of(cls, batch: Batch, mask: Mask) -> Selection:
         """One object for all selectors that select the same."""
         key = batch, mask.tobytes()
-        found = _SELECTIONS.get(key)
-        if found is None:
+        selection = _SELECTIONS.get(key)
+        if selection is None:
             if len(_SELECTIONS) >= REMEMBERED:
                 _SELECTIONS.clear()
-            found = _SELECTIONS[key] = cls(mask)
-        return found
+            selection = _SELECTIONS[key] = cls(mask)
+        return selection
 
     def __init__(self, mask: Mask) -> None:
         self.mask = mask

@@ -56,11 +56,11 @@ def with_token_names(program: Program, domain: Domain, names: Sequence[Value]) -
 
 def _holding_tokens(program: Program) -> set[Ref]:
     """Variables whose values are tokens."""
-    found = {TOKENS}
+    holding = {TOKENS}
     for ref, node in enumerate(program.nodes):
-        if isinstance(node, Aggregate) and node.encoding is CATEGORICAL and node.sop in found:
-            found.add(ref)
-    return found
+        if isinstance(node, Aggregate) and node.encoding is CATEGORICAL and node.sop in holding:
+            holding.add(ref)
+    return holding
 
 
 _Values = Callable[[Ref], list[tuple[Value, Value]]]

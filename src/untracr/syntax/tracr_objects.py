@@ -225,16 +225,16 @@ def _children_first(sop: Any) -> list[Any]:
 
 
 def _unique(objects: dict[Ref, Any], labels: dict[int, str], count: int) -> tuple[str, ...]:
-    found: list[str] = ["tokens", "indices"]
-    taken = set(found)
+    unique: list[str] = ["tokens", "indices"]
+    taken = set(unique)
     for ref in range(2, count):
         label, number = labels[id(objects[ref])], 2
         stem = label
         while label in taken:
             label, number = f"{stem}_{number}", number + 1
         taken.add(label)
-        found.append(label)
-    return tuple(found)
+        unique.append(label)
+    return tuple(unique)
 
 
 class _Reader:
@@ -369,11 +369,11 @@ class _Reader:
                 linear = formula(f"{fst_factor!r} * x + {snd_factor!r} * y", 2)
                 return _tabulate(linear, domains, what)[1]
             case Aggregate(sop=sop, default=default, encoding=encoding):
-                found = self._values[sop]
+                image = self._values[sop]
                 if encoding is NUMERICAL:
                     length = self._need(self.max_seq_len, "max_seq_len", what)
-                    found = _means(found, length)
-                return found if default is None else _Values(found.sure, (*found.more, default))
+                    image = _means(image, length)
+                return image if default is None else _Values(image.sure, (*image.more, default))
             case _:
                 raise AssertionError(node)
 

@@ -182,9 +182,9 @@ def _validation(chunk: int) -> tuple[Arrays, ...]:
 
 def _evaluate(network: nn.Module, device: torch.device, chunk: int) -> dict[str, float]:
     with torch.no_grad():
-        found = [_loss(network, batch, device) for batch in _validation(chunk)]
+        scores = [_loss(network, batch, device) for batch in _validation(chunk)]
     return {
-        "validation_loss": sum(score.loss.item() for score in found) / len(found),
-        "validation_exact": sum(score.exact for score in found) / len(found),
-        "validation_tokens": sum(score.tokens for score in found) / len(found),
+        "validation_loss": sum(score.loss.item() for score in scores) / len(scores),
+        "validation_exact": sum(score.exact for score in scores) / len(scores),
+        "validation_tokens": sum(score.tokens for score in scores) / len(scores),
     }

@@ -132,16 +132,16 @@ def example_of_row(row: Row, treatments: TreatmentShares, *, axis_signs: bool = 
 
 def _require_compiled(row: Row, compiled: Compiled) -> None:
     """Compiling needs no linear algebra: every machine gets the same bits."""
-    made, found = flat_weights(compiled.transformer), row["weights"]
+    made, stored = flat_weights(compiled.transformer), row["weights"]
     told = "the weights must be those that its program is compiled to"
-    if made.shape != found.shape:
-        raise DatasetError(f"{told}: there are {len(found):,}, not {len(made):,}")
-    differs = np.flatnonzero(made != found)
+    if made.shape != stored.shape:
+        raise DatasetError(f"{told}: there are {len(stored):,}, not {len(made):,}")
+    differs = np.flatnonzero(made != stored)
     if len(differs):
         place = int(differs[0])
         raise DatasetError(
             f"{told}: {len(differs):,} of {len(made):,} differ, the first at {place}: "
-            f"{found[place]:.9g}, not {made[place]:.9g}; the file was changed, or made by another "
+            f"{stored[place]:.9g}, not {made[place]:.9g}; the file was changed, or made by another "
             "version of untracr: see `untracr dataset verify`"
         )
 

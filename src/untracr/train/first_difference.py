@@ -26,7 +26,7 @@ class Difference:
     wanted: str
 
 
-def first_difference(place: str, found: Any, wanted: Any) -> Difference | None:
+def first_difference(place: str, given: Any, wanted: Any) -> Difference | None:
     """The first entry that differs; None where none does.
 
     What is missing counts as None, and its entries too: a part that only one side has
@@ -34,18 +34,18 @@ def first_difference(place: str, found: Any, wanted: Any) -> Difference | None:
 
     Args:
         place: what both values are called.
-        found: a JSON value.
+        given: a JSON value.
         wanted: another.
     """
-    if found == wanted:
+    if given == wanted:
         return None
-    ours, theirs = _entries(found), _entries(wanted)
+    ours, theirs = _entries(given), _entries(wanted)
     if ours is not None and theirs is not None:
         for key in ours | theirs:
             inner = first_difference(place + key, ours.get(key), theirs.get(key))
             if inner is not None:
                 return inner
-    return Difference(place, _shown(found), _shown(wanted))
+    return Difference(place, _shown(given), _shown(wanted))
 
 
 def _entries(value: Any) -> dict[str, Any] | None:

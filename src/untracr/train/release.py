@@ -23,11 +23,11 @@ def export(checkpoint: Path, out: Path) -> None:
         ModelFileError: the checkpoint cannot be read.
         OSError: the file cannot be written.
     """
-    found = load_checkpoint(checkpoint)
+    checkpoint_read = load_checkpoint(checkpoint)
     names = ("task", "config", "seed", "step", "examples", "elapsed")
-    missing = [name for name in names if name not in found.state]
+    missing = [name for name in names if name not in checkpoint_read.state]
     if missing:
         raise ModelFileError(f"{checkpoint}: a training checkpoint's state needs {missing[0]}")
-    state = {name: found.state[name] for name in names}
-    tensors = {f"model.{name}": t.to(torch.float16) for name, t in found.model.items()}
+    state = {name: checkpoint_read.state[name] for name in names}
+    tensors = {f"model.{name}": t.to(torch.float16) for name, t in checkpoint_read.model.items()}
     write_atomically(out, to_bytes(tensors, metadata={"untracr": json.dumps(state)}))

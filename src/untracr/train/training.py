@@ -208,16 +208,16 @@ def _resume(
     data = processes.from_first(read_checkpoint(path) if is_there else b"")
     if not data:
         return {**wanted, "step": 0, "examples": 0, "elapsed": 0.0}
-    found = checkpoint_of(data, path)
+    checkpoint = checkpoint_of(data, path)
     for name, value in wanted.items():
-        other = first_difference(name, found.state.get(name), value)
+        other = first_difference(name, checkpoint.state.get(name), value)
         if other is not None:
             raise UsageError(
                 f"{path} belongs to a run with {other.place}={other.found}, not {other.wanted}; "
                 "give another --out or the same settings"
             )
-    restore(network, optimizer, found, path)
-    return found.state | counts_of(found.state, path)
+    restore(network, optimizer, checkpoint, path)
+    return checkpoint.state | counts_of(checkpoint.state, path)
 
 
 def _require_same(asked: dict[str, Any], processes: Processes) -> None:

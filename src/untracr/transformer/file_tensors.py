@@ -44,14 +44,14 @@ def _some(names: list[str], show: Callable[[str], str]) -> str:
 
 def n_layers(names: Iterable[str], pattern: str) -> int:
     """How many layers the names speak of; they must be numbered from 0 without a gap."""
-    found = {m[1] for name in names if (m := re.match(pattern, name))}
-    for layer in range(len(found)):
-        if str(layer) not in found:
+    numbers = {m[1] for name in names if (m := re.match(pattern, name))}
+    for layer in range(len(numbers)):
+        if str(layer) not in numbers:
             raise ModelFileError(
-                f"layers must be numbered from 0 without a gap; there are {len(found)} layers "
+                f"layers must be numbered from 0 without a gap; there are {len(numbers)} layers "
                 f"and none is numbered {layer}"
             )
-    return max(1, len(found))
+    return max(1, len(numbers))
 
 
 def layer_axes(axes: tuple[str, ...], layer: int) -> tuple[str, ...]:

@@ -32,7 +32,7 @@ def haiku_params(transformer: Transformer) -> HaikuParams:
     linear_2 ``w`` [M, D]; embeddings [V, D] and [P, D].
     """
     model = transformer
-    found: HaikuParams = {
+    params: HaikuParams = {
         "pos_embed": {"embeddings": model.W_pos},
         "token_embed": {"embeddings": model.W_E},
     }
@@ -44,12 +44,12 @@ def haiku_params(transformer: Transformer) -> HaikuParams:
             ("value", model.W_V, model.b_V),
         ):
             w = weights[layer].transpose(1, 0, 2).reshape(model.d_model, -1)
-            found[f"{at}/attn/{name}"] = {"b": biases[layer].reshape(-1), "w": w}
+            params[f"{at}/attn/{name}"] = {"b": biases[layer].reshape(-1), "w": w}
         w = model.W_O[layer].reshape(-1, model.d_model)
-        found[f"{at}/attn/linear"] = {"b": model.b_O[layer], "w": w}
-        found[f"{at}/mlp/linear_1"] = {"b": model.b_in[layer], "w": model.W_in[layer]}
-        found[f"{at}/mlp/linear_2"] = {"b": model.b_out[layer], "w": model.W_out[layer]}
-    return {key: found[key] for key in sorted(found)}
+        params[f"{at}/attn/linear"] = {"b": model.b_O[layer], "w": w}
+        params[f"{at}/mlp/linear_1"] = {"b": model.b_in[layer], "w": model.W_in[layer]}
+        params[f"{at}/mlp/linear_2"] = {"b": model.b_out[layer], "w": model.W_out[layer]}
+    return {key: params[key] for key in sorted(params)}
 
 
 def transformer_from_haiku(

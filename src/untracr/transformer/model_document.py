@@ -116,16 +116,16 @@ def output_values(values: list[object]) -> tuple[Value, ...]:
 
 def _output_value(value: object, place: str) -> Value:
     try:
-        found = plain_value(_with_tuples(value))
+        result = plain_value(_with_tuples(value))
     except (ProgramError, RecursionError):
         raise ModelFileError(
             "output_values must be numbers, strings, true, false, null or short lists of "
             f"these; {place} is {shown(value)}"
         ) from None
-    fault = value_fault(found)
+    fault = value_fault(result)
     if fault:
-        raise ModelFileError(f"output_values: {fault}; {place} is {shown(found)}")
-    return found
+        raise ModelFileError(f"output_values: {fault}; {place} is {shown(result)}")
+    return result
 
 
 def _with_tuples(value: object) -> object:

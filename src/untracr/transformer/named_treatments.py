@@ -211,13 +211,13 @@ def parse_treatments(text: str) -> tuple[Treatment, ...]:
         UsageError: there is none of that name, a size is no number or makes no
             sense, or one of them comes twice.
     """
-    found: list[Treatment] = []
+    treatments: list[Treatment] = []
     for word in text.split(","):
-        found += _parse(word.strip())
-    repeated = [t for number, t in enumerate(found) if t in found[:number]]
+        treatments += _parse(word.strip())
+    repeated = [t for number, t in enumerate(treatments) if t in treatments[:number]]
     if repeated:
         raise UsageError(f"a treatment may be asked for once, {repeated[0].label} comes twice")
-    return tuple(found)
+    return tuple(treatments)
 
 
 def _parse(word: str) -> Sequence[Treatment]:

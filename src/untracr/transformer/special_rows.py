@@ -85,14 +85,14 @@ def _heads(model: Transformer) -> Iterator[_Head]:
 
 def _bos_of(rows: Floats, heads: list[_Head]) -> int | None:
     """The row whose logit is the same for all queries, if all heads have that and one row."""
-    found = set()
+    candidates = set()
     for W_Q, W_K, _ in heads:
         logits = (rows @ W_Q) @ (rows @ W_K).T  # [queries, keys]
         usual = logits.mean(axis=0)
         off = np.abs(logits - usual).max(axis=0)
         even = (usual > 1.0) & (off < EVEN * usual)
-        found.update(np.flatnonzero(even).tolist() or [-1])
-    return found.pop() if len(found) == 1 and -1 not in found else None
+        candidates.update(np.flatnonzero(even).tolist() or [-1])
+    return candidates.pop() if len(candidates) == 1 and -1 not in candidates else None
 
 
 def _with_bos(model: Transformer, rows: Floats, heads: list[_Head], bos: int) -> SpecialRows:

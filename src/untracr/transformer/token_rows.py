@@ -161,9 +161,11 @@ def rows_of(
     elif vocab is not None:
         names_from, values = "file", vocab
     _require_all_named(values, count)
-    found = _found(model, bos, pad, values if names_from != "assumed" else None)
-    tokens = tuple(row for row in range(count) if row not in (found.bos, found.pad))
-    return TokenRows(tokens, found.bos, found.pad, values, names_from, found.source, found.assumed)
+    special = _found(model, bos, pad, values if names_from != "assumed" else None)
+    tokens = tuple(row for row in range(count) if row not in (special.bos, special.pad))
+    return TokenRows(
+        tokens, special.bos, special.pad, values, names_from, special.source, special.assumed
+    )
 
 
 def _unsaid(model: Transformer) -> tuple[Source, tuple[Value, ...]]:

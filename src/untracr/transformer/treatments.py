@@ -221,10 +221,10 @@ def rotate_and_compress(
     Raises:
         ValueError: as `compress`.
     """
-    found = compress(model, rng, ratio, **options)
-    rotation = random_orthogonal(found.rank, rng)
-    basis = found.basis @ rotation
-    return dataclasses.replace(found, model=change_basis(model, basis), basis=basis)
+    compression = compress(model, rng, ratio, **options)
+    rotation = random_orthogonal(compression.rank, rng)
+    basis = compression.basis @ rotation
+    return dataclasses.replace(compression, model=change_basis(model, basis), basis=basis)
 
 
 def compression_basis(

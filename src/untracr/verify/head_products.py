@@ -156,11 +156,11 @@ def _places(mine: Floats, first: Floats, second: Floats) -> list[int] | None:
     """For each of our living inner dimensions the one of theirs that is the same."""
     theirs = np.hstack([first, second])
     living = mine[np.abs(mine).max(axis=1, initial=0.0) > 0]
-    found = []
+    numbers = []
     for column in living:
         off = np.linalg.norm(theirs - column, axis=1)
         nearest = int(off.argmin())
         if off[nearest] > FARTHEST_COLUMN * max(1.0, float(np.linalg.norm(column))):
             return None
-        found.append(nearest)
-    return found if len(set(found)) == len(found) else None
+        numbers.append(nearest)
+    return numbers if len(set(numbers)) == len(numbers) else None

@@ -147,11 +147,11 @@ class _Sums:
             written @ self.moves @ read.T,
             written @ self.moves @ written.T,
         ]
-        found = np.zeros((len(self.layers), 4 * SUMS**2))
-        found[:n] = np.concatenate([h.reshape(n, SUMS**2) for h in heads], axis=1)
+        products = np.zeros((len(self.layers), 4 * SUMS**2))
+        products[:n] = np.concatenate([h.reshape(n, SUMS**2) for h in heads], axis=1)
         neurons = [v @ s.T for v in (self.reads, self.writes) for s in (written, read)]
-        found[n:, : 4 * SUMS] = np.concatenate(neurons, axis=1)
-        return found
+        products[n:, : 4 * SUMS] = np.concatenate(neurons, axis=1)
+        return products
 
 
 def _units(vectors: Floats) -> Floats:
