@@ -23,7 +23,7 @@ def parse_json(data: bytes | str) -> object:
     """
     try:
         text = data.decode("utf-8-sig") if isinstance(data, bytes) else data
-        found = json.loads(
+        document = json.loads(
             text,
             parse_constant=_refuse,
             parse_float=_float,
@@ -31,12 +31,12 @@ def parse_json(data: bytes | str) -> object:
             object_pairs_hook=_object,
         )
         if "\\u" in text or not text.isascii():
-            _require_unicode(found)
+            _require_unicode(document)
     except UnicodeDecodeError as error:
         raise ValueError(f"it must be UTF-8 text; byte {error.start} is not") from None
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
-    return found
+    return document
 
 
 def _refuse(constant: str) -> NoReturn:

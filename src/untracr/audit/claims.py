@@ -163,10 +163,10 @@ def _contradicted(subject: Subject, program: Program, *, departs: bool) -> str:
         if departs:
             mine = compiled_rows(program, domain, causal=model.causal, mlp_exactness=slope)
         places = misread(model, program, domain, OUTPUT_TOLERANCE, but_for=mine)
-        found = next(places, None)
+        misread_at = next(places, None)
     except ProgramError:  # it does not compile, or fails on some input: told otherwise
         return ""
-    return "" if found is None else found.text
+    return "" if misread_at is None else misread_at.text
 
 
 def _false_identity(

@@ -221,10 +221,10 @@ def _changed(seed: int, index: int, *, rotated: bool) -> Subject:
     arrays = {name: getattr(model, name) for name in names}
     places = {name: np.argwhere((a == 0) == wants_zero) for name, a in arrays.items()}
     name = str(rng.choice([name for name, found in places.items() if len(found)]))
-    place = tuple(int(n) for n in rng.choice(places[name]))
+    entry = tuple(int(n) for n in rng.choice(places[name]))
     array = arrays[name].copy()
-    array[place] = change(float(array[place]), arrays[name], rng)
-    shown = f"{seed}/{index} {name}{list(place)} {how}"
+    array[entry] = change(float(array[entry]), arrays[name], rng)
+    shown = f"{seed}/{index} {name}{list(entry)} {how}"
     return _foreign(shown, model.replace(**{name: array}), rng, rotated=rotated)
 
 

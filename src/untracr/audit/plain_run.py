@@ -154,10 +154,10 @@ def read_out_differs(model: Transformer, program: Program, domain: Domain, toler
     if model.W_U is None:
         return "the model has no read-out"
     try:
-        found = next(misread(model, program, domain, tolerance), None)
+        misread_at = next(misread(model, program, domain, tolerance), None)
     except EvaluationError as error:
         return f"the program fails on some input: {error}"
-    return "" if found is None else found.text
+    return "" if misread_at is None else misread_at.text
 
 
 def misread(
@@ -194,10 +194,10 @@ def misread(
                     _wrong(theirs, codes, column.values, named, tolerance) | _is_tie(theirs, named)
                 )
             for row in np.flatnonzero(wrong.any(axis=1)).tolist():
-                tokens, place = batch.input(int(rows[row])), int(wrong[row].argmax())
+                tokens, position = batch.input(int(rows[row])), int(wrong[row].argmax())
                 text = (
-                    f"{tokens} gives {column.values[codes[row, place]]!r} at position {place}, "
-                    f"where {np.round(read[row, place], 4).tolist()} is read out"
+                    f"{tokens} gives {column.values[codes[row, position]]!r} at position "
+                    f"{position}, where {np.round(read[row, position], 4).tolist()} is read out"
                 )
                 yield Misread(tuple(tokens), text)
 
@@ -248,9 +248,9 @@ def decoded_differs(model: Transformer, program: Program, domain: Domain) -> str
                 codes = column.codes[rows, :length]
                 wrong = _wrong(read, codes, column.values, model.output_values, TOLERANCE)
                 if wrong.any():
-                    row, place = (int(n) for n in np.argwhere(wrong)[0])
-                    wanted = column.values[codes[row, place]]
-                    return f"{batch.input(int(rows[row]))}, position {place}: not {wanted!r}"
+                    row, position = (int(n) for n in np.argwhere(wrong)[0])
+                    wanted = column.values[codes[row, position]]
+                    return f"{batch.input(int(rows[row]))}, position {position}: not {wanted!r}"
     except EvaluationError as error:
         return f"the program fails on some input: {error}"
     return ""

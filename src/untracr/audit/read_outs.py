@@ -107,11 +107,11 @@ def _inputs_by_value(program: Program) -> dict[float, int]:
     """On how many inputs each number that a program can give is put out."""
     batch = Batch.of_domain(PAPER_DOMAIN)
     column = batch.evaluate(program)
-    found: dict[float, int] = {}
+    counts: dict[float, int] = {}
     for code, value in enumerate(column.values):
         if isinstance(value, (bool, int, float)):
-            found[value] = int(((column.codes == code) & batch.valid).any(axis=1).sum())
-    return found
+            counts[value] = int(((column.codes == code) & batch.valid).any(axis=1).sum())
+    return counts
 
 
 def _columns(change: Callable[[Array, Transformer, Rng], Array]) -> Callable[..., Transformer]:

@@ -166,7 +166,7 @@ def _targets(
     else:
         rows = [[float(same_value(value, other)) for other in values] for value in column.values]
     table = np.array(rows, dtype=np.float32)
-    found = []
+    batches = []
     for length in range(1, DOMAIN.max_seq_len + 1):
         inputs = np.flatnonzero(batch.lengths == length)
         ids = np.full((len(inputs), length + 1), len(DOMAIN.vocab), dtype=np.int64)
@@ -174,8 +174,8 @@ def _targets(
         codes = column.codes[inputs, :length]
         wrong = rng.random(codes.shape) < WRONG
         codes = np.where(wrong, rng.permutation(codes.ravel()).reshape(codes.shape), codes)
-        found.append((ids, table[codes]))
-    return found
+        batches.append((ids, table[codes]))
+    return batches
 
 
 def _forward(weights: dict[str, Tensor], ids: Tensor) -> Tensor:

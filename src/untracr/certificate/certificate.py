@@ -335,7 +335,7 @@ def parse_certificate(data: bytes) -> Certificate:
             f"a certificate may have at most {MAX_CERTIFICATE_TOKENS:,} tokens and "
             f"{MAX_CERTIFICATE_OTHERS} other programs, not {len(vocab):,} and {len(others):,}"
         )
-    found = Certificate(
+    certificate = Certificate(
         model_file=_file(model["file"]),
         sha256=_digest(model["sha256"]),
         vocab=vocab,
@@ -355,8 +355,8 @@ def parse_certificate(data: bytes) -> Certificate:
         mlp_exactness=_exactness(content["mlp_exactness"]),
         untracr_version=_text(content["untracr_version"], "untracr_version"),
     )
-    _require_consistent(found)
-    return found
+    _require_consistent(certificate)
+    return certificate
 
 
 def _require_consistent(certificate: Certificate) -> None:

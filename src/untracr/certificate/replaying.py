@@ -149,13 +149,13 @@ def model_path(path: Path, certificate: Certificate, given: Path | None = None) 
     name = Path(certificate.model_file)
     if given is not None:
         return given / name.name if given.is_dir() else given
-    place = path.parent / name
-    if not place.exists():
+    beside = path.parent / name
+    if not beside.exists():
         raise CertificateError(
             f"{path}: the model must lie at {certificate.model_file!r} from here, and there is "
             "no such file; say where it is by --model"
         )
-    return place
+    return beside
 
 
 def replay(

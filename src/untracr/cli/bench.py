@@ -98,12 +98,12 @@ def _run_dataset(options: Options) -> int:
 
     programs = options.programs or (QUICK_PROGRAMS if options.quick else DATASET_PROGRAMS)
     settings = DatasetSettings(programs, options.seed, treatments=shares_of(options.treatments))
-    found = run_dataset_benchmark(settings, options.workers or sorted({1, processors()}))
+    speeds = run_dataset_benchmark(settings, options.workers or sorted({1, processors()}))
     if options.json:
-        for speed in found:
+        for speed in speeds:
             print_json(speed.as_dict())
     else:
-        print(to_markdown(found))
+        print(to_markdown(speeds))
     return OK
 
 

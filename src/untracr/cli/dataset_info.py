@@ -50,9 +50,9 @@ def print_info(root: Path, manifest: Manifest, *, as_json: bool) -> None:
     plan = manifest.plan
     say(f"{printable(root)}: {sum(plan.rows.values()):,} programs, {_size(manifest.bytes)}")
     for split in SPLITS:
-        found = manifest.of_split(split)
-        size = _size(sum(shard.bytes for shard in found))
-        say(f"  {split:<11} {plan.rows[split]:>12,} programs {len(found):>7,} files {size:>10}")
+        files = manifest.of_split(split)
+        size = _size(sum(shard.bytes for shard in files))
+        say(f"  {split:<11} {plan.rows[split]:>12,} programs {len(files):>7,} files {size:>10}")
     for name in ("lengths", "layers", "treatments", "domains", "parameters"):
         counts = in_order(manifest.statistics[name])
         say(f"  {name}: {', '.join(f'{value} {count:,}' for value, count in counts.items())}")

@@ -89,15 +89,15 @@ def treatment_shares(text: str) -> tuple[tuple[str, float], ...]:
     Raises:
         ArgumentTypeError: it is not names and shares.
     """
-    found = []
+    shares = []
     for word in text.split(","):
         name, equals, number = word.partition("=")
         if not equals:
             raise argparse.ArgumentTypeError(
                 f"must be names and shares, as in rotated=0.2,noisy=0.1, not {word!r}"
             )
-        found.append((name.strip(), share(number)))
-    return tuple(found)
+        shares.append((name.strip(), share(number)))
+    return tuple(shares)
 
 
 def shares_of(shares: tuple[tuple[str, float], ...]) -> TreatmentShares:

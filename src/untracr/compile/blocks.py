@@ -202,13 +202,13 @@ def lookup(
     A SequenceMap of a variable with itself is such a Map, of ``f(x, x)``.
     """
     position = {value: i for i, value in enumerate(out.ordered)}
-    found = [
+    written = [
         (dim, position[result])
         for value, dim in zip(inner.ordered, inner_dims, strict=True)
         if (result := _call(function, label, *(value,) * function.arity)) in position
     ]
-    rows = np.array([dim for dim, _ in found], dtype=np.int64)
-    columns = np.array([column for _, column in found], dtype=np.int64)
+    rows = np.array([dim for dim, _ in written], dtype=np.int64)
+    columns = np.array([column for _, column in written], dtype=np.int64)
     each = np.arange(len(out_dims))
     return Neurons(
         label,

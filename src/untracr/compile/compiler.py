@@ -482,20 +482,20 @@ class _Assembly:
     def _node_map(
         self, layers: dict[Ref, HalfLayer], where: dict[Ref, dict[str, object]]
     ) -> dict[Ref, NodeParts]:
-        found: dict[Ref, NodeParts] = {}
+        node_map: dict[Ref, NodeParts] = {}
         for ref in self.program.sops:
             is_categorical = self.program.encoding(ref) is CATEGORICAL
             values = self.sets[ref].ordered if is_categorical else (None,)
             label = attention_output_label(self.program.labels[ref])
             auxiliary = (self.residual.dim(label),) if label in self.residual.starts else ()
-            found[ref] = NodeParts(
+            node_map[ref] = NodeParts(
                 half_layer=layers.get(ref),
                 dims=tuple(self.dims(ref).tolist()),
                 values=values,
                 auxiliary_dims=auxiliary,
                 **where.get(ref, {}),  # type: ignore[arg-type]
             )
-        return found
+        return node_map
 
 
 @dataclass(frozen=True)

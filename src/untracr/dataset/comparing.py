@@ -171,10 +171,10 @@ def _weights_fault(found: object, wanted: Array, treatment: str) -> str | None:
     differs = np.flatnonzero(have.view(np.uint32) != wanted.view(np.uint32))
     if not len(differs):
         return None
-    place = int(differs[0])
+    first = int(differs[0])
     fault = (
         f"{len(differs):,} of {len(wanted):,} weights of treatment {treatment} differ, "
-        f"the first at {place}: {have[place]:.9g}, and should be {wanted[place]:.9g}"
+        f"the first at {first}: {have[first]:.9g}, and should be {wanted[first]:.9g}"
     )
     with np.errstate(all="ignore"):  # damaged weights may be anything
         apart = np.abs(have.astype(np.float64) - wanted).max() / np.abs(wanted).max()

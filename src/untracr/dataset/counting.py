@@ -44,17 +44,17 @@ def statistics_faults(
     folder: DatasetFolder, manifest: Manifest, progress: Progress
 ) -> Iterator[Fault]:
     """Whether the manifest's statistics are those of the rows, all of which are read."""
-    found: Counts = {name: Counter() for name in COUNTED}
+    counted: Counts = {name: Counter() for name in COUNTED}
     for number, shard in enumerate(manifest.shards, start=1):
         try:
             for name, counts in _counted(folder, shard.name).items():
-                found[name].update(counts)
+                counted[name].update(counts)
         except DatasetError as error:
             yield Fault(shard.name, None, in_a_line(error, shard.name))
             return
         progress("counting", number, len(manifest.shards))
     for name in COUNTED:
-        yield from _difference(name, manifest.statistics[name], found[name])
+        yield from _difference(name, manifest.statistics[name], counted[name])
 
 
 def _difference(name: str, told: dict[str, int], counted: Counter[str]) -> Iterator[Fault]:

@@ -80,11 +80,11 @@ def result_of(data: bytes) -> Any:
         DatasetError: the task ended with another error, or its result cannot be read.
     """
     try:
-        is_done, found = pickle.loads(data)
+        is_done, result = pickle.loads(data)
     except Exception as error:
         raise DatasetError(
             f"a worker's answer cannot be read: {type(error).__name__}: {error}"
         ) from error
     if not is_done:
-        raise found
-    return found
+        raise result
+    return result

@@ -100,11 +100,11 @@ def _hash(path: Path, shard: ShardNote) -> Hashed:
             if size > 2 * shard.bytes + LONGER:  # not read to its end only to find that out
                 what = f"has {size:,} bytes, and the manifest has {shard.bytes:,}"
                 return Hashed(shard.name, False, Fault(shard.name, None, what))
-            found = _digest(file, size)
+            digest = _digest(file, size)
     except (OSError, ValueError, DatasetError) as error:  # a path with a zero byte is a ValueError
         why = getattr(error, "strerror", None) or error
         return Hashed(shard.name, False, Fault(shard.name, None, f"cannot be read: {why}"))
-    if found == shard.sha256:
+    if digest == shard.sha256:
         return Hashed(shard.name, True, None)
-    what = f"SHA-256 is {found}, and the manifest has {shard.sha256}"
+    what = f"SHA-256 is {digest}, and the manifest has {shard.sha256}"
     return Hashed(shard.name, True, Fault(shard.name, None, what))

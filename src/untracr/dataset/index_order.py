@@ -53,14 +53,14 @@ def index_faults(
     last: tuple[int, str, str, int] | None = None
     doubles: dict[str, list[Fault]] = {}
     splits = sorted({shard.split for shard in shards})
-    for place in heapq.merge(*map(indices, splits)):
-        index, split, name, row = place
+    for indexed in heapq.merge(*map(indices, splits)):
+        index, split, name, row = indexed
         if last is not None and index == last[0] and split != last[1]:
             told = doubles.setdefault(name, [])
             if len(told) < MOST:
                 what = f"its index, {index}, is also that of {last[2]}, row {last[3]}"
                 told.append(Fault(name, row, what))
-        last = place
+        last = indexed
     return [*faults, *(fault for told in doubles.values() for fault in told)]
 
 

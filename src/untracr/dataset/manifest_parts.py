@@ -82,11 +82,11 @@ def texts(value: object, place: str) -> dict[str, str]:
 
 def excluded(value: object) -> dict[str, Any]:
     """Names and digest of what was left out."""
-    found = an_object(value, "excluded")
-    sets = a_list(entry(found, "sets"), "excluded.sets", 1_000)
+    entries = an_object(value, "excluded")
+    sets = a_list(entry(entries, "sets"), "excluded.sets", 1_000)
     return {
         "sets": [a_name(name, "excluded.sets") for name in sets],
-        "digest": a_name(entry(found, "digest"), "excluded.digest"),
+        "digest": a_name(entry(entries, "digest"), "excluded.digest"),
     }
 
 
@@ -154,11 +154,11 @@ def _shares(value: object) -> None:
         a_share(share, "settings.shares")
 
 
-def _other_domains(found: Mapping[str, Any]) -> None:
-    a_share(entry(found, "share"), "settings.other_domains.share")
+def _other_domains(entries: Mapping[str, Any]) -> None:
+    a_share(entry(entries, "share"), "settings.other_domains.share")
     for name in ("vocab_sizes", "max_seq_lens"):
         place = f"settings.other_domains.{name}"
-        ends = a_list(entry(found, name), place, 2)
+        ends = a_list(entry(entries, name), place, 2)
         if len(ends) != 2:
             raise ValueError(f"{place} must be two numbers, not {shown(ends)}")
         for end in ends:

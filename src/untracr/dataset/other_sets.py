@@ -19,9 +19,9 @@ def excluding(root: Path) -> Excluded:
         DatasetError: it is not finished, or a file is damaged.
     """
     manifest = read_manifest(root)
-    found = []
+    behaviours = []
     for shard in manifest.shards:
         rows = read_shard(DatasetFolder(root).shard(shard.name), ["behaviour"])
-        found.append(prefixes(bytes.fromhex(row["behaviour"]) for row in rows))
+        behaviours.append(prefixes(bytes.fromhex(row["behaviour"]) for row in rows))
     domain = manifest.settings.behaviour_domain
-    return Excluded((root.resolve().name,), ((domain, np.unique(np.concatenate(found))),))
+    return Excluded((root.resolve().name,), ((domain, np.unique(np.concatenate(behaviours))),))

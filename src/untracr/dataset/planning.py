@@ -84,7 +84,7 @@ class Shard:
 
 def shards(plan: Plan, shard_size: int) -> list[Shard]:
     """All files of a data set, in order."""
-    found = []
+    planned = []
     for split in SPLITS:
         rows = plan.rows[split]
         count = -(-rows // shard_size)
@@ -92,8 +92,8 @@ def shards(plan: Plan, shard_size: int) -> list[Shard]:
             start = number * shard_size
             digits = max(5, len(str(count)))
             name = f"data/{split}-{number:0{digits}}-of-{count:0{digits}}.parquet"
-            found.append(Shard(split, number, name, start, min(rows, start + shard_size)))
-    return found
+            planned.append(Shard(split, number, name, start, min(rows, start + shard_size)))
+    return planned
 
 
 def read_plan(folder: DatasetFolder) -> Plan | None:

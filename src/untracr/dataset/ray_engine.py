@@ -132,10 +132,10 @@ def _require_listening(address: str | None) -> None:
     Raises:
         DatasetError: nobody is.
     """
-    place = _host_and_port(address)
-    if place is None:
+    host_and_port = _host_and_port(address)
+    if host_and_port is None:
         return
-    host, port = place
+    host, port = host_and_port
     try:
         socket.create_connection((host, int(port)), CONNECT_SECONDS).close()
     except (OSError, OverflowError) as error:
@@ -148,10 +148,10 @@ def _require_at(address: str | None, connected: str) -> None:
     Raises:
         DatasetError: it is another one.
     """
-    place = _host_and_port(address)
-    if place is None or place == _host_and_port(connected):
+    host_and_port = _host_and_port(address)
+    if host_and_port is None or host_and_port == _host_and_port(connected):
         return
-    host, port = place
+    host, port = host_and_port
     if host not in THIS_MACHINE or not connected.endswith(f":{port}"):
         raise DatasetError(
             f"this process is connected to the Ray cluster at {connected}, not to {address}: "

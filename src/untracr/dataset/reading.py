@@ -157,9 +157,9 @@ class _Order:
 
     def at(self, position: int) -> tuple[int, int]:
         """Shard and row of a position."""
-        place = int(np.searchsorted(self._ends, position, side="right"))
-        shard, size = int(self._shards[place]), int(self._sizes[place])
-        row = position - int(self._ends[place]) + size
+        span = int(np.searchsorted(self._ends, position, side="right"))
+        shard, size = int(self._shards[span]), int(self._sizes[span])
+        row = position - int(self._ends[span]) + size
         if not self._shuffle:
             return shard, row
         if self._within[0] != shard:

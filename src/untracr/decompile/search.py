@@ -143,12 +143,12 @@ class _InOneFrame:
         self.cost.farthest, self.cost.dead_ends = (FIRST, 0), 0
         while queue and not deadline.is_over and not self.cost.is_hopeless:
             _, _, _, node = heapq.heappop(queue)
-            found = self._next(node, deadline)
-            if found is None:
+            following = self._next(node, deadline)
+            if following is None:
                 if node.best is None and not deadline.is_over:
                     self.cost.ended(node.state.reached)
                 continue
-            state, loss = found
+            state, loss = following
             put(node, node.cost + loss)
             settled = self._settled(state)
             if settled is None:
@@ -256,10 +256,10 @@ class _InOneFrame:
             return state
         known = list(state.frame.variables)
         try:
-            found = self.reader.components(state.half_layer, known)
+            components_read = self.reader.components(state.half_layer, known)
         except ProgramError:  # too many values to be told apart by a reader
-            found = []
-        components = tuple(c for c in found if is_operation(c))
+            components_read = []
+        components = tuple(c for c in components_read if is_operation(c))
         writing = state.writing
         if writing is not None:
             writing = writing.enter(self.reader, components[: 2 * MAX_OPERATIONS], known)

@@ -87,7 +87,7 @@ def problems_seen(seen: Seen) -> list[Problem]:
     """
     errors = _errors(seen)
     reported = {problem.ref for problem in errors}
-    return [*errors, *(found for found in _warnings(seen) if found.ref not in reported)]
+    return [*errors, *(warning for warning in _warnings(seen) if warning.ref not in reported)]
 
 
 def _errors(seen: Seen) -> list[Problem]:

@@ -355,7 +355,7 @@ class CompiledModel:
         for row, tokens in enumerate(inputs):
             self.domain.require(tokens)
             by_length.setdefault(len(tokens), []).append(row)
-        found: list[list[Value]] = [[] for _ in inputs]
+        outputs: list[list[Value]] = [[] for _ in inputs]
         ids = self.input_encoder.encoding_map
         for length, rows in by_length.items():
             step = max(1, WORK // self.transformer.numbers_of_a_run(length + 1))
@@ -364,8 +364,8 @@ class CompiledModel:
                 batch = [[self.compiled.bos_id, *(ids[t] for t in inputs[r])] for r in part]
                 decoded = self._decoded(self._unembedded(self.transformer.forward(batch))[:, 1:])
                 for row, values in zip(part, decoded, strict=True):
-                    found[row] = values
-        return found
+                    outputs[row] = values
+        return outputs
 
     def verify(self, *, max_inputs: int = RUN) -> Verification:
         """Runs the weights against the program on its domain, or some inputs of it."""

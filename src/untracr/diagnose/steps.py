@@ -68,9 +68,9 @@ class Staircase:
         if not self.is_categorical:
             off = off_step @ np.abs(np.diff(self.results)[steps])
             return off, off
-        places, place = np.unique(self.results, return_inverse=True)
+        places, rank = np.unique(self.results, return_inverse=True)
         each = np.zeros((len(places), len(self.points)))
-        for outputs in (place[steps], place[steps + 1]):  # a step moves from one to the other
+        for outputs in (rank[steps], rank[steps + 1]):  # a step moves from one to the other
             np.add.at(each, outputs, off_step.T)
         return each.max(axis=0), each.sum(axis=0)
 

@@ -164,9 +164,9 @@ def _place(value: Entry, ordered: tuple[Value, ...], alike: Codes) -> int:
 def _alike(ordered: tuple[Value, ...]) -> Codes:
     """For each value of a variable the first one that it equals but for rounding."""
     codes = np.arange(len(ordered))
-    for place in range(1, len(ordered)):
-        if same_value(ordered[place], ordered[place - 1]):
-            codes[place] = codes[place - 1]
+    for code in range(1, len(ordered)):
+        if same_value(ordered[code], ordered[code - 1]):
+            codes[code] = codes[code - 1]
     return codes
 
 

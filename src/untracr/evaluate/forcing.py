@@ -183,11 +183,11 @@ def force(
         None where no example can be made: the program has an operation of another kind,
         or its weights are not those that we compile it to.
     """
-    found = _as_compiled(case, model)
-    if found is None:
+    as_compiled = _as_compiled(case, model)
+    if as_compiled is None:
         return None
     try:
-        example = MAKERS[treatment](*found, treated)
+        example = MAKERS[treatment](*as_compiled, treated)
     except ProgramError:
         return None
     kinds = tuple(KIND_NAMES[_class(int(target))] for target in example.targets)
@@ -227,18 +227,18 @@ def ranks(network: NumpyNetwork, example: Example) -> npt.NDArray[np.int64]:
     """For each token of an example, how many of its class are at least as likely: [T]."""
     decoding = network.start()
     seen = -1
-    found = []
+    ranked = []
     with np.errstate(all="ignore"):
-        for place, target in enumerate(example.targets.tolist()):
-            if example.step[place] != seen:
-                seen = int(example.step[place])
+        for position, target in enumerate(example.targets.tolist()):
+            if example.step[position] != seen:
+                seen = int(example.step[position])
                 here = example.component_step == seen
                 decoding.see(Features(example.integers[here], example.numbers[here]))
-            at = TokenPlace(int(example.ordinal[place]), int(example.field[place]))
-            logits = decoding.feed(int(example.inputs[place]), at)
+            at = TokenPlace(int(example.ordinal[position]), int(example.field[position]))
+            logits = decoding.feed(int(example.inputs[position]), at)
             first, last = CLASS_RANGES[_class(target)]
-            found.append(int((~(logits[first:last] < logits[target])).sum()) - 1)  # NaN: last
-    return np.array(found, dtype=np.int64)
+            ranked.append(int((~(logits[first:last] < logits[target])).sum()) - 1)  # NaN: last
+    return np.array(ranked, dtype=np.int64)
 
 
 def _class(token: int) -> str:

@@ -204,8 +204,8 @@ def _percents(shares: Json | None) -> str:
 
 def _ceiling(report: Json) -> str:
     pairs = list(zip(_labels(report), report["treatments"], strict=True))
-    found = [(label, t, t["ceiling"]) for label, t in pairs if t["ceiling"] is not None]
-    if not found:
+    ceilings = [(label, t, t["ceiling"]) for label, t in pairs if t["ceiling"] is not None]
+    if not ceilings:
         return ""
     rows = [
         [
@@ -218,7 +218,7 @@ def _ceiling(report: Json) -> str:
             ", ".join(f"{n}: {count}" for n, count in c["models_by_programs"].items()),
             c["not_counted"],
         ]
-        for label, t, c in found
+        for label, t, c in ceilings
     ]
     head = [
         "weights",

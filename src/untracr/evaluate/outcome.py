@@ -103,11 +103,11 @@ def _compiles_to(program: Program | None, model: Transformer, domain: Domain) ->
 
 
 def _operations_right(tokens: Iterable[str], reference: Iterable[str]) -> Counts:
-    found = Counter(words for _, _, words in _operations(tokens))
+    written = Counter(words for _, _, words in _operations(tokens))
     counts: Counts = {}
     for _, _, words in _operations(reference):
-        hit = found[words] > 0
-        found[words] -= hit
+        hit = written[words] > 0
+        written[words] -= hit
         _count(counts, f"{words[1]} {words[2]}", hit)
     return counts
 

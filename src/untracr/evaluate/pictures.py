@@ -102,15 +102,15 @@ def _by_length(report: Json) -> bytes:
     lengths = list(report["set"]["lengths"])
     treatments = report["treatments"]
     figure, axes = _figure(1.5 + 1.2 * max(4, len(lengths)), 3.8)
-    for number, (found, offset) in enumerate(
+    for number, (treatment, offset) in enumerate(
         zip(treatments, _offsets(len(treatments)), strict=True)
     ):
-        shares = [found["by_length"][length]["exact"] for length in lengths]
+        shares = [treatment["by_length"][length]["exact"] for length in lengths]
         axes.errorbar(
             [place + offset for place in range(len(lengths))],
             [100 * share["share"] for share in shares],
             yerr=_errors(shares),
-            label=found["treatment"],
+            label=treatment["treatment"],
             linestyle="",
             capsize=3,
             **_style(number),

@@ -132,34 +132,34 @@ class _Search:
     def _compiled(self, program: Program, given: Transformer) -> Transformer | None:
         domain = self.case.domain
         try:
-            found = compile_program(
+            weights = compile_program(
                 program, domain.vocab, domain.max_seq_len, causal=given.causal
             ).transformer
         except ProgramError:
             return None
-        return found if given.W_U is not None else found.replace(W_U=None, output_values=None)
+        return weights if given.W_U is not None else weights.replace(W_U=None, output_values=None)
 
     def _same(self, mine: Transformer, theirs: Transformer) -> bool:
         weights = theirs.arrays()
         equal = all(np.array_equal(array, weights[name]) for name, array in mine.arrays().items())
         if not equal and self.rotated:
-            found = same_weights(mine, theirs)
-            equal = found.same and found.in_order
+            equivalence = same_weights(mine, theirs)
+            equal = equivalence.same and equivalence.in_order
         if not equal or mine.W_U is None:
             return equal
         return not read_out_differs(mine, theirs, align(mine, theirs))
 
     def _programs(
-        self, place: int, guesses: _Guesses, nodes: Mapping[Ref, Node]
+        self, done: int, guesses: _Guesses, nodes: Mapping[Ref, Node]
     ) -> Iterator[Program]:
-        if place == len(self.order):
+        if done == len(self.order):
             every = (nodes.get(ref, node) for ref, node in enumerate(self.case.program.nodes))
             yield replace(self.case.program, nodes=tuple(every))
             return
-        ref = self.order[place]
+        ref = self.order[done]
         for node, guess in self._choices(ref, guesses):
             known = {**guesses, ref: guess} if guess is not None else guesses
-            yield from self._programs(place + 1, known, {**nodes, ref: node})
+            yield from self._programs(done + 1, known, {**nodes, ref: node})
 
     def _choices(self, ref: Ref, guesses: _Guesses) -> Iterator[tuple[Node, _Guess | None]]:
         """What an operation or selector may be, given those before it."""

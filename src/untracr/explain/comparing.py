@@ -77,8 +77,8 @@ def compare_programs(fst: Program, snd: Program, domain: Domain, *, causal: bool
         EvaluationError: one of the programs fails on some input.
     """
     if domain.size <= DEFAULT_LIMIT:
-        found = decide_equivalence(fst, snd, domain, causal=causal)
-        return Compared(found.inputs_checked, domain.size, found.counterexample)
+        decided = decide_equivalence(fst, snd, domain, causal=causal)
+        return Compared(decided.inputs_checked, domain.size, decided.counterexample)
     seen = 0
     for batch in shaped_batches(domain, ALL_TRIED_UP_TO, causal=causal):
         left, right = batch.evaluate(fst), batch.evaluate(snd)

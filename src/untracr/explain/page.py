@@ -21,7 +21,7 @@ td.code {{ font-family: ui-monospace, Menlo, Consolas, monospace; font-size: 12p
 """
 
 
-def page(found: Sequence[Explanation], title: str) -> str:
+def page(explanations: Sequence[Explanation], title: str) -> str:
     """A whole HTML document that needs nothing else; see `untracr.explain.picture.picture`."""
     parts = [
         "<!DOCTYPE html>",
@@ -29,8 +29,8 @@ def page(found: Sequence[Explanation], title: str) -> str:
         f'<head><meta charset="utf-8"><title>{xml_text(title)}</title>'
         f"<style>{STYLE}</style></head>",
         "<body>",
-        picture(found, title),
-        *(_table(explanation) for explanation in found),
+        picture(explanations, title),
+        *(_table(explanation) for explanation in explanations),
         "</body>",
         "</html>",
     ]

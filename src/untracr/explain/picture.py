@@ -147,9 +147,9 @@ def _chips(
     width: float,
 ) -> float:
     """A row of values; those at the positions ``wrong`` are framed."""
-    for place, value in enumerate(values):
-        left = x + place * width
-        is_wrong = place in wrong
+    for position, value in enumerate(values):
+        left = x + position * width
+        is_wrong = position in wrong
         drawing.box(
             left + 2,
             y,
@@ -159,7 +159,7 @@ def _chips(
             stroke=WRONG if is_wrong else RULE,
             stroke_width=2.0 if is_wrong else 1.0,
             radius=4,
-            title=f"position {place}: {value!r}",
+            title=f"position {position}: {value!r}",
         )
         fill = FAINT if value is None else INK
         text = "–" if value is None else _short(value)
@@ -181,32 +181,32 @@ def _stream(drawing: Drawing, line: Line, left: float, width: float, y: float) -
         drawing.words(
             left - 8, top + 12.5, _short(line.values[number]), 11, anchor="end", mono=True
         )
-        for place, share in enumerate(line.coefficients[:, number].tolist()):
+        for position, share in enumerate(line.coefficients[:, number].tolist()):
             drawing.box(
-                left + place * width + 2,
+                left + position * width + 2,
                 top,
                 width - 4,
                 BAND - 2,
                 shade(share),
                 stroke=RULE,
                 stroke_width=0.5,
-                title=f"position {place}, {line.values[number]!r}: {share:.4f}",
+                title=f"position {position}, {line.values[number]!r}: {share:.4f}",
             )
             if 0.05 < abs(share) < 0.95 or abs(share) > 1.05:
                 drawing.words(
-                    left + (place + 0.5) * width,
+                    left + (position + 0.5) * width,
                     top + 11.5,
                     f"{share:.2f}",
                     9,
                     anchor="middle",
                     fill=ink_on(share),
                 )
-    for place, value in enumerate(line.program):
+    for position, value in enumerate(line.program):
         for row, number in enumerate(rows):
             same = type(line.values[number]) is type(value) or not isinstance(value, str)
             if same and line.values[number] == value:
                 drawing.box(
-                    left + place * width + 1,
+                    left + position * width + 1,
                     y + row * BAND - 1,
                     width - 2,
                     BAND,
@@ -216,9 +216,9 @@ def _stream(drawing: Drawing, line: Line, left: float, width: float, y: float) -
                     radius=2,
                 )
     bottom = y + len(rows) * BAND
-    for place in line.differing:
+    for position in line.differing:
         drawing.box(
-            left + place * width - 1,
+            left + position * width - 1,
             y - 4,
             width + 2,
             bottom - y + 6,

@@ -193,7 +193,7 @@ class _Run:
         """What the heads attend to that implement a selector; whether as in the own weights."""
         if self.beside is None or self.own is None:
             return (), False
-        found, same = [], True
+        patterns, same = [], True
         limit = ATTENTION_OFF_WHERE_CHANGED if self._is_changed else ATTENTION_OFF
         heads = {c.ref: c.heads for c in self.attributions}
         for ref in sorted(self.program.reachable):
@@ -207,8 +207,8 @@ class _Run:
                 own = _softmax(self.own.attn_logits[own_layer][0, own_head].astype(np.float64))
                 same = same and float(np.abs(attention[1:] - own[1:]).max()) <= AS_COMPILED
                 agrees = np.abs(attention[1:] - wanted).max(axis=1) <= limit
-                found.append(Pattern(layer, head, attention, wanted, agrees))
-        return tuple(found), same
+                patterns.append(Pattern(layer, head, attention, wanted, agrees))
+        return tuple(patterns), same
 
     def _output(self) -> Output | None:
         model = self.model
@@ -219,12 +219,12 @@ class _Run:
         if model.output_values is None:
             numbers: list[float] = out[:, 0].tolist()
             wrong = [
-                place
-                for place, (number, value) in enumerate(zip(numbers, program, strict=True))
+                position
+                for position, (number, value) in enumerate(zip(numbers, program, strict=True))
                 if not _same_number(number, value, self._output_tolerance(value))
             ]
             return Output(program, tuple(numbers), tuple(wrong))
-        read = tuple(model.output_values[place] for place in out.argmax(axis=1).tolist())
+        read = tuple(model.output_values[position] for position in out.argmax(axis=1).tolist())
         pairs_read = enumerate(zip(read, program, strict=True))
         return Output(program, read, tuple(i for i, (a, b) in pairs_read if not same_value(a, b)))
 

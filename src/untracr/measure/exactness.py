@@ -89,8 +89,8 @@ def find_exactness(model: Transformer) -> Exactness:
 
 def at_usual_slope(model: Transformer) -> Transformer:
     """The model as compiled with an mlp_exactness of 100; itself where it is so compiled."""
-    found = find_exactness(model)
-    if not found.others and found.to_compile == MLP_EXACTNESS:
+    exactness = find_exactness(model)
+    if not exactness.others and exactness.to_compile == MLP_EXACTNESS:
         return model
     W_in = model.W_in.astype(np.float64)
     for layer, steps in enumerate(_all_steps(model)):
@@ -148,9 +148,9 @@ def _beside(reads: Floats, writes: Floats, rows: Floats) -> tuple[Ints, Ints]:
     fits = _is_constant(reads[:-1] - reads[1:], sizes, rows)
     fits &= _cancel(writes[:-1], writes[1:]) & (_lengths(reads[1:]) > FLATTEST_SLOPE)
     up: list[int] = []
-    for place in np.flatnonzero(fits).tolist():
-        if not up or place > up[-1] + 1:
-            up.append(place)
+    for neuron in np.flatnonzero(fits).tolist():
+        if not up or neuron > up[-1] + 1:
+            up.append(neuron)
     first = np.array(up, dtype=np.int64)
     return first, first + 1
 

@@ -122,9 +122,9 @@ def _columns(
     living = [n for n in every if arrays["W_K"][layer, head][:, n].any()]
     best = every
     for moved in living:
-        for place in living:
+        for column in living:
             rest = [n for n in every if n != moved]
-            order = [*rest[:place], moved, *rest[place:]]
+            order = [*rest[:column], moved, *rest[column:]]
             if _sum(distances, order) < _sum(distances, best) * (1 - 1e-6):
                 best = order
     return np.array(best, dtype=np.int64)

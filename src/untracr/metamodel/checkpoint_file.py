@@ -96,7 +96,7 @@ def counts_of(state: Mapping[str, object], path: Path) -> dict[str, int | float]
     Raises:
         ModelFileError: one is missing, or no number from 0 up.
     """
-    found: dict[str, int | float] = {}
+    counts: dict[str, int | float] = {}
     for name, kinds in (("step", (int,)), ("examples", (int,)), ("elapsed", (int, float))):
         value = state.get(name)
         if type(value) not in kinds or not 0 <= value <= MOST_COUNTED:  # type: ignore[operator]
@@ -104,5 +104,5 @@ def counts_of(state: Mapping[str, object], path: Path) -> dict[str, int | float]
                 f"{printable(path)}: a checkpoint's {name} must be a number from 0 up, "
                 f"not {shown(value)}"
             )
-        found[name] = value  # type: ignore[assignment]
-    return found
+        counts[name] = value  # type: ignore[assignment]
+    return counts

@@ -102,9 +102,9 @@ def features(
         components: in order.
         variables: the variables known before this half-layer.
     """
-    found = [matches(component) for component in components]
-    ahead = outlooks(reader, components, found, variables)
-    rows = [_row(*row) for row in zip(components, found, ahead, strict=True)]
+    matched = [matches(component) for component in components]
+    ahead = outlooks(reader, components, matched, variables)
+    rows = [_row(*row) for row in zip(components, matched, ahead, strict=True)]
     return Features(
         np.array([integers for integers, _ in rows], dtype=np.int64).reshape(
             -1, len(INTEGER_SIZES)

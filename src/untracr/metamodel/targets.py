@@ -137,9 +137,9 @@ class _Names:
         form = _Form.of(self.program, ref, inner, ref in self.in_order)
         results = [call(function, *a) for a in named] if function in LISTED else []
         if not form.is_alike(results, true):
-            found = form.find([tuple(name for name, _ in values) for values in known], true)
-            self.read[ref] = found
-            results = [call(found, *a) for a in named]
+            listed = form.find([tuple(name for name, _ in values) for values in known], true)
+            self.read[ref] = listed
+            results = [call(listed, *a) for a in named]
         if form.is_categorical:
             renamed = dict(zip(true, results, strict=True))
             self.values[ref] = tuple(renamed[value] for value in self.true[ref])
@@ -152,9 +152,9 @@ class _Names:
         wanted = _selected(node.predicate, [v for _, v in keys], [v for _, v in queries])
         if node.predicate in LISTED and np.array_equal(wanted, _selected(node.predicate, *names)):
             return
-        found = predicate_of_table(*names, wanted)
-        assert found is not None
-        self.read[ref] = found
+        listed = predicate_of_table(*names, wanted)
+        assert listed is not None
+        self.read[ref] = listed
 
 
 @dataclass(frozen=True)

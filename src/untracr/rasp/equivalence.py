@@ -129,18 +129,18 @@ def _same_number(a: float, b: float) -> bool:
 
 
 def numbers_agree(
-    found: npt.NDArray[np.floating], wanted: npt.NDArray[np.floating], tolerance: float
+    given: npt.NDArray[np.floating], wanted: npt.NDArray[np.floating], tolerance: float
 ) -> npt.NDArray[np.bool_]:
     """Where numbers that weights give are the wanted ones; what is not finite never is.
 
     Args:
-        found: what weights give.
+        given: what weights give.
         wanted: of the same shape.
         tolerance: how far a number may be off, relative to the larger of 1 and itself.
     """
     with np.errstate(over="ignore", invalid="ignore"):
-        close = np.abs(found - wanted) <= tolerance * np.maximum(1.0, np.abs(wanted))
-    return np.asarray(close & np.isfinite(found) & np.isfinite(wanted))
+        close = np.abs(given - wanted) <= tolerance * np.maximum(1.0, np.abs(wanted))
+    return np.asarray(close & np.isfinite(given) & np.isfinite(wanted))
 
 
 def behaviour_key(program: Program, domain: Domain) -> bytes:

@@ -398,12 +398,12 @@ def _tuple(found: tuple[Value, ...]) -> Value:
     return found
 
 
-def _part(whole: Any, place: Any) -> Value:
-    if not isinstance(whole, (tuple, str)) or not isinstance(place, int):
-        raise TypeError(f"a tuple or text has parts by number, not {whole!r:.60} by {place!r:.60}")
-    if not -len(whole) <= place < len(whole):
-        raise ValueError(f"{whole!r:.60} has no part {place}")
-    part: Value = whole[place]
+def _part(whole: Any, number: Any) -> Value:
+    if not isinstance(whole, (tuple, str)) or not isinstance(number, int):
+        raise TypeError(f"a tuple or text has parts by number, not {whole!r:.60} by {number!r:.60}")
+    if not -len(whole) <= number < len(whole):
+        raise ValueError(f"{whole!r:.60} has no part {number}")
+    part: Value = whole[number]
     return part
 
 

@@ -339,11 +339,11 @@ class Batch:
             sums = node.fst_factor * x[used // len(y)] + node.snd_factor * y[used % len(y)]
         if not (np.abs(sums) <= LARGEST_EXACT_INTEGER).all():
             return self._sequence_map(slowly, fst, snd)
-        found, inverse = distinct_numbers(sums)
+        numbers, inverse = distinct_numbers(sums)
         codes = inverse[pairs]
-        values: list[Value] = found.tolist()
+        values: list[Value] = numbers.tolist()
         if not any(isinstance(v, float) for v in (*fst.values, *snd.values, *factors)):
-            values = [int(v) for v in found]
+            values = [int(v) for v in numbers]
         if not (x_numeric.all() and y_numeric.all()):
             present = x_numeric[fst.codes] & y_numeric[snd.codes]
             codes = np.where(present, codes, len(values))
@@ -380,13 +380,13 @@ class Batch:
             table, reasons = pair_truths(
                 predicate, ((k[p // len(q)], q[p % len(q)]) for p in places), len(places)
             )
-        found = table.take(pairs)
+        truths = table.take(pairs)
         if reasons:
             failed = np.zeros(len(self), dtype=np.bool_)
-            failed[rows] = ((found == FAILED) & allowed).any(axis=(1, 2))
+            failed[rows] = ((truths == FAILED) & allowed).any(axis=(1, 2))
             if bool(failed.any()):
                 self._fail(failed, reasons[0])
-        selected: Mask = (found == 1) & allowed
+        selected: Mask = (truths == 1) & allowed
         return selected
 
     def _aggregate(self, selected: Mask, sop: Column, default: Value) -> Column:
@@ -451,12 +451,12 @@ def run(
         InputError: an input is empty, or no sequence of tokens.
         EvaluationError: a function or comparison fails on some input.
     """
-    whole, found = program_of(program), list[list[Value]]()
+    whole, outputs = program_of(program), list[list[Value]]()
     for part in _of_like_size(plain_inputs(inputs)):
         batch = Batch(part, causal=causal)
         column = batch.evaluate(whole)
-        found += [batch.row(column, row) for row in range(len(batch))]
-    return found
+        outputs += [batch.row(column, row) for row in range(len(batch))]
+    return outputs
 
 
 def _of_like_size(inputs: Sequence[Sequence[Value]]) -> Iterator[Sequence[Sequence[Value]]]:

@@ -109,15 +109,15 @@ def _check_shape(program: Program) -> None:
     if len(nodes) < 2 or not isinstance(nodes[0], Tokens) or not isinstance(nodes[1], Indices):
         raise ValueError("a program's nodes begin with Tokens() and Indices()")
     for ref, node in enumerate(nodes):
-        for place, child in enumerate(children(node)):
+        for argument, child in enumerate(children(node)):
             if not 0 <= child < ref:
                 raise ValueError(f"node {ref} ({node}) must read earlier nodes, not {child}")
             wants_selector = isinstance(node, (SelectorAnd, SelectorOr, SelectorNot)) or (
-                isinstance(node, (SelectorWidth, Aggregate)) and place == 0
+                isinstance(node, (SelectorWidth, Aggregate)) and argument == 0
             )
             if wants_selector != isinstance(nodes[child], SELECTOR_TYPES):
                 wanted = "a selector" if wants_selector else "a SOp"
-                raise ValueError(f"node {ref} ({node}) needs {wanted} as argument {place + 1}")
+                raise ValueError(f"node {ref} ({node}) needs {wanted} as argument {argument + 1}")
     if not 0 <= program.output < len(nodes):
         raise ValueError(f"the output must be one of {len(nodes)} nodes, not {program.output}")
     if not isinstance(nodes[program.output], SOP_TYPES):
@@ -217,12 +217,12 @@ class Builder:
 
     def build(self, output: Ref) -> Program:
         """Returns the program; nodes that the output does not need are left out."""
-        nodes, place, needed = pruned(tuple(self.nodes), output)
-        default = tracr_labels(nodes, place, (None,) * len(nodes))
+        nodes, renumbered, needed = pruned(tuple(self.nodes), output)
+        default = tracr_labels(nodes, renumbered, (None,) * len(nodes))
         labels = tuple(
             self._labels[old] or default[position] for position, old in enumerate(needed)
         )
-        return Program(nodes, place, labels)
+        return Program(nodes, renumbered, labels)
 
 
 def pruned(nodes: tuple[Node, ...], output: Ref) -> tuple[tuple[Node, ...], Ref, tuple[Ref, ...]]:

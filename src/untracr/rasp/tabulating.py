@@ -313,16 +313,16 @@ def pair_truths(predicate: Predicate, pairs: Iterable[tuple[Entry, Entry]], coun
     table = np.zeros(count, dtype=np.int8)
     reasons: list[str] = []
     tried = _Tried(predicate)
-    for place, (key, query) in enumerate(pairs):
+    for row, (key, query) in enumerate(pairs):
         if isinstance(predicate, Comparison) and (key is None or query is None):
             result: Entry = Failure(_cannot_compare_none(predicate))
         else:
             result = tried(key, query)
         if isinstance(result, Failure):
-            table[place] = FAILED
+            table[row] = FAILED
             reasons = reasons or [result.reason]
         else:
-            table[place] = bool(result)
+            table[row] = bool(result)
     return table, tuple(reasons)
 
 

@@ -196,11 +196,11 @@ def _moved(
         total = float(distance.sum() + rest[n])
         if total < best[0] - 1e-9:
             best = total, variable, n
-    total, found, n = best
-    if found is None:
+    total, variable_moved, n = best
+    if variable_moved is None:
         is_unknown = total > float(tolerance.squared(W_V).sum())
         return None, W_O[:1], not is_unknown
-    return found, W_O[:n], True
+    return variable_moved, W_O[:n], True
 
 
 def _bounded(number: float, limit: float) -> float:

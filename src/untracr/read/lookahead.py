@@ -301,8 +301,8 @@ def _continue(reader: Reader, story: _Story, looks_left: _Budget) -> float:
             looks_left.left -= 1
             if looks_left.left < 0:
                 return 0.0
-            found = matches(component)
-            options = _candidates(component, found)
+            matched = matches(component)
+            options = _candidates(component, matched)
             reads = variables_of(component)
             on_hypothesis = any(v is not None and v.slot in tainted for v in reads)
             selection = selection_of(component)
@@ -311,7 +311,7 @@ def _continue(reader: Reader, story: _Story, looks_left: _Budget) -> float:
                     return -1.0
                 continue
             if on_hypothesis and _is_telling(component):
-                if not found.exact()[2].any() and not options:
+                if not matched.exact()[2].any() and not options:
                     return -1.0
                 verdict = 1.0
             slot = -1000 - 100 * later.number - len(known) - len(open_)

@@ -129,13 +129,13 @@ class _Sorter:
 
     def _cells(self, neurons: Ints, a: int, b: int) -> dict[int, frozenset[int]]:
         """The cell that each neuron reads, if it reads one value of both variables."""
-        found = {}
+        cells = {}
         m = len(self.variables[b].values)
         for n in neurons.tolist():
             i, j = self._ones(n, a), self._ones(n, b)
             if i is not None and j is not None and len(i) == len(j) == 1:
-                found[n] = frozenset(x * m + y for x in i for y in j)
-        return found
+                cells[n] = frozenset(x * m + y for x in i for y in j)
+        return cells
 
     def _grid(self, cover: list[int], a: int, b: int) -> _Run:
         """First variable major; the second one where they are given so."""
@@ -149,11 +149,9 @@ class _Sorter:
     def _ones(self, neuron: int, variable: int) -> frozenset[int] | None:
         """The values that a neuron reads with a factor of one, and no others."""
         own = self.factors[self.known.slice(self.variables[variable]), neuron]
-        found = np.flatnonzero(own)
+        ones = np.flatnonzero(own)
         return (
-            frozenset(found.tolist())
-            if np.abs(own[found] - 1).max(initial=0) < FACTOR_OFF
-            else None
+            frozenset(ones.tolist()) if np.abs(own[ones] - 1).max(initial=0) < FACTOR_OFF else None
         )
 
     # Lookups
@@ -207,12 +205,12 @@ class _Sorter:
         keys: dict[bytes, int] = {}
         for n, cell in cells.items():
             key = direction_key(self.write[n])
-            place = None if self.writes_nothing[n] else keys.get(key)
-            if place is None or parts[place].cells & cell:
+            part = None if self.writes_nothing[n] else keys.get(key)
+            if part is None or parts[part].cells & cell:
                 keys[key] = len(parts)
                 parts.append(_Part([n], cell))
             else:
-                parts[place] = _Part([*parts[place].neurons, n], parts[place].cells | cell)
+                parts[part] = _Part([*parts[part].neurons, n], parts[part].cells | cell)
         return parts
 
     # Staircases

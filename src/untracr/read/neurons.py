@@ -175,7 +175,7 @@ class _Parser:
     def _grids(self) -> list[tuple[Variable, Variable, Ints]]:
         """Pairs of variables with the neurons that could begin their grid."""
         known = self.known
-        found = []
+        grids = []
         for a in known.categorical:
             for b in known.categorical:
                 size = len(a.values) * len(b.values)
@@ -187,8 +187,8 @@ class _Parser:
                 neurons = np.arange(self.count - size + 1)
                 starts = neurons[self._is_pair(neurons, i, j)]
                 if len(starts):
-                    found.append((a, b, starts))
-        return sorted(found, key=lambda grid: -len(grid[0].values) * len(grid[1].values))
+                    grids.append((a, b, starts))
+        return sorted(grids, key=lambda grid: -len(grid[0].values) * len(grid[1].values))
 
     def _is_pair(self, neurons: Ints, i: Ints | int, j: Ints | int) -> Bools:
         """Whether neurons read row i and row j minus the constant."""
@@ -222,10 +222,13 @@ class _Parser:
         """Of all neurons on a variable's values [values, neurons], and where they explain them."""
         if variable.slot not in self._single:
             part = self.products[self.known.slice(variable)]
-            found = self.known.solve(variable, part)
+            coefficients = self.known.solve(variable, part)
             # Least squares leaves |w - c P|^2 = |w|^2 - c (P w), for coefficients c, [values, n].
-            left = self.squares - np.einsum("vn,vn->n", part, found)
-            self._single[variable.slot] = found, np.asarray(left <= self.allowed, dtype=np.bool_)
+            left = self.squares - np.einsum("vn,vn->n", part, coefficients)
+            self._single[variable.slot] = (
+                coefficients,
+                np.asarray(left <= self.allowed, dtype=np.bool_),
+            )
         return self._single[variable.slot]
 
     def _nearest(self, variable: Variable) -> tuple[Ints, Bools]:
@@ -361,17 +364,17 @@ class _Parser:
         from the end of these neurons and the beginning of a lookup behind them.
         """
         inside = [self._lookup_of_each(place) for place in range(start + 1, start + count)]
-        found = [lookup for lookup in inside if lookup is not None]
-        if not found:
+        lookups = [lookup for lookup in inside if lookup is not None]
+        if not lookups:
             return False
-        in_order = any(bool((np.diff(lookup.groups) > 0).all()) for lookup in found)
+        in_order = any(bool((np.diff(lookup.groups) > 0).all()) for lookup in lookups)
         return in_order or self._lookup_of_each(start + count) is None
 
     def _groups(self, variable: Variable, start: int) -> Ints | None:
         """For each value the neuron from ``start`` on that reads it, if these read each once."""
         position = np.full(len(variable.values), -1, dtype=np.int64)
-        for place in range(min(len(position), self.count - start)):
-            if not self._marks(position, variable, start, place) or place not in position:
+        for group in range(min(len(position), self.count - start)):
+            if not self._marks(position, variable, start, group) or group not in position:
                 return None
             if bool((position >= 0).all()):
                 return position
@@ -386,18 +389,18 @@ class _Parser:
         marked = all(self._marks(position, variable, start, place) for place in range(count))
         return position if marked else None
 
-    def _marks(self, position: Ints, variable: Variable, start: int, place: int) -> bool:
+    def _marks(self, position: Ints, variable: Variable, start: int, group: int) -> bool:
         """Marks the values that a neuron reads; False if it reads else, or what another reads."""
         coefficients, fits = self._coefficients(variable)
         # A neuron of blocks.lookup reads the sum of its values: factors [values] of 0 and 1.
-        factors = coefficients[:, start + place]
+        factors = coefficients[:, start + group]
         reads = factors > 0.5
         clear = bool((np.abs(factors - reads) < ROUND_SLOPE).all())
-        if not fits[start + place] or not clear:
+        if not fits[start + group] or not clear:
             return False
         if bool((position[reads] >= 0).any()):
             return False
-        position[reads] = place
+        position[reads] = group
         return True
 
     def _sum(self, start: int) -> Sum | None:

@@ -287,8 +287,8 @@ class Reader:
         left = np.square(columns).sum(axis=1) - along**2
         allowed = self.head_noise.values.squared(columns.T)
         fits = (left <= allowed) & (np.abs(along) > max(READS, 5 * self.base.noise))
-        found = np.flatnonzero(fits)
-        return float(along[found[0]]) if len(found) else 0.0
+        fitting = np.flatnonzero(fits)
+        return float(along[fitting[0]]) if len(fitting) else 0.0
 
     def _sign_behind_heads(self, unit: Floats, layer: int) -> float:
         """The sign of a direction that a head carries over, as what reads the copy shows it."""

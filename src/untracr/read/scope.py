@@ -219,12 +219,12 @@ def _directions(
             return outputs[[int(np.argmax(groups == n)) for n in range(len(values))]]
         case _:
             pass
-    place = {value: n for n, value in enumerate(values)}
+    row_of = {value: n for n, value in enumerate(values)}
     rows, counts = np.zeros((len(values), width)), np.zeros(len(values))
     for result, output in zip(results, outputs, strict=True):
         if result is not None:
-            rows[place[result]] += output
-            counts[place[result]] += 1
+            rows[row_of[result]] += output
+            counts[row_of[result]] += 1
     return rows / counts[:, None]
 
 

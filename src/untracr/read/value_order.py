@@ -50,9 +50,9 @@ def _places(reader: Reader, half_layer: HalfLayer, rows: Floats) -> Ints | None:
         return None
     for later in half_layer.next.until(reader.model.n_layers):
         read = _grid if later.is_mlp else _columns
-        found = read(reader, later.layer, rows)
-        if found is not None:
-            return found
+        places = read(reader, later.layer, rows)
+        if places is not None:
+            return places
     return None
 
 

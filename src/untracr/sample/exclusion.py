@@ -52,11 +52,11 @@ class Exclusion:
         behaviours: dict[Domain, set[bytes]] = {}
         failing = set()
         for program, domain in programs:
-            found = fingerprint(program, domain)
-            if found is None:
+            behaviour = fingerprint(program, domain)
+            if behaviour is None:
                 failing.add(program_key(program))
             else:
-                behaviours.setdefault(domain, set()).add(found)
+                behaviours.setdefault(domain, set()).add(behaviour)
         return cls((name,), _frozen(behaviours), frozenset(failing))
 
     @classmethod

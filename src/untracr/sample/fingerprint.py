@@ -107,8 +107,8 @@ def _step(
         case SelectorWidth(selector):
             return width(batch, selection(selector))
         case Aggregate(selector, sop, None, encoding) if encoding is CATEGORICAL:
-            found = moved(batch, selection(selector), known(sop))
-            return found if isinstance(found, Known) else None
+            result = moved(batch, selection(selector), known(sop))
+            return result if isinstance(result, Known) else None
         case Aggregate(selector, sop, 0, encoding) if encoding is not CATEGORICAL:
             return averaged(batch, selection(selector), known(sop))
         case _:

@@ -179,13 +179,13 @@ def standard_errors(observed: Counts, expected: Counts) -> dict[str, float]:
     expected never but observed is infinitely far.
     """
     total = sum(observed.values())
-    found: dict[str, float] = {}
+    errors: dict[str, float] = {}
     for name in {**observed, **expected}:
         p = share(expected, name)
         error = math.sqrt(p * (1 - p) / total) if total else math.inf
         difference = share(observed, name) - p
-        found[name] = difference / error if error else (math.inf if difference else 0.0)
-    return found
+        errors[name] = difference / error if error else (math.inf if difference else 0.0)
+    return errors
 
 
 def _total_variation(fst: Counts, snd: Counts) -> float:

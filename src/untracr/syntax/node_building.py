@@ -217,11 +217,11 @@ class NodeBuilder:
 
     def program(self, output: Ref) -> Program:
         """The program of what ``output`` needs, labelled."""
-        nodes, place, needed = pruned(tuple(self.nodes), output)
+        nodes, renumbered, needed = pruned(tuple(self.nodes), output)
         names = tuple(self.names[old] for old in needed)
         variables = tuple(self._variable_of.get(old) for old in needed)
-        labels = _unique_labels(tracr_labels(nodes, place, names), names, variables)
-        return Program(nodes, place, labels)
+        labels = _unique_labels(tracr_labels(nodes, renumbered, names), names, variables)
+        return Program(nodes, renumbered, labels)
 
 
 def _length(function: Predicate) -> int:

@@ -123,7 +123,7 @@ def _parse_text(text: str, filename: str) -> Program:
             filename=filename,
         )
     text = text.removeprefix("\ufeff")
-    place = Places(text, filename)
+    places = Places(text, filename)
     if "\0" in text:
         line = text[: text.index("\0")].count("\n") + 1
         raise RaspSyntaxError("source text must not hold null bytes", line=line, filename=filename)
@@ -131,14 +131,14 @@ def _parse_text(text: str, filename: str) -> Program:
         with warnings.catch_warnings():  # Python's own, of text that it takes to be strange
             warnings.simplefilter("ignore", SyntaxWarning)
             module = ast.parse(text)
-        place.check_depth(module)
-        return _StatementReader(place, module).read(module)
+        places.check_depth(module)
+        return _StatementReader(places, module).read(module)
     except SyntaxError as error:
         raise RaspSyntaxError(
             f"not Python: {error.msg}",
             line=error.lineno,
             column=max(error.offset, 1) if error.offset is not None else None,
-            text=place.line(error.lineno) if error.lineno else None,
+            text=places.line(error.lineno) if error.lineno else None,
             filename=filename,
         ) from None
     except (RecursionError, MemoryError):

@@ -100,7 +100,7 @@ def checkpoint_of(data: bytes, path: Path) -> Checkpoint:
 
 
 def restore(
-    model: nn.Module, optimizer: torch.optim.Optimizer, found: Checkpoint, path: Path
+    model: nn.Module, optimizer: torch.optim.Optimizer, checkpoint: Checkpoint, path: Path
 ) -> None:
     """Puts saved tensors back where `save_checkpoint` found them.
 
@@ -108,8 +108,8 @@ def restore(
         ModelFileError: they are not those of this network.
     """
     try:
-        model.load_state_dict(found.model)
-        _restore_optimizer(optimizer, model, found.optimizer)
+        model.load_state_dict(checkpoint.model)
+        _restore_optimizer(optimizer, model, checkpoint.optimizer)
     except (RuntimeError, KeyError, ValueError) as error:
         raise ModelFileError(f"{path}: the checkpoint does not fit the network: {error}") from None
 

@@ -138,10 +138,10 @@ def _require_compiled(row: Row, compiled: Compiled) -> None:
         raise DatasetError(f"{told}: there are {len(stored):,}, not {len(made):,}")
     differs = np.flatnonzero(made != stored)
     if len(differs):
-        place = int(differs[0])
+        first = int(differs[0])
         raise DatasetError(
-            f"{told}: {len(differs):,} of {len(made):,} differ, the first at {place}: "
-            f"{stored[place]:.9g}, not {made[place]:.9g}; the file was changed, or made by another "
+            f"{told}: {len(differs):,} of {len(made):,} differ, the first at {first}: "
+            f"{stored[first]:.9g}, not {made[first]:.9g}; the file was changed, or made by another "
             "version of untracr: see `untracr dataset verify`"
         )
 

@@ -128,10 +128,10 @@ def float32(name: str, array: npt.NDArray[Any]) -> Array:
         converted = np.ascontiguousarray(array, dtype=np.float32)
     finite = np.isfinite(converted)
     if not finite.all():
-        place = tuple(int(i) for i in np.argwhere(~finite)[0])
-        value = array[place]
+        entry = tuple(int(i) for i in np.argwhere(~finite)[0])
+        value = array[entry]
         rule = "must fit float32" if np.isfinite(value) else "must be finite numbers"
-        raise ModelFileError(f"weights {rule}; {name}{list(place)} is {value}")
+        raise ModelFileError(f"weights {rule}; {name}{list(entry)} is {value}")
     return converted
 
 

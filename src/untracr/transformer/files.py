@@ -54,20 +54,20 @@ def save_model(
             "compiled and loaded models have one as .transformer, and "
             "untracr.load makes one of a model of Tracr's"
         )
-    place = Path(path)
+    target = Path(path)
     writers = {".safetensors": safetensors_bytes, ".npz": npz_bytes}
-    if place.suffix.lower() not in writers:
+    if target.suffix.lower() not in writers:
         raise UsageError(
-            f"a weights file must be named .safetensors or .npz, not {place.name!r}; "
+            f"a weights file must be named .safetensors or .npz, not {target.name!r}; "
             "the suffix decides the format"
         )
     document = document_text(transformer, dict(metadata or {}))
-    data = writers[place.suffix.lower()](_storable(transformer), document)
+    data = writers[target.suffix.lower()](_storable(transformer), document)
     try:
-        write_atomically(place, data)
+        write_atomically(target, data)
     except OSError as error:
         raise ModelFileError(
-            f"{place} cannot be written: {error.strerror or error}; "
+            f"{target} cannot be written: {error.strerror or error}; "
             "a file that was there before is unchanged"
         ) from error
 

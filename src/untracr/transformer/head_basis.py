@@ -48,8 +48,8 @@ def change_head_bases(
     shape = (model.n_layers, model.n_heads, model.d_model, size)
     W_Q, W_K, W_V, W_O = (np.zeros(shape, dtype=np.float32) for _ in range(4))
     scale = np.sqrt(size / model.d_head)
-    for place in np.ndindex(shape[:2]):
-        weights = (model.W_Q[place], model.W_K[place], model.W_V[place], model.W_O[place].T)
+    for at in np.ndindex(shape[:2]):
+        weights = (model.W_Q[at], model.W_K[at], model.W_V[at], model.W_O[at].T)
         query, key, value, out = (w.astype(np.float64) for w in weights)
         query, key = _resized(query * scale, key, size)
         value, out = _resized(value, out, size)
@@ -58,8 +58,8 @@ def change_head_bases(
             ((value, out), (W_V, W_O)),
         ):
             basis = _basis(kind, size, rng)
-            new_first[place] = first @ basis
-            new_second[place] = second @ np.linalg.inv(basis).T
+            new_first[at] = first @ basis
+            new_second[at] = second @ np.linalg.inv(basis).T
     zeros: Array = np.zeros((*shape[:2], size), dtype=np.float32)
     return model.replace(
         W_Q=W_Q,

@@ -50,7 +50,7 @@ def paired_matrices(mine: Transformer, theirs: Transformer) -> list[PairedMatrix
             theirs, and with no more heads, neurons or layers.
         theirs: the other one.
     """
-    found = [
+    pairs = [
         PairedMatrix(name, None, *(getattr(m, name).astype(np.float64) for m in (mine, theirs)))
         for name in ("W_E", "W_pos")
     ]
@@ -61,8 +61,8 @@ def paired_matrices(mine: Transformer, theirs: Transformer) -> list[PairedMatrix
             if layer < mine.n_layers:
                 own = _layer_vectors(mine, name, layer)
                 padded[: len(own)] = own
-            found.append(PairedMatrix(name, layer, padded, vectors.astype(np.float64)))
-    return found
+            pairs.append(PairedMatrix(name, layer, padded, vectors.astype(np.float64)))
+    return pairs
 
 
 def _layer_vectors(model: Transformer, name: str, layer: int) -> Array:

@@ -146,9 +146,9 @@ class Transformer:
         for name, array in self.arrays().items():
             finite = np.isfinite(array)
             if not finite.all():
-                place = tuple(int(i) for i in np.argwhere(~finite)[0])
+                entry = tuple(int(i) for i in np.argwhere(~finite)[0])
                 raise ModelFileError(
-                    f"weights must be finite numbers; {name}{list(place)} is {array[place]}"
+                    f"weights must be finite numbers; {name}{list(entry)} is {array[entry]}"
                 )
         return self
 

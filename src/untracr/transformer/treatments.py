@@ -368,14 +368,14 @@ def _compare(
     """`Compression.output_error` and `Compression.outputs_changed`."""
     before = [model.forward(batch).output.astype(np.float64) for batch in batches]
     after = [small.forward(batch).output.astype(np.float64) @ basis.T for batch in batches]
-    exact, found = (
+    exact, approximate = (
         np.concatenate([part[:, 1:].reshape(-1, model.d_model) for part in parts])
         for parts in (before, after)
     )
-    error = _relative(found - exact, exact)
+    error = _relative(approximate - exact, exact)
     if model.W_U is None or not len(exact):
         return error, None
-    return error, _changed(exact @ model.W_U, found @ model.W_U)
+    return error, _changed(exact @ model.W_U, approximate @ model.W_U)
 
 
 def _changed(exact: Float64, found: Float64) -> float:

@@ -75,11 +75,11 @@ def parts_of(model: Transformer, n_layers: int, d_head: int | None = None) -> Pa
             head_places.append(np.zeros(0, dtype=np.int64))
             neuron_places.append(np.zeros(0, dtype=np.int64))
             continue
-        found = heads_of(model, layer, scale)
-        places = [h for h, head in enumerate(found) if head.size > TINY_WEIGHT]
+        every_head = heads_of(model, layer, scale)
+        places = [h for h, head in enumerate(every_head) if head.size > TINY_WEIGHT]
         pairs = np.stack([model.W_in[layer].T, model.W_out[layer]], axis=1).astype(np.float64)
         alive = np.flatnonzero(np.abs(pairs).max(axis=(1, 2), initial=0.0) > TINY_WEIGHT)
-        heads.append(tuple(found[h] for h in places))
+        heads.append(tuple(every_head[h] for h in places))
         neurons.append(pairs[alive])
         head_places.append(np.array(places, dtype=np.int64))
         neuron_places.append(alive)

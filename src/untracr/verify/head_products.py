@@ -65,12 +65,12 @@ def heads_of(model: Transformer, layer: int, scale: float = 1.0) -> list[Head]:
         layer: which.
         scale: that queries are multiplied with.
     """
-    found = []
+    heads = []
     for h in range(model.n_heads):
         query, key, value = (w[layer, h].T for w in (model.W_Q, model.W_K, model.W_V))
         exact = [w.astype(np.float64) for w in (query, key, value, model.W_O[layer, h])]
-        found.append(Head(exact[0] * scale, *exact[1:]))
-    return found
+        heads.append(Head(exact[0] * scale, *exact[1:]))
+    return heads
 
 
 def paired_vectors(

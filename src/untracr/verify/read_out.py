@@ -184,11 +184,11 @@ def _columns_read(model: Transformer, compiled: Transformer, sides: _Sides) -> I
     read = np.where(sides.zero(sides.theirs), READS_NOTHING, READS_OTHER).astype(np.int64)
     places = _places(model, compiled)
     for column in np.flatnonzero(read == READS_OTHER).tolist():
-        place = places[column]
-        if place is not None:
-            off = sides.theirs[:, [column]] - sides.mine[:, [place]]
+        named = places[column]
+        if named is not None:
+            off = sides.theirs[:, [column]] - sides.mine[:, [named]]
             if sides.zero(off).all():
-                read[column] = place
+                read[column] = named
     return read
 
 

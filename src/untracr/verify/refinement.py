@@ -69,8 +69,8 @@ def corresponding(mine: Graph, theirs: Graph) -> Orders | None:
     colours = refinement.settle(refinement.first())
     if colours is None:
         return None
-    found = refinement.pair_in_order(colours) or refinement.pair(colours)
-    return None if found is None else _orders(found, len(mine.heads))
+    paired = refinement.pair_in_order(colours) or refinement.pair(colours)
+    return None if paired is None else _orders(paired, len(mine.heads))
 
 
 def _orders(colours: tuple[Ints, Ints], n_heads: int) -> Orders:
@@ -215,9 +215,9 @@ class _Refinement:
             mine, other = colours[0].copy(), colours[1].copy()
             mine[ours] = other[theirs] = _count(colours)
             settled = self.settle((mine, other))
-            found = None if settled is None else self.pair(settled)
-            if found is not None:
-                return found
+            paired = None if settled is None else self.pair(settled)
+            if paired is not None:
+                return paired
         return None
 
     def pair_in_order(self, colours: tuple[Ints, Ints]) -> tuple[Ints, Ints] | None:

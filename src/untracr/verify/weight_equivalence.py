@@ -173,20 +173,20 @@ _Pairs = list[tuple[Head, Head, tuple[Floats, Floats]]]
 def _paired_heads(mine: Parts, theirs: Parts) -> _Pairs:
     my_frame, their_frame = mine.embeddings, theirs.embeddings
     my_reads, their_reads = (np.concatenate([n[:, 0] for n in p.neurons]) for p in (mine, theirs))
-    found: _Pairs = []
+    pairs: _Pairs = []
     for layer, heads in enumerate(mine.heads):
         here = []
         for head, other in zip(heads, theirs.heads[layer], strict=True):
             frames = my_frame, their_frame
             here.append((head, other, paired_vectors(head, other, frames, (my_reads, their_reads))))
-        found += here
+        pairs += here
         my_frame, their_frame = (
             np.concatenate([frame, *(v[side] for _, _, v in here), neurons[:, 1]])
             for side, (frame, neurons) in enumerate(
                 ((my_frame, mine.neurons[layer]), (their_frame, theirs.neurons[layer]))
             )
         )
-    return found
+    return pairs
 
 
 def _change_of_basis(ours: Floats, given: Floats, pairs: _Pairs) -> Floats:
