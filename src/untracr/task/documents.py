@@ -6,7 +6,7 @@ The keys, all of them optional:
 * ``specials``: the token of each role, ``{"BOS": "<bos>", "SEP": ..., "EOS": ..., "PAD": ...}``.
 * ``input``: where they stand, ``"BOS x SEP y EOS"`` (`untracr.task.layouts`), or a list of such
   words, ids and {"fill": TOKEN}.
-* ``lengths``, ``answer_lengths``: of x and of y, a number or [fewest, most].
+* ``lengths``, ``answer_lengths``: of x and of y, a number, [fewest, most], or [fewest].
 * ``outputs``: a phrase (`untracr.task.phrases`), or an object with ``where`` ("every position",
   "last position", {"at": TOKEN}, {"after": TOKEN}, {"from": TOKEN}), ``means`` ("next token",
   "next-token set", "label", "number"), ``labels``, ``above`` and ``about``.
@@ -114,12 +114,16 @@ def _by_id(value: Mapping[Any, object], place: str) -> tuple[Value, ...]:
 
 def _name(value: object, place: str, fault_of: Callable[[Value], str]) -> Value:
     try:
-        name = plain_value(tuple(value) if isinstance(value, list) else value)
-    except ProgramError:
+        name = plain_value(_with_tuples(value))
+    except (ProgramError, RecursionError):
         _wrong(place, "a text or a number", value)
     if fault := fault_of(name):
         raise TaskError(f"{place}: {fault}")
     return name
+
+
+def _with_tuples(value: object) -> object:
+    return tuple(map(_with_tuples, value)) if isinstance(value, (list, tuple)) else value
 
 
 def _distinct(names: tuple[Value, ...], place: str) -> tuple[Value, ...]:
@@ -195,10 +199,12 @@ def _finite(value: object, place: str) -> float:
 
 def _lengths(value: object, place: str) -> Lengths:
     ends = [value, value] if type(value) is int else value
-    if not isinstance(ends, (list, tuple)) or len(ends) != 2:
-        _wrong(place, "a number of tokens, or [fewest, most]", value)
-    fewest, most = ends
-    if type(fewest) is not int or type(most) is not int or not 0 <= fewest <= most <= MOST_LENGTH:
+    if not isinstance(ends, (list, tuple)) or len(ends) not in (1, 2):
+        _wrong(place, "a number of tokens, or [fewest, most], or [fewest]", value)
+    fewest, most = ends[0], ends[1] if len(ends) == 2 else None
+    if type(fewest) is not int or not 0 <= fewest <= MOST_LENGTH:
+        _wrong(place, f"whole numbers from 0 to {MOST_LENGTH:,}", value)
+    if most is not None and (type(most) is not int or not fewest <= most <= MOST_LENGTH):
         _wrong(place, f"whole numbers from 0 to {MOST_LENGTH:,}, the fewer first", value)
     return Lengths(fewest, most)
 
@@ -303,7 +309,7 @@ def document_of(told: Told) -> dict[str, object]:
 def _plain(value: object) -> object:
     match value:
         case Lengths(fewest, most):
-            return [fewest, MOST_LENGTH if most is None else most]
+            return [fewest] if most is None else [fewest, most]
         case Slot():
             return value.value
         case Fill(token):

@@ -38,8 +38,8 @@ def outputs_of(task: Task, logits: Array) -> list[Output]:
             return list(map(float, logits[:, 0].tolist()))
         case None:
             raise ModelFileError(
-                "the network has no read-out, so its outputs have no meaning; "
-                "run it on token ids to see the final stream"
+                "nothing says what the network's outputs mean: it has no read-out, or one whose "
+                "columns have no values (output_values); a task file may say it"
             )
 
 

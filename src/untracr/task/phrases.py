@@ -33,6 +33,7 @@ _NEXT_TOKENS = re.compile(
 )
 _LABEL = re.compile(r"(?P<column>\d+)(?:\s*[:=]\s*|\s+)(?P<name>[^,;]+)|(?P<bare>\d+)")
 _BEFORE_A_LABEL = re.compile(r"(?:\s*[,;]\s*(?:or\s+|and\s+)?|\s+or\s+)(?=\d)")
+_BEGINS_A_RANGE = re.compile(r"\d+ to \d", re.IGNORECASE)
 _RANGE = re.compile(r"0 to (?P<last>\d{1,6})(?:\s*[,;]\s*(?P<about>.+))?", re.IGNORECASE)
 _TOKEN = re.compile(r"(?:a|the|its) (?:token|largest logit)\b", re.IGNORECASE)
 _NUMBER = re.compile(r"(?:(?:a|the) )?(?:number|value of the only column)\b", re.IGNORECASE)
@@ -81,8 +82,8 @@ def _where(match: re.Match[str]) -> Where:
 
 def _meaning(text: str) -> Outputs | None:
     """What a phrase without its leading place says; None for what is not understood."""
-    if match := _RANGE.fullmatch(text):
-        return _numbered(int(match["last"]) + 1, match["about"] or "")
+    if _BEGINS_A_RANGE.match(text):
+        return _range(text)
     if text[:1].isdigit():
         return _labels(text)
     for pattern, outputs in (
@@ -124,10 +125,13 @@ def _clause(outputs: Outputs, text: str) -> tuple[Outputs, str] | None:
     return replace(outputs, where=where), text[match.end() :]
 
 
-def _numbered(count: int, about: str) -> Outputs | None:
-    if count > MOST_LABELS:
+def _range(text: str) -> Outputs | None:
+    """Numbers that are their own names: ``0 to 25``, and perhaps a remark after a comma."""
+    match = _RANGE.fullmatch(text)
+    if match is None or int(match["last"]) >= MOST_LABELS:
         return None
-    return Outputs(means="label", labels=tuple(range(count)), about=about)
+    labels = tuple(range(int(match["last"]) + 1))
+    return Outputs(means="label", labels=labels, about=match["about"] or "")
 
 
 def _labels(text: str) -> Outputs | None:

@@ -199,13 +199,14 @@ class _Settling:
     def _lengths(self, layout: Layout, positions: int | None) -> Lengths:
         taken = len(layout.before) + len(layout.between or ()) + len(layout.after)
         room = None if positions is None else positions - taken
-        told = self.told.lengths or Lengths(0 if taken else 1, room)
-        if room is not None and (room < told.fewest or (told.most or 0) > room):
+        told = self.told.lengths or Lengths(0 if taken else 1)
+        most = room if told.most is None else told.most
+        if room is not None and (room < told.fewest or (most or 0) > room):
             raise TaskError(
                 f"an input must fit the network's {positions} positions, with {room} left "
-                f"beside special tokens; lengths are {told.fewest} to {told.most}"
+                f"beside special tokens; lengths are {told.fewest} to {most}"
             )
-        return told
+        return Lengths(told.fewest, most)
 
     def _counted(self, where: Where | None, layout: Layout, meaning: Meaning | None) -> Counted:
         if where is None:
