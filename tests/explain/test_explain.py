@@ -16,7 +16,7 @@ from compiled_models import bare, model_of
 from untracr.cli import main
 from untracr.compile.canonical import canonicalise
 from untracr.explain import Explanation, explain
-from untracr.explain.drawing import MONO_WIDTH, Drawing, shade, xml_text
+from untracr.explain.drawing import MONO_WIDTH, Drawing, shade
 from untracr.explain.page import page
 from untracr.explain.picture import picture
 from untracr.explain.side_by_side import _wanted
@@ -25,6 +25,7 @@ from untracr.loading.loading import load_model
 from untracr.rasp.domain import Domain
 from untracr.rasp.interpreter import run
 from untracr.rasp.program import Program, print_program
+from untracr.svg import xml_text
 from untracr.syntax.library import named_program
 from untracr.syntax.parsing import parse
 from untracr.transformer import treatments

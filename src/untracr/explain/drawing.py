@@ -1,30 +1,22 @@
-"""SVG as text: shapes, words and colours."""
+"""A picture that grows with what is drawn: boxes, words and colours."""
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
-from xml.sax.saxutils import escape, quoteattr
 
-INK, FAINT, RULE, PAPER = "#1b1f24", "#69717b", "#d5d9de", "#ffffff"
+from untracr.svg import INK, PAPER, SANS, document, element, xml_text
+
+RULE = "#d5d9de"
 RIGHT, WRONG, NEUTRAL = "#009e73", "#d55e00", "#b4bac1"
 """Okabe and Ito's green and vermilion, told apart by colour-blind readers too."""
 
 FULL, NEGATIVE = (0, 74, 134), (150, 60, 0)
 """Red, green and blue of a coefficient of 1, and of -1; 0 is white."""
 
-SANS = "system-ui, 'Segoe UI', Helvetica, Arial, sans-serif"
 MONO = "ui-monospace, 'SF Mono', Menlo, Consolas, 'DejaVu Sans Mono', monospace"
 
 MONO_WIDTH = 0.602
 """Of a letter, relative to the size of the font."""
-
-_ILLEGAL = re.compile(r"[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-
-
-def xml_text(text: str) -> str:
-    """Text as it may stand in XML; characters that may not are replaced."""
-    return escape(_ILLEGAL.sub("\ufffd", text))
 
 
 def shade(share: float) -> str:
@@ -53,14 +45,8 @@ class Drawing:
     height: float = 0.0
 
     def add(self, tag: str, inner: str = "", title: str = "", **attributes: object) -> None:
-        """One element; ``_`` in a name stands for ``-``."""
-        words = " ".join(
-            f"{name.strip('_').replace('_', '-')}={quoteattr(_attribute(value))}"
-            for name, value in attributes.items()
-        )
-        if title:
-            inner = f"<title>{xml_text(title)}</title>{inner}"
-        self.elements.append(f"<{tag} {words}>{inner}</{tag}>" if inner else f"<{tag} {words}/>")
+        """One element; see `element`."""
+        self.elements.append(element(tag, inner, title, **attributes))
 
     def box(
         self,
@@ -123,14 +109,8 @@ class Drawing:
     def as_svg(self, title: str, margin: float = 24.0) -> str:
         """The picture, a document of its own."""
         width, height = self.width + margin, self.height + margin
-        body = "\n".join(self.elements)
-        size = f'width="{width:g}" height="{height:g}" viewBox="0 0 {width:g} {height:g}"'
-        return (
-            f'<svg xmlns="http://www.w3.org/2000/svg" {size} role="img">\n'
-            f"<title>{xml_text(title)}</title>\n{HATCHED}\n"
-            f'<rect x="0" y="0" width="{width:g}" height="{height:g}" fill="{PAPER}"/>\n'
-            f"{body}\n</svg>\n"
-        )
+        paper = element("rect", x="0", y="0", width=f"{width:g}", height=f"{height:g}", fill=PAPER)
+        return document((HATCHED, paper, *self.elements), title, width, height)
 
 
 HATCHED = (
@@ -140,9 +120,3 @@ HATCHED = (
 )
 HATCH = "url(#hatched)"
 """Fills what has no counterpart in the program."""
-
-
-def _attribute(value: object) -> str:
-    if isinstance(value, float):
-        return f"{value:.2f}".rstrip("0").rstrip(".")
-    return _ILLEGAL.sub("\ufffd", str(value))

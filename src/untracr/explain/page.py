@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from untracr.explain.drawing import FAINT, INK, RULE, WRONG, xml_text
+from untracr.explain.drawing import RULE, WRONG
 from untracr.explain.explanation import Explanation, Line
 from untracr.explain.picture import picture
 from untracr.explain.text import summary, value_text
 from untracr.rasp.functions import Value
+from untracr.svg import FAINT, INK, xml_text
 
 STYLE = f"""
 body {{ font: 14px system-ui, sans-serif; color: {INK}; margin: 24px; background: #fff; }}

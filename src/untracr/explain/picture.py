@@ -8,12 +8,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from untracr.explain.drawing import (
-    FAINT,
     HATCH,
-    INK,
     MONO_WIDTH,
     NEUTRAL,
-    PAPER,
     RIGHT,
     RULE,
     WRONG,
@@ -24,6 +21,7 @@ from untracr.explain.drawing import (
 from untracr.explain.explanation import Explanation, Line, Pattern
 from untracr.explain.text import summary, value_text
 from untracr.rasp.functions import Value
+from untracr.svg import FAINT, INK, PAPER
 
 LEFT = 28.0
 CODE, CODE_COLUMNS, CODE_LINES, INDENT = 12.0, 56, 5, 4
