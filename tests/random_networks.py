@@ -37,20 +37,20 @@ class Kind:
     windows: Sequence[int | None] = (None,)
     divisors: Sequence[float] = (2.0,)
     outputs: int | None = OUTPUTS
+    biases: bool = True
     bias: bool = False
     tied: bool = False
     dtype: npt.DTypeLike = field(default=np.float32)
 
 
+LLAMA = Architecture(RmsNorm(), Activation.SILU, Rotary(4), causal=True)
+
 KINDS = {
     "compiled": Kind(),
     "gpt2": Kind(Architecture(LayerNorm(), Activation.GELU_TANH, causal=True), tied=True),
     "gelu": Kind(Architecture(LayerNorm(1e-3), Activation.GELU, causal=True), bias=True),
-    "llama": Kind(
-        Architecture(RmsNorm(), Activation.SILU, Rotary(4), causal=True),
-        gates=True,
-        divisors=(2.0,),
-    ),
+    "llama": Kind(LLAMA, gates=True, biases=False),
+    "gates and biases": Kind(Architecture(None, Activation.SILU), gates=True),
     "adjacent": Kind(Architecture(None, positions=Rotary(2, 100.0, adjacent=True, first=3))),
     "attention-only": Kind(Architecture(LayerNorm(), causal=True), neurons=(False,)),
     "masked": Kind(Architecture(LayerNorm(), masked_token=2)),
@@ -95,7 +95,8 @@ def network_of(kind: Kind, seed: int = 0) -> Network:
         )
         mlp = None
         if kind.neurons[number % len(kind.neurons)]:
-            mlp = Mlp(draw(D, M), draw(M), draw(M, D), draw(D), draw(D, M) if kind.gates else None)
+            b_in, b_out = draw(M) * kind.biases, draw(D) * kind.biases
+            mlp = Mlp(draw(D, M), b_in, draw(M, D), b_out, draw(D, M) if kind.gates else None)
         return Layer(attention, mlp, norm(), norm() if mlp else Norm())
 
     W_E = draw(V, D)
