@@ -24,6 +24,7 @@ from untracr.network.network import Array, Network
 from untracr.network.state_dict import state_dict
 from untracr.network.transformer_lens import to_transformer_lens
 
+pytest.importorskip("transformer_lens")
 pytestmark = pytest.mark.filterwarnings("ignore")  # the library's own
 
 BRIDGE = int(version("transformer_lens").split(".")[0]) >= 4
