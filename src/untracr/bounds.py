@@ -12,6 +12,15 @@ from __future__ import annotations
 MAX_MODEL_BYTES = 256 * 2**20
 """Bytes of a model's file: on disk, unpacked, and in memory."""
 
+MAX_NETWORK_BYTES = 2**30
+"""Bytes of the file of a network of another architecture, and of its weights in memory."""
+
+MAX_NETWORK_LAYERS = 1_000
+"""Layers of a network of another architecture."""
+
+MAX_CONFIG_BYTES = 2**20
+"""Bytes of a configuration beside the weights."""
+
 MAX_MODEL_WEIGHTS = 50_000_000
 """Weights of a model that is read, and of one that a program is compiled to."""
 

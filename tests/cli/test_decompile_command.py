@@ -114,7 +114,7 @@ def test_bad_files_do_not_stop_the_others(
         ("pickle", "a pickle is never loaded"),
         ("missing", "there is no such file"),
         ("nan", "finite"),
-        ("directory", "this is a directory"),
+        ("directory", "a folder must hold one model"),
     ],
 )
 def test_bad_files(

@@ -16,7 +16,6 @@ from untracr.cli.entry import main
 from untracr.decompile.bundled import decompile_model
 from untracr.diagnose.model import CompiledModel, compile_rasp_to_model
 from untracr.errors import ModelFileError, UntracrError, UsageError
-from untracr.loading.live_models import live_model
 from untracr.loading.loading import load_model
 from untracr.rasp.domain import Domain
 from untracr.rasp.equivalence import decide_equivalence
@@ -53,7 +52,7 @@ def test_a_model_of_tracr_s_is_read_with_its_read_out(name: str) -> None:
     theirs = compile_with_tracr(sop, set(vocab), 4)
     program = from_tracr(sop, vocab, 4)
     ours = compile_rasp_to_model(program, set(vocab), 4, strict=False)
-    live = live_model(theirs)
+    live = load_model(theirs)
     assert live.transformer.W_U is not None
     assert np.array_equal(live.transformer.W_U, ours.unembed)
     assert live.transformer.output_values == ours.transformer.output_values
@@ -104,7 +103,7 @@ def test_state_dicts_are_read(model: CompiledModel) -> None:
 
     for given in (arrays, tensors, Module()):
         assert decompile_model(given).verdict == "identical"
-    assert live_model(tensors, causal=True).transformer.causal
+    assert load_model(tensors, causal=True).transformer.causal
 
 
 def test_a_module_s_configuration_counts(model: CompiledModel) -> None:
@@ -117,15 +116,17 @@ def test_a_module_s_configuration_counts(model: CompiledModel) -> None:
         def state_dict(self) -> dict[str, Any]:
             return dict(lens_tensors(model.transformer))
 
-    assert live_model(Module(attention_dir="causal", act_fn="relu")).transformer.causal
-    assert not live_model(Module(attention_dir="bidirectional")).transformer.causal
-    for name, value in (("act_fn", "gelu"), ("use_attn_scale", False)):
-        with pytest.raises(ModelFileError, match=f"must have {name}="):
-            live_model(Module(**{name: value}))
+    assert load_model(Module(attention_dir="causal", act_fn="relu")).transformer.causal
+    assert not load_model(Module(attention_dir="bidirectional")).transformer.causal
+    for name, value, why in (("act_fn", "gelu", "gelu"), ("use_attn_scale", False, "sqrt")):
+        with pytest.raises(ModelFileError, match=f"not the form that a compiler writes.*{why}"):
+            load_model(Module(**{name: value})).transformer  # noqa: B018
+    with pytest.raises(ModelFileError, match=r"soft cap on scores is not supported.*=5\.0"):
+        load_model(Module(attn_scores_soft_cap=5.0))
     config = replace(model.model_config, activation_function=lambda x: x)  # type: ignore[arg-type]
     other = SimpleNamespace(params=model.params, model_config=config)
     with pytest.raises(ModelFileError, match="must be relu, not <lambda>"):
-        live_model(other)
+        load_model(other)
 
 
 @pytest.mark.parametrize(

@@ -1,54 +1,88 @@
 """Weights files of strangers, read with suspicion.
 
 The format is told by the content and not by the name. Nothing in a file is ever
-executed: pickles, and object arrays with them, are refused. Every size that a file
-declares is checked before memory is set aside for it.
+executed: pickles, and object arrays with them, are refused, but for what PyTorch's
+safe loader makes of its own. Every size that a file declares is checked before
+memory is set aside for it.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from untracr.bounds import MAX_MODEL_BYTES
+from untracr.bounds import MAX_MODEL_BYTES, MAX_NETWORK_BYTES
 from untracr.errors import ModelFileError
 from untracr.loading.model import LoadedModel
+from untracr.loading.reading import Config
+from untracr.loading.safetensors_tensors import tensors_of_safetensors
+from untracr.loading.tensors import Tensors, tensors_of_mapping
+from untracr.loading.torch_files import is_torch_archive, read_torch
 from untracr.strangers_files import read_file
-from untracr.transformer.npz_format import NO_PICKLE, read_npz
-from untracr.transformer.safetensors_format import read_safetensors
-from untracr.transformer.transformer import Transformer
+from untracr.transformer.model_document import DOCUMENT_KEY
+from untracr.transformer.npz_format import NO_PICKLE, npz_entries, read_npz
+from untracr.transformer.safetensors_format import read_header, read_safetensors
+
+SUFFIXES = (".safetensors", ".npz", ".pt", ".pth", ".bin")
+"""Of files that may hold a model's weights."""
 
 
-def model_of_file(path: Path) -> LoadedModel:
-    """The model in a weights file.
+@dataclass(frozen=True)
+class BareTensors:
+    """What a file holds that is not of our own form.
 
-    Floats of any width become float32. Layers with fewer neurons, or in
-    safetensors fewer heads, than the largest are filled up with zeros, which
-    changes nothing they compute.
+    Attributes:
+        tensors: by their names.
+        config: settings that lie in the same file.
+    """
+
+    tensors: Tensors
+    config: Config | None = None
+
+
+def contents_of_file(path: Path) -> LoadedModel | BareTensors:
+    """A model of our own form, or the tensors of a stranger's.
+
+    Floats of any width become float32. Layers with fewer neurons than the largest are filled up
+    with zeros in our own form, which changes nothing they compute.
 
     Raises:
-        ModelFileError: the file is missing, damaged, of another format, unsafe,
-            larger than `MAX_MODEL_BYTES`, or its tensors are not a model's.
+        ModelFileError: the file is missing, damaged, of another format, unsafe, or too large.
     """
-    data = read_file(path, MAX_MODEL_BYTES, "a model", ModelFileError)
-    transformer, metadata = _reader(data)(data, MAX_MODEL_BYTES)
+    data = read_file(path, MAX_NETWORK_BYTES, "a model", ModelFileError)
+    if _looks_like_safetensors(data):
+        return _of_safetensors(data, path)
+    if data.startswith(b"PK\x03\x04"):
+        return _of_archive(data, path)
+    raise ModelFileError(
+        f"a model is a safetensors, an npz or a PyTorch file; this is {_what_is(data)}. "
+        "Save the weights as .safetensors or .npz"
+    )
+
+
+def _of_safetensors(data: bytes, path: Path) -> LoadedModel | BareTensors:
+    notes = read_header(data).get("__metadata__")
+    if (isinstance(notes, dict) and DOCUMENT_KEY not in notes) or notes is None:
+        return BareTensors(tensors_of_safetensors(data))
+    transformer, metadata = read_safetensors(data, MAX_MODEL_BYTES)
     return LoadedModel(transformer.validate(), metadata, path)
 
 
-_Reader = Callable[[bytes, int], tuple[Transformer, dict[str, object]]]
+_OF_TRACR = re.compile(r"transformer/layer_\d+/|(token|pos)_embed/embeddings$")
 
 
-def _reader(data: bytes) -> _Reader:
-    """Tells the format by its first bytes."""
-    if data.startswith(b"PK\x03\x04"):
-        return read_npz
-    if _looks_like_safetensors(data):
-        return read_safetensors
-    raise ModelFileError(
-        f"a model is a safetensors or an npz file; this is {_what_is(data)}. "
-        "Save the weights as .safetensors or .npz"
-    )
+def _of_archive(data: bytes, path: Path) -> LoadedModel | BareTensors:
+    if is_torch_archive(data):
+        state_dict, settings = read_torch(data)
+        config = None if settings is None else Config(settings, "the file's settings")
+        return BareTensors(tensors_of_mapping(state_dict), config)
+    entries: dict[str, Any] = npz_entries(data, MAX_MODEL_BYTES)
+    if DOCUMENT_KEY not in entries and not any(map(_OF_TRACR.match, entries)):
+        return BareTensors(tensors_of_mapping(entries))
+    transformer, metadata = read_npz(data, MAX_MODEL_BYTES)
+    return LoadedModel(transformer.validate(), metadata, path)
 
 
 def _looks_like_safetensors(data: bytes) -> bool:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from untracr.errors import ModelFileError, UsageError
-from untracr.loading.files import model_of_file
+from untracr.loading.files import contents_of_file
+from untracr.loading.folders import config_of_folder, contents_of_folder
 from untracr.loading.live_models import live_model
 from untracr.loading.model import LoadedModel
+from untracr.loading.reading import Given, model_of_tensors
+from untracr.loading.renaming import Names
 from untracr.network.network import Network
 from untracr.shown_text import printable
 from untracr.transformer.transformer import Transformer
@@ -29,44 +32,84 @@ class _Compiled(Protocol):
 
 
 def load_model(
-    model: object, *, causal: bool | None = None, num_heads: int | None = None
+    model: object,
+    *,
+    causal: bool | None = None,
+    num_heads: int | None = None,
+    names: Names | None = None,
+    config: Mapping[str, Any] | None = None,
 ) -> LoadedModel:
-    """Reads a model, whatever it is given as.
+    """Reads a model, whatever it is given as; `LoadedModel.said` tells what was assumed.
 
     Args:
-        model: a weights file's path; a `Transformer`, a `Network`, a compiled or loaded model;
-            a model of Tracr's or its ``params``; a state dict with TransformerLens' names.
-        causal: whether attention is masked to later positions; what the model says, else
-            not, if not given. Files of TransformerLens' tensors do not say.
-        num_heads: heads a layer, which ``params`` do not tell.
+        model: the path of a weights file or of a folder with a ``config.json``; a
+            `Transformer`, a `Network`, a compiled or loaded model; a model of Tracr's or its
+            ``params``; a ``HookedTransformer``, a ``TransformerBridge``, a GPT-2, GPT-Neo or
+            Llama of transformers; a state dict.
+        causal: whether attention is masked to later positions; what the model says if not
+            given.
+        num_heads: heads a layer, which Tracr's ``params`` and most state dicts do not tell.
+        names: whose tensor is which, where a state dict has names of its own:
+            ``{"layers.{layer}.query.weight": "blocks.{layer}.attn.W_Q.T", ...}``, see
+            `untracr.loading.renaming`.
+        config: settings by TransformerLens' or transformers' names, in place of those that lie
+            beside the weights.
 
     Raises:
-        ModelFileError: it is no model, is damaged, unsafe, larger than `MAX_MODEL_BYTES`,
-            or holds something that is not supported.
-        UsageError: ``num_heads`` is given beside a model that tells them.
+        ModelFileError: it is no model, is damaged, unsafe, too large, or holds something that
+            is not supported.
+        UsageError: something is given that the model tells itself.
     """
-    ours = isinstance(model, (Transformer, Network, LoadedModel, _Compiled, str, os.PathLike))
-    if ours and num_heads is not None:
-        raise UsageError("num_heads is for params, which do not tell it; this model does")
+    given = Given(causal, num_heads, names, config)
+    ours = _of_ours(model)
+    if ours is not None:
+        _require_untold(given)
+        return ours.with_mask(causal)
+    match model:
+        case str() | os.PathLike():
+            return _of_path(Path(model), given)
+        case _:
+            return live_model(model, given)
+
+
+def _of_ours(model: object) -> LoadedModel | None:
+    """A model that needs no reading; None if it is no such."""
     match model:
         case LoadedModel():
-            loaded = model
+            return model
         case Transformer() | Network():
-            loaded = LoadedModel(model.validate(), {}, Path(type(model).__name__))
+            return LoadedModel(model.validate(), {}, Path(type(model).__name__))
         case _Compiled():
-            loaded = LoadedModel(model.transformer, dict(model.description()), _COMPILED)
-        case str() | os.PathLike():
-            return _of_path(Path(model), causal)
+            return LoadedModel(model.transformer, dict(model.description()), _COMPILED)
         case _:
-            return live_model(model, num_heads=num_heads, causal=causal)
-    return loaded.with_mask(causal)
+            return None
 
 
 _COMPILED = Path("compiled model")
 
 
-def _of_path(path: Path, causal: bool | None) -> LoadedModel:
+def _require_untold(given: Given) -> None:
+    """Refuses to be told what a model of our own form tells itself."""
+    if given.num_heads is not None:
+        raise UsageError("num_heads is for params, which do not tell it; this model does")
+    if given.names is not None or given.config is not None:
+        raise UsageError("names and config are for tensors that do not tell what they are")
+
+
+def _of_path(path: Path, given: Given) -> LoadedModel:
     try:
-        return model_of_file(path).with_mask(causal)
+        return _read(path, given)
     except ModelFileError as error:
         raise ModelFileError(f"{printable(path)}: {error}") from error
+
+
+def _read(path: Path, given: Given) -> LoadedModel:
+    folder = path.is_dir()
+    contents = contents_of_folder(path) if folder else contents_of_file(path)
+    if isinstance(contents, LoadedModel):
+        _require_untold(given)
+        return contents.with_mask(given.causal)
+    config = contents.config
+    if config is None and given.config is None:
+        config = config_of_folder(path if folder else path.parent)
+    return model_of_tensors(contents.tensors, config, given, path)

@@ -6,9 +6,11 @@ import math
 
 import numpy as np
 
+from untracr.bounds import MAX_MODEL_BYTES
 from untracr.errors import ModelFileError
 from untracr.network.architecture import Activation, Architecture, PositionTable
 from untracr.network.network import Array, Attention, Layer, Mlp, Network
+from untracr.transformer.file_tensors import require_filled_up_size
 from untracr.transformer.transformer import Transformer
 
 
@@ -47,7 +49,7 @@ def why_not_compiled(network: Network) -> str | None:
             any(not math.isclose(at.divisor, math.sqrt(at.W_Q.shape[2])) for at in heads),
             "its scores are not divided by sqrt(d_head)",
         ),
-        (len({at.W_Q.shape for at in heads}) > 1, "its layers differ in heads"),
+        (len({at.W_Q.shape[2] for at in heads}) > 1, "its layers differ in d_head"),
         (network.b_U is not None and bool(network.b_U.any()), "its read-out has a bias"),
     )
     return next((reason for holds, reason in reasons if holds), None)
@@ -56,24 +58,26 @@ def why_not_compiled(network: Network) -> str | None:
 def compiled_form(network: Network) -> Transformer:
     """The network in the form of compiled weights, all layers in one array.
 
-    Layers without neurons get one that does nothing, layers with fewer than the largest
-    are filled up with such.
+    Layers without neurons get one that does nothing; layers with fewer heads or neurons
+    than the largest are filled up with such.
 
     Raises:
-        ModelFileError: it has a part that no compiled model has (`why_not_compiled`).
+        ModelFileError: it has a part that no compiled model has (`why_not_compiled`), or would
+            be too large with all layers as large as the largest.
     """
     if (reason := why_not_compiled(network)) is not None:
         raise ModelFileError(f"not the form that a compiler writes: {reason}")
     assert isinstance(network.architecture.positions, PositionTable)
     assert network.W_pos is not None
-    D = network.d_model
-    width = max((layer.mlp.W_in.shape[1] for layer in network.layers if layer.mlp), default=1)
-    arrays = {
-        name: np.stack([getattr(layer.attention, name) for layer in network.layers])
-        for name in _HEADS
-    }
-    filled = [_filled(layer.mlp, D, width) for layer in network.layers]
-    arrays |= {name: np.stack([mlp[name] for mlp in filled]) for name in _NEURONS}
+    layers = network.layers
+    D, K = network.d_model, layers[0].attention.W_Q.shape[2]
+    H = max(layer.attention.W_Q.shape[0] for layer in layers)
+    M = max((layer.mlp.W_in.shape[1] for layer in layers if layer.mlp), default=1)
+    require_filled_up_size(len(layers), D, H * K, M, MAX_MODEL_BYTES)
+    all_heads = [_filled(layer.attention, _HEADS, H, D, K, M) for layer in layers]
+    neurons = [_filled(layer.mlp, _NEURONS, H, D, K, M) for layer in layers]
+    arrays = {name: np.stack([of[name] for of in all_heads]) for name in _HEADS}
+    arrays |= {name: np.stack([of[name] for of in neurons]) for name in _NEURONS}
     return Transformer(
         network.W_E.astype(np.float32, copy=False),
         network.W_pos[network.architecture.positions.first :].astype(np.float32, copy=False),
@@ -83,23 +87,32 @@ def compiled_form(network: Network) -> Transformer:
     )
 
 
-_HEADS = ("W_Q", "b_Q", "W_K", "b_K", "W_V", "b_V", "W_O", "b_O")
-_NEURONS = ("W_in", "b_in", "W_out", "b_out")
+_HEADS = {
+    "W_Q": "HDK",
+    "b_Q": "HK",
+    "W_K": "HDK",
+    "b_K": "HK",
+    "W_V": "HDK",
+    "b_V": "HK",
+    "W_O": "HKD",
+    "b_O": "D",
+}
+_NEURONS = {"W_in": "DM", "b_in": "M", "W_out": "MD", "b_out": "D"}
 
 
-def _filled(mlp: Mlp | None, width: int, neurons: int) -> dict[str, Array]:
-    """A layer's neurons by name, filled up with zeros to a number."""
-    shapes = {
-        "W_in": (width, neurons),
-        "b_in": (neurons,),
-        "W_out": (neurons, width),
-        "b_out": (width,),
-    }
-    filled: dict[str, Array] = {
-        name: np.zeros(shape, dtype=np.float32) for name, shape in shapes.items()
-    }
-    for name, array in filled.items():
-        if mlp is not None:
-            own = getattr(mlp, name)
-            array[tuple(slice(size) for size in own.shape)] = own
+def _filled(
+    holder: Attention | Mlp | None, axes: dict[str, str], H: int, D: int, K: int, M: int
+) -> dict[str, Array]:
+    """A half-layer's arrays by name, filled up with zeros to H heads and M neurons."""
+    sizes = {"H": H, "D": D, "K": K, "M": M}
+    filled: dict[str, Array] = {}
+    for name, letters in axes.items():
+        shape = tuple(sizes[letter] for letter in letters)
+        own: Array | None = getattr(holder, name, None)
+        if own is not None and own.shape == shape:
+            filled[name] = own
+            continue
+        filled[name] = np.zeros(shape, dtype=np.float32)
+        if own is not None:
+            filled[name][tuple(map(slice, own.shape))] = own
     return filled

@@ -57,7 +57,7 @@ _EXTRAS = {"num_heads", "causal", "unembed", "output_values", DOCUMENT_KEY}
 
 def read_npz(data: bytes, max_bytes: int) -> tuple[Transformer, dict[str, object]]:
     """A model and its metadata."""
-    entries = _entries(data, max_bytes)
+    entries = npz_entries(data, max_bytes)
     layers = n_layers(entries, r"transformer/layer_(\d+)/")
     axes = _axes(layers)
     require_names("Tracr's parameters", set(entries), axes, _EXTRAS)
@@ -113,7 +113,12 @@ _ZIP_ERRORS = (
 )
 
 
-def _entries(data: bytes, max_bytes: int) -> dict[str, npt.NDArray[Any]]:
+def npz_entries(data: bytes, max_bytes: int) -> dict[str, npt.NDArray[Any]]:
+    """All arrays of an npz file by their names; large ones are views of the file's bytes.
+
+    Raises:
+        ModelFileError: it is damaged, packed in an unusual way, holds pickles, or is too large.
+    """
     if data.count(_DIRECTORY_ENTRY) > MAX_TENSORS:
         raise ModelFileError(f"a model may have at most {MAX_TENSORS:,} arrays; this has more")
     try:

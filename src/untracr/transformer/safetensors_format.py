@@ -29,7 +29,7 @@ _FLOATS: dict[str, type[np.floating[Any]]] = {
     "F32": np.float32,
     "F64": np.float64,
 }
-_FLOAT_BYTES = {"BF16": 2, "F16": 2, "F32": 4, "F64": 8}
+FLOAT_BYTES = {"BF16": 2, "F16": 2, "F32": 4, "F64": 8}
 
 
 def read_safetensors(data: bytes, max_bytes: int) -> tuple[Transformer, dict[str, object]]:
@@ -96,8 +96,15 @@ def _are_sizes(value: object) -> bool:
     return isinstance(value, list) and all(type(v) is int and v >= 0 for v in value)
 
 
-def declared_shape(name: str, entry: dict[str, Any]) -> tuple[int, ...]:
-    """The shape of a tensor of floating-point numbers, checked against its bytes.
+def declared_shape(
+    name: str, entry: dict[str, Any], kinds: Mapping[str, int] = FLOAT_BYTES
+) -> tuple[int, ...]:
+    """The shape of a tensor, checked against its bytes.
+
+    Args:
+        name: the tensor's.
+        entry: what the header says of it.
+        kinds: types of numbers that are read, and the bytes of one.
 
     Raises:
         ModelFileError: it has none, or another number of bytes.
@@ -107,13 +114,13 @@ def declared_shape(name: str, entry: dict[str, Any]) -> tuple[int, ...]:
         raise ModelFileError(
             f"{name} must declare a shape of at most {MAX_AXES} axes, not {shown(shape)}"
         )
-    if not isinstance(dtype, str) or dtype not in _FLOAT_BYTES:
+    if not isinstance(dtype, str) or dtype not in kinds:
         raise ModelFileError(
-            f"weights must be floating-point numbers ({', '.join(_FLOAT_BYTES)}); "
+            f"weights must be floating-point numbers ({', '.join(FLOAT_BYTES)}); "
             f"{name} has {shown(dtype)}"
         )
     have = entry["data_offsets"][1] - entry["data_offsets"][0]
-    want = _FLOAT_BYTES[dtype] * math.prod(shape)
+    want = kinds[dtype] * math.prod(shape)
     if have != want:
         raise ModelFileError(
             f"{name} of shape {shape} and type {dtype} takes {want} bytes; it has {have}"
