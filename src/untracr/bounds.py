@@ -70,6 +70,21 @@ MAX_CERTIFICATE_NODES = 120
 """Operations and selectors of a certificate's program: more than one that is decompiled can
 have."""
 
+MAX_CHECKPOINT_BYTES = 256 * 2**20
+"""Bytes of a checkpoint of the meta-model: a network a hundred times the released one."""
+
+MAX_CHECKPOINT_WIDTH = 4_096
+"""Width of a checkpoint's network."""
+
+MAX_CHECKPOINT_LAYERS = 256
+"""Layers of a checkpoint's network."""
+
+MAX_CHECKPOINT_HEADS = 256
+"""Heads of a layer of a checkpoint's network."""
+
+MAX_CHECKPOINT_COUNT = 10**15
+"""Steps, examples or seconds that a checkpoint may tell of."""
+
 MAX_SHARD_BYTES = 2**30
 """Bytes of a shard of a data set, unpacked."""
 

@@ -6,10 +6,10 @@ import itertools
 import math
 from collections.abc import Collection, Mapping, Set
 
-MOST = 80
+MOST_CHARACTERS = 80
 """Characters of one value in a message."""
 
-FEW = 12
+MOST_ITEMS = 12
 """Items of a list in a message."""
 
 
@@ -20,7 +20,7 @@ def cut(text: str, most: int) -> str:
     return f"{text[: most - 20]}... ({len(text):,} characters)"
 
 
-def shown(value: object, most: int = MOST) -> str:
+def shown(value: object, most: int = MOST_CHARACTERS) -> str:
     """A value as ``repr`` shows it, cut short where it is long; no more of it is looked at."""
     match value:
         case str() | bytes():
@@ -39,9 +39,9 @@ def shown(value: object, most: int = MOST) -> str:
 
 def _items(values: Collection[object], most: int) -> str:
     """The first values and how many there are."""
-    text = ", ".join(shown(value, most) for value in itertools.islice(values, FEW))
-    more = f", ... ({len(values):,} in all)" if len(values) > FEW else ""
-    return cut(text, FEW * most) + more
+    text = ", ".join(shown(value, most) for value in itertools.islice(values, MOST_ITEMS))
+    more = f", ... ({len(values):,} in all)" if len(values) > MOST_ITEMS else ""
+    return cut(text, MOST_ITEMS * most) + more
 
 
 def count(number: int) -> str:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from xml.sax.saxutils import escape, quoteattr
 
-INK, FAINT, PAPER = "#1b1f24", "#69717b", "#ffffff"
+INK, FAINT, BACKGROUND = "#1b1f24", "#69717b", "#ffffff"
 """Of words, of words that matter less, and of what is behind them."""
 
 SANS = "system-ui, 'Segoe UI', Helvetica, Arial, sans-serif"

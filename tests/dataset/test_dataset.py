@@ -209,7 +209,7 @@ def test_the_first_of_many_keys_are_found(tmp_path: Path, monkeypatch: pytest.Mo
 @pytest.mark.slow
 def test_a_stream_that_has_run_dry_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """There are few programs of two operations; more cannot be had, and asking for them ends."""
-    monkeypatch.setattr(untracr.dataset.planning, "LATEST", 500)
+    monkeypatch.setattr(untracr.dataset.planning, "LATEST_DRAWS", 500)
     settings = DatasetSettings(
         600, 1, sampler=SamplerSettings(min_length=2, max_length=2), shard_size=500
     )

@@ -19,7 +19,7 @@ import pytest
 from dataset_samples import contents
 from engine_tasks import die, die_once, pid_of, refuse, threads, times
 from untracr.dataset import LocalEngine
-from untracr.dataset.engine import LIFE, TRIES, answer, result_of
+from untracr.dataset.engine import TASKS_OF_A_WORKER, TRIES_OF_A_TASK, answer, result_of
 from untracr.errors import CheckFailed, DatasetError, ModelFileError, RaspSyntaxError, UntracrError
 from waiting import PATIENCE, wait_until
 
@@ -91,8 +91,8 @@ def _leave_late(folder: Path) -> None:
 
 def test_successors_do_not_wait_for_a_worker_s_end(tmp_path: Path) -> None:
     """A worker that has done its share may take its time to end."""
-    found = list(LocalEngine(1).run(leave_late, tmp_path, range(2 * LIFE)))
-    assert found == [(task, task) for task in range(2 * LIFE)]
+    found = list(LocalEngine(1).run(leave_late, tmp_path, range(2 * TASKS_OF_A_WORKER)))
+    assert found == [(task, task) for task in range(2 * TASKS_OF_A_WORKER)]
     assert (tmp_path / "left").exists()
 
 
@@ -117,7 +117,7 @@ def test_eight_workers_on_any_machine(workers: int, tmp_path: Path) -> None:
 
     def tasks() -> Iterator[tuple[int, bytes]]:
         nonlocal taken
-        for task in range(5 * LIFE):
+        for task in range(5 * TASKS_OF_A_WORKER):
             taken += 1
             yield task, bytes(LARGE // 4)
 
@@ -126,17 +126,22 @@ def test_eight_workers_on_any_machine(workers: int, tmp_path: Path) -> None:
         ahead.append(taken - len(numbers))
         numbers.append(number)
         assert 1 <= count <= workers
-    assert sorted(numbers) == list(range(5 * LIFE))
+    assert sorted(numbers) == list(range(5 * TASKS_OF_A_WORKER))
     assert max(ahead) <= workers + 1  # the next one is given before a result is told
-    assert len(list(tmp_path.glob("killed*"))) == sum(n % 7 == 3 for n in range(5 * LIFE))
+    assert len(list(tmp_path.glob("killed*"))) == sum(
+        n % 7 == 3 for n in range(5 * TASKS_OF_A_WORKER)
+    )
 
 
 def test_no_process_is_left(tmp_path: Path) -> None:
     """Neither at the end nor when somebody stops in the middle."""
-    assert len(list(LocalEngine(3).run(times, 2, range(3 * LIFE)))) == 3 * LIFE
+    assert (
+        len(list(LocalEngine(3).run(times, 2, range(3 * TASKS_OF_A_WORKER))))
+        == 3 * TASKS_OF_A_WORKER
+    )
     assert multiprocessing.active_children() == []
-    running = LocalEngine(3).run(times, 2, range(3 * LIFE))
-    for _ in range(LIFE + 2):
+    running = LocalEngine(3).run(times, 2, range(3 * TASKS_OF_A_WORKER))
+    for _ in range(TASKS_OF_A_WORKER + 2):
         next(running)
     assert multiprocessing.active_children()
     running.close()  # type: ignore[attr-defined]  # it is a generator
@@ -226,7 +231,7 @@ TOLD = [
     ("unreadable", "a worker's answer cannot be read: ValueError: invalid literal .*three"),
     ("of another kind", "a task failed in a worker: ZeroDivisionError: why\n"),
     ("cannot be sent", "a task failed in a worker: UnsendableError: why\n"),
-    ("exit", rf"died {TRIES} times at the same task \(exit code 3\); what it wrote"),
+    ("exit", rf"died {TRIES_OF_A_TASK} times at the same task \(exit code 3\); what it wrote"),
 ]
 
 
@@ -258,10 +263,10 @@ def test_errors_say_where_they_arose() -> None:
 
 def test_workers_are_replaced_before_they_remember_too_much() -> None:
     """No process does more than its share of tasks, so that memory does not grow with them."""
-    found = list(LocalEngine(2).run(pid_of, None, range(3 * LIFE)))
-    assert sorted(task for task, _ in found) == list(range(3 * LIFE))
+    found = list(LocalEngine(2).run(pid_of, None, range(3 * TASKS_OF_A_WORKER)))
+    assert sorted(task for task, _ in found) == list(range(3 * TASKS_OF_A_WORKER))
     counts = Counter(pid for _, pid in found)
-    assert max(counts.values()) <= LIFE
+    assert max(counts.values()) <= TASKS_OF_A_WORKER
     assert len(counts) >= 3
 
 
@@ -274,7 +279,9 @@ def test_tasks_of_killed_workers_are_done_again(tmp_path: Path) -> None:
 
 def test_tasks_that_kill_every_worker_end(tmp_path: Path) -> None:
     """A task that cannot be done is given up, with a word on why."""
-    with pytest.raises(DatasetError, match=f"died {TRIES} times at the same task .*memory"):
+    with pytest.raises(
+        DatasetError, match=f"died {TRIES_OF_A_TASK} times at the same task .*memory"
+    ):
         list(LocalEngine(1).run(die, 0, range(2)))
 
 

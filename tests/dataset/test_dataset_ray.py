@@ -18,7 +18,7 @@ from dataset_samples import contents
 from engine_tasks import die, die_once, pid_of, refuse, threads
 from untracr.cli import main
 from untracr.dataset import DatasetSettings, LocalEngine, RayEngine, build_dataset
-from untracr.dataset.engine import TRIES
+from untracr.dataset.engine import TRIES_OF_A_TASK
 from untracr.dataset.manifest import versions
 from untracr.dataset.ray_engine import WAITING
 from untracr.errors import DatasetError, ModelFileError
@@ -94,7 +94,7 @@ def test_tasks_of_killed_workers_are_done_again(engine: RayEngine, tmp_path: Pat
 
 def test_tasks_that_kill_every_worker_end(engine: RayEngine) -> None:
     """A task that cannot be done is given up."""
-    with pytest.raises(DatasetError, match=f"lost {TRIES} times at the same task"):
+    with pytest.raises(DatasetError, match=f"lost {TRIES_OF_A_TASK} times at the same task"):
         list(engine.run(die, 0, range(1)))
 
 

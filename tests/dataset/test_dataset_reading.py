@@ -26,7 +26,7 @@ from untracr.dataset import (
     read_manifest,
     transformer_of,
 )
-from untracr.dataset.reading import START
+from untracr.dataset.reading import FIRST_PLACE
 from untracr.dataset.rows import Row
 from untracr.dataset.shard_rows import read_shard
 from untracr.errors import DatasetError, UsageError
@@ -52,12 +52,12 @@ def train(root: Path) -> list[Row]:
     return [row for shard in shards for row in read_shard(root / shard.name)]
 
 
-def taken(reader: DatasetReader, count: int, start: Place = START) -> list[tuple[int, Place]]:
+def taken(reader: DatasetReader, count: int, start: Place = FIRST_PLACE) -> list[tuple[int, Place]]:
     """Indices of the next rows, and where the run then stands."""
     return [(row["index"], place) for row, place in itertools.islice(reader.rows(start), count)]
 
 
-def indices(reader: DatasetReader, count: int, start: Place = START) -> list[int]:
+def indices(reader: DatasetReader, count: int, start: Place = FIRST_PLACE) -> list[int]:
     """Indices of the next rows."""
     return [index for index, _ in taken(reader, count, start)]
 

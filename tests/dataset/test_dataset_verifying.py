@@ -22,7 +22,7 @@ from untracr.cli import main
 from untracr.dataset import LocalEngine, read_manifest, verify_dataset
 from untracr.dataset.comparing import RowsTask, compare_rows
 from untracr.dataset.engine import R, S, T
-from untracr.dataset.faults import MOST
+from untracr.dataset.faults import FAULTS_OF_A_SHARD
 from untracr.dataset.hashing import HashTask, hash_shards
 from untracr.dataset.manifest import ShardNote
 from untracr.dataset.manifest_parts import COUNTED
@@ -415,7 +415,7 @@ def test_as_many_faults_of_a_shard_are_told_as_are_of_use(copied: Path) -> None:
     settings = read_manifest(copied).settings
     task = RowsTask(copied / shard.name, shard.name, "train", shard.rows, range(shard.rows))
     count, faults = compare_rows(settings, task)
-    assert count == len(faults) == MOST < shard.rows
+    assert count == len(faults) == FAULTS_OF_A_SHARD < shard.rows
     assert [fault.row for fault in faults] == list(range(count))
 
 

@@ -146,7 +146,7 @@ def test_more_values_than_are_followed(
     decompiler: Decompiler, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where all decoded variables together take too many values, reading ends unverified."""
-    monkeypatch.setattr("untracr.read.frame.MAX_HELD", 1_000_000)
+    monkeypatch.setattr("untracr.read.frame.MAX_PRODUCTS_HELD", 1_000_000)
     found = decompiler.decompile(gaussian((6, 2, 40, 8, 20, 102, 102), 0.1))
     assert found.verdict == "unverified"
     assert "more than the 25,000 that are followed" in found.detail

@@ -9,7 +9,7 @@ import pytest
 
 from untracr.compile.compiler import compile_program
 from untracr.diagnose.checks import check
-from untracr.diagnose.inputs import DRAWN
+from untracr.diagnose.inputs import INPUTS_DRAWN
 from untracr.diagnose.judging import verify
 from untracr.diagnose.model import compile_rasp_to_model
 from untracr.errors import CheckFailed, Problem, ProgramError
@@ -247,7 +247,7 @@ def test_large_domains_are_sampled_and_say_so() -> None:
     before = "before = Aggregate(Select(tokens, tokens, Comparison.LEQ), tokens)\n"
     fine = parse(before + "Map(lambda x: 0, before)")
     outcome = verify(fine, compile_program(fine, vocab, 8), domain, as_compiled=True)
-    assert outcome.inputs_checked == DRAWN
+    assert outcome.inputs_checked == INPUTS_DRAWN
     assert outcome.domain_size == domain.size
     assert str(outcome).startswith("no fault found on the 20,000 different inputs that were")
 

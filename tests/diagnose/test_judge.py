@@ -333,7 +333,7 @@ def test_faults_of_a_large_model_end_the_run_soon(monkeypatch: pytest.MonkeyPatc
     )
     program = parse(f"{widths}\n{sums}")
     monkeypatch.setattr(judging, "OPERATIONS", 4e9)
-    monkeypatch.setattr(judging, "ROUNDS", 0)
+    monkeypatch.setattr(judging, "SLOPES_TRIED", 0)
     rows: list[int] = []
 
     def counted(run: ProgramRun, compiled: Compiled, some: Codes, rounded: None) -> Differences:

@@ -140,7 +140,7 @@ def test_the_search_finds_what_brute_force_finds() -> None:
 
 def test_too_many_candidates_are_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     """A search that would take too long gives no count."""
-    monkeypatch.setattr(search, "MAX_CANDIDATES", 1)
+    monkeypatch.setattr(search, "MAX_PROGRAMS_COMPILED", 1)
     assert same_weight_programs(case_of(PLUS), rotated=False) is None
 
 

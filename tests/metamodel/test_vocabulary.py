@@ -12,7 +12,7 @@ from untracr.metamodel.vocabulary import (
     CLASS_RANGES,
     EOL,
     ID,
-    KINDS,
+    OPERATION_KINDS,
     SIZE,
     START,
     TEXTS,
@@ -78,7 +78,7 @@ def test_classes_cover_the_tokens_once() -> None:
     assert ID[START] == 0
     assert ID[EOL] == 1
     assert len(ID) == len(TEXTS) == SIZE
-    assert {name for kind in KINDS for name in kind.arguments} < set(CLASS_RANGES)
+    assert {name for kind in OPERATION_KINDS for name in kind.arguments} < set(CLASS_RANGES)
 
 
 def test_class_mask_allows_the_own_class_only() -> None:

@@ -57,7 +57,7 @@ def test_decisions_agree_with_running_both(fst: int, snd: int) -> None:
 
 
 def test_domains_are_compared_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(equivalence, "CHUNK", 7)
+    monkeypatch.setattr(equivalence, "INPUTS_AT_ONCE", 7)
     fst = parse("a = Map(lambda x: x, tokens)\n")
     snd = parse(
         "r = Aggregate(Select(indices, indices, lambda x, y: x == y - 2), tokens, default=0)\n"

@@ -41,7 +41,7 @@ from untracr.sample.sampler import PAPER, sample_program
 from untracr.sample.treatment_shares import TreatmentShares
 from untracr.syntax.parsing import parse
 from untracr.transformer import treatments
-from untracr.transformer.half_layer import FIRST, attention, mlp
+from untracr.transformer.half_layer import FIRST_HALF_LAYER, attention, mlp
 from untracr.transformer.named_treatments import Treated
 from untracr.transformer.transformer import Transformer
 
@@ -218,7 +218,7 @@ def test_neurons_on_a_number_and_a_value_are_unknown() -> None:
     base = Base.of(model, VOCAB)
     direction = np.zeros((1, model.d_model))
     direction[0, 3] = 1.0
-    number = Variable(2, False, (0, 1, 2), direction, FIRST)
+    number = Variable(2, False, (0, 1, 2), direction, FIRST_HALF_LAYER)
     found = Reader(model, base).components(mlp(0), [base.tokens, number])
     assert {type(component) for component in found} == {UnknownNeurons}
 
@@ -228,8 +228,8 @@ def test_variable_without_values_is_left_out() -> None:
     rng = np.random.default_rng(2)
     model = _random_model(rng, width=20, neurons=6)
     base = Base.of(model, VOCAB)
-    empty = Variable(2, True, (), np.zeros((0, model.d_model)), FIRST)
-    found = Reader(model, base).components(FIRST, [base.tokens, base.indices, empty])
+    empty = Variable(2, True, (), np.zeros((0, model.d_model)), FIRST_HALF_LAYER)
+    found = Reader(model, base).components(FIRST_HALF_LAYER, [base.tokens, base.indices, empty])
     assert all(v is None or v.slot < 2 for c in found for v in variables_of(c))
 
 
@@ -304,7 +304,7 @@ def test_large_variables_count_as_independent() -> None:
     rng = np.random.default_rng(0)
     width = MAX_SOLVED + 10
     rows = 2 * np.eye(width)[: MAX_SOLVED + 1]
-    variable = Variable(0, True, tuple(range(len(rows))), rows, FIRST)
+    variable = Variable(0, True, tuple(range(len(rows))), rows, FIRST_HALF_LAYER)
     base = Base(np.zeros(width), np.zeros(width), variable, variable, is_orthonormal=False)
     known = Directions([variable], base)
     wanted = rng.standard_normal((len(rows), 3))

@@ -540,7 +540,7 @@ def test_names_are_read_in_small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
         return forward(self, ids)
 
     monkeypatch.setattr(Transformer, "forward", counted)
-    monkeypatch.setattr("untracr.verify.outputs.MAX_HELD", 1)
+    monkeypatch.setattr("untracr.verify.outputs.NUMBERS_AT_ONCE", 1)
     assert named_by_outputs(model, program, PAPER_DOMAIN) == named
     assert max(sizes) <= 16
 

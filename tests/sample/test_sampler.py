@@ -49,7 +49,7 @@ from untracr.sample.acceptance import (
     model_sizes,
     moves_values,
 )
-from untracr.sample.pools import KINDS, PREDICATES
+from untracr.sample.pools import KIND_SHARES, PREDICATES_DRAWN
 from untracr.sample.sampler import PAPER, SamplerSettings, sample_program, sample_programs
 from untracr.sample.statistics import (
     SampleStatistics,
@@ -200,7 +200,7 @@ def test_selects_compare_categorical_values_that_are_never_none(sample: list[Pro
         states = evaluate_all(program, batch)
         for node in program.nodes:
             if isinstance(node, Select):
-                assert node.predicate in PREDICATES
+                assert node.predicate in PREDICATES_DRAWN
                 for ref in (node.keys, node.queries):
                     assert program.encoding(ref) is CATEGORICAL
                     column = states[ref]
@@ -263,10 +263,10 @@ def test_final_checks_refuse() -> None:
 
 @pytest.mark.slow
 def test_every_operation_function_and_predicate_is_drawn(ours: SampleStatistics) -> None:
-    assert set(ours.operations) == {name for name, _ in KINDS}
+    assert set(ours.operations) == {name for name, _ in KIND_SHARES}
     pools = [*MAP_POOL.values(), SEQUENCE_MAP_POOL]
     assert set(ours.functions) == {str(function) for pool in pools for function in pool}
-    assert set(ours.predicates) == {predicate.name for predicate in PREDICATES}
+    assert set(ours.predicates) == {predicate.name for predicate in PREDICATES_DRAWN}
 
 
 @pytest.mark.slow

@@ -23,7 +23,7 @@ from untracr.read.frame import Base, Variable
 from untracr.read.scope import true_variables
 from untracr.sample.acceptance import evaluate_all
 from untracr.sample.sampler import SamplerSettings, sample_program
-from untracr.sample.treatment_shares import NOISE, SHARED, TreatmentShares
+from untracr.sample.treatment_shares import NOISE_RANGE, SHARED, TreatmentShares
 from untracr.train.task import metamodel_task
 from untracr.transformer.named_treatments import Treated
 from untracr.transformer.transformer import Transformer
@@ -95,9 +95,9 @@ def test_noise_is_of_all_sizes_between_its_bounds() -> None:
         (treated("noisy", compiled.transformer, index).model.W_E - exact).std() / scale
         for index in range(200)
     ]
-    assert min(sizes) > 0.9 * NOISE[0]
-    assert max(sizes) < 1.1 * NOISE[1]
-    below = sum(size < math.sqrt(NOISE[0] * NOISE[1]) for size in sizes)
+    assert min(sizes) > 0.9 * NOISE_RANGE[0]
+    assert max(sizes) < 1.1 * NOISE_RANGE[1]
+    below = sum(size < math.sqrt(NOISE_RANGE[0] * NOISE_RANGE[1]) for size in sizes)
     assert 70 < below < 130
 
 

@@ -10,10 +10,10 @@ from untracr.compile.canonical import paper_tokens
 from untracr.compile.compiler import compile_program
 from untracr.sample.sampler import sample_program
 from untracr.train.baseline import (
-    DEVIATION,
-    MEAN,
+    MEAN_WEIGHT,
     PADDING,
     PAPER_TOKENS,
+    WEIGHT_DEVIATION,
     BaselineConfig,
     FlatNetwork,
     baseline_task,
@@ -40,7 +40,7 @@ def test_batch_holds_weights_and_the_papers_tokens() -> None:
     for row in range(2):
         program = sample_program(3, 10 + row)
         weights = flatten_weights(compile_program(program, range(5), 5).transformer)
-        flat = arrays["chunks"][row].ravel() * DEVIATION + MEAN
+        flat = arrays["chunks"][row].ravel() * WEIGHT_DEVIATION + MEAN_WEIGHT
         np.testing.assert_allclose(flat[: weights.size], weights, atol=1e-3)
         np.testing.assert_allclose(flat[weights.size :], PADDING, atol=1e-4)
         tokens = [PAPER_TOKENS[i] for i in arrays["tokens"][row] if i >= 0]

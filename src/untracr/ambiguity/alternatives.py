@@ -25,7 +25,7 @@ from untracr.verify.recompiling import recompile
 from untracr.verify.verdict import sign_is_open
 from untracr.verify.weight_equivalence import WeightEquivalence, same_weights
 
-MAX_PAIRS = 50_000
+MAX_VALUE_PAIRS = 50_000
 """Pairs of values on which functions of two arguments are compared."""
 
 MAX_LISTED = 24
@@ -101,7 +101,7 @@ def _replaced(
                 yield _with(program, ref, replace(node, function=function))
         if isinstance(node, SequenceMap):
             fst, snd = sets[node.fst].ordered, sets[node.snd].ordered
-            if len(fst) * len(snd) <= MAX_PAIRS:
+            if len(fst) * len(snd) <= MAX_VALUE_PAIRS:
                 for function in _alike(binary_tables(fst, snd), BINARY, node.function):
                     yield _with(program, ref, replace(node, function=function))
     if not equivalence.axes_permuted and sign_is_open(program):

@@ -19,7 +19,7 @@ from untracr.rasp.program import Program
 
 _LISTED: frozenset[Predicate] = frozenset((*UNARY, *BINARY, *PREDICATES))
 
-LISTED = 1
+LENGTH_OF_LISTED = 1
 """The length of a function or predicate of the closed lists."""
 
 
@@ -31,10 +31,10 @@ def description_length(program: Program) -> int:
 def function_length(function: Predicate) -> int:
     """The length of one function or predicate."""
     if function in _LISTED:
-        return LISTED
+        return LENGTH_OF_LISTED
     if isinstance(function, Table):
         return (1 + function.arity) * len(function.entries)
-    return _formula_length(function) if isinstance(function, Formula) else LISTED
+    return _formula_length(function) if isinstance(function, Formula) else LENGTH_OF_LISTED
 
 
 @functools.lru_cache(maxsize=4096)

@@ -33,7 +33,7 @@ Openness = Literal["names", "sign", "kind", "between"]
 LONGEST_KNOWN = 2
 """Tracr counts with a value by a length only: all means of 0 and 1 up to this length."""
 
-MOST_LABELS = 4
+MOST_OPERATIONS_NAMED = 4
 """Operations that are named in one sentence."""
 
 
@@ -73,7 +73,7 @@ def open_results(
     )
 
 
-SAID: dict[Openness, str] = {
+SAID_OPEN: dict[Openness, str] = {
     "names": "what the results of {} are called",
     "kind": "whether the results of {} are numbers",
     "sign": "which sign the results of {} have",
@@ -84,11 +84,13 @@ SAID: dict[Openness, str] = {
 def said_open(found: tuple[OpenResult, ...]) -> str:
     """What is open, in one sentence of the detail."""
     parts = []
-    for what, said in SAID.items():
+    for what, said in SAID_OPEN.items():
         labels = [result.label for result in found if result.what == what]
         if labels:
-            few = ", ".join(labels[:MOST_LABELS])
-            more = f" and {len(labels) - MOST_LABELS} more" * (len(labels) > MOST_LABELS)
+            few = ", ".join(labels[:MOST_OPERATIONS_NAMED])
+            more = f" and {len(labels) - MOST_OPERATIONS_NAMED} more" * (
+                len(labels) > MOST_OPERATIONS_NAMED
+            )
             parts.append(said.format(few + more))
     return f"the weights do not say {', nor '.join(parts)}"
 

@@ -14,7 +14,7 @@ from untracr.ambiguity.alternatives import negated
 from untracr.ambiguity.renaming import renamed, source_of
 from untracr.compile.values import value_sets
 from untracr.rasp.domain import Domain
-from untracr.rasp.equivalence import CHUNK, same_value
+from untracr.rasp.equivalence import INPUTS_AT_ONCE, same_value
 from untracr.rasp.functions import Table
 from untracr.rasp.interpreter import Failure
 from untracr.rasp.known_tables import call
@@ -89,7 +89,7 @@ def named_by_outputs(model: Transformer, program: Program, domain: Domain) -> Pr
         model: with a read-out that has values.
         program: a candidate; one over the closed lists, whose functions name
             their results, is given back as it is.
-        domain: the inputs; `CHUNK` of them at most are run.
+        domain: the inputs; `INPUTS_AT_ONCE` of them at most are run.
 
     Raises:
         ProgramError: the program fails on some input, or takes too many values.
@@ -129,6 +129,6 @@ def _names(model: Transformer, program: Program, domain: Domain) -> dict[Value, 
             if names.setdefault(old, new) != new:
                 return {}
         seen += len(batch)
-        if seen >= CHUNK:
+        if seen >= INPUTS_AT_ONCE:
             break
     return names if len(set(names.values())) == len(names) else {}

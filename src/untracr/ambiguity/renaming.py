@@ -23,7 +23,7 @@ from untracr.rasp.nodes import CATEGORICAL, Aggregate, Map, Node, Ref, Select, S
 from untracr.rasp.program import Program
 from untracr.rasp.values import tracr_sorted
 
-MAX_ENTRIES = 20_000
+MAX_REWRITTEN_ENTRIES = 20_000
 """Entries of a function that is written anew."""
 
 Names = Mapping[Value, Value]
@@ -134,7 +134,7 @@ class _Renaming:
     ) -> Function | None:
         pairs = [self._values(i, moved) for i in inner]
         arguments = list(itertools.product(*pairs))
-        if len(arguments) > MAX_ENTRIES:
+        if len(arguments) > MAX_REWRITTEN_ENTRIES:
             return None
         results = [call(function, *(old for old, _ in each)) for each in arguments]
         if ref == self.ref:
@@ -146,7 +146,7 @@ class _Renaming:
 
     def _predicate(self, select: Select, moved: set[Ref]) -> Predicate | None:
         keys, queries = (self._values(i, moved) for i in (select.keys, select.queries))
-        if len(keys) * len(queries) > MAX_ENTRIES:
+        if len(keys) * len(queries) > MAX_REWRITTEN_ENTRIES:
             return None
         selected = [[call(select.predicate, k, q) for q, _ in queries] for k, _ in keys]
         if any(value not in (False, True) for row in selected for value in row):

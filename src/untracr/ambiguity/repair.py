@@ -28,7 +28,7 @@ from untracr.verify.outputs import (
 from untracr.verify.recompiling import recompile
 from untracr.verify.weight_equivalence import WeightEquivalence
 
-MAX_EXPANDED = 12
+MAX_PROGRAMS_EXPANDED = 12
 """Programs from which others are tried."""
 
 UP_TO_ROTATION = WeightEquivalence(True)
@@ -75,7 +75,7 @@ def repair(model: Transformer, program: Program, domain: Domain) -> Repaired:
     best, best_share = program, share(program)
     queue = [(-best_share, next(numbers), program)]
     known = {program}
-    for _ in range(MAX_EXPANDED):
+    for _ in range(MAX_PROGRAMS_EXPANDED):
         if best_share == 1.0 or not queue:
             break
         _, _, current = heapq.heappop(queue)

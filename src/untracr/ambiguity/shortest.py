@@ -15,7 +15,11 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from untracr.ambiguity.description_length import LISTED, description_length, function_length
+from untracr.ambiguity.description_length import (
+    LENGTH_OF_LISTED,
+    description_length,
+    function_length,
+)
 from untracr.ambiguity.renaming import source_of
 from untracr.ambiguity.short_functions import FUNCTIONS, PREDICATES_TRIED, of_some
 from untracr.bounds import MAX_NUMBER
@@ -28,7 +32,7 @@ from untracr.rasp.nodes import CATEGORICAL, Aggregate, Map, Node, Ref, Select, S
 from untracr.rasp.program import Program
 from untracr.rasp.values import tracr_sorted
 
-MAX_ENTRIES = 400
+MAX_ARGUMENTS = 400
 """A function of more arguments is left as it is, and so are the names that it reads."""
 
 MAX_CALLS = 300_000
@@ -59,7 +63,7 @@ def shortest(program: Program, domain: Domain, *, shown: bool, in_order: bool) -
 
 def _may_be_shorter(program: Program) -> bool:
     """Whether a function or predicate is not as short as they can be."""
-    return any(function_length(f) > LISTED for f in _functions(program))
+    return any(function_length(f) > LENGTH_OF_LISTED for f in _functions(program))
 
 
 def _functions(program: Program) -> Iterator[Predicate]:
@@ -130,7 +134,7 @@ class _Shortening:
             if not isinstance(node, (Map, SequenceMap)):
                 continue
             most = function_length(node.function) + _to_be_gained(program, ref)
-            if most <= LISTED:
+            if most <= LENGTH_OF_LISTED:
                 continue
             for function in _Writing(self, program, sets).alike(ref, node):
                 if function_length(function) < most:
@@ -147,9 +151,9 @@ def _to_be_gained(program: Program, ref: Ref) -> int:
         if behind & set(children(node)):
             behind.add(reader)
             if isinstance(node, (Map, SequenceMap)):
-                gained += function_length(node.function) - LISTED
+                gained += function_length(node.function) - LENGTH_OF_LISTED
             elif isinstance(node, Select):
-                gained += function_length(node.predicate) - LISTED
+                gained += function_length(node.predicate) - LENGTH_OF_LISTED
     return gained
 
 
@@ -181,7 +185,7 @@ class _Writing:
 
     def with_select(self, ref: Ref, node: Select) -> Iterator[Program]:
         """The program in which one predicate is written as short as it can be."""
-        if function_length(node.predicate) > LISTED:
+        if function_length(node.predicate) > LENGTH_OF_LISTED:
             written = self._select(node)
             if written is not None and written != node:
                 nodes = [*self.old.nodes]
@@ -315,7 +319,7 @@ class _Writing:
         """All arguments under their old and their new names; None if they are too many."""
         old = [self.sets[ref].ordered for ref in refs]
         new = [self.names.get(ref, self.sets[ref].ordered) for ref in refs]
-        if any(not values for values in old) or math.prod(map(len, old)) > MAX_ENTRIES:
+        if any(not values for values in old) or math.prod(map(len, old)) > MAX_ARGUMENTS:
             return None
         return list(zip(itertools.product(*old), itertools.product(*new), strict=True))
 

@@ -20,7 +20,7 @@ from untracr.transformer.treatments import rotate
 
 Rng = np.random.Generator
 
-WEIGHTS = tuple(name for name in ARRAY_NAMES if name not in BIASES)
+WITHOUT_BIASES = tuple(name for name in ARRAY_NAMES if name not in BIASES)
 DOMAIN = PAPER.domain
 PARTNERS = 30
 """Models among which one of the same shape is looked for, to be spliced."""
@@ -61,7 +61,7 @@ def _normal(scale: float) -> Callable[[Transformer, Rng], Transformer]:
             return (scale * rng.standard_normal(array.shape)).astype(np.float32)
 
         read_out = None if model.W_U is None else new(model.W_U)
-        return model.replace(**{n: new(getattr(model, n)) for n in WEIGHTS}, W_U=read_out)
+        return model.replace(**{n: new(getattr(model, n)) for n in WITHOUT_BIASES}, W_U=read_out)
 
     return drawn
 
@@ -73,7 +73,7 @@ def _sparse(model: Transformer, rng: Rng) -> Transformer:
         values = rng.choice([1.0, -1.0, 0.5, 100.0], size=array.shape)
         return np.where(rng.random(array.shape) < 0.05, values, 0.0).astype(np.float32)
 
-    return model.replace(**{name: new(getattr(model, name)) for name in WEIGHTS})
+    return model.replace(**{name: new(getattr(model, name)) for name in WITHOUT_BIASES})
 
 
 def _own_embeddings(model: Transformer, rng: Rng) -> Transformer:
@@ -83,7 +83,9 @@ def _own_embeddings(model: Transformer, rng: Rng) -> Transformer:
 
 def _no_layers(model: Transformer, rng: Rng) -> Transformer:
     """Layers that do nothing."""
-    nothing = {n: np.zeros_like(getattr(model, n)) for n in WEIGHTS if n not in ("W_E", "W_pos")}
+    nothing = {
+        n: np.zeros_like(getattr(model, n)) for n in WITHOUT_BIASES if n not in ("W_E", "W_pos")
+    }
     return model.replace(**nothing)
 
 
@@ -217,7 +219,7 @@ def _changed(seed: int, index: int, *, rotated: bool) -> Subject:
     model = compiled_sample(seed, index)
     how = list(_CHANGES)[index % len(_CHANGES)]
     wants_zero, change = _CHANGES[how]
-    names = (*ARRAY_NAMES, "W_U") if wants_zero else (*WEIGHTS, "W_U")
+    names = (*ARRAY_NAMES, "W_U") if wants_zero else (*WITHOUT_BIASES, "W_U")
     arrays = {name: getattr(model, name) for name in names}
     places = {name: np.argwhere((a == 0) == wants_zero) for name, a in arrays.items()}
     name = str(rng.choice([name for name, found in places.items() if len(found)]))

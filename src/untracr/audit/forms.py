@@ -31,7 +31,7 @@ LETTERS = "abcdefghijklmnopqrstuvwxyz_"
 
 BASES: tuple[BasisKind, ...] = ("permuted", "orthogonal", "invertible")
 
-FACTORS = ("W_Q", "W_K", "W_V", "W_O")
+FACTOR_MATRICES = ("W_Q", "W_K", "W_V", "W_O")
 
 MOST_MORE = 3
 """Inner dimensions by which heads grow at most."""
@@ -94,7 +94,7 @@ def half_a_basis(seed: int, index: int) -> Subject:
     layer, head = (int(n) for n in rng.choice(living))
     moved = change_head_bases(model, rng, BASES[1 + index % 2], model.d_head + 1)
     if index % 2:
-        name = FACTORS[index // 2 % len(FACTORS)]
+        name = FACTOR_MATRICES[index // 2 % len(FACTOR_MATRICES)]
         other = change_head_bases(model, rng, BASES[1 + index // 2 % 2], model.d_head + 1)
         array = getattr(moved, name).copy()
         array[layer, head] = getattr(other, name)[layer, head]

@@ -45,7 +45,7 @@ KEEPS_WEIGHTS = ("compiled", "rotated")
 """Treatments that leave weights that a program compiles to, up to a rotation."""
 
 LONG = SamplerSettings(min_length=9, max_length=12)
-OTHERS = OtherDomains(share=1.0, vocab_sizes=(3, 8), max_seq_lens=(3, 7))
+ALL_OTHER_DOMAINS = OtherDomains(share=1.0, vocab_sizes=(3, 8), max_seq_lens=(3, 7))
 NAMED = (*LIBRARY, *HAND_WRITTEN)
 
 
@@ -93,7 +93,7 @@ def sampled(settings: SamplerSettings, seed: int, index: int) -> tuple[Program, 
 
 def of_other_domain(seed: int, index: int) -> tuple[Program, Domain, bool]:
     """A program of our sampler, for other tokens and lengths."""
-    domain = OTHERS.draw(seed, index) or PAPER.domain
+    domain = ALL_OTHER_DOMAINS.draw(seed, index) or PAPER.domain
     return sample_program(seed, index, replace(PAPER, domain=domain)), domain, False
 
 

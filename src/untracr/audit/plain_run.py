@@ -25,16 +25,16 @@ from untracr.transformer.transformer import Transformer
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
-ALL = 200_000
+LARGEST_RUN_WHOLE = 200_000
 """Inputs of the largest domain that is run as a whole."""
 
-SOME = 20_000
+INPUTS_DRAWN = 20_000
 """Inputs that are drawn of a larger one."""
 
 SEED = 20_240_229
 """From which they are drawn: not those that the decompiler tries."""
 
-CHUNK = 4_096
+INPUTS_AT_ONCE = 4_096
 
 TOLERANCE = 1e-3
 """How far a decoded number may be off, relative to the larger of 1 and itself."""
@@ -47,14 +47,14 @@ ROUNDING = 1e-5
 
 
 def inputs(domain: Domain, *, causal: bool) -> Iterator[Batch]:
-    """All inputs of a domain, or `SOME` of one that has more than `ALL`."""
-    if domain.size <= ALL:
-        for start in range(0, domain.size, CHUNK):
-            yield Batch.of_domain(domain, start, start + CHUNK, causal=causal)
+    """All inputs of a domain, or `INPUTS_DRAWN` of one that has more than `LARGEST_RUN_WHOLE`."""
+    if domain.size <= LARGEST_RUN_WHOLE:
+        for start in range(0, domain.size, INPUTS_AT_ONCE):
+            yield Batch.of_domain(domain, start, start + INPUTS_AT_ONCE, causal=causal)
         return
     rng = np.random.default_rng(SEED)
-    for start in range(0, SOME, CHUNK):
-        yield Batch.sampled(domain, min(CHUNK, SOME - start), rng, causal=causal)
+    for start in range(0, INPUTS_DRAWN, INPUTS_AT_ONCE):
+        yield Batch.sampled(domain, min(INPUTS_AT_ONCE, INPUTS_DRAWN - start), rng, causal=causal)
 
 
 def outputs_differ(fst: Program, snd: Program, domain: Domain, *, causal: bool) -> str:

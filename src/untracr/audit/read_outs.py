@@ -30,7 +30,7 @@ from untracr.transformer.treatments import rotate
 
 Rng = np.random.Generator
 
-PROGRAMS = 40
+PROGRAMS_LOOKED_AT = 40
 """Programs among which one with enough different outputs is looked for."""
 
 
@@ -97,8 +97,8 @@ def _with_rare_value(seed: int, index: int, rng: Rng) -> Program:
 
 def _sampled(seed: int, index: int) -> Iterator[Program]:
     """Sampled programs with categorical outputs."""
-    for number in range(PROGRAMS):
-        program = sample_program(seed, index * PROGRAMS + number)
+    for number in range(PROGRAMS_LOOKED_AT):
+        program = sample_program(seed, index * PROGRAMS_LOOKED_AT + number)
         if program.encoding(program.output) is CATEGORICAL:
             yield program
 

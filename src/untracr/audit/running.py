@@ -29,13 +29,13 @@ from untracr.errors import UntracrError, UsageError
 from untracr.verify.evidence import PROVED
 from untracr.version import __version__
 
-FORMAT = "untracr audit"
-VERSION = 1
+AUDIT_FORMAT = "untracr audit"
+AUDIT_VERSION = 1
 
-CHUNK = 8
+MODELS_A_TURN = 8
 """Models that a process takes at a time: those of one training run."""
 
-CHUNKS = 100
+TURNS_OF_A_PROCESS = 100
 """Times that it does so before another takes its place, so that no memory grows for hours."""
 
 
@@ -57,8 +57,8 @@ class Audit:
         """The first line of its file."""
         data = Decompiler(self.checkpoint).checkpoint.read_bytes()
         return {
-            "format": FORMAT,
-            "version": VERSION,
+            "format": AUDIT_FORMAT,
+            "version": AUDIT_VERSION,
             "untracr": __version__,
             "seed": self.seed,
             "budget": self.budget,
@@ -175,8 +175,8 @@ def _audited(
     if processes == 1 or len(items) < 2:
         return map(work, items)
     context = multiprocessing.get_context("spawn")
-    pool = stack.enter_context(context.Pool(processes, maxtasksperchild=CHUNKS))
-    return pool.imap_unordered(work, items, chunksize=CHUNK)
+    pool = stack.enter_context(context.Pool(processes, maxtasksperchild=TURNS_OF_A_PROCESS))
+    return pool.imap_unordered(work, items, chunksize=MODELS_A_TURN)
 
 
 @functools.lru_cache(maxsize=1)
@@ -264,7 +264,7 @@ def _records(file: Path, head: dict[str, object]) -> Iterator[Record]:
 
 
 def _require_same(file: Path, begun: dict[str, Any], head: dict[str, object]) -> None:
-    if begun.get("format") != FORMAT:
+    if begun.get("format") != AUDIT_FORMAT:
         raise UsageError(f"{file} is not the file of an audit, and is left alone")
     for name, value in head.items():
         if begun.get(name) != value:

@@ -28,7 +28,7 @@ DOMAINS = ((2, 12), (3, 8), (4, 6), (5, 5))
 LENGTHS = ((3, 5), (4, 8), (9, 12))
 """Operations of programs, fewest and most."""
 
-STEEPEST = 300
+STEEPEST_DRAWN = 300
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ def strict_case(seed: int, index: int) -> StrictCase:
     fewest, most = random.choice(LENGTHS)
     settings = SamplerSettings(domain, fewest, most, max_tokens=256, max_weights=1_000_000)
     program = sample_program(seed, index, settings)
-    exactness = random.randint(1, STEEPEST)
+    exactness = random.randint(1, STEEPEST_DRAWN)
     name = f"{seed}/{index} exactness {exactness}, {tokens} tokens, length {domain.max_seq_len}"
     return StrictCase(name, program, domain, exactness)
 

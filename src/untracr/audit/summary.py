@@ -13,7 +13,7 @@ from untracr.evaluate.markdown import NOT_MEASURED
 from untracr.evaluate.share import Share
 from untracr.markdown_table import markdown_table
 
-HEAD = (
+SUMMARY_COLUMNS = (
     "weights",
     "models",
     "still compute",
@@ -137,7 +137,7 @@ class Summary:
         return f"`{self.kind}`: {told}; {len(self.false)} of {len(self.records)} wrongly."
 
     def row(self) -> list[object]:
-        """A row of the table, below `HEAD`."""
+        """A row of the table, below `SUMMARY_COLUMNS`."""
         found = Counter(record.verdict for record in self.records)
         at_once = sum(record.is_proved_greedily for record in self.records)
         searched = [record for record in self.records if record.operations]
@@ -185,7 +185,7 @@ def summaries(records: Iterable[Record]) -> list[Summary]:
 
 def summary_table(summaries: Sequence[Summary]) -> str:
     """The summaries as a table, the false claims one by one below it."""
-    parts = [markdown_table(HEAD, [summary.row() for summary in summaries]), EXPLAINED]
+    parts = [markdown_table(SUMMARY_COLUMNS, [summary.row() for summary in summaries]), EXPLAINED]
     parts += [line for summary in summaries if (line := summary.strict_line())]
     told = [
         ("False claims", [(r, r.false) for s in summaries for r in s.false]),

@@ -28,19 +28,19 @@ from untracr.transformer.transformer import ARRAY_NAMES, BIASES, Transformer
 STEPS = (1, 2, 5, 10, 30, 60, 120, 240)
 """After how many steps of gradient descent a run keeps its model."""
 
-WRONG = 0.05
+SHARE_MISPLACED = 0.05
 """Share of the outputs that are those of another position."""
 
-BATCH = 128
+INPUTS_A_STEP = 128
 """Inputs a step, all of one length."""
 
-MAX_WEIGHTS = 20_000
+MAX_COMPILED_WEIGHTS = 20_000
 """Larger programs are passed over: a run shall take about a second."""
 
-WIDTH, HEAD, HEADS, LAYERS, NEURONS = 32, 8, 2, 2, 64
+D_MODEL, D_HEAD, N_HEADS, N_LAYERS, D_MLP = 32, 8, 2, 2, 64
 """Sizes of models that are trained from random weights."""
 
-WEIGHTS = (*(name for name in ARRAY_NAMES if name not in BIASES), "W_U")
+WEIGHTS_LEARNT = (*(name for name in ARRAY_NAMES if name not in BIASES), "W_U")
 
 
 @dataclass(frozen=True)
@@ -99,10 +99,10 @@ def _run(seed: int, run: int) -> tuple[Transformer, ...]:
     rng = np.random.default_rng([seed, run, 4])
     plan = _PLANS[run % len(_PLANS)]
     number = 20_000_000 + 100 * run
-    while (compiled := compiled_sample(seed, number)).n_parameters > MAX_WEIGHTS:
+    while (compiled := compiled_sample(seed, number)).n_parameters > MAX_COMPILED_WEIGHTS:
         number += 1
     model = compiled if plan.from_compiled else _fresh(compiled, rng)
-    names = (*ARRAY_NAMES, "W_U") if plan.biases else WEIGHTS
+    names = (*ARRAY_NAMES, "W_U") if plan.biases else WEIGHTS_LEARNT
     fixed = {n: torch.tensor(getattr(model, n)) for n in ARRAY_NAMES}
     trainable = {n: torch.tensor(getattr(model, n), requires_grad=True) for n in names}
     optimizer = plan.optimizer([*trainable.values()], lr=plan.rate)  # type: ignore[call-arg]
@@ -110,7 +110,7 @@ def _run(seed: int, run: int) -> tuple[Transformer, ...]:
     kept = []
     for step in range(1, max(STEPS) + 1):
         ids, wanted = batches[int(rng.integers(len(batches)))]
-        rows = rng.integers(len(ids), size=BATCH)
+        rows = rng.integers(len(ids), size=INPUTS_A_STEP)
         found = _forward({**fixed, **trainable}, torch.tensor(ids[rows]))[:, 1:] @ trainable["W_U"]
         loss = ((found - torch.tensor(wanted[rows])) ** 2).mean()
         optimizer.zero_grad()
@@ -128,29 +128,29 @@ def _fresh(compiled: Transformer, rng: np.random.Generator) -> Transformer:
     tokens, positions, outputs = len(compiled.W_E), len(compiled.W_pos), compiled.W_U.shape[1]
 
     def normal(*shape: int) -> npt.NDArray[np.float32]:
-        scale = 0.3 if len(shape) == 2 else WIDTH**-0.5
+        scale = 0.3 if len(shape) == 2 else D_MODEL**-0.5
         return np.asarray(scale * rng.standard_normal(shape), dtype=np.float32)
 
     def zero(*shape: int) -> npt.NDArray[np.float32]:
         return np.zeros(shape, dtype=np.float32)
 
-    heads = (LAYERS, HEADS, WIDTH, HEAD)
+    heads = (N_LAYERS, N_HEADS, D_MODEL, D_HEAD)
     return compiled.replace(
-        W_E=normal(tokens, WIDTH),
-        W_pos=normal(positions, WIDTH),
+        W_E=normal(tokens, D_MODEL),
+        W_pos=normal(positions, D_MODEL),
         W_Q=normal(*heads),
         W_K=normal(*heads),
         W_V=normal(*heads),
-        W_O=normal(LAYERS, HEADS, HEAD, WIDTH),
-        W_in=normal(LAYERS, WIDTH, NEURONS),
-        W_out=normal(LAYERS, NEURONS, WIDTH),
-        b_Q=zero(LAYERS, HEADS, HEAD),
-        b_K=zero(LAYERS, HEADS, HEAD),
-        b_V=zero(LAYERS, HEADS, HEAD),
-        b_O=zero(LAYERS, WIDTH),
-        b_in=zero(LAYERS, NEURONS),
-        b_out=zero(LAYERS, WIDTH),
-        W_U=normal(WIDTH, outputs),
+        W_O=normal(N_LAYERS, N_HEADS, D_HEAD, D_MODEL),
+        W_in=normal(N_LAYERS, D_MODEL, D_MLP),
+        W_out=normal(N_LAYERS, D_MLP, D_MODEL),
+        b_Q=zero(N_LAYERS, N_HEADS, D_HEAD),
+        b_K=zero(N_LAYERS, N_HEADS, D_HEAD),
+        b_V=zero(N_LAYERS, N_HEADS, D_HEAD),
+        b_O=zero(N_LAYERS, D_MODEL),
+        b_in=zero(N_LAYERS, D_MLP),
+        b_out=zero(N_LAYERS, D_MODEL),
+        W_U=normal(D_MODEL, outputs),
     )
 
 
@@ -172,7 +172,7 @@ def _targets(
         ids = np.full((len(inputs), length + 1), len(DOMAIN.vocab), dtype=np.int64)
         ids[:, 1:] = batch.tokens.codes[inputs, :length]
         codes = column.codes[inputs, :length]
-        wrong = rng.random(codes.shape) < WRONG
+        wrong = rng.random(codes.shape) < SHARE_MISPLACED
         codes = np.where(wrong, rng.permutation(codes.ravel()).reshape(codes.shape), codes)
         batches.append((ids, table[codes]))
     return batches

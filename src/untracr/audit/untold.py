@@ -22,15 +22,15 @@ from untracr.sample.sampler import PAPER, sample_program
 from untracr.sample.token_names import with_drawn_names
 from untracr.transformer import treatments
 
-OTHERS = OtherDomains(share=0.5, vocab_sizes=(3, 8), max_seq_lens=(3, 7))
+HALF_OTHER_DOMAINS = OtherDomains(share=0.5, vocab_sizes=(3, 8), max_seq_lens=(3, 7))
 
-SLOPES = (1, 3, 10, 33.3, 50, 99, 150, 1000, 10_000)
+SLOPES_UNTOLD = (1, 3, 10, 33.3, 50, 99, 150, 1000, 10_000)
 
 
 def letters(seed: int, index: int) -> Subject:
     """A sampled program over drawn names, rows in Tracr's order; every other one is rotated."""
     rng = Random(f"audit letters/{seed}/{index}")
-    domain = OTHERS.draw(seed, index) or PAPER.domain
+    domain = HALF_OTHER_DOMAINS.draw(seed, index) or PAPER.domain
     program = sample_program(seed, index, replace(PAPER, domain=domain))
     return _subject(*with_drawn_names(program, domain, rng), seed, index)
 
@@ -39,7 +39,7 @@ def exactness(seed: int, index: int) -> Subject:
     """A sampled program with drawn factors and slope; every other one is rotated."""
     rng = Random(f"audit exactness/{seed}/{index}")
     program = with_drawn_factors(sample_program(seed, index), rng)
-    return _subject(program, PAPER.domain, seed, index, rng.choice(SLOPES))
+    return _subject(program, PAPER.domain, seed, index, rng.choice(SLOPES_UNTOLD))
 
 
 def _subject(

@@ -37,7 +37,7 @@ from untracr.measure.exactness import find_exactness
 from untracr.rasp.domain import Domain
 from untracr.rasp.functions import Value
 from untracr.rasp.program import Program, print_program
-from untracr.shown_text import MOST, cut, printable, shown
+from untracr.shown_text import MOST_CHARACTERS, cut, printable, shown
 from untracr.strangers_files import read_file
 from untracr.syntax.parsing import parse
 from untracr.transformer.token_rows import Naming, TokenRows, token_rows
@@ -46,12 +46,12 @@ from untracr.verify.evidence import Evidence, ReadOutRelation, Verdict, WeightRe
 from untracr.verify.outputs import cannot_compare
 from untracr.version import __version__
 
-FORMAT = "untracr certificate"
-FORMAT_VERSION = 2
+CERTIFICATE_FORMAT = "untracr certificate"
+CERTIFICATE_VERSION = 2
 """Version 1 took a read-out's outputs for compared that were tried on a sample, and did not
 say which rows of W_E are which."""
 
-SHOWN: tuple[Verdict, ...] = ("tested", "equivalent", "identical")
+CERTIFIED_VERDICTS: tuple[Verdict, ...] = ("tested", "equivalent", "identical")
 """Verdicts that a certificate may claim, the weakest first."""
 
 _KEYS = (
@@ -140,8 +140,8 @@ class Certificate:
     def as_dict(self) -> dict[str, object]:
         """The file's content as plain JSON values."""
         return {
-            "format": FORMAT,
-            "format_version": FORMAT_VERSION,
+            "format": CERTIFICATE_FORMAT,
+            "format_version": CERTIFICATE_VERSION,
             "untracr_version": self.untracr_version,
             "model": {"file": self.model_file, "sha256": self.sha256},
             "vocab": list(self.vocab),
@@ -232,7 +232,7 @@ def certificate_of(result: Decompiled, loaded: LoadedModel, folder: Path) -> Cer
     except ProgramError as error:
         raise NothingShown(f"{result.name}: no certificate, {error}") from None
     checked = check(model, program, domain, settle=False)
-    if checked.verdict not in SHOWN:
+    if checked.verdict not in CERTIFIED_VERDICTS:
         raise NothingShown(f"{result.name}: no certificate, nothing is shown: {checked.detail}")
     return Certificate(
         model_file=name_from(folder, loaded.path),
@@ -314,16 +314,16 @@ def parse_certificate(data: bytes) -> Certificate:
         CertificateError: they are none.
     """
     content = _object(_json(data), "a certificate")
-    if content.get("format") != FORMAT:
+    if content.get("format") != CERTIFICATE_FORMAT:
         raise CertificateError(
-            f"this is JSON, but no certificate: its format must be {FORMAT!r}, "
+            f"this is JSON, but no certificate: its format must be {CERTIFICATE_FORMAT!r}, "
             f"not {_shown(content.get('format'))}"
         )
     version = content.get("format_version")
-    if version != FORMAT_VERSION or type(version) is not int:
+    if version != CERTIFICATE_VERSION or type(version) is not int:
         remedy = "decompile the model again" if version == 1 else "a newer untracr may read it"
         raise CertificateError(
-            f"format_version {FORMAT_VERSION} is read; this is {_shown(version)}; {remedy}"
+            f"format_version {CERTIFICATE_VERSION} is read; this is {_shown(version)}; {remedy}"
         )
     _require_keys(content, _KEYS, "a certificate")
     model = _object(content["model"], "model")
@@ -344,7 +344,7 @@ def parse_certificate(data: bytes) -> Certificate:
         ),
         causal=_flag(content["causal"], "causal"),
         program=_text(content["program"], "program", MAX_SOURCE),
-        verdict=cast(Verdict, _one_of(content["verdict"], "verdict", SHOWN)),
+        verdict=cast(Verdict, _one_of(content["verdict"], "verdict", CERTIFIED_VERDICTS)),
         inputs_checked=_count(content["inputs_checked"], "inputs_checked"),
         detail=_text(content["detail"], "detail"),
         evidence=_evidence(_object(content["evidence"], "evidence")),
@@ -524,4 +524,4 @@ def _number(value: object, place: str) -> float:
 
 def _shown(value: object) -> str:
     """Any JSON value, as JSON, cut short."""
-    return shown(value) if isinstance(value, str) else cut(json.dumps(value), MOST)
+    return shown(value) if isinstance(value, str) else cut(json.dumps(value), MOST_CHARACTERS)

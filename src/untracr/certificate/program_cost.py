@@ -12,7 +12,7 @@ from untracr.bounds import MAX_CERTIFICATE_NODES
 from untracr.diagnose.checks import static_problems
 from untracr.errors import EvaluationError, ProgramError
 from untracr.rasp.domain import BOS, PAD, Domain
-from untracr.rasp.equivalence import CHUNK
+from untracr.rasp.equivalence import INPUTS_AT_ONCE
 from untracr.rasp.interpreter import Column, Mask
 from untracr.rasp.nodes import Ref
 from untracr.rasp.program import Program
@@ -56,8 +56,8 @@ def _require_compilable(program: Program, domain: Domain) -> None:
 
 
 def _count_run(program: Program, domain: Domain, *, causal: bool, outputs: bool) -> None:
-    largest = max(1, min(CHUNK, CELLS_HELD // domain.max_seq_len**2))
-    left, spent = domain.size if outputs else CHUNK, Spent()
+    largest = max(1, min(INPUTS_AT_ONCE, CELLS_HELD // domain.max_seq_len**2))
+    left, spent = domain.size if outputs else INPUTS_AT_ONCE, Spent()
     for batch in batches(domain, largest, causal=causal, first=FIRST_CHUNK):
         states: dict[Ref, Column | Mask] = {}
         for ref in sorted(program.reachable):

@@ -13,7 +13,12 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from untracr.ambiguity.checking import Check, check
-from untracr.certificate.certificate import SHOWN, Certificate, plain_evidence, read_certificate
+from untracr.certificate.certificate import (
+    CERTIFIED_VERDICTS,
+    Certificate,
+    plain_evidence,
+    read_certificate,
+)
 from untracr.certificate.program_cost import require_affordable
 from untracr.errors import CertificateError, ProgramError, RaspSyntaxError
 from untracr.loading.loading import load_model
@@ -282,8 +287,10 @@ def _read(certificate: Certificate, model: Transformer) -> tuple[Step, Program |
 
 
 def _verdict(certificate: Certificate, checked: Check) -> Step:
-    if checked.verdict in SHOWN:
-        strong = SHOWN.index(checked.verdict) >= SHOWN.index(certificate.verdict)
+    if checked.verdict in CERTIFIED_VERDICTS:
+        strong = CERTIFIED_VERDICTS.index(checked.verdict) >= CERTIFIED_VERDICTS.index(
+            certificate.verdict
+        )
         how = "as certified" if checked.verdict == certificate.verdict else "certified was "
         if checked.verdict != certificate.verdict:
             how += certificate.verdict

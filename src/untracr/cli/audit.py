@@ -11,7 +11,7 @@ from untracr.cli.output import JsonOption, add_json_option, print_json
 from untracr.cli.reading_options import CheckpointOption, add_checkpoint_option
 from untracr.cli.values import not_negative, positive, positive_number
 
-MODELS = 50
+MODELS_OF_A_KIND = 50
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +37,7 @@ def configure(parser: Parser) -> None:
     models = parser.add_argument(
         "--models",
         type=positive,
-        default=MODELS,
+        default=MODELS_OF_A_KIND,
         metavar="N",
         help="of each kind (default: %(default)s)",
     )

@@ -13,7 +13,7 @@ from untracr.cli.dataset_info import print_info
 from untracr.cli.dataset_progress import Bars, processors
 from untracr.cli.extras import dataset_extra
 from untracr.cli.output import JsonOption, add_json_option
-from untracr.cli.sample import LONGEST
+from untracr.cli.sample import LONGEST_PROGRAM
 from untracr.cli.stream_options import (
     ExcludeSampledOption,
     OtherDomainsOption,
@@ -159,9 +159,9 @@ def settings_of(options: Options) -> DatasetSettings:
     from untracr.sample.sampler import SamplerSettings
     from untracr.sample.treatment_shares import TreatmentShares
 
-    if not 2 <= options.min_length <= options.max_length <= LONGEST:
+    if not 2 <= options.min_length <= options.max_length <= LONGEST_PROGRAM:
         raise UsageError(
-            f"lengths must be 2 <= --min-length <= --max-length <= {LONGEST}, "
+            f"lengths must be 2 <= --min-length <= --max-length <= {LONGEST_PROGRAM}, "
             f"not {options.min_length} and {options.max_length}"
         )
     try:

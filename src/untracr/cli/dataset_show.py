@@ -16,7 +16,15 @@ from untracr.shown_text import printable
 if TYPE_CHECKING:
     from untracr.dataset.rows import Row
 
-SHOWN = ("seed", "index", "length", "treatment", "treatment_size", "max_seq_len", "n_parameters")
+COLUMNS_SHOWN = (
+    "seed",
+    "index",
+    "length",
+    "treatment",
+    "treatment_size",
+    "max_seq_len",
+    "n_parameters",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +76,7 @@ def run(options: Options) -> int:
     if options.json:
         print_json({name: value for name, value in row.items() if name != "weights"})
         return OK
-    about = ", ".join(f"{name} {row[name]}" for name in SHOWN if row[name] is not None)
+    about = ", ".join(f"{name} {row[name]}" for name in COLUMNS_SHOWN if row[name] is not None)
     say(f"# {options.split} {options.index}: {about}\n{row['program']}")
     for entry in row["layout"]:
         say(f"# {entry['name']:<6} {' x '.join(map(str, entry['shape']))}")

@@ -13,7 +13,7 @@ from untracr.cli.command import OK, Command, Parser
 from untracr.cli.extras import training_extra
 from untracr.cli.output import JsonOption, add_json_option, print_json
 from untracr.cli.reading_options import CheckpointOption, add_checkpoint_option
-from untracr.cli.sample import LONGEST
+from untracr.cli.sample import LONGEST_PROGRAM
 from untracr.cli.values import not_negative, positive
 from untracr.errors import UsageError
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 SHORTEST = 2
 
-LARGEST = 10
+LARGEST_DOMAIN = 10
 """Vocabulary and length of random programs: beyond, the sampler finds hardly any in its limits."""
 
 
@@ -117,9 +117,10 @@ def lengths(text: str) -> tuple[int, int]:
     """
     match = re.fullmatch(r"(\d+)(?:-(\d+))?", text)
     low, high = (int(match[1]), int(match[2] or match[1])) if match else (0, 0)
-    if not SHORTEST <= low <= high <= LONGEST:
+    if not SHORTEST <= low <= high <= LONGEST_PROGRAM:
         raise argparse.ArgumentTypeError(
-            f"must be a length from {SHORTEST} to {LONGEST} or a range such as 9-12, not {text!r}"
+            f"must be a length from {SHORTEST} to {LONGEST_PROGRAM} or a range such as "
+            f"9-12, not {text!r}"
         )
     return low, high
 
@@ -132,9 +133,9 @@ def vocab_and_length(text: str) -> tuple[int, int]:
     """
     match = re.fullmatch(r"(\d+)x(\d+)", text)
     vocab, length = (int(match[1]), int(match[2])) if match else (0, 0)
-    if not (2 <= vocab <= LARGEST and 2 <= length <= LARGEST):
+    if not (2 <= vocab <= LARGEST_DOMAIN and 2 <= length <= LARGEST_DOMAIN):
         raise argparse.ArgumentTypeError(
-            f"must be two numbers from 2 to {LARGEST} such as 8x6, not {text!r}"
+            f"must be two numbers from 2 to {LARGEST_DOMAIN} such as 8x6, not {text!r}"
         )
     return vocab, length
 

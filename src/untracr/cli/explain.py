@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from untracr.rasp.values import Value
     from untracr.transformer.token_rows import TokenRows
 
-PICTURES = (".svg", ".html")
+PICTURE_ENDINGS = (".svg", ".html")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +78,7 @@ def run(options: Options) -> int:
     from untracr.explain.text import explanation_text
     from untracr.loading.loading import load_model
 
-    if options.picture is not None and options.picture.suffix.lower() not in PICTURES:
+    if options.picture is not None and options.picture.suffix.lower() not in PICTURE_ENDINGS:
         raise UsageError(f"--picture must end in .svg or .html, not {options.picture.name!r}")
     loaded = load_model(options.model, causal=options.causal)
     program, domain, rows, told = _program(options, loaded)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 from untracr.shown_text import count as shown_count
 from untracr.shown_text import printable_lines
 
-LONGEST = 14_000
+MOST_BITS_AS_DIGITS = 14_000
 """Bits of a whole number that Python writes as digits."""
 
 T = TypeVar("T")
@@ -51,7 +51,7 @@ def _finite(value: object) -> object:
     match value:
         case float() if not math.isfinite(value):
             return json.dumps(value)
-        case int() if value.bit_length() > LONGEST:
+        case int() if value.bit_length() > MOST_BITS_AS_DIGITS:
             return shown_count(value) if value > 0 else f"-{shown_count(-value)}"
         case dict():
             return {name: _finite(part) for name, part in value.items()}

@@ -19,7 +19,7 @@ WIDEST = 76
 MOST_PROGRAMS = 4
 """Other programs that are shown; the rest is counted."""
 
-SAID = {
+SAID_SOURCE = {
     "given": "as given",
     "file": "as the file says",
     "weights": "as the weights show",

@@ -9,7 +9,7 @@ from untracr.cli.output import JsonOption, add_json_option, print_json, with_pro
 from untracr.cli.values import not_negative, positive
 from untracr.errors import UsageError
 
-LONGEST = 15
+LONGEST_PROGRAM = 15
 """Programs much longer than the paper's are found too rarely."""
 
 
@@ -54,9 +54,9 @@ def run(options: Options) -> int:
     from untracr.rasp.program import print_program
     from untracr.sample.sampler import SamplerSettings, sample_program
 
-    if not 2 <= options.min_length <= options.max_length <= LONGEST:
+    if not 2 <= options.min_length <= options.max_length <= LONGEST_PROGRAM:
         raise UsageError(
-            f"lengths must be 2 <= --min-length <= --max-length <= {LONGEST}, "
+            f"lengths must be 2 <= --min-length <= --max-length <= {LONGEST_PROGRAM}, "
             f"not {options.min_length} and {options.max_length}"
         )
     settings = SamplerSettings(min_length=options.min_length, max_length=options.max_length)

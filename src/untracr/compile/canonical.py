@@ -33,7 +33,7 @@ from untracr.rasp.nodes import (
     renumber,
 )
 from untracr.rasp.program import Builder, Program
-from untracr.transformer.half_layer import FIRST, HalfLayer
+from untracr.transformer.half_layer import FIRST_HALF_LAYER, HalfLayer
 
 TOKENS_NAME = "sop_10_tokens"
 INDICES_NAME = "sop_11_indices"
@@ -97,7 +97,9 @@ def _named_half_layers(
 ) -> tuple[list[list[tuple[str, list[str]]]], dict[Ref, str]]:
     names = {TOKENS: TOKENS_NAME, INDICES: INDICES_NAME}
     layers = half_layers(program)
-    by_half_layer: dict[HalfLayer, list[Ref]] = {h: [] for h in FIRST.until(count_layers(layers))}
+    by_half_layer: dict[HalfLayer, list[Ref]] = {
+        h: [] for h in FIRST_HALF_LAYER.until(count_layers(layers))
+    }
     for ref, half_layer in layers.items():
         by_half_layer[half_layer].append(ref)
     listed: list[list[tuple[str, list[str]]]] = []

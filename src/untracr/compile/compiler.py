@@ -41,7 +41,7 @@ from untracr.transformer.transformer import Array, Transformer
 MLP_EXACTNESS = 100
 """Tracr's slope of the steps by which MLPs compute functions of numbers."""
 
-SLOPES = 1e30
+SLOPE_BOUND = 1e30
 """Slopes from here on have no place in single precision."""
 
 CLEAN_BOS = "_hidden_clean_bos_"
@@ -56,10 +56,10 @@ def slope_of(mlp_exactness: object) -> float:
     """
     if mlp_exactness == "auto":
         return MLP_EXACTNESS
-    if isinstance(mlp_exactness, (int, float)) and 0 < mlp_exactness < SLOPES:
+    if isinstance(mlp_exactness, (int, float)) and 0 < mlp_exactness < SLOPE_BOUND:
         return mlp_exactness
     raise UsageError(
-        f"mlp_exactness must be a number above 0 and below {SLOPES:g}, or 'auto', "
+        f"mlp_exactness must be a number above 0 and below {SLOPE_BOUND:g}, or 'auto', "
         f"not {mlp_exactness!r:.60}"
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from untracr.svg import FAINT, INK, PAPER, SANS, document, element, xml_text
+from untracr.svg import BACKGROUND, FAINT, INK, SANS, document, element, xml_text
 
 BAR = "#0072b2"
 ROW, LEFT, LONGEST, RIGHT, TOP = 24, 190, 360, 110, 48
@@ -17,7 +17,7 @@ def bar_chart(title: str, counts: Mapping[str, int]) -> str:
         "text", xml_text(title), x=16, y=28, font_size=15, font_weight="bold", fill=INK
     )
     shapes = (
-        element("rect", width=width, height=height, fill=PAPER),
+        element("rect", width=width, height=height, fill=BACKGROUND),
         heading,
         *(shape for row in enumerate(counts) for shape in _bar(*row, counts)),
     )

@@ -24,7 +24,7 @@ SIZE_CATEGORIES = (
     (10**12, "100B<n<1T"),
 )
 
-COLUMNS = {
+COLUMNS_EXPLAINED = {
     "seed": "of the stream of programs",
     "index": "where in the stream the program was drawn; seed and index decide on the whole row",
     "split": "train, validation or test",
@@ -57,7 +57,7 @@ PICTURES = {
 
 def card_files(manifest: Manifest) -> dict[str, bytes]:
     """The card and its pictures, by file name."""
-    assert list(COLUMNS) == SCHEMA.names
+    assert list(COLUMNS_EXPLAINED) == SCHEMA.names
     files = {CARD: card(manifest).encode()}
     for name, (title, counted) in PICTURES.items():
         files[name] = bar_chart(title, in_order(manifest.statistics[counted])).encode()
@@ -95,7 +95,7 @@ def card(manifest: Manifest) -> str:
             "",
             markdown_table(
                 ["column", "type", "what it is"],
-                [(f"`{f.name}`", f"`{f.type}`", COLUMNS[f.name]) for f in SCHEMA],
+                [(f"`{f.name}`", f"`{f.type}`", COLUMNS_EXPLAINED[f.name]) for f in SCHEMA],
             ),
             "",
             "## What is in it",

@@ -11,7 +11,7 @@ from random import Random
 import numpy as np
 
 from untracr.dataset.engine import Engine
-from untracr.dataset.faults import MOST, Fault, in_a_line, other_count
+from untracr.dataset.faults import FAULTS_OF_A_SHARD, Fault, in_a_line, other_count
 from untracr.dataset.folder import DatasetFolder
 from untracr.dataset.manifest import Manifest
 from untracr.dataset.rows import COMPILED, Row, row_at
@@ -102,7 +102,7 @@ def compare_rows(settings: DatasetSettings, task: RowsTask) -> tuple[int, list[F
             compared += count
             if what is not None:
                 faults.append(Fault(task.name, number, what))
-            if len(faults) >= MOST:
+            if len(faults) >= FAULTS_OF_A_SHARD:
                 return compared, faults
         start = stop
     if start != task.rows:

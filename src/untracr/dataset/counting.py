@@ -17,7 +17,7 @@ from untracr.dataset.shard_rows import read_columns
 from untracr.errors import DatasetError
 from untracr.shown_text import shown
 
-COLUMNS = (
+COLUMNS_COUNTED = (
     "tokens",
     "length",
     "n_layers",
@@ -70,8 +70,10 @@ def _difference(name: str, told: dict[str, int], counted: Counter[str]) -> Itera
 
 def _counted(folder: DatasetFolder, name: str) -> Counts:
     """The counts of one shard."""
-    table = read_columns(folder.shard(name), COLUMNS, name=name)
-    numbers = {column: table[column].to_pylist() for column in COLUMNS if column != "tokens"}
+    table = read_columns(folder.shard(name), COLUMNS_COUNTED, name=name)
+    numbers = {
+        column: table[column].to_pylist() for column in COLUMNS_COUNTED if column != "tokens"
+    }
     sizes, operations, encodings = _words(table["tokens"])
     domains = zip(numbers["vocab"], numbers["max_seq_len"], strict=True)
     return {

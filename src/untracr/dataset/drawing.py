@@ -27,7 +27,7 @@ from untracr.sample.deduplication import program_key
 from untracr.sample.fingerprint import fingerprint
 from untracr.sample.sampler import sample_program
 
-DRAWN = pa.schema(
+DRAWN_SCHEMA = pa.schema(
     [
         ("index", pa.int64()),
         ("key", pa.binary(16)),
@@ -72,7 +72,7 @@ def drawn_program(settings: DatasetSettings, index: int) -> tuple[Program, Domai
 
 
 def draw_block(context: DrawContext, block: int) -> bytes:
-    """One block as a Parquet file of the schema `DRAWN`.
+    """One block as a Parquet file of the schema `DRAWN_SCHEMA`.
 
     Also left out are programs that fail on an input of the domain where behaviours are compared.
     """
@@ -92,7 +92,7 @@ def draw_block(context: DrawContext, block: int) -> bytes:
             "split": splits,
             "tokens": [drawn.tokens for drawn in programs],
         },
-        schema=DRAWN,
+        schema=DRAWN_SCHEMA,
     )
     file = io.BytesIO()
     pq.write_table(table, file, compression="zstd", use_dictionary=["tokens.list.element"])

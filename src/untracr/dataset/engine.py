@@ -13,11 +13,11 @@ S = TypeVar("S")
 T = TypeVar("T")
 R = TypeVar("R")
 
-LIFE = 8
+TASKS_OF_A_WORKER = 8
 """Tasks after which a worker is replaced: the compiler and the sampler remember what they have
 computed, up to a limit that a fresh process is far from."""
 
-TRIES = 3
+TRIES_OF_A_TASK = 3
 """How often a task is given to a worker before a build gives up: a worker may be killed."""
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-MOST = 20
+FAULTS_OF_A_SHARD = 20
 """Faults that are told of one shard; its other rows are then not compared."""
 
 

@@ -24,7 +24,7 @@ HASHED_TOGETHER = 2**28
 READ_TOGETHER = 2**20
 """Bytes that are in memory at a time."""
 
-LONGER = 2**24
+BYTES_READ_BEYOND = 2**24
 """Bytes that a changed file may have more than twice those of the manifest, to be read."""
 
 
@@ -97,7 +97,9 @@ def _hash(path: Path, shard: ShardNote) -> Hashed:
     try:
         with open_regular(path, "a shard", DatasetError) as file:
             size = os.fstat(file.fileno()).st_size
-            if size > 2 * shard.bytes + LONGER:  # not read to its end only to find that out
+            if (
+                size > 2 * shard.bytes + BYTES_READ_BEYOND
+            ):  # not read to its end only to find that out
                 what = f"has {size:,} bytes, and the manifest has {shard.bytes:,}"
                 return Hashed(shard.name, False, Fault(shard.name, None, what))
             digest = _digest(file, size)

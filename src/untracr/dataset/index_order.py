@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from untracr.dataset.building import Progress
-from untracr.dataset.faults import MOST, Fault, in_a_line, other_count
+from untracr.dataset.faults import FAULTS_OF_A_SHARD, Fault, in_a_line, other_count
 from untracr.dataset.folder import DatasetFolder
 from untracr.dataset.manifest import Manifest, ShardNote
 from untracr.dataset.shard_rows import read_indices
@@ -57,7 +57,7 @@ def index_faults(
         index, split, name, row = indexed
         if last is not None and index == last[0] and split != last[1]:
             told = doubles.setdefault(name, [])
-            if len(told) < MOST:
+            if len(told) < FAULTS_OF_A_SHARD:
                 what = f"its index, {index}, is also that of {last[2]}, row {last[3]}"
                 told.append(Fault(name, row, what))
         last = indexed
@@ -72,6 +72,6 @@ def _not_ascending(
     if before is not None and len(indices) and indices[0] <= before:
         what = f"its index, {indices[0]}, comes after {before} in the shard before: it must ascend"
         yield Fault(shard.name, 0, what)
-    for row in (1 + np.flatnonzero(indices[1:] <= indices[:-1]))[:MOST].tolist():
+    for row in (1 + np.flatnonzero(indices[1:] <= indices[:-1]))[:FAULTS_OF_A_SHARD].tolist():
         what = f"its index, {indices[row]}, comes after {indices[row - 1]}: it must ascend"
         yield Fault(shard.name, row, what)

@@ -15,7 +15,7 @@ from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 from typing import Any, NoReturn
 
-from untracr.dataset.engine import LIFE, TRIES, R, S, T, answer, result_of
+from untracr.dataset.engine import TASKS_OF_A_WORKER, TRIES_OF_A_TASK, R, S, T, answer, result_of
 from untracr.errors import DatasetError
 from untracr.single_threaded import workers_have_one_thread
 
@@ -92,7 +92,7 @@ class _Pool:
                     data = worker.pipe.recv_bytes()
                 except (EOFError, OSError):
                     self._dismiss(worker)
-                    if worker.tries == TRIES:
+                    if worker.tries == TRIES_OF_A_TASK:
                         _give_up(worker)
                     lost.append(worker)
                     continue
@@ -103,7 +103,7 @@ class _Pool:
                 task, result = worker.task, result_of(data)
                 worker.is_busy = False
                 worker.done += 1
-                if worker.done == LIFE:
+                if worker.done == TASKS_OF_A_WORKER:
                     self._dismiss(worker)
                 # The next task first: no worker need wait until this result is used.
                 with contextlib.suppress(StopIteration):
@@ -163,7 +163,7 @@ def _give_up(worker: _Worker) -> NoReturn:
     worker.process.join()
     code = worker.process.exitcode
     raise DatasetError(
-        f"a worker process died {TRIES} times at the same task (exit code {code}); "
+        f"a worker process died {TRIES_OF_A_TASK} times at the same task (exit code {code}); "
         + (
             "what it wrote above may say why"
             if code is not None and code > 0

@@ -20,13 +20,13 @@ from untracr.errors import DatasetError, InputError
 from untracr.shown_text import printable, shown
 from untracr.version import __version__
 
-FORMAT = 1
+MANIFEST_FORMAT = 1
 
 
 def beginning(settings: DatasetSettings, excluded: Excluded) -> dict[str, Any]:
     """All that decides on a data set's bytes, as plain JSON values."""
     return {
-        "format": FORMAT,
+        "format": MANIFEST_FORMAT,
         "settings": settings.as_dict(),
         "excluded": excluded.as_dict(),
         "versions": versions(),
@@ -125,7 +125,7 @@ class Manifest:
     def as_dict(self) -> dict[str, Any]:
         """The manifest as plain JSON values."""
         return {
-            "format": FORMAT,
+            "format": MANIFEST_FORMAT,
             "settings": self.settings.as_dict(),
             "excluded": self.excluded,
             "versions": self.versions,
@@ -182,9 +182,9 @@ def read_manifest(root: Path) -> Manifest:
             )
         raise DatasetError(f"{root}: not a data set: there is no {folder.manifest.name}")
     content = read_json(folder.manifest)
-    if content.get("format") != FORMAT or type(content["format"]) is not int:
+    if content.get("format") != MANIFEST_FORMAT or type(content["format"]) is not int:
         raise DatasetError(
-            f"{folder.manifest}: format {FORMAT} is read; "
+            f"{folder.manifest}: format {MANIFEST_FORMAT} is read; "
             f"the file has {shown(content.get('format'))}"
         )
     try:

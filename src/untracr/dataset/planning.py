@@ -28,10 +28,10 @@ from untracr.dataset.folder import (
 from untracr.dataset.settings import SPLITS, DatasetSettings
 from untracr.errors import DatasetError
 
-ADVANCE = 1.1
+DRAWN_IN_ADVANCE = 1.1
 """How many more are drawn than seem to be needed."""
 
-LATEST, EXHAUSTED = 5000, 0.001
+LATEST_DRAWS, NEW_WHERE_EXHAUSTED = 5000, 0.001
 """A stream has run dry where fewer than that share of so many draws, the latest, are new."""
 
 
@@ -183,15 +183,19 @@ def _block_records(folder: DatasetFolder, block: int) -> Records:
 
 def _more_blocks(settings: DatasetSettings, marks: npt.NDArray[np.uint8], kept: int) -> int:
     """How many more to draw, if new programs come as they came last."""
-    new = float(np.mean(marks[-max(LATEST, len(marks) // 10) :]))
-    if new < EXHAUSTED and len(marks) >= LATEST:
+    new = float(np.mean(marks[-max(LATEST_DRAWS, len(marks) // 10) :]))
+    if new < NEW_WHERE_EXHAUSTED and len(marks) >= LATEST_DRAWS:
         raise DatasetError(
             f"the sampler has run dry: {len(marks):,} draws gave {kept:,} different programs that "
             f"are not excluded, and {settings.programs:,} are wanted; ask for fewer, for longer "
             "ones, or for another seed than that of a set that is excluded"
         )
     have = len(marks) // settings.shard_size
-    wanted = ADVANCE * (settings.programs - kept) / (max(new, EXHAUSTED) * settings.shard_size)
+    wanted = (
+        DRAWN_IN_ADVANCE
+        * (settings.programs - kept)
+        / (max(new, NEW_WHERE_EXHAUSTED) * settings.shard_size)
+    )
     return 1 + int(min(wanted, 3 * have))
 
 

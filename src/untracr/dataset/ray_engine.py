@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from untracr.dataset.engine import LIFE, TRIES, R, S, T, answer, result_of
+from untracr.dataset.engine import TASKS_OF_A_WORKER, TRIES_OF_A_TASK, R, S, T, answer, result_of
 from untracr.dataset.manifest import versions
 from untracr.errors import DatasetError, UntracrError
 from untracr.single_threaded import SINGLE_THREADED
@@ -57,8 +57,8 @@ class RayEngine:
         ray = self._connected()
         remote = ray.remote(
             num_cpus=1,
-            max_calls=LIFE,
-            max_retries=TRIES - 1,
+            max_calls=TASKS_OF_A_WORKER,
+            max_retries=TRIES_OF_A_TASK - 1,
             retry_exceptions=False,
             runtime_env={"env_vars": dict(SINGLE_THREADED)},
         )(_answer)
@@ -179,7 +179,9 @@ def _result(ray: Any, reference: Any) -> Any:
         raise DatasetError(f"a task failed on a Ray worker: {last}") from error
     except ray.exceptions.RayError as error:
         first = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise DatasetError(f"workers were lost {TRIES} times at the same task: {first}") from None
+        raise DatasetError(
+            f"workers were lost {TRIES_OF_A_TASK} times at the same task: {first}"
+        ) from None
     _require_same_versions(theirs)
     return result_of(data)
 

@@ -31,7 +31,7 @@ class Place:
     position: int = 0
 
 
-START = Place()
+FIRST_PLACE = Place()
 
 Indices = npt.NDArray[np.int64]
 
@@ -90,7 +90,7 @@ class DatasetReader:
         """Rows an epoch, those of all readers together."""
         return int(self._sizes.sum())
 
-    def rows(self, start: Place = START) -> Iterator[tuple[Row, Place]]:
+    def rows(self, start: Place = FIRST_PLACE) -> Iterator[tuple[Row, Place]]:
         """This reader's rows, endlessly.
 
         Args:

@@ -10,7 +10,7 @@ from typing import Any
 from untracr.rasp.domain import Domain
 from untracr.sample.domains import NO_OTHERS, OtherDomains
 from untracr.sample.sampler import PAPER, SamplerSettings
-from untracr.sample.treatment_shares import AS_COMPILED, TreatmentShares
+from untracr.sample.treatment_shares import ALL_AS_COMPILED, TreatmentShares
 
 SPLITS = ("train", "validation", "test")
 
@@ -39,7 +39,7 @@ class DatasetSettings:
     seed: int
     sampler: SamplerSettings = PAPER
     other_domains: OtherDomains = NO_OTHERS
-    treatments: TreatmentShares = AS_COMPILED
+    treatments: TreatmentShares = ALL_AS_COMPILED
     shares: tuple[float, float, float] = (0.9, 0.05, 0.05)
     shard_size: int = 1000
 

@@ -17,7 +17,7 @@ from untracr.dataset.shards import SCHEMA
 from untracr.errors import DatasetError
 from untracr.strangers_files import require_regular
 
-WEIGHTS = "weights"
+WEIGHTS_COLUMN = "weights"
 
 MAY_BE_NULL = ("treatment_size", "output_values")
 """Columns that not every row has a value in."""
@@ -40,13 +40,13 @@ class ShardRows:
 
     def __init__(self, table: pa.Table, name: str) -> None:
         self._name = name
-        self._columns = {c: table[c] for c in table.column_names if c != WEIGHTS}
+        self._columns = {c: table[c] for c in table.column_names if c != WEIGHTS_COLUMN}
         self._count = int(table.num_rows)
         self._flat = self._starts = None
-        if WEIGHTS in table.column_names:
-            if table.schema.field(WEIGHTS).type != pa.large_list(pa.float32()):
+        if WEIGHTS_COLUMN in table.column_names:
+            if table.schema.field(WEIGHTS_COLUMN).type != pa.large_list(pa.float32()):
                 raise DatasetError(f"{name}: weights must be lists of float32")
-            together = table[WEIGHTS].combine_chunks()
+            together = table[WEIGHTS_COLUMN].combine_chunks()
             self._flat, self._starts = together.values.to_numpy(), together.offsets.to_numpy()
 
     def __len__(self) -> int:
@@ -61,7 +61,7 @@ class ShardRows:
             raise DatasetError(f"{self._name}: a row cannot be read: {error}") from None
         if self._flat is not None and self._starts is not None:
             start, stop = self._starts[number : number + 2]
-            row[WEIGHTS] = self._flat[start:stop]
+            row[WEIGHTS_COLUMN] = self._flat[start:stop]
         return row
 
     def __iter__(self) -> Iterator[Row]:

@@ -54,10 +54,10 @@ UNIT_SQUARE_OFF = 0.03
 FITTED_UNIT_OFF = 0.1
 """How far factors of zero or one may be off, besides what noise gives."""
 
-WIDTH = formula("round(1 / x - 1)")
+WIDTH_FUNCTION = formula("round(1 / x - 1)")
 """From the mean of BOS over what is selected back to how much that is."""
 
-ONE, BOS = 0, 1
+ONE_ROW, BOS_ROW = 0, 1
 """The first two rows of a frame."""
 
 
@@ -436,7 +436,7 @@ class Fitter:
             return True
         if kind is Kind.SEQUENCE_MAP and variables[0] is not variables[1]:
             fst, snd = variables
-            rows = np.array([frame.dims(fst)[0], frame.dims(snd)[0], ONE])
+            rows = np.array([frame.dims(fst)[0], frame.dims(snd)[0], ONE_ROW])
             read = Entries(rows, np.zeros_like(rows), np.array([1.0, 1.0, -1.0]), 1)
             return self._reads(frame, "W_in", vectors, read)
         return self._are_within(frame, vectors, variables[0])
@@ -452,7 +452,7 @@ class Fitter:
             return True
         exact = vectors.astype(np.float64)
         squares = np.square(exact).sum(axis=1)
-        rows = frame.rows[[ONE, *frame.dims(variable)]]
+        rows = frame.rows[[ONE_ROW, *frame.dims(variable)]]
         if self.base.is_orthonormal:  # but for PAD, which nothing reads
             left = squares - np.square(exact @ rows.T).sum(axis=1)
         else:
@@ -480,11 +480,11 @@ class Fitter:
         widths = tuple(range(self.max_seq_len + 1))
         points = ValueSet.of({1 / (width + 1) for width in widths})
         runs = blocks.staircase(
-            WIDTH,
+            WIDTH_FUNCTION,
             "",
             points,
             int(frame.dims(auxiliary)[0]),
-            ONE,
+            ONE_ROW,
             exactness=MLP_EXACTNESS,
             out_dims={width: width for width in widths},
         )
@@ -496,7 +496,7 @@ class Fitter:
         """Whether a neuron takes back what so many SelectorWidths wrote at BOS."""
         vectors = frame.view.W_in[:, start : start + 1].T
         zero = np.zeros(1, dtype=np.int64)
-        read = Entries(zero + BOS, zero, np.array([float(widths)]), 1)
+        read = Entries(zero + BOS_ROW, zero, np.array([float(widths)]), 1)
         return len(vectors) == 1 and self._reads(frame, "W_in", vectors, read)
 
     # Heads
@@ -531,11 +531,11 @@ class Fitter:
         vectors = frame.view.heads[head].W_K.T
         if count + 1 > len(vectors):
             return None
-        to_bos = np.square(vectors[: count + 1] - frame.rows[BOS]).sum(axis=1)
+        to_bos = np.square(vectors[: count + 1] - frame.rows[BOS_ROW]).sum(axis=1)
         bos = int(to_bos.argmin())
         key = ("keys", head, keys.slot)
         if key not in frame.seen:
-            rows = np.insert(frame.dims(keys), bos, BOS)
+            rows = np.insert(frame.dims(keys), bos, BOS_ROW)
             read = Entries(rows, np.arange(count + 1), np.ones(count + 1), len(vectors))
             frame.seen[key] = self._reads(frame, "W_K", vectors, read)
         return bos if frame.seen[key] else None
@@ -544,7 +544,7 @@ class Fitter:
         key = ("value", head, None if value is None else value.slot)
         if key not in frame.seen:
             vectors = frame.view.heads[head].W_V.T
-            rows = np.array([BOS]) if value is None else frame.dims(value)
+            rows = np.array([BOS_ROW]) if value is None else frame.dims(value)
             fits = len(rows) <= len(vectors)
             read = Entries(rows, np.arange(len(rows)), np.ones(len(rows)), len(vectors))
             frame.seen[key] = fits and self._reads(frame, "W_V", vectors, read)
@@ -570,7 +570,7 @@ class Fitter:
                 types_of(keys.values),
                 types_of(queries.values),
             )
-            rows = np.append(frame.dims(queries)[q], ONE)
+            rows = np.append(frame.dims(queries)[q], ONE_ROW)
             columns = np.append(k + (k >= bos), bos)
             values = np.append(np.full(len(k), blocks.COLDNESS), logit)
             read = Entries(rows, columns, values, len(vectors))
@@ -616,7 +616,7 @@ def _block(frame: Frame, operation: NeuronOperation, result: Variable) -> list[b
                     frame.dims(fst_variable),
                     _values(snd_variable),
                     frame.dims(snd_variable),
-                    ONE,
+                    ONE_ROW,
                     _dims_by_value(result),
                 )
             ]
@@ -633,7 +633,7 @@ def _block_of_one(
         target: blocks.StaircaseTarget = {"exactness": MLP_EXACTNESS, "out_dim": 0}
         if result.is_categorical:
             target = {"exactness": MLP_EXACTNESS, "out_dims": _dims_by_value(result)}
-        return blocks.staircase(function, "", values, int(dims[0]), ONE, **target)
+        return blocks.staircase(function, "", values, int(dims[0]), ONE_ROW, **target)
     if result.is_categorical:
         out = np.arange(len(result.values))
         return [blocks.lookup(function, "", values, dims, _values(result), out)]

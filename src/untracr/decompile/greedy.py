@@ -22,7 +22,7 @@ from untracr.metamodel.vocabulary import (
     FIRST_KIND,
     FIRST_SLOT,
     ID,
-    KINDS,
+    OPERATION_KINDS,
     START,
     TABLE,
     Kind,
@@ -138,7 +138,9 @@ class _Writer:
                 break
             ordinal = len(here)
             component = components[ordinal] if ordinal < len(components) else None
-            here.append(self._operation(KINDS[kind - FIRST_KIND], ordinal, component, known))
+            here.append(
+                self._operation(OPERATION_KINDS[kind - FIRST_KIND], ordinal, component, known)
+            )
         by_slot = {v.slot: v for v in known if not v.is_auxiliary}
         for ordinal, operation in enumerate(here):
             slot = 2 + len(self.operations)
@@ -210,7 +212,7 @@ def allowed_kinds(half_layer: HalfLayer, known: list[Variable], full: bool) -> l
     has_number = any(not v.is_categorical and not v.is_auxiliary for v in known)
     kinds = [
         kind
-        for kind in KINDS
+        for kind in OPERATION_KINDS
         if kind.is_attention == half_layer.is_attention
         and (has_number or kind not in (Kind.LINEAR, Kind.MEAN))
     ]

@@ -22,7 +22,7 @@ from untracr.metamodel.vocabulary import (
     EOL,
     FIRST_KIND,
     ID,
-    KINDS,
+    OPERATION_KINDS,
     START,
     TABLE,
     Kind,
@@ -37,7 +37,7 @@ from untracr.read.reader import Reader
 from untracr.read.unlisted_functions import read_off, readable_slots, with_read_factors
 from untracr.transformer.half_layer import HalfLayer
 
-MAX_EXPANDED = 400
+MAX_TOKENS_FED = 400
 """Tokens fed for the proposals of one operation; beyond, the network has said what it knows."""
 
 UNLIKELY = -25.0
@@ -132,7 +132,7 @@ def network_proposals(
         (0.0, next(numbers), _Partial((), writing.decoding, writing.last, None))
     ]
     given: set[Operation] = set()
-    for _ in range(MAX_EXPANDED):
+    for _ in range(MAX_TOKENS_FED):
         if not queue:
             return
         cost, _, partial = heapq.heappop(queue)
@@ -162,7 +162,7 @@ class _Partial:
 
     @property
     def kind(self) -> Kind:
-        return KINDS[self.tokens[0]]
+        return OPERATION_KINDS[self.tokens[0]]
 
     @property
     def is_whole(self) -> bool:
@@ -223,7 +223,7 @@ def uniform_proposals(reader: Reader, place: Place, may_hold: MayHold) -> Iterat
     """All operations of the grammar that the weights may hold, and what the component shows."""
     yield from _with_factors(place)
     for kind_token in allowed_kinds(place.half_layer, place.known, full=False)[1:]:
-        kind = KINDS[kind_token - FIRST_KIND]
+        kind = OPERATION_KINDS[kind_token - FIRST_KIND]
         choices = []
         for field, class_name in enumerate(kind.arguments, start=1):
             first = CLASS_RANGES[class_name][0]

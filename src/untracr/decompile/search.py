@@ -27,7 +27,7 @@ from untracr.read.components import is_operation
 from untracr.read.frame import Base
 from untracr.read.operations import MAX_OPERATIONS, Operation, WidthOperation, build_program
 from untracr.read.reader import Reader
-from untracr.transformer.half_layer import FIRST, HalfLayer, attention
+from untracr.transformer.half_layer import FIRST_HALF_LAYER, HalfLayer, attention
 from untracr.transformer.transformer import Transformer
 
 MAX_SEARCHED = 50
@@ -69,7 +69,7 @@ class Cost:
 
     most: int
     operations: int = 0
-    farthest: tuple[HalfLayer, int] = (FIRST, 0)
+    farthest: tuple[HalfLayer, int] = (FIRST_HALF_LAYER, 0)
     dead_ends: int = 0
 
     def reached(self, place: tuple[HalfLayer, int]) -> None:
@@ -140,7 +140,7 @@ class _InOneFrame:
         if first is None or first.half_layer == self.end:
             return
         put(self._node(first, 0.0), 0.0)
-        self.cost.farthest, self.cost.dead_ends = (FIRST, 0), 0
+        self.cost.farthest, self.cost.dead_ends = (FIRST_HALF_LAYER, 0), 0
         while queue and not deadline.is_over and not self.cost.is_hopeless:
             _, _, _, node = heapq.heappop(queue)
             following = self._next(node, deadline)
@@ -161,7 +161,7 @@ class _InOneFrame:
 
     def _start(self) -> State:
         variables = (self.base.tokens, self.base.indices)
-        frame = self.fitter.frame(FIRST, variables, {})
+        frame = self.fitter.frame(FIRST_HALF_LAYER, variables, {})
         writing = self.proposer.writing()
         return self._entered(State(frame, 0, (), variables, (), writing=writing))
 

@@ -18,10 +18,10 @@ from untracr.rasp.equivalence import columns_differ
 from untracr.rasp.interpreter import Batch
 from untracr.rasp.program import Program
 
-FIRST = 2_000
+SHORTEST_INPUTS = 2_000
 """Inputs compared with and without the mask, the shortest ones; as many again are drawn."""
 
-MAX_PAIRS = 20_000_000
+MAX_POSITION_PAIRS = 20_000_000
 """Pairs of positions in all of them."""
 
 
@@ -54,7 +54,7 @@ def mask_problem(program: Program, domain: Domain, expression: str) -> Problem |
 
 
 def _batches(domain: Domain, *, causal: bool) -> Iterator[Batch]:
-    few = max(1, min(FIRST, MAX_PAIRS // domain.max_seq_len**2))
+    few = max(1, min(SHORTEST_INPUTS, MAX_POSITION_PAIRS // domain.max_seq_len**2))
     yield Batch.of_domain(domain, 0, min(few, domain.size), causal=causal)
     if domain.size > few:
         yield Batch.sampled(domain, few, np.random.default_rng(0), causal=causal)

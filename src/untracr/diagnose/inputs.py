@@ -19,10 +19,10 @@ from untracr.rasp.interpreter import Batch
 ALL_TRIED_UP_TO = 200_000
 """Inputs of the largest domain of which all are tried."""
 
-DRAWN = 20_000
+INPUTS_DRAWN = 20_000
 """Different inputs that are tried of a larger one."""
 
-FIRST = 2_000
+INPUTS_TRIED_FIRST = 2_000
 """Inputs of many shapes that are tried before the rest of a domain: most faults show there."""
 
 PAIRS = 60_000_000
@@ -31,7 +31,7 @@ PAIRS = 60_000_000
 CHUNK_PAIRS = 1_000_000
 """Pairs of positions at a time: bounds memory."""
 
-_FEWEST = 64
+_FEWEST_INPUTS = 64
 """Inputs that are tried however long they are."""
 
 _SEED = 20_260_101
@@ -45,22 +45,22 @@ def batches(domain: Domain, most: int, *, causal: bool, some: bool = False) -> I
     Args:
         domain: the inputs there are.
         most: of a domain that has no more inputs all are tried; of a larger one at most
-            `DRAWN`.
+            `INPUTS_DRAWN`.
         causal: whether positions see only themselves and earlier ones.
-        some: only the first `FIRST` of many shapes, of a domain that is tried as a whole
-            and has a lot more; else none.
+        some: only the first `INPUTS_TRIED_FIRST` of many shapes, of a domain that is tried as a
+            whole and has a lot more; else none.
     """
-    affordable = max(_FEWEST, PAIRS // domain.max_seq_len**2)
-    chunk = max(_FEWEST // 4, CHUNK_PAIRS // domain.max_seq_len**2)
+    affordable = max(_FEWEST_INPUTS, PAIRS // domain.max_seq_len**2)
+    chunk = max(_FEWEST_INPUTS // 4, CHUNK_PAIRS // domain.max_seq_len**2)
     is_whole = domain.size <= min(most, affordable)
     if some:
-        if is_whole and domain.size > 2 * FIRST:
-            yield from _chunks(shaped(domain, FIRST), chunk, causal)
+        if is_whole and domain.size > 2 * INPUTS_TRIED_FIRST:
+            yield from _chunks(shaped(domain, INPUTS_TRIED_FIRST), chunk, causal)
     elif is_whole:
         for start in range(0, domain.size, chunk):
             yield Batch.of_domain(domain, start, start + chunk, causal=causal)
     else:
-        yield from _chunks(shaped(domain, min(DRAWN, most, affordable)), chunk, causal)
+        yield from _chunks(shaped(domain, min(INPUTS_DRAWN, most, affordable)), chunk, causal)
 
 
 def _chunks(inputs: list[Tokens], chunk: int, causal: bool) -> Iterator[Batch]:

@@ -45,10 +45,10 @@ RETRY = 0.5
 FIRST_LOOK = 0.1
 """Share of that work after which a batch is looked at for faults before the rest is run."""
 
-FEWEST = 8
+FEWEST_INPUTS = 8
 """Inputs of a batch that are run nevertheless."""
 
-ROUNDS = 8
+SLOPES_TRIED = 8
 """Slopes that are tried until one is right."""
 
 How = Literal["analysis", "run"]
@@ -291,7 +291,7 @@ class _Look:
         model = self.compiled.transformer if self.rounded is None else self.rounded.transformer
         each = _operations(model, self.domain.max_seq_len)
         most = int(min(self.left, share * OPERATIONS) / each)
-        count = min(len(rows), max(FEWEST, most))
+        count = min(len(rows), max(FEWEST_INPUTS, most))
         self.left -= count * each
         if count == len(rows):
             return rows
@@ -305,7 +305,7 @@ class _Look:
     def remedy(self, bad: Seen) -> tuple[Remedy, Verification | None]:
         """The smallest slope that mends what is wrong on a batch, and on all others."""
         remedy = remedy_for(bad.run, self.compiled, self.domain, bad.rows, _wrong(bad))
-        for _ in range(ROUNDS):
+        for _ in range(SLOPES_TRIED):
             if remedy.exactness is None:
                 return remedy, None
             steeper = recompiled(self.program, self.compiled, self.domain, remedy.exactness)

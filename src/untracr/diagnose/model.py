@@ -18,7 +18,7 @@ from untracr.compile.compiler import MLP_EXACTNESS, Compiled, NodeParts, compile
 from untracr.compile.lowering import lower_selectors
 from untracr.diagnose.checks import static_problems
 from untracr.diagnose.judging import RUN, Verification, verify
-from untracr.diagnose.weights_run import WORK
+from untracr.diagnose.weights_run import NUMBERS_AT_ONCE
 from untracr.errors import CheckFailed, InputError, did_you_mean
 from untracr.rasp.domain import (
     BOS,
@@ -358,7 +358,7 @@ class CompiledModel:
         outputs: list[list[Value]] = [[] for _ in inputs]
         ids = self.input_encoder.encoding_map
         for length, rows in by_length.items():
-            step = max(1, WORK // self.transformer.numbers_of_a_run(length + 1))
+            step = max(1, NUMBERS_AT_ONCE // self.transformer.numbers_of_a_run(length + 1))
             for start in range(0, len(rows), step):
                 part = rows[start : start + step]
                 batch = [[self.compiled.bos_id, *(ids[t] for t in inputs[r])] for r in part]

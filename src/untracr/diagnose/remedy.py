@@ -16,7 +16,7 @@ from untracr.rasp.interpreter import Codes, Mask
 from untracr.rasp.nodes import Ref
 from untracr.rasp.program import Program
 
-MOST = 64
+INPUTS_FOR_SLOPES = 64
 """Inputs on which slopes are tried."""
 
 SPARE = 1.02
@@ -86,7 +86,9 @@ def remedy_for(
     if high <= compiled.mlp_exactness <= steepest_exactness(run.program, compiled):
         return Remedy(nothing)
     places = np.flatnonzero(bad)
-    places = places[np.linspace(0, len(places) - 1, min(MOST, len(places))).astype(np.int64)]
+    places = places[
+        np.linspace(0, len(places) - 1, min(INPUTS_FOR_SLOPES, len(places))).astype(np.int64)
+    ]
     slopes = _Slopes(run, compiled, domain, rows[places])
     steep = slopes.differences(high)
     right = np.asarray(~steep.wrong.any(axis=1))

@@ -24,10 +24,10 @@ from untracr.rasp.program import Program
 from untracr.rasp.spent import Spent, TooCostly
 from untracr.rasp.tabulating import FAILURES, result_or_none
 
-MAX_PAIRS = 250_000
+MAX_KEY_QUERY_PAIRS = 250_000
 """Pairs of a key and a query that are looked at; of more nothing is told."""
 
-LONGEST = 64
+LONGEST_INPUT = 64
 """Inputs up to this length are tried, one of each, where tokens play no part."""
 
 Selected = tuple[tuple[Value, ...], ...]
@@ -104,7 +104,7 @@ class Selections:
         touch: what they select on one input of each length they select on all."""
         free = free_of_tokens(self.program, self.sets)
         refs = [ref for ref in free if isinstance(self.program.nodes[ref], SELECTOR_TYPES)]
-        if not refs or self._length > LONGEST:
+        if not refs or self._length > LONGEST_INPUT:
             return {}
         token: Value = self.sets[TOKENS].unordered[0] if TOKENS in self.sets else 0
         batch = Batch([[token] * n for n in range(1, self._length + 1)], causal=self._causal)
@@ -170,7 +170,7 @@ def _differs_everywhere(program: Program, ref: Ref, sets: dict[Ref, ValueSet]) -
 
 def _selected(select: Select, sets: dict[Ref, ValueSet]) -> Selected | None:
     keys, queries = sets[select.keys], sets[select.queries]
-    if len(keys.unordered) * len(queries.unordered) > MAX_PAIRS:
+    if len(keys.unordered) * len(queries.unordered) > MAX_KEY_QUERY_PAIRS:
         return None
     return _selected_keys(
         select.predicate, keys.unordered, queries.unordered, keys.types, queries.types

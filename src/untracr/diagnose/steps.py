@@ -19,13 +19,13 @@ from untracr.diagnose.blur import AS_COMPILED, UNIT, Blur
 SAME_PLACE = 1e-9
 """Points that are no farther apart, relative to 1, are one value (rounded differently)."""
 
-FINE = 1e-2
+LARGEST_BLUR_OF_STEP = 1e-2
 """A step that is off by this much may matter."""
 
 MAX_CELLS = 4_000_000
 """Steps times points that are looked at."""
 
-STEEPEST = 2**24
+STEEPEST_SLOPE = 2**24
 """Slopes above this have no place in single precision."""
 
 
@@ -91,9 +91,10 @@ class Staircase:
             return 0.0
         slope = 2.0 / float(gaps[matters].min())
         largest = float(np.abs(self.points).max())
-        return slope if slope * max(1.0, largest) < STEEPEST else math.inf
+        return slope if slope * max(1.0, largest) < STEEPEST_SLOPE else math.inf
 
     def steepest(self) -> float:
-        """The slope up to which single precision blurs no step by more than `FINE`."""
+        """The slope up to which single precision blurs no step by more than
+        `LARGEST_BLUR_OF_STEP`."""
         largest = max(1.0, float(np.abs(self.points).max()))
-        return FINE / (8 * UNIT * largest)
+        return LARGEST_BLUR_OF_STEP / (8 * UNIT * largest)

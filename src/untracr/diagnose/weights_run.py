@@ -20,13 +20,13 @@ from untracr.rasp.nodes import CATEGORICAL, INDICES, TOKENS, Ref
 from untracr.rasp.program import Program
 from untracr.transformer.transformer import Transformer
 
-WORK = 20_000_000
+NUMBERS_AT_ONCE = 20_000_000
 """Numbers held at a time while a model runs: bounds memory."""
 
 TIE = 1e-4
 """Values that are read out as strongly as that tie: rounding decides, elsewhere otherwise."""
 
-BLURRED = 0.05
+CLEAR_WITHIN = 0.05
 """A value is held clearly where no dimension is off by more."""
 
 PLACE_OF_NONE, PLACE_OF_UNKNOWN = -1, -2
@@ -90,7 +90,7 @@ def _token_ids(
     lengths = run.batch.lengths[rows]
     for length in np.unique(lengths).tolist():
         members = np.flatnonzero(lengths == length)
-        step = max(1, WORK // model.numbers_of_a_run(length + 1))
+        step = max(1, NUMBERS_AT_ONCE // model.numbers_of_a_run(length + 1))
         for start in range(0, len(members), step):
             part = members[start : start + step]
             ids = code_to_id[run.batch.tokens.codes[rows[part], :length]]
@@ -143,7 +143,7 @@ class _Held:
         if not self.is_categorical:
             return np.asarray(self._off(held, codes) & ~self.none[codes])
         wanted = self.places[codes][:, :, None] == np.arange(held.shape[-1])
-        return np.asarray(~(np.abs(held - wanted).max(axis=-1) <= BLURRED))
+        return np.asarray(~(np.abs(held - wanted).max(axis=-1) <= CLEAR_WITHIN))
 
     def _off(self, held: npt.NDArray[np.float32], codes: Codes) -> Mask:
         return np.asarray(~(np.abs(held[:, :, 0] - self.numbers[codes]) <= self.allowed[codes]))

@@ -22,8 +22,8 @@ from untracr.evaluate.outcome import same_behaviour
 from untracr.evaluate.share import Share
 from untracr.rasp.program import Program
 from untracr.train.baseline import (
-    MAX_TOKENS,
     PAPER_TOKENS,
+    TOKEN_PLACES,
     BaselineConfig,
     FlatNetwork,
     baseline_task,
@@ -33,10 +33,10 @@ from untracr.train.baseline import (
 from untracr.train.checkpoint import load_checkpoint
 from untracr.transformer.transformer import Transformer
 
-MAX_WEIGHTS = 65_536
+WEIGHT_PLACES = 65_536
 """Weights of a model that its network has places for."""
 
-BATCH = 16
+MODELS_AT_ONCE = 16
 """Models read at a time; weights are padded to the longest of them, as in training."""
 
 
@@ -108,8 +108,8 @@ class FlatReader:
         exact: list[bool] = []
         same: list[bool] = []
         hits: list[bool] = []
-        for start in range(0, len(pairs), BATCH):
-            batch = pairs[start : start + BATCH]
+        for start in range(0, len(pairs), MODELS_AT_ONCE):
+            batch = pairs[start : start + MODELS_AT_ONCE]
             programs = [case.program for case, _ in batch]
             arrays = collate_flat(
                 [flatten_weights(model) for _, model in batch], programs, self.chunk
@@ -132,10 +132,10 @@ class FlatReader:
 
     @torch.no_grad()
     def _written(self, chunks: Tensor) -> list[list[str]]:
-        """For each row the tokens that are written greedily, up to EOS or `MAX_TOKENS`."""
+        """For each row the tokens that are written greedily, up to EOS or `TOKEN_PLACES`."""
         begin, end = PAPER_TOKENS.index("BOS"), PAPER_TOKENS.index("EOS")
         tokens = torch.full((len(chunks), 1), begin)
-        while tokens.shape[1] < MAX_TOKENS and not (tokens == end).any(dim=1).all():
+        while tokens.shape[1] < TOKEN_PLACES and not (tokens == end).any(dim=1).all():
             best = self._network(chunks, tokens)[:, -1].argmax(dim=-1, keepdim=True)
             tokens = torch.cat([tokens, best], dim=1)
         rows = []
@@ -147,7 +147,7 @@ class FlatReader:
 
 def _fits(case: Case, model: Transformer) -> bool:
     known = set(case.tokens) <= set(PAPER_TOKENS)
-    return known and len(case.tokens) <= MAX_TOKENS and model.n_parameters <= MAX_WEIGHTS
+    return known and len(case.tokens) <= TOKEN_PLACES and model.n_parameters <= WEIGHT_PLACES
 
 
 def _program(words: list[str]) -> Program | None:

@@ -31,8 +31,8 @@ from untracr.version import __version__
 if TYPE_CHECKING:
     from untracr.evaluate.flat_reader import FlatReader, FlatResult
 
-FORMAT = "untracr evaluation report"
-VERSION = 1
+REPORT_FORMAT = "untracr evaluation report"
+REPORT_VERSION = 1
 
 ROTATION_KNOWN = {"compiled": False, "rotated": True}
 """Treatments for which it is well defined which programs have the very same weights, and whether
@@ -84,8 +84,8 @@ class FullReport:
         """The whole report as plain JSON values."""
         cases = self.cases.cases
         return {
-            "format": FORMAT,
-            "version": VERSION,
+            "format": REPORT_FORMAT,
+            "version": REPORT_VERSION,
             "untracr": __version__,
             "checkpoint": self.checkpoint,
             "seed": self.plan.seed,

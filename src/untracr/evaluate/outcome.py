@@ -13,7 +13,7 @@ from untracr.evaluate.cases import Case
 from untracr.rasp.domain import Domain
 from untracr.rasp.equivalence import decide_equivalence
 from untracr.rasp.program import Program
-from untracr.transformer.half_layer import FIRST, HalfLayer
+from untracr.transformer.half_layer import FIRST_HALF_LAYER, HalfLayer
 from untracr.transformer.transformer import Transformer
 from untracr.verify.recompiling import recompile
 from untracr.verify.weight_equivalence import same_weights
@@ -133,7 +133,7 @@ def _count(counts: Counts, kind: str, hit: bool) -> None:
 
 def _operations(tokens: Iterable[str]) -> Iterator[tuple[HalfLayer, int, tuple[str, ...]]]:
     """Of each operation its half-layer, its number within that, and its words."""
-    half_layer, number = FIRST, 0
+    half_layer, number = FIRST_HALF_LAYER, 0
     words: list[str] = []
     for token in tokens:
         if token == "EOO":

@@ -14,7 +14,7 @@ from typing import Any
 from untracr import strict_json
 from untracr.bounds import MAX_REPORT_BYTES
 from untracr.errors import UsageError
-from untracr.evaluate.full_report import FORMAT
+from untracr.evaluate.full_report import REPORT_FORMAT
 from untracr.evaluate.markdown import report_markdown
 from untracr.evaluate.pictures import draw_pictures
 from untracr.strangers_files import read_file
@@ -48,7 +48,7 @@ def _earlier_files(folder: Path) -> set[str]:
     try:
         data = read_file(folder / JSON_NAME, MAX_REPORT_BYTES, "a report", UsageError)
         earlier: Any = strict_json.parse_json(data)
-        if earlier["format"] != FORMAT:
+        if earlier["format"] != REPORT_FORMAT:
             return set()
         return {JSON_NAME, *map(str, earlier["files"])}
     except (UsageError, ValueError, KeyError, TypeError):

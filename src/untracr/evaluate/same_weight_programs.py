@@ -50,7 +50,7 @@ from untracr.verify.alignment import align
 from untracr.verify.read_out import read_out_differs
 from untracr.verify.weight_equivalence import same_weights
 
-MAX_CANDIDATES = 2_000
+MAX_PROGRAMS_COMPILED = 2_000
 """Programs compiled for one reference; beyond, those with the same weights are not counted."""
 
 NUMBERS: tuple[Type, ...] = ("float", "freq")
@@ -83,7 +83,7 @@ def same_weight_programs(case: Case, *, rotated: bool) -> frozenset[tuple[str, .
         rotated: whether the weights are known up to a rotation only.
 
     Returns:
-        None where there are more than `MAX_CANDIDATES` to be compiled, where the
+        None where there are more than `MAX_PROGRAMS_COMPILED` to be compiled, where the
         reference cannot be compiled, and where not even the reference is found.
     """
     for typed in (True, False):
@@ -122,7 +122,7 @@ class _Search:
         start = {ref: _Guess(self.own[ref]) for ref in (TOKENS, INDICES) if ref in self.own}
         found = set()
         for number, program in enumerate(self._programs(0, start, {})):
-            if number == MAX_CANDIDATES:
+            if number == MAX_PROGRAMS_COMPILED:
                 return None
             theirs = self._compiled(program, given)
             if theirs is not None and self._same(mine, theirs):

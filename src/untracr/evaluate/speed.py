@@ -14,7 +14,7 @@ import numpy as np
 from untracr.decompile.decompiler import Decompiler
 from untracr.evaluate.outcome import Outcome
 
-LOADS = 3
+LOADS_MEASURED = 3
 """Times that the meta-model is loaded to measure it."""
 
 
@@ -53,12 +53,12 @@ class Speed:
 
 
 def load_ms(decompiler: Decompiler) -> float:
-    """Milliseconds to load the decompiler's meta-model once more, median of `LOADS`.
+    """Milliseconds to load the decompiler's meta-model once more, median of `LOADS_MEASURED`.
 
     The file is in the system's cache by then, and imports are not counted.
     """
     times = []
-    for _ in range(LOADS):
+    for _ in range(LOADS_MEASURED):
         begun = time.perf_counter()
         Decompiler(decompiler.checkpoint)
         times.append(time.perf_counter() - begun)

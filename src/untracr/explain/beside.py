@@ -25,22 +25,22 @@ from untracr.verify.change_of_basis import best_change
 from untracr.verify.correspondence import parts_of
 from untracr.verify.recompiling import recompile_with_parts
 
-ROUNDS = 6
+FITS_TRIED = 6
 """Fits of the basis, each without what did not fit before."""
 
-FITS = 1e-3
+FITTING_SHARE_OF_LENGTH = 1e-3
 """A vector fits if it is off by no more than this share of its matrix's usual length."""
 
-NOISE = 8.0
+TIMES_MEDIAN = 8.0
 """Or, where all are off, by no more than this many times the median."""
 
 LARGEST_MEDIAN = 0.1
 """Beyond this nothing fits."""
 
-SHARE = 0.7
+SHARE_THAT_FITS = 0.7
 """Of the program's vectors that must fit, or nothing is said."""
 
-KEPT = 0.5
+KEPT_LENGTH = 0.5
 """A direction whose length is less than this after the change of basis is lost."""
 
 NEAR_AXES_OF_MOST = 0.3
@@ -104,7 +104,7 @@ def lay_beside(model: Transformer, program: Program, domain: Domain) -> Beside |
 def _back(change: Floats) -> Floats:
     """[R, D]: brings back what the change of basis [D, R] keeps, at its own length."""
     u, sizes, vt = np.linalg.svd(change, full_matrices=False)
-    kept = sizes > KEPT
+    kept = sizes > KEPT_LENGTH
     return np.asarray(vt[kept].T @ u[:, kept].T)
 
 
@@ -126,20 +126,20 @@ def _fitted(model: Transformer, mine: Transformer) -> tuple[Floats, tuple[str, .
     kept = some.copy()
     off = np.zeros(len(ours))
     limit, change = 0.0, np.zeros((ours.shape[1], given.shape[1]))
-    for _ in range(ROUNDS):
+    for _ in range(FITS_TRIED):
         change = best_change(ours[kept], given[kept], NEAR_AXES_OF_MOST)
         off = np.linalg.norm(given - ours @ change, axis=1)
-        limit = max(FITS, NOISE * float(np.median(off[some])))
+        limit = max(FITTING_SHARE_OF_LENGTH, TIMES_MEDIAN * float(np.median(off[some])))
         fits = some & (off <= limit)
         if (fits == kept).all():
             break
         if not fits.any():
             return None
         kept = fits
-    if limit > NOISE * LARGEST_MEDIAN or kept.sum() < SHARE * some.sum():
+    if limit > TIMES_MEDIAN * LARGEST_MEDIAN or kept.sum() < SHARE_THAT_FITS * some.sum():
         return None
     changed = dict.fromkeys(name for name, wrong in zip(names, off > limit, strict=True) if wrong)
-    return change, tuple(changed), limit > FITS or model.d_model < mine.d_model
+    return change, tuple(changed), limit > FITTING_SHARE_OF_LENGTH or model.d_model < mine.d_model
 
 
 def _too_small(model: Transformer, mine: Transformer) -> bool:

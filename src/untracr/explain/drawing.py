@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from untracr.svg import INK, PAPER, SANS, document, element, xml_text
+from untracr.svg import BACKGROUND, INK, SANS, document, element, xml_text
 
 RULE = "#d5d9de"
 RIGHT, WRONG, NEUTRAL = "#009e73", "#d55e00", "#b4bac1"
@@ -28,7 +28,7 @@ def shade(share: float) -> str:
 
 def ink_on(share: float) -> str:
     """The colour of words on such a shade."""
-    return PAPER if abs(share) > 0.45 else INK
+    return BACKGROUND if abs(share) > 0.45 else INK
 
 
 @dataclass
@@ -109,7 +109,9 @@ class Drawing:
     def as_svg(self, title: str, margin: float = 24.0) -> str:
         """The picture, a document of its own."""
         width, height = self.width + margin, self.height + margin
-        paper = element("rect", x="0", y="0", width=f"{width:g}", height=f"{height:g}", fill=PAPER)
+        paper = element(
+            "rect", x="0", y="0", width=f"{width:g}", height=f"{height:g}", fill=BACKGROUND
+        )
         return document((HATCHED, paper, *self.elements), title, width, height)
 
 

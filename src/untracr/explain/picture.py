@@ -21,7 +21,7 @@ from untracr.explain.drawing import (
 from untracr.explain.explanation import Explanation, Line, Pattern
 from untracr.explain.text import summary, value_text
 from untracr.rasp.functions import Value
-from untracr.svg import FAINT, INK, PAPER
+from untracr.svg import BACKGROUND, FAINT, INK
 
 LEFT = 28.0
 CODE, CODE_COLUMNS, CODE_LINES, INDENT = 12.0, 56, 5, 4
@@ -45,7 +45,7 @@ MOST_VALUES = 14
 WEAK = 0.1
 """A value whose coefficients are all below this has no row, unless the program has it."""
 
-BOS = "BOS"
+BOS_LABEL = "BOS"
 
 DIMMED = "#ffffffb0"
 """Laid over the attention of BOS, of which a program says nothing."""
@@ -297,8 +297,8 @@ def _grid(
     pattern: Pattern | None = None,
 ) -> float:
     """A matrix of queries (rows) and keys (columns), BOS first; its labels are the values read."""
-    keys = [BOS, *(str(k)[0] if isinstance(k, bool) else _short(k) for k in line.keys)]
-    queries = [BOS, *map(_short, line.queries)]
+    keys = [BOS_LABEL, *(str(k)[0] if isinstance(k, bool) else _short(k) for k in line.keys)]
+    queries = [BOS_LABEL, *map(_short, line.queries)]
     top = y + 12
     if title:
         drawing.words(left, y - 5, title, 10.5, fill=FAINT)
@@ -369,7 +369,7 @@ def _legend(drawing: Drawing, y: float) -> None:
     drawing.box(x, y, 22, 12, "none", stroke=INK, stroke_width=1.5, radius=2)
     drawing.words(x + 30, y + 10, "the program's value", 11)
     x += 180
-    drawing.box(x, y, 22, 12, PAPER, stroke=WRONG, stroke_width=2.0, radius=3)
+    drawing.box(x, y, 22, 12, BACKGROUND, stroke=WRONG, stroke_width=2.0, radius=3)
     drawing.words(x + 30, y + 10, "model and program differ", 11)
     x += 210
     drawing.box(x, y, 22, 12, HATCH, stroke=RULE)
@@ -394,7 +394,7 @@ def _chip_width(found: Explanation) -> float:
 
 def _label_width(found: Explanation) -> float:
     """Of the labels of rows: queries of matrices, and values in the stream."""
-    shown = [BOS]
+    shown = [BOS_LABEL]
     for line in found.lines:
         shown += [_short(value) for value in line.queries]
         if line.values and line.is_known:

@@ -32,7 +32,7 @@ ATTENTION_OFF = 0.1
 ATTENTION_OFF_WHERE_CHANGED = 0.25
 """The same where all weights are a little off."""
 
-AS_COMPILED = 0.05
+OFF_AS_COMPILED = 0.05
 """Coefficients, numbers (relative to 1) and attention that are no farther apart are the same."""
 
 
@@ -151,7 +151,7 @@ class _Run:
         axes = np.eye(self.beside.compiled.transformer.d_model)[:, list(parts.dims)]
         own = self._coefficients(self.own, ref, axes)
         same = bool(
-            (np.abs(coefficients - own) <= AS_COMPILED * np.maximum(1.0, np.abs(own))).all()
+            (np.abs(coefficients - own) <= OFF_AS_COMPILED * np.maximum(1.0, np.abs(own))).all()
         )
         if self.program.encoding(ref) is CATEGORICAL:
             rows = zip(coefficients, values, strict=True)
@@ -205,7 +205,7 @@ class _Run:
             for (layer, head), (own_layer, own_head) in zip(heads[ref], mine, strict=False):
                 attention = _softmax(self.trace.attn_logits[layer][0, head].astype(np.float64))
                 own = _softmax(self.own.attn_logits[own_layer][0, own_head].astype(np.float64))
-                same = same and float(np.abs(attention[1:] - own[1:]).max()) <= AS_COMPILED
+                same = same and float(np.abs(attention[1:] - own[1:]).max()) <= OFF_AS_COMPILED
                 agrees = np.abs(attention[1:] - wanted).max(axis=1) <= limit
                 patterns.append(Pattern(layer, head, attention, wanted, agrees))
         return tuple(patterns), same

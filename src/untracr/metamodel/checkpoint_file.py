@@ -7,19 +7,23 @@ from pathlib import Path
 from typing import Any
 
 from untracr import strict_json
+from untracr.bounds import (
+    MAX_CHECKPOINT_BYTES,
+    MAX_CHECKPOINT_COUNT,
+    MAX_CHECKPOINT_HEADS,
+    MAX_CHECKPOINT_LAYERS,
+    MAX_CHECKPOINT_WIDTH,
+)
 from untracr.errors import ModelFileError
 from untracr.shown_text import printable, shown
 from untracr.strangers_files import read_file
 from untracr.transformer.safetensors_format import read_header
 
-MAX_BYTES = 256 * 2**20
-"""The largest checkpoint that is read: that of a network a hundred times the released one."""
-
-MOST = {"width": 4096, "layers": 256, "heads": 256}
-"""The largest network."""
-
-MOST_COUNTED = 10**15
-"""The largest number of steps, examples or seconds."""
+LARGEST_NETWORK = {
+    "width": MAX_CHECKPOINT_WIDTH,
+    "layers": MAX_CHECKPOINT_LAYERS,
+    "heads": MAX_CHECKPOINT_HEADS,
+}
 
 
 def read_checkpoint(path: Path) -> bytes:
@@ -29,7 +33,7 @@ def read_checkpoint(path: Path) -> bytes:
         ModelFileError: the file cannot be read, or is too large.
     """
     try:
-        return read_file(path, MAX_BYTES, "a checkpoint", ModelFileError)
+        return read_file(path, MAX_CHECKPOINT_BYTES, "a checkpoint", ModelFileError)
     except ModelFileError as error:
         raise ModelFileError(f"{printable(path)} cannot be read as a checkpoint: {error}") from None
 
@@ -74,7 +78,7 @@ def network_sizes(state: Mapping[str, object], path: Path) -> dict[str, int]:
             f"{printable(path)} is not a checkpoint of the meta-model: its state needs a config"
         )
     sizes = {}
-    for name, most in MOST.items():
+    for name, most in LARGEST_NETWORK.items():
         value = config.get(name)
         if type(value) is not int or not 1 <= value <= most:
             raise ModelFileError(
@@ -99,7 +103,7 @@ def counts_of(state: Mapping[str, object], path: Path) -> dict[str, int | float]
     counts: dict[str, int | float] = {}
     for name, kinds in (("step", (int,)), ("examples", (int,)), ("elapsed", (int, float))):
         value = state.get(name)
-        if type(value) not in kinds or not 0 <= value <= MOST_COUNTED:  # type: ignore[operator]
+        if type(value) not in kinds or not 0 <= value <= MAX_CHECKPOINT_COUNT:  # type: ignore[operator]
             raise ModelFileError(
                 f"{printable(path)}: a checkpoint's {name} must be a number from 0 up, "
                 f"not {shown(value)}"

@@ -30,7 +30,7 @@ from untracr.sample.domains import NO_OTHERS, OtherDomains
 from untracr.sample.exclusion import NO_EXCLUSION, Exclusion, sample_outside
 from untracr.sample.outside import with_outside_functions
 from untracr.sample.sampler import PAPER, SamplerSettings
-from untracr.sample.treatment_shares import AS_COMPILED, TreatmentShares
+from untracr.sample.treatment_shares import ALL_AS_COMPILED, TreatmentShares
 from untracr.transformer.named_treatments import Treated
 
 AXIS_SIGNS_SHARE = 0.7
@@ -79,7 +79,7 @@ class ExampleSettings:
 
     sampler: SamplerSettings = PAPER
     other_domains: OtherDomains = NO_OTHERS
-    treatments: TreatmentShares = AS_COMPILED
+    treatments: TreatmentShares = ALL_AS_COMPILED
     outside_functions: float = 0.0
     excluded: Exclusion = NO_EXCLUSION
 

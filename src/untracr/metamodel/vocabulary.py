@@ -67,9 +67,9 @@ class Kind(enum.Enum):
         return tuple(index for name, index in pairs if name == "variable")
 
 
-KINDS: tuple[Kind, ...] = tuple(Kind)
+OPERATION_KINDS: tuple[Kind, ...] = tuple(Kind)
 
-MAX_FIELDS = 1 + max(len(kind.arguments) for kind in KINDS)
+MAX_FIELDS = 1 + max(len(kind.arguments) for kind in OPERATION_KINDS)
 """Tokens of the longest operation: its kind and its arguments."""
 
 N_SLOTS = 2 + MAX_OPERATIONS
@@ -77,7 +77,7 @@ N_SLOTS = 2 + MAX_OPERATIONS
 TEXTS: tuple[str, ...] = (
     START,
     EOL,
-    *(kind.text for kind in KINDS),
+    *(kind.text for kind in OPERATION_KINDS),
     *(str(f) for f in UNARY),
     "table of one",
     *(str(f) for f in BINARY),
@@ -91,7 +91,7 @@ SIZE = len(TEXTS)
 ID: dict[str, int] = {text: number for number, text in enumerate(TEXTS)}
 
 FIRST_KIND = 2
-FIRST_UNARY = FIRST_KIND + len(KINDS)
+FIRST_UNARY = FIRST_KIND + len(OPERATION_KINDS)
 FIRST_BINARY = FIRST_UNARY + TABLE["unary"] + 1
 FIRST_PREDICATE = FIRST_BINARY + TABLE["binary"] + 1
 FIRST_FACTOR = FIRST_PREDICATE + TABLE["predicate"] + 1

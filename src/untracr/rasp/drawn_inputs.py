@@ -14,7 +14,7 @@ from untracr.rasp.interpreter import Batch, Codes
 MOST_KINDS = 3
 """Different tokens of an input that repeats itself."""
 
-ROUNDS = 8
+REDRAWS = 8
 """Times that inputs are drawn again in the place of those that came twice."""
 
 PATTERNS = 4
@@ -38,7 +38,7 @@ def drawn_inputs(
     if domain.size <= count:
         return Batch.of_domain(domain, causal=causal)
     rows = _different(_constant(domain, count // 4, rng))
-    for _ in range(ROUNDS):
+    for _ in range(REDRAWS):
         if len(rows) >= count:
             break
         rows = _different(np.concatenate([rows, _drawn(domain, count - len(rows), rng)]))

@@ -23,7 +23,7 @@ ROUNDED_SHARE_OF_LARGER = 1e-12
 """Large numbers count as equal where they are this close relative to the larger: some thousand
 times what one operation rounds away."""
 
-CHUNK = 8192
+INPUTS_AT_ONCE = 8192
 """Inputs evaluated at a time: bounds memory on large domains."""
 
 DEFAULT_LIMIT = 5_000_000
@@ -77,8 +77,8 @@ def decide_equivalence(
             "compared one by one; raise the limit or shorten max_seq_len"
         )
     left_program, right_program = program_of(fst), program_of(snd)
-    for start in range(0, domain.size, CHUNK):
-        batch = Batch.of_domain(domain, start, start + CHUNK, causal=causal)
+    for start in range(0, domain.size, INPUTS_AT_ONCE):
+        batch = Batch.of_domain(domain, start, start + INPUTS_AT_ONCE, causal=causal)
         left, right = batch.evaluate(left_program), batch.evaluate(right_program)
         differs = np.flatnonzero((columns_differ(left, right) & batch.valid).any(axis=1))
         if len(differs):
@@ -153,8 +153,8 @@ def behaviour_key(program: Program, domain: Domain) -> bytes:
         EvaluationError: the program fails on some input.
     """
     digest = hashlib.blake2b(digest_size=16)
-    for start in range(0, domain.size, CHUNK):
-        batch = Batch.of_domain(domain, start, start + CHUNK)
+    for start in range(0, domain.size, INPUTS_AT_ONCE):
+        batch = Batch.of_domain(domain, start, start + INPUTS_AT_ONCE)
         column = batch.evaluate(program)
         # Only values that occur may count: they are numbered in the order of their names.
         here, used = distinct_codes(column.codes[batch.valid], len(column.values))

@@ -176,7 +176,7 @@ Predicate = Comparison | Formula | Table
 """What Select takes; called as ``predicate(key, query)``."""
 
 
-BRIEF = 200
+MOST_FORMULA_CHARACTERS = 200
 """Characters of a function in a message."""
 
 FEW_ENTRIES = 12
@@ -187,7 +187,7 @@ def brief(function: object) -> str:
     """A function as messages show it: a long one is cut, a large table counted."""
     if isinstance(function, Table) and len(function.entries) > FEW_ENTRIES:
         return f"a lookup table of {len(function.entries):,} entries"
-    return cut(str(function), BRIEF)
+    return cut(str(function), MOST_FORMULA_CHARACTERS)
 
 
 def length_of(function: Function | Predicate | None) -> int:

@@ -40,7 +40,7 @@ from untracr.rasp.nodes import (
 from untracr.rasp.program import HoldsProgram, Program, program_of
 from untracr.rasp.spent import Spent
 from untracr.rasp.tabulating import (
-    FAILED,
+    CALL_FAILED,
     Distinct,
     Linear,
     binary_table,
@@ -87,7 +87,7 @@ CELLS_OF_A_VALUE = 8
 CELLS_OF_A_DISTINCT_VALUE = 200
 """As how many cells of a selector a distinct value that is averaged counts."""
 
-AT_ONCE = 16
+COMPARISONS_A_CALL = 16
 """Comparisons that cost as much as a call of a function: numbers are compared all at once."""
 
 
@@ -266,7 +266,7 @@ class Batch:
             case Select(keys, queries, predicate):
                 calls = _pairs(states, keys, queries, cells)
                 at_once = isinstance(predicate, Comparison)
-                spent.call(predicate, calls // AT_ONCE if at_once else calls, label)
+                spent.call(predicate, calls // COMPARISONS_A_CALL if at_once else calls, label)
             case Aggregate(_, sop):
                 spent.fill(CELLS_OF_A_DISTINCT_VALUE * len(_column(states, sop).values), label)
             case _:
@@ -383,7 +383,7 @@ class Batch:
         truths = table.take(pairs)
         if reasons:
             failed = np.zeros(len(self), dtype=np.bool_)
-            failed[rows] = ((truths == FAILED) & allowed).any(axis=(1, 2))
+            failed[rows] = ((truths == CALL_FAILED) & allowed).any(axis=(1, 2))
             if bool(failed.any()):
                 self._fail(failed, reasons[0])
         selected: Mask = (truths == 1) & allowed

@@ -266,7 +266,7 @@ def _coded(found: Iterable[Entry], count: int) -> Results:
     return codes, results, Failure in map(type, results)
 
 
-FAILED = 2
+CALL_FAILED = 2
 
 _ARRAY_COMPARISONS: dict[Comparison, np.ufunc] = {
     Comparison.EQ: np.equal,
@@ -319,7 +319,7 @@ def pair_truths(predicate: Predicate, pairs: Iterable[tuple[Entry, Entry]], coun
         else:
             result = tried(key, query)
         if isinstance(result, Failure):
-            table[row] = FAILED
+            table[row] = CALL_FAILED
             reasons = reasons or [result.reason]
         else:
             table[row] = bool(result)
@@ -340,8 +340,8 @@ def _compare_numbers(
         table = np.full((len(keys), len(queries)), predicate is Comparison.TRUE, dtype=np.int8)
     if k_numeric.all() and q_numeric.all():
         return table, ()
-    table[~k_numeric] = FAILED
-    table[:, ~q_numeric] = FAILED
+    table[~k_numeric] = CALL_FAILED
+    table[:, ~q_numeric] = CALL_FAILED
     return table, (_cannot_compare_none(predicate),)
 
 

@@ -30,7 +30,7 @@ from untracr.arrays import Floats, Ints
 from untracr.errors import ProgramError
 from untracr.measure.one_direction import OneDirection, find_one_direction, other_one_directions
 from untracr.rasp.functions import Value
-from untracr.transformer.half_layer import FIRST, HalfLayer
+from untracr.transformer.half_layer import FIRST_HALF_LAYER, HalfLayer
 from untracr.transformer.transformer import Transformer
 
 TOKENS_SLOT, INDICES_SLOT = 0, 1
@@ -46,7 +46,7 @@ MAX_SOLVED = 1_000
 """Values of a variable whose directions may depend on each other; those of a larger one, which
 would take minutes to tell, count as being at right angles, as compiled ones are."""
 
-MAX_HELD = 50_000_000
+MAX_PRODUCTS_HELD = 50_000_000
 """Numbers held for the products of all known directions with what reads them. A compiled model
 has no more directions than residual dimensions (before compression): these products, as its
 weights, are fewer."""
@@ -142,8 +142,8 @@ class Base:
         rows = model.W_E.astype(np.float64)
         places = model.W_pos[1:].astype(np.float64)
         one = one_direction.direction
-        tokens = Variable(TOKENS_SLOT, True, vocab, rows[:-2] - one, FIRST)
-        indices = Variable(INDICES_SLOT, True, tuple(range(len(places))), places, FIRST)
+        tokens = Variable(TOKENS_SLOT, True, vocab, rows[:-2] - one, FIRST_HALF_LAYER)
+        indices = Variable(INDICES_SLOT, True, tuple(range(len(places))), places, FIRST_HALF_LAYER)
         return cls(
             one, rows[-2] - one, tokens, indices, one_direction.is_orthonormal, one_direction.noise
         )
@@ -228,10 +228,10 @@ class Directions:
 
 
 def _require_few(rows: int, columns: int) -> None:
-    if rows * columns > MAX_HELD:
+    if rows * columns > MAX_PRODUCTS_HELD:
         raise ProgramError(
             f"the decoded variables would take {rows:,} values, more than the "
-            f"{MAX_HELD // columns:,} that are followed in a model of this size"
+            f"{MAX_PRODUCTS_HELD // columns:,} that are followed in a model of this size"
         )
 
 

@@ -16,7 +16,7 @@ from untracr.read.components import UnknownHead
 from untracr.read.frame import Directions, Variable
 from untracr.read.heads import HeadNoise, HeadWeights, read_head
 from untracr.read.tolerances import READS, ZERO_SQUARE
-from untracr.transformer.half_layer import FIRST
+from untracr.transformer.half_layer import FIRST_HALF_LAYER
 
 LEFT_SHARE_OF_SQUARE = 1e-6
 """Share of a product's squared length that may stay unexplained."""
@@ -34,7 +34,7 @@ def in_form(weights: HeadWeights, known: Directions, noise: HeadNoise) -> HeadWe
         noise: see `read_head`.
     """
     scale = _scale(weights, known)
-    component, is_explained = read_head(FIRST, 0, weights, known, noise)
+    component, is_explained = read_head(FIRST_HALF_LAYER, 0, weights, known, noise)
     as_tracr = is_explained and not isinstance(component, UnknownHead)
     as_tracr = as_tracr and not component.selection.is_disordered
     if as_tracr and abs(scale - 1.0) < SCALED_SHARE_OF_SCORE:

@@ -67,7 +67,7 @@ nothing more is known. Compiled models of the paper's size need a few dozen at m
 LARGE_LAYER = 50_000
 """Reading this many weights of an MLP costs one look more; the paper's models have fewer."""
 
-MAX_VALUES = 400
+MAX_VALUES_FOLLOWED = 400
 """A component of one variable with more values than this is not followed."""
 
 
@@ -148,7 +148,7 @@ def _candidates(component: Component, found: Matches) -> list[_Candidate]:
     unary, binary, _ = found.exact()
     match component:
         case Lookup() | Sum() | StairToValues() | StairToNumber():
-            if len(component.variable.values) > MAX_VALUES:
+            if len(component.variable.values) > MAX_VALUES_FOLLOWED:
                 return []
             results = unary_tables(component.variable.values).results
             fits = [n for n in FITTING[type(component)] if unary[n]]

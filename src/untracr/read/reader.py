@@ -27,7 +27,7 @@ from untracr.read.tolerances import (
     ZERO_SQUARE,
     Tolerance,
 )
-from untracr.transformer.half_layer import FIRST, HalfLayer, attention
+from untracr.transformer.half_layer import FIRST_HALF_LAYER, HalfLayer, attention
 from untracr.transformer.transformer import Transformer
 
 DEAD_LIMIT = 3.0
@@ -118,7 +118,7 @@ class Reader:
     @property
     def half_layers(self) -> tuple[HalfLayer, ...]:
         """Those of the model, as it runs them."""
-        return tuple(FIRST.until(self.model.n_layers))
+        return tuple(FIRST_HALF_LAYER.until(self.model.n_layers))
 
     def components(self, half_layer: HalfLayer, variables: Sequence[Variable]) -> list[Component]:
         """The components of a half-layer, in the order of their heads or neurons.

@@ -44,7 +44,7 @@ from untracr.read.operations import (
 )
 from untracr.transformer.half_layer import HalfLayer
 
-MAX_VALUES = 200_000
+MAX_VALUES_DECODED = 200_000
 """Values a decoded variable may take; beyond, reading stops with an error."""
 
 
@@ -118,10 +118,10 @@ def result_variable(
         max_seq_len: the model's longest input.
 
     Raises:
-        ProgramError: it would take more than `MAX_VALUES` values, or huge ones.
+        ProgramError: it would take more than `MAX_VALUES_DECODED` values, or huge ones.
     """
     variable = _result_variable(operation, half_layer, component, slot, by_slot, max_seq_len)
-    if len(variable.values) > MAX_VALUES:
+    if len(variable.values) > MAX_VALUES_DECODED:
         raise ProgramError(_too_many(len(variable.values)))
     if any(abs(_number(v)) > MAX_NUMBER for v in variable.values):
         raise ProgramError(
@@ -133,7 +133,7 @@ def result_variable(
 def _too_many(count: int) -> str:
     return (
         f"a decoded variable would take up to {count:,} values, more than the "
-        f"{MAX_VALUES:,} that are followed"
+        f"{MAX_VALUES_DECODED:,} that are followed"
     )
 
 
@@ -196,7 +196,7 @@ def _results(operation: NeuronOperation, by_slot: dict[int, Variable]) -> list[V
     """An operation's result for each assignment of its arguments, first one major."""
     arguments = [by_slot[slot].values for slot in operation.slots]
     count = math.prod(len(values) for values in arguments)
-    if len(arguments) > 1 and count > MAX_VALUES:
+    if len(arguments) > 1 and count > MAX_VALUES_DECODED:
         raise ProgramError(_too_many(count))
     match operation:
         case MapOperation() | SequenceMapOperation():

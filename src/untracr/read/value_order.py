@@ -15,13 +15,13 @@ from untracr.read.reader import Reader
 from untracr.read.tolerances import ZERO_SHARE, ZERO_SQUARE
 from untracr.transformer.half_layer import HalfLayer
 
-READ = 0.6
+LEAST_FACTOR_READ = 0.6
 """A neuron of a grid reads one value of the variable with at least this factor ..."""
 
 NOT_READ = 0.4
 """... and the others with at most this."""
 
-ALONE = 0.9
+READ_ALONE = 0.9
 """Neurons that the variable explains to this share read nothing else: they are of no grid."""
 
 
@@ -85,7 +85,11 @@ def _grid(reader: Reader, layer: int, rows: Floats) -> Ints | None:
     squares = np.maximum(np.square(W).sum(axis=0), ZERO_SQUARE)
     explained = np.einsum("vn,vn->n", products, factors) / squares
     largest = np.sort(factors, axis=0)[-2:]
-    reads = (largest[1] > READ) & (np.abs(largest[0]) < NOT_READ) & (explained < ALONE)
+    reads = (
+        (largest[1] > LEAST_FACTOR_READ)
+        & (np.abs(largest[0]) < NOT_READ)
+        & (explained < READ_ALONE)
+    )
     values = factors[:, reads].argmax(axis=0)
     seen = list(dict.fromkeys(values.tolist()))
     if len(seen) != len(rows):

@@ -32,7 +32,7 @@ from untracr.rasp.tabulating import result_or_none
 from untracr.sample.acceptance import acceptable
 from untracr.sample.sampler import PAPER, SamplerSettings
 
-TRIES = 30
+REPLACEMENTS_DRAWN = 30
 """Replacements drawn for one program before it is given up."""
 
 REPLACED = 0.5
@@ -42,7 +42,7 @@ TABLES = 0.5
 """Share of replacements that are random tables; the others are formulas."""
 
 
-UNARY: tuple[Formula, ...] = formulas(
+UNLISTED_UNARY: tuple[Formula, ...] = formulas(
     *(f"x % {k}" for k in (2, 3)),
     *(f"x // {k}" for k in (2, 3)),
     *(f"x {sign} {k}" for sign in ("==", "!=", ">", "<", ">=", "<=") for k in range(5)),
@@ -52,7 +52,7 @@ UNARY: tuple[Formula, ...] = formulas(
 )
 """Formulas for a Map that its pools do not hold."""
 
-BINARY: tuple[Formula, ...] = formulas(
+UNLISTED_BINARY: tuple[Formula, ...] = formulas(
     *("x + y", "y - x", "max(x, y)", "min(x, y)", "abs(x - y)"),
     *(f"x {sign} y" for sign in ("==", "!=", "<", "<=", ">", ">=")),
     *("(x + y) % 2", "(x + y) % 3", "(x - y) % 3", "x * y % 3", "x + 2 * y", "x == y + 1"),
@@ -61,7 +61,7 @@ BINARY: tuple[Formula, ...] = formulas(
 )
 """Formulas for a SequenceMap."""
 
-PREDICATES: tuple[Formula, ...] = formulas(
+UNLISTED_PREDICATES: tuple[Formula, ...] = formulas(
     *("x == y + 1", "x == y - 1", "x + 1 < y", "x > y + 1", "x + y == 4", "x + y > 3"),
     *("x == 0", "x == 1", "x == 2", "y > 1", "x > 2", "y == 2", "x != 1"),
     *("x % 2 == y % 2", "x == 2 * y", "abs(x - y) == 1", "abs(x - y) < 2"),
@@ -86,7 +86,7 @@ def with_outside_functions(
     places = [ref for ref in program.reachable if _is_replaceable(program.nodes[ref])]
     if not places:
         return None
-    for _ in range(TRIES):
+    for _ in range(REPLACEMENTS_DRAWN):
         chosen = {ref for ref in places if rng.random() < REPLACED} or {rng.choice(places)}
         changed = _replaced(program, chosen, rng, settings)
         if changed is not None and acceptable(
@@ -169,7 +169,7 @@ def _with_other_function(
             pairs = list(itertools.product(sets[fst].ordered, sets[snd].ordered))
             if rng.random() < TABLES:
                 return replace(node, function=_table(pairs, _values(rng, len(pairs)), rng))
-            return replace(node, function=rng.choice(BINARY))
+            return replace(node, function=rng.choice(UNLISTED_BINARY))
         case Map(function, inner):
             values = sets[inner].ordered
             old = [result_or_none(function, v) for v in values]
@@ -184,7 +184,7 @@ def _unary(
 ) -> Function:
     """A function for a Map; of truth values where its result was one, since it may be averaged."""
     if rng.random() >= TABLES:
-        pool = [f for f in UNARY if keeps_truths == _gives_truths(f)]
+        pool = [f for f in UNLISTED_UNARY if keeps_truths == _gives_truths(f)]
         return rng.choice(pool)
     if program.encoding(ref) is CATEGORICAL:
         results = _values(rng, len(values))
@@ -232,7 +232,7 @@ def _steps(values: tuple[Value, ...], results: Sequence[Value], rng: Random) -> 
 def _predicate(keys: tuple[Value, ...], queries: tuple[Value, ...], rng: Random) -> Predicate:
     """A formula, a random table, or a table that selects one key for each query."""
     if rng.random() >= TABLES:
-        return rng.choice(PREDICATES)
+        return rng.choice(UNLISTED_PREDICATES)
     pairs = list(itertools.product(keys, queries))
     if rng.random() < 0.5:
         density = 0.2 + 0.6 * rng.random()

@@ -19,7 +19,7 @@ Kind = Literal[
 ]
 
 
-KINDS: tuple[tuple[Kind, float], ...] = (
+KIND_SHARES: tuple[tuple[Kind, float], ...] = (
     ("map", 1.0),
     ("sequence_map", 0.8),
     ("linear_sequence_map", 1.0),
@@ -30,7 +30,7 @@ KINDS: tuple[tuple[Kind, float], ...] = (
 """Operations with their weights."""
 
 
-PREDICATES: tuple[Comparison, ...] = (
+PREDICATES_DRAWN: tuple[Comparison, ...] = (
     Comparison.EQ,
     Comparison.TRUE,
     Comparison.GEQ,

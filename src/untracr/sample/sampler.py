@@ -49,7 +49,7 @@ from untracr.sample.known import (
     selected,
     width,
 )
-from untracr.sample.pools import KINDS, PREDICATES, Kind
+from untracr.sample.pools import KIND_SHARES, PREDICATES_DRAWN, Kind
 
 T = TypeVar("T")
 
@@ -204,7 +204,7 @@ def _draw_kind(rng: Random, set_aside: frozenset[Kind]) -> Kind | None:
 @functools.lru_cache(maxsize=256)
 def _open_kinds(set_aside: frozenset[Kind]) -> tuple[tuple[tuple[Kind, float], ...], float]:
     """The operations not set aside, with their weights, and the sum of these."""
-    found = tuple((kind, weight) for kind, weight in KINDS if kind not in set_aside)
+    found = tuple((kind, weight) for kind, weight in KIND_SHARES if kind not in set_aside)
     return found, sum(weight for _, weight in found)
 
 
@@ -273,7 +273,7 @@ def _draw_linear(rng: Random, scope: _Scope) -> _Drawn | None:
 def _draw_select(rng: Random, scope: _Scope) -> Select:
     keys = _choose(rng, scope.categorical_without_none)
     queries = _choose(rng, scope.categorical_without_none)
-    return Select(keys, queries, _pick(rng, PREDICATES))
+    return Select(keys, queries, _pick(rng, PREDICATES_DRAWN))
 
 
 def _selection(scope: _Scope, select: Select) -> Selection | None:

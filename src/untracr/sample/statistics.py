@@ -25,7 +25,7 @@ from untracr.rasp.nodes import (
     Tokens,
 )
 from untracr.rasp.program import Program
-from untracr.sample.pools import KINDS, Kind
+from untracr.sample.pools import KIND_SHARES, Kind
 
 Counts = Mapping[str, int]
 
@@ -36,7 +36,7 @@ class SampleStatistics:
 
     Attributes:
         programs: how many programs.
-        operations: SOps other than the inputs, by kind (see `pools.KINDS`).
+        operations: SOps other than the inputs, by kind (see `pools.KIND_SHARES`).
         lengths: programs by length: SOps, inputs included when used.
         layers: programs by transformer layers.
         tokens: programs by number of tokens in the paper's form, BOS and EOS included.
@@ -200,7 +200,7 @@ def to_markdown(columns: Mapping[str, SampleStatistics]) -> str:
     """A table of operation shares and means, one column a set of programs."""
     sets = list(columns.values())
     rows: list[tuple[str, list[str]]] = [("programs", [f"{s.programs:,}" for s in sets])]
-    for name, _ in KINDS:
+    for name, _ in KIND_SHARES:
         rows.append((name, [f"{share(s.operations, name):.1%}" for s in sets]))
     rows += [
         ("numerical SOps", [f"{s.numerical_share:.1%}" for s in sets]),

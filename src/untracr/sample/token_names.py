@@ -14,7 +14,7 @@ from untracr.rasp.nodes import CATEGORICAL, TOKENS, Aggregate, Map, Node, Ref, S
 from untracr.rasp.nodes import SequenceMap as SequenceMapNode
 from untracr.rasp.program import Program
 
-NAMES: tuple[str, ...] = (
+TOKEN_NAMES: tuple[str, ...] = (
     *"abcdefghijklmnopqrstuvwxyzABCDXYZ",
     *("the", "cat", "zebra", "compiler", "compiler_c", "compiler_z", "BOS", "<s>", "(", ")", "~"),
 )
@@ -22,8 +22,8 @@ NAMES: tuple[str, ...] = (
 
 
 def with_drawn_names(program: Program, domain: Domain, rng: Random) -> tuple[Program, Domain]:
-    """A program over tokens whose names are drawn from `NAMES`."""
-    names = rng.sample(NAMES, len(domain.vocab))
+    """A program over tokens whose names are drawn from `TOKEN_NAMES`."""
+    names = rng.sample(TOKEN_NAMES, len(domain.vocab))
     return with_token_names(program, domain, names), Domain(tuple(names), domain.max_seq_len)
 
 

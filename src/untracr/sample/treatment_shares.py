@@ -11,7 +11,7 @@ import numpy as np
 from untracr.transformer.named_treatments import TREATMENTS, Treated, Treatment
 from untracr.transformer.transformer import Transformer
 
-NOISE = (0.001, 0.03)
+NOISE_RANGE = (0.001, 0.03)
 """The least and the most noise, relative to each matrix's scale; log-uniform between them."""
 
 SHARED = tuple(
@@ -30,7 +30,7 @@ def treat_item(name: str, model: Transformer, rng: np.random.Generator) -> Treat
     """
     size = TREATMENTS[name].default
     if name == "noisy":
-        least, most = map(math.log, NOISE)
+        least, most = map(math.log, NOISE_RANGE)
         size = math.exp(rng.uniform(least, most))
     return Treatment(name, size).apply(model, rng, measured=False)
 
@@ -88,4 +88,4 @@ class TreatmentShares:
         return [[name, share] for name, share in self.shares]
 
 
-AS_COMPILED = TreatmentShares()
+ALL_AS_COMPILED = TreatmentShares()

@@ -33,8 +33,8 @@ from untracr.train.training import Task
 from untracr.transformer.haiku import haiku_params
 from untracr.transformer.transformer import Transformer
 
-MAX_TOKENS = 128
-MEAN, DEVIATION = 0.49, 77.0
+TOKEN_PLACES = 128
+MEAN_WEIGHT, WEIGHT_DEVIATION = 0.49, 77.0
 """Of the weights of sampled programs, rounded."""
 
 PADDING = 0.1
@@ -120,7 +120,7 @@ def collate_flat(
     tokens = np.full((len(weights), max(map(len, token_rows))), -1, dtype=np.int64)
     for row, ids in enumerate(token_rows):
         tokens[row, : len(ids)] = ids
-    normal = (flat - MEAN) / DEVIATION
+    normal = (flat - MEAN_WEIGHT) / WEIGHT_DEVIATION
     return {"chunks": normal.reshape(len(weights), n_chunks, chunk), "tokens": tokens}
 
 
@@ -133,7 +133,7 @@ class FlatNetwork(nn.Module):
         self.chunk = nn.Linear(width, width)
         self.chunk_place = nn.Embedding(65_536 // width + 1, width)
         self.token = nn.Embedding(len(PAPER_TOKENS), width)
-        self.token_place = nn.Embedding(MAX_TOKENS, width)
+        self.token_place = nn.Embedding(TOKEN_PLACES, width)
         layer = nn.TransformerEncoderLayer(
             width,
             config.heads,

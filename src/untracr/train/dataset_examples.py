@@ -31,7 +31,7 @@ from untracr.train.batching import collate_arrays
 from untracr.train.stream import Arrays
 from untracr.transformer.named_treatments import Treated
 
-COLUMNS = (
+COLUMNS_READ = (
     "seed",
     "index",
     "tokens",
@@ -98,7 +98,7 @@ def _place_of(root: Path, manifest: Manifest, split: str, index: int) -> str:
 @functools.lru_cache(maxsize=2)
 def _reader(root: Path, split: str, seed: int) -> DatasetReader:
     """The reader of this process: it keeps the shard that it has read."""
-    return DatasetReader(root, split, seed=seed, columns=COLUMNS)
+    return DatasetReader(root, split, seed=seed, columns=COLUMNS_READ)
 
 
 def _example(row: Row, treatments: TreatmentShares, rng: Random) -> Example:
@@ -110,7 +110,7 @@ def example_of_row(row: Row, treatments: TreatmentShares, *, axis_signs: bool = 
     """Makes the example of a data set's row.
 
     Args:
-        row: with the columns `COLUMNS`.
+        row: with the columns `COLUMNS_READ`.
         treatments: those of the data set.
         axis_signs: see `Reader`.
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from untracr.shown_text import cut
 
-SHOWN = 60
+CHARACTERS_SHOWN = 60
 """Characters of a value that are shown at most."""
 
 
@@ -60,4 +60,4 @@ def _entries(value: Any) -> dict[str, Any] | None:
 
 
 def _shown(value: Any) -> str:
-    return "nothing" if value is None else cut(str(value), SHOWN)
+    return "nothing" if value is None else cut(str(value), CHARACTERS_SHOWN)

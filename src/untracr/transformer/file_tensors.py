@@ -13,7 +13,7 @@ from untracr.errors import ModelFileError, did_you_mean
 from untracr.shown_text import shown
 from untracr.transformer.transformer import Array
 
-FEW = 5
+MOST_NAMES = 5
 """Wrong names that are told."""
 
 _ONE_HEAD_SIZE = (
@@ -38,8 +38,8 @@ def require_names(style: str, names: set[str], wanted: Iterable[str], optional: 
 
 def _some(names: list[str], show: Callable[[str], str]) -> str:
     """The first few names, each as ``show`` has it."""
-    more = f" and {len(names) - FEW:,} more" if len(names) > FEW else ""
-    return ", ".join(map(show, names[:FEW])) + more
+    more = f" and {len(names) - MOST_NAMES:,} more" if len(names) > MOST_NAMES else ""
+    return ", ".join(map(show, names[:MOST_NAMES])) + more
 
 
 def n_layers(names: Iterable[str], pattern: str) -> int:

@@ -51,4 +51,4 @@ def mlp(layer: int) -> HalfLayer:
     return HalfLayer(layer, True)
 
 
-FIRST = attention(0)
+FIRST_HALF_LAYER = attention(0)

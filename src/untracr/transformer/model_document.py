@@ -14,7 +14,7 @@ from untracr.rasp.values import Value, plain_value, value_fault
 from untracr.shown_text import shown
 from untracr.transformer.transformer import Transformer
 
-FORMAT_VERSION = 1
+DOCUMENT_VERSION = 1
 DOCUMENT_KEY = "untracr"
 """The document's name in a file."""
 
@@ -22,7 +22,7 @@ DOCUMENT_KEY = "untracr"
 def document_text(transformer: Transformer, metadata: dict[str, object]) -> str:
     """What is stored as JSON: format_version, causal, output_values, metadata."""
     content = {
-        "format_version": FORMAT_VERSION,
+        "format_version": DOCUMENT_VERSION,
         "causal": transformer.causal,
         "output_values": None if (v := transformer.output_values) is None else list(v),
         "metadata": metadata,
@@ -73,9 +73,9 @@ def parse_document(text: str) -> dict[str, Any]:
     if "format_version" not in content:
         raise ModelFileError(f"the entry {DOCUMENT_KEY!r} must state its format_version")
     version = content["format_version"]
-    if version != FORMAT_VERSION or isinstance(version, bool):
+    if version != DOCUMENT_VERSION or isinstance(version, bool):
         raise ModelFileError(
-            f"format version {FORMAT_VERSION} is read; the file has {shown(version)}. "
+            f"format version {DOCUMENT_VERSION} is read; the file has {shown(version)}. "
             "A newer untracr may read it"
         )
     kinds: dict[str, type | tuple[type, ...]] = {

@@ -25,7 +25,7 @@ import numpy as np
 from untracr.arrays import Bools, Floats
 from untracr.transformer.transformer import Transformer
 
-EVEN = 0.1
+EVEN_SHARE_OF_MEAN = 0.1
 """BOS's logits, as shares of their mean, differ by less than this from row to row."""
 
 SAME_PRODUCT = 1e-3
@@ -34,7 +34,7 @@ SAME_PRODUCT = 1e-3
 ROUNDED_SHARE_OF_PRODUCT = 1e-5
 """... or by less than this share of what is multiplied."""
 
-ALIVE = 1e-6
+LIVING_WEIGHT = 1e-6
 """Heads and neurons whose weights are smaller hold nothing."""
 
 
@@ -78,7 +78,7 @@ def _heads(model: Transformer) -> Iterator[_Head]:
     for layer in range(model.n_layers):
         for head in range(model.n_heads):
             W_Q, W_K = model.W_Q[layer, head], model.W_K[layer, head]
-            if min(np.abs(W_Q).max(initial=0.0), np.abs(W_K).max(initial=0.0)) > ALIVE:
+            if min(np.abs(W_Q).max(initial=0.0), np.abs(W_K).max(initial=0.0)) > LIVING_WEIGHT:
                 W_V = model.W_V[layer, head]
                 yield W_Q.astype(np.float64), W_K.astype(np.float64), W_V.astype(np.float64)
 
@@ -90,7 +90,7 @@ def _bos_of(rows: Floats, heads: list[_Head]) -> int | None:
         logits = (rows @ W_Q) @ (rows @ W_K).T  # [queries, keys]
         usual = logits.mean(axis=0)
         off = np.abs(logits - usual).max(axis=0)
-        even = (usual > 1.0) & (off < EVEN * usual)
+        even = (usual > 1.0) & (off < EVEN_SHARE_OF_MEAN * usual)
         candidates.update(np.flatnonzero(even).tolist() or [-1])
     return candidates.pop() if len(candidates) == 1 and -1 not in candidates else None
 

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from untracr.errors import EvaluationError
 from untracr.rasp.domain import Domain
 from untracr.rasp.drawn_inputs import drawn_inputs
-from untracr.rasp.equivalence import CHUNK, EQUAL_WITHIN, numbers_agree, same_value
+from untracr.rasp.equivalence import EQUAL_WITHIN, INPUTS_AT_ONCE, numbers_agree, same_value
 from untracr.rasp.functions import Value, number_or
 from untracr.rasp.interpreter import Batch, Codes, Column, Mask
 from untracr.rasp.program import Program
@@ -47,7 +47,7 @@ SAMPLE_SEED = 0
 FIRST_CHUNK = 256
 """Inputs run at first; most programs that differ do so there."""
 
-MAX_HELD = 2_000_000
+NUMBERS_AT_ONCE = 2_000_000
 """Numbers held at a time to run a model."""
 
 MAX_DIFFERING = 64
@@ -245,7 +245,7 @@ def affordable_inputs(model: Transformer, domain: Domain) -> int:
 
 def affordable_chunk(domain: Domain) -> int:
     """Inputs on which a program may be run at a time: selections take the square of a length."""
-    return min(CHUNK, max(16, 4 * MAX_HELD // domain.max_seq_len**2))
+    return min(INPUTS_AT_ONCE, max(16, 4 * NUMBERS_AT_ONCE // domain.max_seq_len**2))
 
 
 def largest_chunk(model: Transformer, domain: Domain) -> int:
@@ -254,7 +254,7 @@ def largest_chunk(model: Transformer, domain: Domain) -> int:
     held = (domain.max_seq_len + 1) * max(
         model.d_mlp, model.d_model, columns, model.n_heads * (domain.max_seq_len + 1 + model.d_head)
     )
-    return min(CHUNK, max(16, MAX_HELD // held))
+    return min(INPUTS_AT_ONCE, max(16, NUMBERS_AT_ONCE // held))
 
 
 def by_length(model: Transformer, batch: Batch) -> Iterator[tuple[Codes, Codes]]:
