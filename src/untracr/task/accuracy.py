@@ -58,12 +58,12 @@ def right(network: Network, task: Task, wanted: Wanted) -> Mask:
         raise InputError(str(error)) from None
     _require_shapes(network, wanted)
     above = task.meaning.above if isinstance(task.meaning, NextTokens) else 0.0
-    found = np.zeros(len(ids), dtype=bool)
+    whole = np.zeros(len(ids), dtype=bool)
     for part in batches(network, *ids.shape):
         logits = require_finite(forward(network, ids[part]))
         agreed = _agreed(logits, wanted.truth[part], above)
-        found[part] = (agreed | ~wanted.compare[part]).all(axis=1)
-    return found
+        whole[part] = (agreed | ~wanted.compare[part]).all(axis=1)
+    return whole
 
 
 def accuracy(network: Network, task: Task, wanted: Wanted) -> float:

@@ -54,16 +54,16 @@ def completions(
     """What is written behind inputs that are token ids; see `complete`."""
     if begun and not isinstance(task.meaning, NextToken):
         raise InputError("only a network whose outputs are next tokens completes an input")
-    found: dict[int, tuple[Value, ...]] = {}
+    written: dict[int, tuple[Value, ...]] = {}
     for numbers in same_lengths(begun):
         rows = np.array([begun[i] for i in numbers], dtype=np.int64)
         if not rows.shape[1]:
             raise InputError(f"input {numbers[0]}: there is no token to go on from")
         room = _room(network, task, rows.shape[1], most)
         for part in batches(network, len(rows), rows.shape[1] + room):
-            written = _written(network, task, rows[part], room)
-            found |= zip(numbers[part], written, strict=True)
-    return [found[number] for number in range(len(begun))]
+            answers = _written(network, task, rows[part], room)
+            written |= zip(numbers[part], answers, strict=True)
+    return [written[number] for number in range(len(begun))]
 
 
 def _written(

@@ -64,12 +64,12 @@ def told_of(document: object, source: str = "the task") -> Told:
 
 
 def _told(document: object, source: str) -> Told:
-    found = {}
+    fields = {}
     for key, value in _mapping(document, "a task").items():
         name, read = _known("a task", key, _KEYS)
         if value is not None:
-            found[name] = read(value, key)
-    return Told(**found, source=source)
+            fields[name] = read(value, key)
+    return Told(**fields, source=source)
 
 
 def _wrong(place: str, rule: str, value: object) -> NoReturn:
@@ -221,12 +221,12 @@ def _outputs(value: object, place: str) -> Outputs:
         return read_phrase(value)
     if not isinstance(value, Mapping):
         _wrong(place, "a phrase, or an object with where and means", value)
-    found: dict[str, Any] = {}
+    parts: dict[str, Any] = {}
     for key, part in value.items():
         read = _known(place, key, _OUTPUTS)
         if part is not None:
-            found[key] = read(part, f"{place}.{key}")
-    outputs = Outputs(**found)
+            parts[key] = read(part, f"{place}.{key}")
+    outputs = Outputs(**parts)
     for name, means in (("labels", "label"), ("above", "next-token set")):
         if getattr(outputs, name) is not None and outputs.means != means:
             raise TaskError(f"{place}.{name} is for the meaning {means!r}, not {outputs.means!r}")
@@ -242,8 +242,8 @@ def _labels(value: object, place: str) -> tuple[Value, ...]:
 
 def _means(value: object, place: str) -> Means:
     known: dict[str, Means] = {means: means for means in get_args(Means)}
-    found: Means = _one_of(value, place, known)
-    return found
+    means: Means = _one_of(value, place, known)
+    return means
 
 
 def _where(value: object, place: str) -> Where:

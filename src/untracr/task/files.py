@@ -23,12 +23,12 @@ def task_beside(folder: Path) -> Told | None:
     Raises:
         TaskError: there are two, or the file is damaged, too large or says what no task has.
     """
-    found = [folder / name for name in NAMES if (folder / name).exists()]
-    if len(found) > 1:
+    paths = [folder / name for name in NAMES if (folder / name).exists()]
+    if len(paths) > 1:
         raise TaskError(
             f"{printable(folder)}: a folder has one task file, not {' and '.join(NAMES)}"
         )
-    return task_file(found[0]) if found else None
+    return task_file(paths[0]) if paths else None
 
 
 def task_file(path: Path) -> Told:

@@ -54,10 +54,10 @@ def hints_beside(folder: Path, tokens: int) -> Hints:
     names = hints_of_vocabulary(_read(folder / "tokenizer.json"), "tokenizer.json", tokens)
     if names.told.tokens is None:
         names = hints_of_vocabulary(_read(folder / "vocab.json"), "vocab.json", tokens)
-    found = Hints()
+    hints = Hints()
     for file in ("tokenizer_config.json", "special_tokens_map.json"):
-        found = found.over(hints_of_tokenizer(_read(folder / file), file, names.told.tokens))
-    return found.over(hints_of_config(_read(folder / "config.json"), tokens)).over(names)
+        hints = hints.over(hints_of_tokenizer(_read(folder / file), file, names.told.tokens))
+    return hints.over(hints_of_config(_read(folder / "config.json"), tokens)).over(names)
 
 
 def hints_of_config(config: Mapping[str, object], tokens: int) -> Hints:

@@ -130,13 +130,13 @@ def given_inputs(task: Task, inputs: Iterable[str | Sequence[Value]]) -> list[Gi
     if isinstance(inputs, str) or not isinstance(inputs, Iterable):
         raise InputError(f"inputs are a list of inputs, not {shown(inputs)}")
     reader = Inputs(task)
-    found = []
+    read = []
     for number, tokens in enumerate(inputs):
         try:
-            found.append(reader.given(tokens))
+            read.append(reader.given(tokens))
         except InputError as error:
             raise InputError(f"input {number}: {error}") from None
-    return found
+    return read
 
 
 _COMMAS = re.compile(r"\s*,\s*")

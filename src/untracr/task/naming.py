@@ -39,11 +39,11 @@ class TokenNames:
 
     def find(self, name: Value) -> int | None:
         """The id of the token with a name, or None."""
-        found = self._ids.get(name)
-        if found is not None and type(self.tokens[found]) is type(name):
-            return found
+        token = self._ids.get(name)
+        if token is not None and type(self.tokens[token]) is type(name):
+            return token
         by_text = self._by_text.get(str(name))
-        return found if by_text is None else by_text
+        return token if by_text is None else by_text
 
     def named(self, told: TokenName) -> int:
         """The id of a token as a task tells it: by name, by role, or by a whole number.
@@ -55,8 +55,8 @@ class TokenNames:
             if not 0 <= told < len(self.tokens):
                 raise TaskError(f"token ids are 0 to {len(self.tokens) - 1}, not {shown(told)}")
             return told
-        if (found := self.find(told)) is not None:
-            return found
+        if (token := self.find(told)) is not None:
+            return token
         role = role_of(told)
         if role is not None and role in self._roles:
             return self._roles[role]

@@ -55,12 +55,12 @@ def read_phrase(text: str) -> Outputs:
     """What a phrase says of outputs; in `Outputs.unread` what is no phrase of the grammar."""
     text = " ".join(text.split()).rstrip(".")
     where, rest = _leading_where(text)
-    found = _meaning(rest)
-    if found is None:
+    outputs = _meaning(rest)
+    if outputs is None:
         return Outputs(where=where, unread=text)
     if where is None:
-        return found
-    return replace(found, where=where) if found.where is None else Outputs(unread=text)
+        return outputs
+    return replace(outputs, where=where) if outputs.where is None else Outputs(unread=text)
 
 
 def _leading_where(text: str) -> tuple[Where | None, str]:
@@ -100,9 +100,9 @@ def _meaning(text: str) -> Outputs | None:
 def _with_clauses(outputs: Outputs, text: str) -> Outputs | None:
     """A meaning with the clauses behind it; None if one is not understood."""
     while text := text.lstrip(" ,;"):
-        if (found := _clause(outputs, text)) is None:
+        if (clause := _clause(outputs, text)) is None:
             return None
-        outputs, text = found
+        outputs, text = clause
     return outputs
 
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from untracr.errors import InputError
 from untracr.network.forward import checked_ids, forward
-from untracr.network.network import Array, Network
+from untracr.network.network import Network
 from untracr.rasp.values import Value
 from untracr.task.batches import batches, same_lengths
 from untracr.task.completing import completions
@@ -60,9 +60,9 @@ def run(
     begun = [number for number, one in enumerate(given) if not one.answered]
     answered = _answers(network, task, [given[number] for number in whole])
     written = completions(network, task, [given[number].ids for number in begun])
-    found = {number: list(one.outputs) for number, one in zip(whole, answered, strict=True)}
-    found |= {number: list(tokens) for number, tokens in zip(begun, written, strict=True)}
-    return [found[number] for number in range(len(given))]
+    outputs = {number: list(one.outputs) for number, one in zip(whole, answered, strict=True)}
+    outputs |= {number: list(tokens) for number, tokens in zip(begun, written, strict=True)}
+    return [outputs[number] for number in range(len(given))]
 
 
 def answers(network: Network, task: Task, inputs: Iterable[str | Sequence[Value]]) -> list[Answer]:
@@ -95,11 +95,12 @@ def run_ids(
             f"counted positions must have the shape of the ids, {list(ids.shape)}, "
             f"not {list(mask.shape)}"
         )
-    found: list[list[Output]] = []
+    outputs: list[list[Output]] = []
     for part in batches(network, *ids.shape):
         logits = forward(network, ids[part])
-        found += (_outputs(task, *pair) for pair in zip(logits, mask[part], strict=True))
-    return found
+        counting = zip(logits, mask[part], strict=True)
+        outputs += (outputs_of(task, values[where]) for values, where in counting)
+    return outputs
 
 
 def _ids(network: Network, token_ids: npt.ArrayLike) -> npt.NDArray[np.int64]:
@@ -109,12 +110,8 @@ def _ids(network: Network, token_ids: npt.ArrayLike) -> npt.NDArray[np.int64]:
         raise InputError(str(error)) from None
 
 
-def _outputs(task: Task, logits: Array, counted: Mask) -> list[Output]:
-    return outputs_of(task, logits[counted])
-
-
 def _answers(network: Network, task: Task, given: Sequence[Given]) -> list[Answer]:
-    found: dict[int, Answer] = {}
+    by_number: dict[int, Answer] = {}
     for numbers in same_lengths([one.ids for one in given]):
         ids = _filled(network, task, np.array([given[i].ids for i in numbers], dtype=np.int64))
         counted = counted_positions(task, ids)
@@ -122,8 +119,8 @@ def _answers(network: Network, task: Task, given: Sequence[Given]) -> list[Answe
         outputs = run_ids(network, task, ids, counted)
         for number, row, mask, values in zip(numbers, ids, counted, outputs, strict=True):
             tokens = tuple(task.tokens[token] for token in row.tolist())
-            found[number] = Answer(tokens, tuple(np.flatnonzero(mask).tolist()), tuple(values))
-    return [found[number] for number in range(len(given))]
+            by_number[number] = Answer(tokens, tuple(np.flatnonzero(mask).tolist()), tuple(values))
+    return [by_number[number] for number in range(len(given))]
 
 
 def _filled(network: Network, task: Task, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:

@@ -232,9 +232,9 @@ class _Settling:
     def _tell(self, task: Task) -> None:
         """Says what was assumed of specials, layout and counted positions."""
         ids = [task.specials.of(role) for role in ROLES if role not in self.told.specials]
-        found = [quoted(self.tokens[token]) for token in ids if token is not None]
-        if found:
-            self.said.append(f"{', '.join(found)} are taken for special tokens by their names")
+        special = [quoted(self.tokens[token]) for token in ids if token is not None]
+        if special:
+            self.said.append(f"{', '.join(special)} are taken for special tokens by their names")
         if self.told.layout is None:
             text = layout_text(task)
             self.said.append(

@@ -38,8 +38,8 @@ def role_of(name: object) -> Role | None:
 
 def roles_of(names: Sequence[Value]) -> dict[Role, int]:
     """The ids of special tokens by role; a role that several names tell has none."""
-    found: dict[Role, list[int]] = {}
+    by_role: dict[Role, list[int]] = {}
     for token, name in enumerate(names):
         if (role := role_of(name)) is not None:
-            found.setdefault(role, []).append(token)
-    return {role: ids[0] for role, ids in found.items() if len(ids) == 1}
+            by_role.setdefault(role, []).append(token)
+    return {role: ids[0] for role, ids in by_role.items() if len(ids) == 1}

@@ -27,8 +27,8 @@ class Specials:
 
     def of(self, role: Role) -> int | None:
         """The id of the token with a role."""
-        found: int | None = getattr(self, role.lower())
-        return found
+        token: int | None = getattr(self, role.lower())
+        return token
 
     @property
     def ids(self) -> frozenset[int]:
