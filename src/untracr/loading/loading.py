@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -14,8 +15,12 @@ from untracr.loading.live_models import live_model
 from untracr.loading.model import LoadedModel
 from untracr.loading.reading import Given, model_of_tensors
 from untracr.loading.renaming import Names
+from untracr.loading.tasks import told_by
 from untracr.network.network import Network
 from untracr.shown_text import printable
+from untracr.task.files import task_beside
+from untracr.task.hints import hints_beside, hints_of_metadata
+from untracr.task.told import Told
 from untracr.transformer.transformer import Transformer
 
 
@@ -38,6 +43,7 @@ def load_model(
     num_heads: int | None = None,
     names: Names | None = None,
     config: Mapping[str, Any] | None = None,
+    task: object = None,
 ) -> LoadedModel:
     """Reads a model, whatever it is given as; `LoadedModel.said` tells what was assumed.
 
@@ -54,22 +60,29 @@ def load_model(
             `untracr.loading.renaming`.
         config: settings by TransformerLens' or transformers' names, in place of those that lie
             beside the weights.
+        task: what tokens and outputs mean: an `untracr.task.Task`, a mapping with the keys of a
+            task file, or a file's path; what it leaves open a ``task.json`` or ``task.toml``
+            beside the weights says, else what can be inferred.
 
     Raises:
+        TaskError: a task is damaged, or does not fit the network.
         ModelFileError: it is no model, is damaged, unsafe, too large, or holds something that
             is not supported.
         UsageError: something is given that the model tells itself.
     """
-    given = Given(causal, num_heads, names, config)
+    told = Told() if task is None else told_by(task)
+    if causal is not None:
+        told = replace(told, causal=causal)
+    given = Given(causal, num_heads, names, config, told)
     ours = _of_ours(model)
     if ours is not None:
         _require_untold(given)
-        return ours.with_mask(causal)
+        return ours.with_task(told)
     match model:
         case str() | os.PathLike():
             return _of_path(Path(model), given)
         case _:
-            return live_model(model, given)
+            return live_model(model, given).with_task(told)
 
 
 def _of_ours(model: object) -> LoadedModel | None:
@@ -104,12 +117,23 @@ def _of_path(path: Path, given: Given) -> LoadedModel:
 
 
 def _read(path: Path, given: Given) -> LoadedModel:
-    folder = path.is_dir()
-    contents = contents_of_folder(path) if folder else contents_of_file(path)
+    folder = path if path.is_dir() else path.parent
+    contents = contents_of_file(path) if folder != path else contents_of_folder(path)
     if isinstance(contents, LoadedModel):
         _require_untold(given)
-        return contents.with_mask(given.causal)
+        beside = task_beside(folder) if folder == path else None
+        hints = hints_of_metadata(contents.metadata)
+        return contents.with_task(_over(given.told, beside).over(hints.told))
+    told = _over(given.told, task_beside(folder))
     config = contents.config
     if config is None and given.config is None:
-        config = config_of_folder(path if folder else path.parent)
-    return model_of_tensors(contents.tensors, config, given, path)
+        config = config_of_folder(folder)
+    model = model_of_tensors(contents.tensors, config, replace(given, told=told), path)
+    hints = hints_beside(folder, model.network.n_tokens)
+    model = replace(model, notes=(*model.notes, *hints.said))
+    return model.with_task(told.over(hints.told))
+
+
+def _over(given: Told, beside: Told | None) -> Told:
+    """What is given, and what a task file says where that says nothing."""
+    return given if beside is None else given.over(beside)

@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
+import numpy.typing as npt
+
 from untracr.errors import ModelFileError
+from untracr.loading.tasks import is_untold, task_of, weights_with
 from untracr.network.compiled_form import compiled_form, network_of_compiled
 from untracr.network.network import Network
+from untracr.rasp.values import Value
 from untracr.shown_text import printable
+from untracr.task import running
+from untracr.task.accuracy import Wanted, accuracy
+from untracr.task.completing import complete
+from untracr.task.outputs import Output
+from untracr.task.task import Task
+from untracr.task.told import Told
 from untracr.transformer.transformer import Transformer
 
 
@@ -23,13 +34,15 @@ class LoadedModel:
             writes, else a `Network`.
         metadata: what came beside the weights, such as what was given to `untracr.save`.
         path: where it was read; of a model in memory what it was.
-        said: what was inferred or assumed because nothing told it, in sentences.
+        notes: what was inferred or assumed of the weights because nothing told it, in sentences.
+        told: what is told of its task; `task` is made of it.
     """
 
     weights: Transformer | Network
     metadata: dict[str, object]
     path: Path
-    said: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    told: Told = field(default_factory=Told)
 
     def __repr__(self) -> str:
         return f"<LoadedModel: {str(self.path)!r}, {self.weights!r}>"
@@ -54,6 +67,63 @@ class LoadedModel:
             return compiled_form(self.weights)
         except ModelFileError as error:
             raise ModelFileError(f"{printable(self.path)}: {error}") from None
+
+    @property
+    def task(self) -> Task:
+        """The words of the model's inputs and outputs.
+
+        Raises:
+            TaskError: what is told of them does not fit the network.
+            ModelFileError: what a compiled model's file says of its rows does not fit them.
+        """
+        return self._settled[0]
+
+    @property
+    def said(self) -> tuple[str, ...]:
+        """What was inferred or assumed because nothing told it, in sentences.
+
+        Of compiled weights of which no task is told that is only what is in `notes`: commands
+        say what they took of the rows, and where it matters.
+        """
+        return self.notes if is_untold(self) else (*self.notes, *self._settled[1])
+
+    @cached_property
+    def _settled(self) -> tuple[Task, tuple[str, ...]]:
+        return task_of(self)
+
+    def run(self, inputs: Iterable[str | Sequence[Value]]) -> list[list[Output]]:
+        """Runs the model on inputs in its task's words (`untracr.task.running.run`)."""
+        return running.run(self.network, self.task, inputs)
+
+    def answers(self, inputs: Iterable[str | Sequence[Value]]) -> list[running.Answer]:
+        """Like `run`, with the positions at which outputs count; nothing is completed."""
+        return running.answers(self.network, self.task, inputs)
+
+    def complete(
+        self, inputs: Iterable[str | Sequence[Value]], most: int | None = None
+    ) -> list[tuple[Value, ...]]:
+        """What a next-token model writes behind inputs (`untracr.task.completing.complete`)."""
+        return complete(self.network, self.task, inputs, most)
+
+    def run_ids(self, token_ids: npt.ArrayLike) -> list[list[Output]]:
+        """The outputs of token ids [B, T] (`untracr.task.running.run_ids`)."""
+        return running.run_ids(self.network, self.task, token_ids)
+
+    def accuracy(self, wanted: Wanted) -> float:
+        """The share of inputs on which the model is right as a whole."""
+        return accuracy(self.network, self.task, wanted)
+
+    def with_task(self, told: Told) -> LoadedModel:
+        """The same model with more told of its task, which goes before what was told already.
+
+        Raises:
+            TaskError: it does not fit the network.
+        """
+        weights = weights_with(self.weights, told)
+        model = dataclasses.replace(self, weights=weights, told=told.over(self.told))
+        if not is_untold(model):
+            task_of(model)
+        return model
 
     def with_mask(self, causal: bool | None) -> LoadedModel:
         """The same model with attention masked to later positions or not; itself for None."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,9 @@ from untracr.loading.model import LoadedModel
 from untracr.loading.nano_config import is_nano_config, stated_by_nano
 from untracr.loading.renaming import Names, renamed
 from untracr.loading.stated import NOTHING, Stated
+from untracr.loading.tasks import stated_with
 from untracr.loading.tensors import Tensors
+from untracr.task.told import Told
 
 
 @dataclass(frozen=True)
@@ -53,12 +55,14 @@ class Given:
         num_heads: heads of a layer.
         names: whose tensor is which (`untracr.loading.renaming`).
         config: settings by TransformerLens' or transformers' names, instead of any found.
+        told: of the model's task.
     """
 
     causal: bool | None = None
     num_heads: int | None = None
     names: Names | None = None
     config: Mapping[str, Any] | None = None
+    told: Told = field(default_factory=Told)
 
 
 def model_of_tensors(
@@ -84,8 +88,10 @@ def model_of_tensors(
         layout = _layout(tensors, config)
         stated = _stated(config, layout, tensors, given)
         named = renamed(tensors, names_of(layout), stated.heads)
+    if "embed.W_E" in named.names:
+        stated = stated_with(stated, given.told, named.shape("embed.W_E")[0])
     network, said = assembled(named, stated)
-    return LoadedModel(network, {}, path, said=(*notes, *said))
+    return LoadedModel(network, {}, path, notes=(*notes, *said))
 
 
 def _known(config: Config | None, given: Given) -> tuple[Config | None, tuple[str, ...]]:

@@ -45,19 +45,25 @@ def hints_beside(folder: Path, tokens: int) -> Hints:
 
     Args:
         folder: where ``config.json``, ``tokenizer_config.json``, ``special_tokens_map.json``,
-            ``tokenizer.json`` and ``vocab.json`` may be.
+            ``tokenizer.json`` and ``vocab.json`` may be; one that is damaged or too large is
+            left out.
         tokens: rows of the network's token embedding.
-
-    Raises:
-        TaskError: one of them is damaged or too large.
     """
-    names = hints_of_vocabulary(_read(folder / "tokenizer.json"), "tokenizer.json", tokens)
-    if names.told.tokens is None:
-        names = hints_of_vocabulary(_read(folder / "vocab.json"), "vocab.json", tokens)
-    hints = Hints()
+    documents, said = _read(folder)
+    names = Hints()
+    for file in ("tokenizer.json", "vocab.json"):
+        if names.told.tokens is None:
+            names = names.over(hints_of_vocabulary(documents.get(file, {}), file, tokens))
+    hints = Hints(said=said)
     for file in ("tokenizer_config.json", "special_tokens_map.json"):
-        hints = hints.over(hints_of_tokenizer(_read(folder / file), file, names.told.tokens))
-    return hints.over(hints_of_config(_read(folder / "config.json"), tokens)).over(names)
+        hints = hints.over(hints_of_tokenizer(documents.get(file, {}), file, names.told.tokens))
+    return hints.over(hints_of_config(documents.get("config.json", {}), tokens)).over(names)
+
+
+_FILES = (
+    *("config.json", "tokenizer_config.json", "special_tokens_map.json"),
+    *("tokenizer.json", "vocab.json"),
+)
 
 
 def hints_of_config(config: Mapping[str, object], tokens: int) -> Hints:
@@ -72,6 +78,9 @@ def hints_of_config(config: Mapping[str, object], tokens: int) -> Hints:
         elif type(token) is int:
             left_out.append(f"{key} {token}")
     said = []
+    if specials:
+        given = ", ".join(f"{role} {token}" for role, token in specials.items())
+        said.append(f"config.json gives the special tokens: {given}")
     if left_out:
         said.append(
             f"config.json has {', '.join(left_out)}, but ids are 0 to {tokens - 1}; left out"
@@ -137,12 +146,19 @@ def hints_of_metadata(metadata: Mapping[str, object]) -> Hints:
     return Hints(told_of(metadata["task"], "the file's task"))
 
 
-def _read(path: Path) -> Mapping[str, object]:
-    """A JSON file's object; an empty one where there is no such file."""
-    if not path.exists():
-        return {}
-    try:
-        document = strict_json.parse_json(read_file(path, MAX_TASK_BYTES, "this", TaskError))
-    except (TaskError, ValueError) as error:
-        raise TaskError(f"{printable(path)}: {error}") from None
-    return document if isinstance(document, dict) else {}
+def _read(folder: Path) -> tuple[dict[str, Mapping[str, object]], tuple[str, ...]]:
+    """The objects in a folder's files by name, and in sentences which files were left out."""
+    documents: dict[str, Mapping[str, object]] = {}
+    said = []
+    for name in _FILES:
+        if not (folder / name).exists():
+            continue
+        try:
+            data = read_file(folder / name, MAX_TASK_BYTES, "this file", TaskError)
+            document = strict_json.parse_json(data)
+        except (TaskError, ValueError) as error:
+            said.append(f"{name} is left out: {printable(error)}")
+            continue
+        if isinstance(document, dict):
+            documents[name] = document
+    return documents, tuple(said)

@@ -234,7 +234,7 @@ class _Settling:
         ids = [task.specials.of(role) for role in ROLES if role not in self.told.specials]
         special = [quoted(self.tokens[token]) for token in ids if token is not None]
         if special:
-            self.said.append(f"{', '.join(special)} are taken for special tokens by their names")
+            self.said.append(f"taken for special tokens by their names: {', '.join(special)}")
         if self.told.layout is None:
             text = layout_text(task)
             self.said.append(

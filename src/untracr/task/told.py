@@ -101,9 +101,16 @@ class Told:
     source: str = "the task"
 
     def over(self, other: Told) -> Told:
-        """This, and what another says where this says nothing."""
+        """This, and what another says where this says nothing; both are the source."""
         mine = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
         said = {name: value for name, value in mine.items() if value is not None}
+        said["source"] = _sources(self, other)
         said["specials"] = {**other.specials, **self.specials}
         said["accuracy"] = {**other.accuracy, **self.accuracy}
         return dataclasses.replace(other, **said)
+
+
+def _sources(one: Told, other: Told) -> str:
+    """Who says something, of two."""
+    named = [told.source for told in (one, other) if told != Told(source=told.source)]
+    return " and ".join(dict.fromkeys(named)) or one.source
