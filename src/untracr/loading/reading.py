@@ -88,8 +88,8 @@ def model_of_tensors(
         layout = _layout(tensors, config)
         stated = _stated(config, layout, tensors, given)
         named = renamed(tensors, names_of(layout), stated.heads)
-    if "embed.W_E" in named.names:
-        stated = stated_with(stated, given.told, named.shape("embed.W_E")[0])
+    if "embed.W_E" in named.names and (shape := named.shape("embed.W_E")):
+        stated = stated_with(stated, given.told, shape[0])
     network, said = assembled(named, stated)
     return LoadedModel(network, {}, path, notes=(*notes, *said))
 
