@@ -157,6 +157,9 @@ MAX_VARIABLE_VALUES = 100_000
 MAX_RUN_NUMBERS = 2**27
 """Numbers that one input may take at a time while a network runs: half a GiB."""
 
+MAX_TRACE_BYTES = 2 * 2**30
+"""Bytes that a trace of a network keeps, and those of all logits of one call."""
+
 # What running a program costs
 
 MAX_CALLED_FUNCTION = 4_000

@@ -6,6 +6,8 @@ UntracrError                 the base: one clear line, never a traceback on the 
 │   ├── CheckFailed          static or behavioural rules broken: carries every `Problem`
 │   └── EvaluationError      a program that fails on one input (type error, mean of strings)
 ├── InputError               a value outside the vocabulary, a sequence too long
+├── PatchError               a place that a network does not have, values that do not fit it
+│   └── HookPointError       a hook point that a network does not have; a KeyError, too
 ├── ModelFileError           a weights file that is damaged, unsafe or inconsistent
 ├── TaskError                a task that is damaged, or that does not fit the model
 ├── CertificateError         a certificate that is damaged, or that there is nothing to write in
@@ -144,6 +146,17 @@ class EvaluationError(ProgramError):
 
 class InputError(UntracrError):
     """A token outside the vocabulary or a sequence of a wrong length."""
+
+
+class PatchError(UntracrError):
+    """A place that a network does not have, or values that do not fit there."""
+
+
+class HookPointError(PatchError, KeyError):
+    """A hook point that a network does not have."""
+
+    def __str__(self) -> str:
+        return cut(str(self.args[0]), MOST_CHARACTERS)  # a KeyError would quote it
 
 
 class ModelFileError(UntracrError):
