@@ -39,13 +39,15 @@ def test_values_are_those_of_the_module_of_torch(network: Network) -> None:
         assert relative(found[name], seen[name]) < 1e-12, name
 
 
-def test_single_precision_rounds_no_more_than_torch_does(network: Network) -> None:
-    """1e-5, or where scores are so large that torch is further off, thrice what torch is off."""
+def test_single_precision_is_near_double_precision(network: Network) -> None:
+    """1e-5; where scores are far above 50, what their own rounding does to a softmax."""
     ids = ids_of(network)
     found, exact = trace(network, ids), trace(network.astype(np.float64), ids)
-    for name, value in values_of_module(network, ids).items():
+    scores = [exact[name] for name in exact if name.endswith("hook_attn_scores")]
+    largest = max(np.abs(value[np.isfinite(value)]).max() for value in scores)
+    for name in found:
         assert found[name].dtype == np.float32
-        assert relative(found[name], exact[name]) < max(1e-5, 3 * relative(value, exact[name]))
+        assert relative(found[name], exact[name]) < max(1e-5, 2e-7 * largest), name
 
 
 def values_of_module(network: Network, ids: np.ndarray) -> dict[str, np.ndarray]:
