@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 
 from compiled_models import bare, model_of, program_of
 from untracr import Domain, Transformer
 from untracr.ambiguity.checking import Check, check
+from untracr.arrays import Floats
+from untracr.compile.blocks import COLDNESS
+from untracr.compile.compiler import compile_program
 from untracr.decompile.bundled import bundled_decompiler
+from untracr.diagnose.blur import UNIT, UNITS_OF_LOGIT
 from untracr.transformer import treatments
+from untracr.verify.alignment import align
+from untracr.verify.rounding import rounded
 
 DOMAIN = Domain((1, 2, 3), 3)
 
@@ -110,3 +118,29 @@ def test_most_rotations_need_no_run() -> None:
     found = judged(turned, HIST)
     assert (found.verdict, found.departures) == ("identical", 0)
     assert found.evidence.weights == "rotated"
+
+
+def test_logits_are_off_by_no_more_than_the_analysis_allows() -> None:
+    """What is measured of a head covers the largest difference of a logit on all inputs."""
+    program = program_of(HIST)
+    compiled = compile_program(program, DOMAIN.vocab, DOMAIN.max_seq_len)
+    ours = compiled.transformer
+    off = np.random.default_rng(5).normal(size=ours.W_Q.shape).astype(np.float32)
+    model = ours.replace(W_Q=ours.W_Q * (1 + np.float32(3e-7) * off))
+    seen = rounded(model, program, compiled, align(model, ours))
+    assert seen is not None
+    streams = ours.forward([(4, *(t - 1 for t in tokens)) for tokens in full_inputs()]).residuals[0]
+    x = streams.astype(np.float64)
+
+    def logits(weights: Transformer) -> Floats:
+        queries, keys = x @ weights.W_Q[0, 0].astype(float), x @ weights.W_K[0, 0].astype(float)
+        return np.asarray(queries @ keys.swapaxes(1, 2) / np.sqrt(weights.d_head))
+
+    largest = float(np.abs(logits(model) - logits(ours)).max())
+    sharp = COLDNESS / np.sqrt(ours.d_head)
+    allowed = sharp * UNITS_OF_LOGIT * (seen.blur.unit - UNIT)
+    assert 0 < largest <= allowed < 10 * largest
+
+
+def full_inputs() -> list[tuple[int, ...]]:
+    return [tuple(inputs) for inputs in itertools.product(range(1, 4), repeat=3)]

@@ -7,6 +7,10 @@ from dataclasses import dataclass
 UNIT = 2.0**-24
 """Half the distance from 1 to the next number in single precision."""
 
+UNITS_OF_LOGIT = 8
+"""Units by which rounding may put a logit off, relative to a sharp one. `bounds` allows for that
+many, so what is measured of a logit is divided by them to be a `Blur.unit`."""
+
 
 @dataclass(frozen=True)
 class Blur:

@@ -20,7 +20,7 @@ from untracr.compile.blocks import COLDNESS
 from untracr.compile.compiler import Compiled
 from untracr.compile.layers import half_layers
 from untracr.compile.values import ValueSet, without_arithmetic_errors
-from untracr.diagnose.blur import AS_COMPILED, Blur
+from untracr.diagnose.blur import AS_COMPILED, UNITS_OF_LOGIT, Blur
 from untracr.diagnose.precision import tolerances
 from untracr.diagnose.steps import Staircase
 from untracr.rasp.functions import Comparison, Function, Predicate, Value, number_or
@@ -270,7 +270,7 @@ class _Analysis:
             ):
                 return math.inf
         k, q = self.off[select.keys].all, self.off[select.queries].all
-        return self.sharpness * (k + q + k * q + 8 * self.blur.unit)
+        return self.sharpness * (k + q + k * q + UNITS_OF_LOGIT * self.blur.unit)
 
     def _aggregate(self, selector: Ref, sop: Ref, is_categorical: bool) -> Off:
         off, inner = self._logit_off(selector), self.off[sop]

@@ -55,6 +55,10 @@ from untracr.transformer.half_layer import HalfLayer
 ROUND_SLOPE = 0.1
 """How far slopes of plus or minus one, and ones of a lookup, may be off."""
 
+NOISE_OF_TOKEN = 1.5
+"""The noise of a token's direction, against that of an embedding's entry: a row of W_E less PAD's,
+both noisy, so the square root of 2, rounded up. A position's has less."""
+
 LARGEST_FACTOR = max(FACTORS)
 """Of a LinearSequenceMap whose direction nothing else shows."""
 
@@ -409,8 +413,9 @@ class _Parser:
             return None
         variable = min(fitting, key=lambda v: len(v.values))
         factors, write = self._coefficients(variable)[0][:, start], self.layer.write[start]
-        # Noise of factors: of the weights, and of the directions, which grows with the length read.
-        spread = float(np.hypot(self.noise, 1.5 * self.known_noise * np.sqrt(self.squares[start])))
+        # A factor is p^T w: the noise of w, and that of p, which grows with the length |w| read.
+        length = np.sqrt(self.squares[start])
+        spread = float(np.hypot(self.noise, NOISE_OF_TOKEN * self.known_noise * length))
         orientation = max(self.orient(write, self.layer.half_layer)[1], 1)
         number = Number(factors, write, orientation, spread)
         outputs = factors[:, None] * write

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from untracr.arrays import Floats, Ints
 from untracr.compile.blocks import COLDNESS
 from untracr.compile.compiler import Compiled
-from untracr.diagnose.blur import AS_COMPILED, UNIT, Blur
+from untracr.diagnose.blur import AS_COMPILED, UNIT, UNITS_OF_LOGIT, Blur
 from untracr.diagnose.rounded import Rounded
 from untracr.rasp.functions import number_or
 from untracr.rasp.nodes import NUMERICAL
@@ -131,7 +131,7 @@ class _Beside:
             move = move - mine.moves
             score = basis @ other.selects @ basis.T - mine.selects
         largest = float(self.stream.largest(self.stream.largest(score)[None])[0])
-        return largest / (8 * COLDNESS), self.stream.largest(move.T)
+        return largest / (UNITS_OF_LOGIT * COLDNESS), self.stream.largest(move.T)
 
     def _neurons_off(self, layer: int) -> tuple[float, Floats]:
         """How far a layer's neurons are off in what they read, and what they write besides, [D]."""
