@@ -215,8 +215,8 @@ class Fitter:
             order = np.concatenate([living, np.setdiff1d(every, living)])
             return LayerView(W_in[:, order], W_out[order], order)
         if shown is None:
-            names = ("W_Q", "W_K", "W_V", "W_O")
-            arrays = [getattr(self.model, name)[layer] for name in names]
+            read = self.reader
+            arrays = [W[layer] for W in (read.W_Q, read.W_K, read.W_V, read.W_O)]
             given = tuple(HeadWeights(*(array[head] for array in arrays)) for head in every)
             return LayerView(W_in, W_out, every, given)
         order = np.argsort(~self.reader.alive_heads[layer], kind="stable")

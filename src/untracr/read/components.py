@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from untracr.arrays import Bools, Floats, Ints
+from untracr.arrays import Annotated, Bools, Floats, Ints
 from untracr.read.frame import Variable
 from untracr.transformer.half_layer import HalfLayer
 
@@ -31,8 +31,8 @@ class Selection:
 
     keys: Variable | None
     queries: Variable | None
-    logits: Floats | None = None
-    table: Bools | None = None
+    logits: Annotated[Floats, "keys queries"] | None = None
+    table: Annotated[Bools, "keys queries"] | None = None
     bos_logit: float = 0.0
     is_disordered: bool = False
 
@@ -54,7 +54,7 @@ class Move:
     head: int
     size: int
     selection: Selection
-    outputs: Floats
+    outputs: Annotated[Floats, "values D"]
     values: Variable
 
 
@@ -72,7 +72,7 @@ class Mean:
     head: int
     size: int
     selection: Selection
-    outputs: Floats
+    outputs: Annotated[Floats, "values D"]
     values: Variable
 
 
@@ -89,7 +89,7 @@ class Width:
     head: int
     size: int
     selection: Selection
-    outputs: Floats
+    outputs: Annotated[Floats, "values D"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,7 +100,7 @@ class UnknownHead:
     head: int
     size: int
     selection: Selection
-    outputs: Floats
+    outputs: Annotated[Floats, "values D"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,10 +119,10 @@ class Lookup:
     """
 
     half_layer: HalfLayer
-    neurons: Ints
+    neurons: Annotated[Ints, "n"]
     variable: Variable
-    outputs: Floats
-    groups: Ints
+    outputs: Annotated[Floats, "values D"]
+    groups: Annotated[Ints, "values"]
     is_whole: bool
 
 
@@ -136,10 +136,10 @@ class StairToValues:
     """
 
     half_layer: HalfLayer
-    neurons: Ints
+    neurons: Annotated[Ints, "n"]
     variable: Variable
-    outputs: Floats
-    groups: Ints
+    outputs: Annotated[Floats, "values D"]
+    groups: Annotated[Ints, "values"]
     is_whole: bool
 
 
@@ -155,11 +155,11 @@ class Pairs:
     """
 
     half_layer: HalfLayer
-    neurons: Ints
+    neurons: Annotated[Ints, "n"]
     fst: Variable
     snd: Variable
-    outputs: Floats
-    groups: Ints
+    outputs: Annotated[Floats, "values D"]
+    groups: Annotated[Ints, "values"]
     is_whole: bool
 
     @property
@@ -181,8 +181,8 @@ class Number:
         spread: standard deviation of the noise in the sizes.
     """
 
-    sizes: Floats
-    direction: Floats
+    sizes: Annotated[Floats, "values"]
+    direction: Annotated[Floats, "D"]
     orientation: int
     spread: float = 0.0
 
@@ -197,9 +197,9 @@ class Sum:
     """
 
     half_layer: HalfLayer
-    neurons: Ints
+    neurons: Annotated[Ints, "n"]
     variable: Variable
-    outputs: Floats
+    outputs: Annotated[Floats, "values D"]
     number: Number
     is_whole: bool
 
@@ -209,9 +209,9 @@ class StairToNumber:
     """The staircase of a Map from a number to another; attributes as of `Sum`."""
 
     half_layer: HalfLayer
-    neurons: Ints
+    neurons: Annotated[Ints, "n"]
     variable: Variable
-    outputs: Floats
+    outputs: Annotated[Floats, "values D"]
     number: Number
     is_whole: bool
 
@@ -228,10 +228,10 @@ class Linear:
     """
 
     half_layer: HalfLayer
-    neurons: Ints
+    neurons: Annotated[Ints, "n"]
     fst: Variable
     snd: Variable
-    outputs: Floats
+    outputs: Annotated[Floats, "values D"]
     number: Number
     is_whole: bool
 
@@ -246,9 +246,9 @@ class WidthStair:
     """
 
     half_layer: HalfLayer
-    neurons: Ints
+    neurons: Annotated[Ints, "n"]
     variable: Variable
-    outputs: Floats
+    outputs: Annotated[Floats, "values D"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -256,7 +256,7 @@ class Clean:
     """The neuron that takes back what a SelectorWidth wrote at BOS."""
 
     half_layer: HalfLayer
-    neurons: Ints
+    neurons: Annotated[Ints, "n"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -264,7 +264,7 @@ class UnknownNeurons:
     """Neurons that nothing explains."""
 
     half_layer: HalfLayer
-    neurons: Ints
+    neurons: Annotated[Ints, "n"]
 
 
 Head = Move | Mean | Width | UnknownHead

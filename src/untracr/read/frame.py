@@ -26,7 +26,7 @@ from functools import cached_property
 
 import numpy as np
 
-from untracr.arrays import Floats, Ints
+from untracr.arrays import Annotated, Floats, Ints
 from untracr.errors import ProgramError
 from untracr.measure.one_direction import OneDirection, find_one_direction, other_one_directions
 from untracr.rasp.functions import Value
@@ -68,12 +68,12 @@ class Variable:
     slot: int
     is_categorical: bool
     values: tuple[Value, ...]
-    directions: Floats
+    directions: Annotated[Floats, "n D"]
     available_from: HalfLayer
     is_auxiliary: bool = False
 
     @cached_property
-    def products(self) -> Floats:
+    def products(self) -> Annotated[Floats, "n n"]:
         """Of the directions with each other."""
         return self.directions @ self.directions.T
 
@@ -86,7 +86,7 @@ class Variable:
         return bool(sizes[0] > DEPENDENT_SHARE * sizes[-1])
 
     @cached_property
-    def solver(self) -> Floats:
+    def solver(self) -> Annotated[Floats, "n n"]:
         """Turns products with the directions into coefficients (least squares), [n, n]."""
         inverse = np.linalg.pinv(_finite(self.products), rcond=DEPENDENT_SHARE, hermitian=True)
         return np.asarray(inverse, dtype=np.float64)
@@ -106,8 +106,8 @@ class Base:
         noise: standard deviation of the noise in the embeddings.
     """
 
-    one: Floats
-    bos: Floats
+    one: Annotated[Floats, "D"]
+    bos: Annotated[Floats, "D"]
     tokens: Variable
     indices: Variable
     is_orthonormal: bool = True
@@ -199,7 +199,7 @@ class Directions:
         """The rows of a variable."""
         return self._slices[id(variable)]
 
-    def products_with(self, vectors: Floats) -> Floats:
+    def products_with(self, vectors: Annotated[Floats, "D n"]) -> Annotated[Floats, "rows n"]:
         """Products of the rows with vectors [d_model, n]: [rows, n].
 
         Raises:
@@ -208,11 +208,15 @@ class Directions:
         _require_few(len(self.rows), vectors.shape[1])
         return self.rows @ vectors
 
-    def products(self, i: Ints | int, j: Ints | int) -> Floats:
+    def products(
+        self, i: Annotated[Ints, "*n"] | int, j: Annotated[Ints, "*n"] | int
+    ) -> Annotated[Floats, "*n"]:
         """Products of rows i with rows j of other variables."""
         return np.asarray(np.einsum("...d,...d->...", self.rows[i], self.rows[j]))
 
-    def solve(self, variable: Variable, products: Floats) -> Floats:
+    def solve(
+        self, variable: Variable, products: Annotated[Floats, "values vectors"]
+    ) -> Annotated[Floats, "values vectors"]:
         """Coefficients of vectors on one variable's directions by least squares.
 
         Args:
@@ -235,7 +239,9 @@ def _require_few(rows: int, columns: int) -> None:
         )
 
 
-def two_coefficients(gram: Floats, products: Floats) -> Floats:
+def two_coefficients(
+    gram: Annotated[Floats, "2 2"], products: Annotated[Floats, "2 vectors"]
+) -> Annotated[Floats, "2 vectors"]:
     """Coefficients of vectors on two directions by least squares.
 
     Args:
@@ -254,5 +260,5 @@ def two_coefficients(gram: Floats, products: Floats) -> Floats:
     return np.asarray(inverse @ products, dtype=np.float64)
 
 
-def _finite(matrix: Floats) -> Floats:
+def _finite(matrix: Annotated[Floats, "n n"]) -> Annotated[Floats, "n n"]:
     return np.nan_to_num(matrix, nan=0.0, posinf=0.0, neginf=0.0)

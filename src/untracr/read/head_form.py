@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from untracr.arrays import Floats
+from untracr.arrays import Annotated, Floats
 from untracr.compile.blocks import COLDNESS
 from untracr.read.components import UnknownHead
 from untracr.read.frame import Directions, Variable
@@ -63,12 +63,14 @@ def _moves_bos(weights: HeadWeights, known: Directions) -> bool:
     return float(to @ to) > 0.5 * _squared(weights.W_V, weights.W_O.T)
 
 
-def _squared(first: Floats, second: Floats) -> float:
+def _squared(first: Annotated[Floats, "D K"], second: Annotated[Floats, "D K"]) -> float:
     """Squared length of a product of two factors [D, K]."""
     return float(((first.T @ first) * (second.T @ second)).sum())
 
 
-def _selected(weights: HeadWeights, known: Directions) -> tuple[Floats, Floats] | None:
+def _selected(
+    weights: HeadWeights, known: Directions
+) -> tuple[Annotated[Floats, "D K"], Annotated[Floats, "D K"]] | None:
     """W_Q and W_K with a column for each key, and one for BOS."""
     length = _squared(weights.W_Q, weights.W_K)
     for_bos = weights.W_Q @ (known.base.bos @ weights.W_K)
@@ -90,19 +92,23 @@ def _selected(weights: HeadWeights, known: Directions) -> tuple[Floats, Floats] 
     return np.column_stack([queries, for_bos]), np.column_stack([keys.T, bos])
 
 
-def _pad(for_bos: Floats, known: Directions) -> Floats:
+def _pad(for_bos: Annotated[Floats, "D"], known: Directions) -> Annotated[Floats, "D"]:
     """PAD's direction: its row, which stands for the constant, less what selects BOS."""
     along = float(known.base.one @ for_bos)
     return np.asarray(known.base.one - for_bos * (float(for_bos @ for_bos) > 0) / (along or 1.0))
 
 
-def _own(variable: Variable, known: Directions, pad: Floats) -> Floats:
+def _own(
+    variable: Variable, known: Directions, pad: Annotated[Floats, "D"]
+) -> Annotated[Floats, "values D"]:
     """A variable's directions, those of tokens without PAD's."""
     rows = known.rows[known.slice(variable)]
     return np.asarray(rows + pad) if variable is known.base.tokens else rows
 
 
-def _moved(weights: HeadWeights, known: Directions) -> tuple[Floats, Floats] | None:
+def _moved(
+    weights: HeadWeights, known: Directions
+) -> tuple[Annotated[Floats, "D K"], Annotated[Floats, "K D"]] | None:
     """W_V and W_O with a column and a row for each value."""
     length = _squared(weights.W_V, weights.W_O.T)
     pad = _pad(weights.W_Q @ (known.base.bos @ weights.W_K), known)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from untracr.arrays import Floats, Ints
+from untracr.arrays import Annotated, Floats, Ints
 from untracr.read.components import Head, Mean, Move, Selection, UnknownHead, Width
 from untracr.read.frame import Directions, Variable
 from untracr.read.tolerances import MAX_BOS_LOGIT, MAX_TABLE, READS, ZERO_SQUARE, Tolerance
@@ -21,12 +21,12 @@ from untracr.transformer.half_layer import HalfLayer
 
 @dataclass(frozen=True)
 class HeadWeights:
-    """W_Q, W_K, W_V [d_model, d_head] and W_O [d_head, d_model] of one head."""
+    """One head; in Tracr's form its keys (K) and values (N) may have unequal inner sizes."""
 
-    W_Q: Floats
-    W_K: Floats
-    W_V: Floats
-    W_O: Floats
+    W_Q: Annotated[Floats, "D K"]
+    W_K: Annotated[Floats, "D K"]
+    W_V: Annotated[Floats, "D N"]
+    W_O: Annotated[Floats, "N D"]
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class _Keys:
     """
 
     variable: Variable
-    columns: Ints
+    columns: Annotated[Ints, "values"]
     bos: int
     fits: bool
     is_disordered: bool
@@ -84,7 +84,7 @@ def read_head(
     return form(half_layer, head, size, selection, outputs, value), is_explained
 
 
-def _keys(W_K: Floats, known: Directions, tolerance: Tolerance) -> _Keys | None:
+def _keys(W_K: Annotated[Floats, "D K"], known: Directions, tolerance: Tolerance) -> _Keys | None:
     """The variable whose values the columns read in order, with BOS among them."""
     count = W_K.shape[1]
     products = known.products_with(W_K)
@@ -129,7 +129,7 @@ def _keys(W_K: Floats, known: Directions, tolerance: Tolerance) -> _Keys | None:
 
 
 def _selection(
-    W_Q: Floats, keys: _Keys, known: Directions, tolerance: Tolerance
+    W_Q: Annotated[Floats, "D K"], keys: _Keys, known: Directions, tolerance: Tolerance
 ) -> tuple[Selection, bool]:
     """What is selected, and whether the queries' variable explains it."""
     query, logits, fits = _queries(W_Q, keys, known, tolerance)
@@ -145,8 +145,8 @@ def _selection(
 
 
 def _queries(
-    W_Q: Floats, keys: _Keys, known: Directions, tolerance: Tolerance
-) -> tuple[Variable | None, Floats, bool]:
+    W_Q: Annotated[Floats, "D K"], keys: _Keys, known: Directions, tolerance: Tolerance
+) -> tuple[Variable | None, Annotated[Floats, "keys queries"], bool]:
     """The variable that the queries read, and the logits [keys, queries]."""
     columns = W_Q[:, keys.columns]
     products = known.products_with(columns)
@@ -168,13 +168,13 @@ def _queries(
     return variable, coefficients.T, not misfit
 
 
-def _along_one(vector: Floats, known: Directions) -> float:
+def _along_one(vector: Annotated[Floats, "D"], known: Directions) -> float:
     return float(known.base.one @ vector) / max(known.one_one, ZERO_SQUARE)
 
 
 def _moved(
     weights: HeadWeights, known: Directions, tolerance: Tolerance
-) -> tuple[Variable | None, Floats, bool]:
+) -> tuple[Variable | None, Annotated[Floats, "values D"], bool]:
     """What the values read, None for BOS; where it goes [values or 1, d_model]; if it is known."""
     W_V, W_O = weights.W_V, weights.W_O
     count = W_V.shape[1]

@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from untracr.arrays import Floats
+from untracr.arrays import Annotated, Floats
 from untracr.errors import ProgramError
 from untracr.rasp.functions import Value
 from untracr.rasp.known_tables import binary_tables, unary_tables
@@ -75,8 +75,8 @@ MAX_VALUES_FOLLOWED = 400
 class Outlook:
     """What later parts say of each function: 1 fits, -1 does not, 0 nothing known."""
 
-    unary: Floats
-    binary: Floats
+    unary: Annotated[Floats, "unary"]
+    binary: Annotated[Floats, "binary"]
 
 
 _FunctionComponent = Lookup | Sum | StairToValues | StairToNumber | Pairs

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from untracr.arrays import Bools, Floats, Ints
+from untracr.arrays import Annotated, Bools, Floats, Ints
 from untracr.rasp.known_tables import (
     Tables,
     binary_tables,
@@ -72,11 +72,15 @@ class Matches:
             function; all 0 where the kind does not apply.
     """
 
-    unary: Floats
-    binary: Floats
-    predicate: Floats
+    unary: Annotated[Floats, "unary"]
+    binary: Annotated[Floats, "binary"]
+    predicate: Annotated[Floats, "predicates"]
 
-    def exact(self) -> tuple[Bools, Bools, Bools]:
+    def exact(
+        self,
+    ) -> tuple[
+        Annotated[Bools, "unary"], Annotated[Bools, "binary"], Annotated[Bools, "predicates"]
+    ]:
         """Which functions agree entirely."""
         return self.unary > WHOLE_SHARE, self.binary > WHOLE_SHARE, self.predicate > WHOLE_SHARE
 
@@ -104,7 +108,7 @@ def matches(component: Component) -> Matches:
     return Matches(unary, binary, predicate)
 
 
-def _of_number(tables: Tables, number: Number) -> Floats:
+def _of_number(tables: Tables, number: Number) -> Annotated[Floats, "functions"]:
     """Agreement of tables with a number that is written."""
     sizes = number.sizes
     close = CLOSE_NUMBER + 3 * number.spread * (1 + np.abs(sizes))
@@ -117,7 +121,9 @@ def _of_number(tables: Tables, number: Number) -> Floats:
     return share
 
 
-def _up_to_a_factor(tables: Floats, numbers: Floats) -> Floats:
+def _up_to_a_factor(
+    tables: Annotated[Floats, "functions n"], numbers: Annotated[Floats, "n"]
+) -> Annotated[Floats, "functions"]:
     """Agreement with tables times a factor of at most one, as compression shortens directions."""
     squares = np.nansum(np.square(tables), axis=1)
     factor = np.nansum(tables * numbers, axis=1) / np.where(squares > 0, squares, 1.0)
@@ -127,7 +133,7 @@ def _up_to_a_factor(tables: Floats, numbers: Floats) -> Floats:
     )
 
 
-def _predicate(selection: Selection) -> Floats:
+def _predicate(selection: Selection) -> Annotated[Floats, "predicates"]:
     """Agreement of the listed predicates with what a head selects."""
     keys, query, table, logits = (
         selection.keys,
@@ -151,7 +157,9 @@ def _predicate(selection: Selection) -> Floats:
     return share
 
 
-def _unseen(difference: Floats, variable: Variable) -> Bools:
+def _unseen(
+    difference: Annotated[Floats, "*tables values"], variable: Variable
+) -> Annotated[Bools, "*tables"]:
     """Where tables over a variable [..., values] differ by what the weights cannot show."""
     if variable.is_independent:
         return np.zeros(difference.shape[:-1], dtype=np.bool_)
@@ -159,7 +167,9 @@ def _unseen(difference: Floats, variable: Variable) -> Bools:
     return np.asarray(shown.sum(axis=-1) < CLOSE_NUMBER**2, dtype=np.bool_)
 
 
-def same_groups(tables: Tables, groups: Ints, is_whole: bool) -> Floats:
+def same_groups(
+    tables: Tables, groups: Annotated[Ints, "n"], is_whole: bool
+) -> Annotated[Floats, "functions"]:
     """Agreement of tables with observed groups [n].
 
     Equal results must be observed as equal, different ones as different, except
@@ -177,6 +187,6 @@ def same_groups(tables: Tables, groups: Ints, is_whole: bool) -> Floats:
     return _share(alike & alone & ((groups >= 0) | (not is_whole)))
 
 
-def _share(agrees: Bools) -> Floats:
+def _share(agrees: Annotated[Bools, "functions n"]) -> Annotated[Floats, "functions"]:
     """The share of each row that agrees; 0 of nothing."""
     return np.asarray(agrees.sum(axis=1) / max(1, agrees.shape[1]), dtype=np.float64)

@@ -23,7 +23,7 @@ from functools import partial
 
 import numpy as np
 
-from untracr.arrays import Floats, Ints
+from untracr.arrays import Annotated, Floats, Ints
 from untracr.read.frame import Directions
 from untracr.read.tolerances import STEEP, ZERO_SQUARE
 
@@ -47,15 +47,20 @@ class Profile:
         cells: neurons of grids that read it: values of one variable share none.
     """
 
-    counts: Floats
+    counts: Annotated[Floats, "ways"]
     targets: frozenset[bytes]
     cells: frozenset[tuple[int, int]]
 
 
-ProfileOf = Callable[[Floats], Profile]
+ProfileOf = Callable[[Annotated[Floats, "D"]], Profile]
 
 
-def order_like_tracr(read: Floats, write: Floats, known: Directions, profile: ProfileOf) -> Ints:
+def order_like_tracr(
+    read: Annotated[Floats, "D n"],
+    write: Annotated[Floats, "n D"],
+    known: Directions,
+    profile: ProfileOf,
+) -> Annotated[Ints, "n"]:
     """The order of a layer's neurons.
 
     Args:
@@ -91,7 +96,13 @@ class _Run:
 
 
 class _Sorter:
-    def __init__(self, read: Floats, write: Floats, known: Directions, profile: ProfileOf) -> None:
+    def __init__(
+        self,
+        read: Annotated[Floats, "D n"],
+        write: Annotated[Floats, "n D"],
+        known: Directions,
+        profile: ProfileOf,
+    ) -> None:
         self.write, self.known, self.profile = write, known, profile
         factors = known.rows @ read  # [rows, n]
         self.one, self.bos = known.base.one @ read, known.base.bos @ read
@@ -127,7 +138,7 @@ class _Sorter:
                 for cover in self._covers(cells, size):
                     yield self._grid(cover, a, b)
 
-    def _cells(self, neurons: Ints, a: int, b: int) -> dict[int, frozenset[int]]:
+    def _cells(self, neurons: Annotated[Ints, "some"], a: int, b: int) -> dict[int, frozenset[int]]:
         """The cell that each neuron reads, if it reads one value of both variables."""
         cells = {}
         m = len(self.variables[b].values)
@@ -233,7 +244,7 @@ class _Sorter:
                 steps = steps if all(steps) else []
                 starts = [n for n in starts if n not in chain]
 
-    def _steps(self, neurons: Ints) -> list[list[tuple[int, int]]]:
+    def _steps(self, neurons: Annotated[Ints, "some"]) -> list[list[tuple[int, int]]]:
         """The two neurons of each step, of one staircase or several, by rising thresholds.
 
         The second reads one constant less and writes the opposite.
@@ -316,11 +327,15 @@ class _Sorter:
             chosen, last = [*chosen, *pair], pair[1]
         return chosen if budget.left >= 0 else None
 
-    def _distance(self, last: int, choice: tuple[tuple[int, int], Floats]) -> tuple[bool, int]:
+    def _distance(
+        self, last: int, choice: tuple[tuple[int, int], Annotated[Floats, "D"]]
+    ) -> tuple[bool, int]:
         (up, _), _ = choice
         return bool(self.writes_nothing[up]), abs(up - last)
 
-    def _after(self, now: Floats, step: Floats, is_number: bool) -> Floats | None:
+    def _after(
+        self, now: Annotated[Floats, "D"], step: Annotated[Floats, "D"], is_number: bool
+    ) -> Annotated[Floats, "D"] | None:
         """What holds behind a step; None where the step does not follow."""
         size = float(step @ step)
         if size < ZERO_SQUARE:
@@ -397,7 +412,7 @@ class _Cover:
     """
 
     parts: list[_Part]
-    unlike: Floats
+    unlike: Annotated[Floats, "parts"]
     profiles: list[Profile]
     size: int
     left: int
@@ -431,11 +446,11 @@ class _Cover:
                 yield part
 
 
-def direction_key(direction: Floats) -> bytes:
+def direction_key(direction: Annotated[Floats, "D"]) -> bytes:
     """The same for a direction that is off by rounding."""
     return (np.round(direction, 2) + 0.0).tobytes()
 
 
-def _same(a: Floats, b: Floats) -> bool:
+def _same(a: Annotated[Floats, "D"], b: Annotated[Floats, "D"]) -> bool:
     off = a - b
     return float(off @ off) < FACTOR_OFF * max(1.0, float(a @ a))

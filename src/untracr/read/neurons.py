@@ -21,7 +21,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from untracr.arrays import Bools, Floats, Ints
+from untracr.arrays import Annotated, Bools, Floats, Ints
 from untracr.rasp.functions import number_or
 from untracr.rasp.known_tables import unary_tables
 from untracr.rasp.listed_functions import FACTORS, MAP_POOL, UNARY
@@ -67,7 +67,7 @@ TRUTHS: tuple[int, ...] = tuple(
 )
 """Functions that give truth values of a category: a single neuron each, like one of a lookup."""
 
-Orient = Callable[[Floats, HalfLayer], tuple[Floats, int]]
+Orient = Callable[[Annotated[Floats, "D"], HalfLayer], tuple[Annotated[Floats, "D"], int]]
 """From a direction and its half-layer to it with sign and length, and how these were found."""
 
 
@@ -81,9 +81,9 @@ class LayerWeights:
     """
 
     half_layer: HalfLayer
-    neurons: Ints
-    read: Floats
-    write: Floats
+    neurons: Annotated[Ints, "n"]
+    read: Annotated[Floats, "D n"]
+    write: Annotated[Floats, "n D"]
     noise: float = 0.0
     is_last: bool = False
 
@@ -109,9 +109,9 @@ class _Number:
     """
 
     variable: Variable
-    slopes: Floats
-    constants: Floats
-    fits: Bools
+    slopes: Annotated[Floats, "neurons"]
+    constants: Annotated[Floats, "neurons"]
+    fits: Annotated[Bools, "neurons"]
 
 
 class _Parser:
@@ -139,8 +139,12 @@ class _Parser:
         self.is_one = self.squares - 2 * self.one + known.one_one <= self.allowed
         self.numbers = [self._number(v) for v in known.numerical]
         self.grids = self._grids()
-        self._single: dict[int, tuple[Floats, Bools]] = {}
-        self._closest: dict[int, tuple[Ints, Bools]] = {}
+        self._single: dict[
+            int, tuple[Annotated[Floats, "values neurons"], Annotated[Bools, "neurons"]]
+        ] = {}
+        self._closest: dict[
+            int, tuple[Annotated[Ints, "neurons"], Annotated[Bools, "neurons"]]
+        ] = {}
         self._roles: dict[int, Role] = {}
 
     def components(self) -> Iterator[Neurons]:
@@ -170,13 +174,13 @@ class _Parser:
     def _unknown(self, start: int, stop: int) -> UnknownNeurons:
         return UnknownNeurons(*self._at(np.arange(start, stop)))
 
-    def _at(self, places: Ints) -> tuple[HalfLayer, Ints]:
+    def _at(self, places: Annotated[Ints, "n"]) -> tuple[HalfLayer, Annotated[Ints, "n"]]:
         """The half-layer, and the numbers of neurons."""
         return self.layer.half_layer, self.layer.neurons[places]
 
     # Grids of two categorical variables
 
-    def _grids(self) -> list[tuple[Variable, Variable, Ints]]:
+    def _grids(self) -> list[tuple[Variable, Variable, Annotated[Ints, "_"]]]:
         """Pairs of variables with the neurons that could begin their grid."""
         known = self.known
         grids = []
@@ -194,7 +198,12 @@ class _Parser:
                     grids.append((a, b, starts))
         return sorted(grids, key=lambda grid: -len(grid[0].values) * len(grid[1].values))
 
-    def _is_pair(self, neurons: Ints, i: Ints | int, j: Ints | int) -> Bools:
+    def _is_pair(
+        self,
+        neurons: Annotated[Ints, "n"],
+        i: Annotated[Ints, "n"] | int,
+        j: Annotated[Ints, "n"] | int,
+    ) -> Annotated[Bools, "n"]:
         """Whether neurons read row i and row j minus the constant."""
         known = self.known
         # |w - u|^2 = |w|^2 - 2 w u + |u|^2 for u = x_i + y_j - one, which blocks.pairwise_and
@@ -222,7 +231,9 @@ class _Parser:
 
     # One categorical variable
 
-    def _coefficients(self, variable: Variable) -> tuple[Floats, Bools]:
+    def _coefficients(
+        self, variable: Variable
+    ) -> tuple[Annotated[Floats, "values neurons"], Annotated[Bools, "neurons"]]:
         """Of all neurons on a variable's values [values, neurons], and where they explain them."""
         if variable.slot not in self._single:
             part = self.products[self.known.slice(variable)]
@@ -235,7 +246,9 @@ class _Parser:
             )
         return self._single[variable.slot]
 
-    def _nearest(self, variable: Variable) -> tuple[Ints, Bools]:
+    def _nearest(
+        self, variable: Variable
+    ) -> tuple[Annotated[Ints, "neurons"], Annotated[Bools, "neurons"]]:
         """For each neuron the value that is closest to what it reads, and whether it is that."""
         if variable.slot not in self._closest:
             part = self.known.slice(variable)
@@ -261,7 +274,7 @@ class _Parser:
             self._roles[place] = found
         return self._roles[place]
 
-    def _are_numbers(self, places: Ints) -> bool:
+    def _are_numbers(self, places: Annotated[Ints, "n"]) -> bool:
         """Whether later parts read one of several results as a number of its own."""
         return any(self._role(place) in ("number", "alone") for place in places.tolist())
 
@@ -302,7 +315,9 @@ class _Parser:
             return Lookup(*self._at(neurons), variable, outputs, groups, self.is_whole)
         return None
 
-    def _is_one_variable(self, start: int, count: int, variable: Variable, groups: Ints) -> bool:
+    def _is_one_variable(
+        self, start: int, count: int, variable: Variable, groups: Annotated[Ints, "values"]
+    ) -> bool:
         """Whether neurons that read all values once are one lookup, and not sums."""
         if self._role(start) == "value":
             return self.roles.family(self.layer.write[start], self.layer.half_layer) in (0, count)
@@ -374,7 +389,7 @@ class _Parser:
         in_order = any(bool((np.diff(lookup.groups) > 0).all()) for lookup in lookups)
         return in_order or self._lookup_of_each(start + count) is None
 
-    def _groups(self, variable: Variable, start: int) -> Ints | None:
+    def _groups(self, variable: Variable, start: int) -> Annotated[Ints, "values"] | None:
         """For each value the neuron from ``start`` on that reads it, if these read each once."""
         position = np.full(len(variable.values), -1, dtype=np.int64)
         for group in range(min(len(position), self.count - start)):
@@ -384,7 +399,9 @@ class _Parser:
                 return position
         return None
 
-    def _reads_of(self, variable: Variable, start: int, count: int) -> Ints | None:
+    def _reads_of(
+        self, variable: Variable, start: int, count: int
+    ) -> Annotated[Ints, "values"] | None:
         """For each value which of ``count`` neurons reads it, -1 for none, if at most one does.
 
         Neurons may read none at all.
@@ -393,7 +410,9 @@ class _Parser:
         marked = all(self._marks(position, variable, start, place) for place in range(count))
         return position if marked else None
 
-    def _marks(self, position: Ints, variable: Variable, start: int, group: int) -> bool:
+    def _marks(
+        self, position: Annotated[Ints, "values"], variable: Variable, start: int, group: int
+    ) -> bool:
         """Marks the values that a neuron reads; False if it reads else, or what another reads."""
         coefficients, fits = self._coefficients(variable)
         # A neuron of blocks.lookup reads the sum of its values: factors [values] of 0 and 1.
@@ -474,7 +493,7 @@ class _Parser:
         places = -number.constants[falls] / number.slopes[falls]
         # The heights of all steps below each value add up, [values, d_model]; the rising neuron
         # writes a height, the falling one its negative.
-        outputs: Floats = (points[:, None] > places) @ ((up - down) / 2)
+        outputs: Annotated[Floats, "values D"] = (points[:, None] > places) @ ((up - down) / 2)
         if len(neurons) % 2:
             outputs = outputs + write[-1]
         if variable.is_auxiliary:
@@ -492,7 +511,7 @@ class _Parser:
         written = Number(sizes, direction, orientation, self._noise(outputs))
         return StairToNumber(*self._at(neurons), variable, outputs, written, self.is_whole)
 
-    def _noise(self, outputs: Floats) -> float:
+    def _noise(self, outputs: Annotated[Floats, "values D"]) -> float:
         """Of sums of what neurons write: one more for each step on the way."""
         return self.layer.noise * float(np.sqrt(1 + len(outputs) / 4)) if len(outputs) else 0.0
 
@@ -510,7 +529,7 @@ class _Parser:
         number = Number(factors, direction, orientation)
         return Linear(*self._at(neurons), fst, snd, effects, number, self.is_whole)
 
-    def _factors(self, effects: Floats, orientation: int) -> Floats:
+    def _factors(self, effects: Annotated[Floats, "n"], orientation: int) -> Annotated[Floats, "n"]:
         """A LinearSequenceMap's effects: whole numbers where the length of its direction is open.
 
         In exact weights that are not compressed it is one.
@@ -548,13 +567,15 @@ class _Parser:
         return Clean(*self._at(np.array([start])))
 
 
-def _are_truths(variable: Variable, groups: Ints) -> bool:
+def _are_truths(variable: Variable, groups: Annotated[Ints, "values"]) -> bool:
     """Whether two groups of values may as well be the values where two listed functions hold."""
     tables = unary_tables(variable.values)
     truths = [tables.numbers[n] for n in TRUTHS if None not in tables.results[n]]
     return all(any(np.array_equal(groups == n, truth) for truth in truths) for n in (0, 1))
 
 
-def _along(vectors: Floats, direction: Floats) -> Floats:
+def _along(
+    vectors: Annotated[Floats, "n D"], direction: Annotated[Floats, "D"]
+) -> Annotated[Floats, "n"]:
     """Sizes of vectors in units of a direction."""
     return np.asarray(vectors @ direction / max(float(direction @ direction), ZERO_LENGTH**2))

@@ -8,7 +8,7 @@ from functools import partial
 
 import numpy as np
 
-from untracr.arrays import Floats, Ints
+from untracr.arrays import Annotated, Floats, Ints
 from untracr.compile.blocks import COLDNESS
 from untracr.compile.compiler import MLP_EXACTNESS
 from untracr.read.components import Component, UnknownNeurons
@@ -100,7 +100,9 @@ class Reader:
             is_told=base.is_exact,
         )
 
-    def _neuron_noise(self, squares: Floats, entries: int) -> Floats:
+    def _neuron_noise(
+        self, squares: Annotated[Floats, "L M"], entries: int
+    ) -> Annotated[Floats, "L"]:
         """Noise of each layer [L] in a matrix whose vectors have these squared lengths [L, M].
 
         It comes in proportion to the entries that are not zero, about ``entries`` a vector.
@@ -110,7 +112,9 @@ class Reader:
         rms = np.sqrt((squares * alive).sum(axis=1) / count)
         return np.asarray(self.base.noise * rms, dtype=np.float64)
 
-    def _dead(self, noise: Floats | float) -> Floats:
+    def _dead(
+        self, noise: Annotated[Floats, "*vectors"] | float
+    ) -> Annotated[Floats, "*vectors 1"]:
         """Squared length [..., 1] up to which a vector holds nothing but noise."""
         limit = DEAD_LIMIT * np.asarray(noise) * np.sqrt(self.model.d_model)
         return np.asarray(np.square(np.maximum(limit, ZERO_LENGTH)))[..., None]
@@ -184,7 +188,7 @@ class Reader:
         given = HeadWeights(*(array[layer, head] for array in arrays))
         return in_form(given, known, self.head_noise) if self.any_form else given
 
-    def neurons(self, layer: int, known: Directions) -> Ints:
+    def neurons(self, layer: int, known: Directions) -> Annotated[Ints, "n"]:
         """The living neurons of a layer, in an order like Tracr's if they may have any."""
         places = np.flatnonzero(self.alive_neurons[layer])
         if not self.any_form:
@@ -192,7 +196,7 @@ class Reader:
         read, write = self.W_in[layer][:, places], self.W_out[layer][places]
         return places[order_like_tracr(read, write, known, partial(self._profile, layer + 1))]
 
-    def _profile(self, start: int, direction: Floats) -> Profile:
+    def _profile(self, start: int, direction: Annotated[Floats, "D"]) -> Profile:
         """How layers from one on read a direction."""
         counts: list[float] = []
         targets: set[bytes] = set()
@@ -213,7 +217,9 @@ class Reader:
             targets |= {direction_key(w) for w in self.W_out[layer, reads] if w @ w > ZERO_SQUARE}
         return Profile(np.array(counts), frozenset(targets), frozenset(cells))
 
-    def orient(self, along: Floats, half_layer: HalfLayer) -> tuple[Floats, int]:
+    def orient(
+        self, along: Annotated[Floats, "D"], half_layer: HalfLayer
+    ) -> tuple[Annotated[Floats, "D"], int]:
         """Gives a numerical direction its sign and length, if anything shows them.
 
         Staircases rise along their input, attention carries numbers over
@@ -251,7 +257,7 @@ class Reader:
         """Noisy weights are not compressed: directions are one long."""
         return float(np.sign(length)) if self.base.noise else length
 
-    def _length_in_mlp(self, unit: Floats, layer: int) -> float:
+    def _length_in_mlp(self, unit: Annotated[Floats, "D"], layer: int) -> float:
         """The direction's length, with its sign, as a layer's neurons read it; 0 if none does."""
         places = np.flatnonzero(self.alive_neurons[layer])
         if not len(places):
@@ -277,7 +283,7 @@ class Reader:
         flat = np.flatnonzero(fits & (np.abs(solved[1]) < smallest))
         return -float(solved[0][flat[0]]) if len(flat) else 0.0
 
-    def _length_in_heads(self, unit: Floats, layer: int) -> float:
+    def _length_in_heads(self, unit: Annotated[Floats, "D"], layer: int) -> float:
         """Likewise as the heads of a layer carry it over."""
         if self.any_form:
             return self._sign_behind_heads(unit, layer)
@@ -290,7 +296,7 @@ class Reader:
         fitting = np.flatnonzero(fits)
         return float(along[fitting[0]]) if len(fitting) else 0.0
 
-    def _sign_behind_heads(self, unit: Floats, layer: int) -> float:
+    def _sign_behind_heads(self, unit: Annotated[Floats, "D"], layer: int) -> float:
         """The sign of a direction that a head carries over, as what reads the copy shows it."""
         for value, out in zip(self.W_V[layer], self.W_O[layer], strict=True):
             copy = (unit @ value) @ out
@@ -304,7 +310,7 @@ class Reader:
         return 0.0
 
 
-def _number_read_out(model: Transformer) -> Floats | None:
+def _number_read_out(model: Transformer) -> Annotated[Floats, "D"] | None:
     """The direction in which a numerical output is read out, [d_model]."""
     if model.W_U is None or model.output_values is not None or model.W_U.shape[1] != 1:
         return None

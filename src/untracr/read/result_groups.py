@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from untracr.arrays import Floats, Ints
+from untracr.arrays import Annotated, Floats, Ints
 from untracr.read.tolerances import NOISE_LIMIT, ZERO_SHARE, ZERO_SQUARE
 
 SAME_SHARE_OF_LONGEST = 0.1
@@ -14,7 +14,7 @@ MAX_GROUPS = 1_000
 """Directions that are told apart."""
 
 
-def groups_of_pairs(groups: Ints, count: int) -> Ints | None:
+def groups_of_pairs(groups: Annotated[Ints, "n"], count: int) -> Annotated[Ints, "n*n"] | None:
     """Groups of all pairs of values, from those of values with themselves.
 
     Weights hold only ``f(x, x)``, and how many results there are. Pairs of different
@@ -37,7 +37,7 @@ def groups_of_pairs(groups: Ints, count: int) -> Ints | None:
     return found
 
 
-def direction_groups(vectors: Floats, noise: float = 0.0) -> Ints:
+def direction_groups(vectors: Annotated[Floats, "n D"], noise: float = 0.0) -> Annotated[Ints, "n"]:
     """Numbers vectors, the same ones alike, in order of first appearance; -1 where nothing is.
 
     Args:

@@ -22,7 +22,7 @@ from typing import Literal
 
 import numpy as np
 
-from untracr.arrays import Bools, Floats
+from untracr.arrays import Annotated, Bools, Floats
 from untracr.compile.blocks import COLDNESS
 from untracr.read.tolerances import READS, STEEP, ZERO_SHARE, Tolerance
 from untracr.transformer.half_layer import HalfLayer
@@ -50,11 +50,11 @@ class Roles:
 
     def __init__(
         self,
-        W_Q: Floats,
-        W_K: Floats,
-        W_V: Floats,
-        W_in: Floats,
-        one: Floats,
+        W_Q: Annotated[Floats, "L H D K"],
+        W_K: Annotated[Floats, "L H D K"],
+        W_V: Annotated[Floats, "L H D K"],
+        W_in: Annotated[Floats, "L D M"],
+        one: Annotated[Floats, "D"],
         *,
         neurons: tuple[Tolerance, ...],
         is_told: bool,
@@ -66,7 +66,7 @@ class Roles:
         self._spans: dict[int, tuple[list[_Span], list[_Span]]] = {}
         self._neurons: dict[int, _Neurons] = {}
 
-    def role(self, direction: Floats, half_layer: HalfLayer) -> Role:
+    def role(self, direction: Annotated[Floats, "D"], half_layer: HalfLayer) -> Role:
         """What later parts show a direction to be.
 
         Args:
@@ -83,7 +83,7 @@ class Roles:
             return "open" if "value" in roles else "number"
         return "value" if "value" in roles else "alone" if roles else "open"
 
-    def family(self, direction: Floats, half_layer: HalfLayer) -> int:
+    def family(self, direction: Annotated[Floats, "D"], half_layer: HalfLayer) -> int:
         """How many values the variable has that holds a direction, as the first head shows; or 0.
 
         Args:
@@ -97,7 +97,9 @@ class Roles:
                         return max(0, span.rank - others)
         return 0
 
-    def share_a_reader(self, fst: Floats, snd: Floats, half_layer: HalfLayer) -> bool:
+    def share_a_reader(
+        self, fst: Annotated[Floats, "D"], snd: Annotated[Floats, "D"], half_layer: HalfLayer
+    ) -> bool:
         """Whether two directions [D] are queries of a head, or beside one other in a grid.
 
         Then they are values of one variable.
@@ -121,12 +123,12 @@ class Roles:
             self._spans[layer] = keys, values
         return self._spans[layer]
 
-    def _asks(self, direction: Floats, layer: int) -> Bools:
+    def _asks(self, direction: Annotated[Floats, "D"], layer: int) -> Annotated[Bools, "H"]:
         """Which heads of a layer a direction is a query of."""
         scores = np.einsum("hk,hdk->hd", direction @ self.W_Q[layer], self.W_K[layer])
         return np.asarray(np.square(scores).sum(axis=1) > (COLDNESS / 2) ** 2, dtype=np.bool_)
 
-    def _in_heads(self, direction: Floats, layer: int) -> set[Role]:
+    def _in_heads(self, direction: Annotated[Floats, "D"], layer: int) -> set[Role]:
         keys, values = self._spans_of(layer)
         roles: set[Role] = set()
         if any(span.holds(direction) for span in keys) or self._asks(direction, layer).any():
@@ -134,7 +136,7 @@ class Roles:
         roles |= {"value" if s.rank > 1 else "alone" for s in values if s.holds(direction)}
         return roles
 
-    def _in_neurons(self, direction: Floats, layer: int) -> set[Role]:
+    def _in_neurons(self, direction: Annotated[Floats, "D"], layer: int) -> set[Role]:
         return self._neurons_of(layer).roles(direction)
 
     def _neurons_of(self, layer: int) -> _Neurons:
@@ -154,10 +156,10 @@ class _Span:
         basis: [D, rank], orthonormal.
     """
 
-    basis: Floats
+    basis: Annotated[Floats, "D rank"]
 
     @classmethod
-    def of(cls, W: Floats) -> _Span:
+    def of(cls, W: Annotated[Floats, "D K"]) -> _Span:
         """The span of the columns of [D, K]."""
         finite = np.nan_to_num(W, nan=0.0, posinf=0.0, neginf=0.0)
         left, sizes, _ = np.linalg.svd(finite, full_matrices=False)
@@ -168,7 +170,7 @@ class _Span:
         """How many dimensions it has."""
         return int(self.basis.shape[1])
 
-    def holds(self, direction: Floats) -> bool:
+    def holds(self, direction: Annotated[Floats, "D"]) -> bool:
         """Whether a direction [D] lies in it."""
         inside = direction @ self.basis
         square = float(direction @ direction)
@@ -185,12 +187,12 @@ class _Neurons:
             products with the constant.
     """
 
-    W: Floats
-    squares: Floats
-    allowed: Floats
-    one: Floats
+    W: Annotated[Floats, "D M"]
+    squares: Annotated[Floats, "M"]
+    allowed: Annotated[Floats, "M"]
+    one: Annotated[Floats, "M"]
 
-    def roles(self, direction: Floats) -> set[Role]:
+    def roles(self, direction: Annotated[Floats, "D"]) -> set[Role]:
         """What they show a direction [D] to be."""
         along = direction @ self.W
         if not (np.abs(along) > READS).any():
@@ -205,11 +207,11 @@ class _Neurons:
             return {"number"}
         return {"value"} if self._in_grid(along).any() else set()
 
-    def partners(self, direction: Floats) -> Floats:
+    def partners(self, direction: Annotated[Floats, "D"]) -> Annotated[Floats, "D n"]:
         """What is read beside a direction in grids, and the constant taken off: [D, n]."""
         return self.W[:, self._in_grid(direction @ self.W)] - direction[:, None]
 
-    def _in_grid(self, along: Floats) -> Bools:
+    def _in_grid(self, along: Annotated[Floats, "M"]) -> Annotated[Bools, "M"]:
         """Which neurons read a direction and another one, minus the constant."""
         # Of |x_i + y_j - one|^2 = 3 (blocks.pairwise_and), y_j is left.
         left = self.squares - along**2 - self.one**2

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from untracr.arrays import Floats
+from untracr.arrays import Annotated, Floats
 from untracr.bounds import MAX_NUMBER
 from untracr.compile.compiler import Compiled, half_layer_order
 from untracr.compile.values import ValueSet
@@ -49,7 +49,7 @@ MAX_VALUES_DECODED = 200_000
 
 
 def true_variables(
-    program: Program, compiled: Compiled, base: Base, basis: Floats | None = None
+    program: Program, compiled: Compiled, base: Base, basis: Annotated[Floats, "D R"] | None = None
 ) -> tuple[list[Variable], list[Ref]]:
     """Every variable of a compiled program with its directions.
 
@@ -65,7 +65,7 @@ def true_variables(
         decoding order (slot 2 + n).
     """
     order = list(half_layer_order(compiled))
-    rows: Floats = np.eye(compiled.residual.width) if basis is None else basis
+    rows: Annotated[Floats, "D R"] = np.eye(compiled.residual.width) if basis is None else basis
     variables = [base.tokens, base.indices]
     for number, ref in enumerate(order):
         part, node = compiled.node_map[ref], program.nodes[ref]
@@ -88,7 +88,7 @@ def true_variables(
 
 
 def auxiliary(
-    slot: int, directions: Floats, half_layer: HalfLayer, widths: Sequence[Value]
+    slot: int, directions: Annotated[Floats, "1 D"], half_layer: HalfLayer, widths: Sequence[Value]
 ) -> Variable:
     """The direction between the two halves of a SelectorWidth: ``1 / (width + 1)``."""
     points = sorted(1 / (w + 1) for w in widths if isinstance(w, int))
@@ -169,7 +169,7 @@ def _result_variable(
             return Variable(slot, False, values, row[None], behind)
 
 
-def _outputs(component: Component | None, d_model: int) -> Floats:
+def _outputs(component: Component | None, d_model: int) -> Annotated[Floats, "assignments D"]:
     """What a component writes, [assignments, d_model]; nothing where nothing was observed."""
     match component:
         case None | Clean() | UnknownNeurons():
@@ -178,7 +178,7 @@ def _outputs(component: Component | None, d_model: int) -> Floats:
             return component.outputs if component.outputs.size else np.zeros((0, d_model))
 
 
-def _sizes(operation: NeuronOperation, results: list[Value]) -> Floats | None:
+def _sizes(operation: NeuronOperation, results: list[Value]) -> Annotated[Floats, "results"] | None:
     """How far along its direction a numerical result is written; None for a categorical one.
 
     A LinearSequenceMap is shown by its effect for each unit of its arguments.
@@ -187,7 +187,7 @@ def _sizes(operation: NeuronOperation, results: list[Value]) -> Floats | None:
         case LinearOperation(factors=factors):
             return np.array([float(factor) for factor in factors])
         case MapOperation(encoding=encoding) if encoding is NUMERICAL:
-            return np.array([_number(result) for result in results])
+            return np.array([_number(result) for result in results], dtype=np.float64)
         case MapOperation() | SequenceMapOperation():
             return None
 
@@ -208,8 +208,11 @@ def _results(operation: NeuronOperation, by_slot: dict[int, Variable]) -> list[V
 
 
 def _directions(
-    results: list[Value], values: tuple[Value, ...], component: Component | None, outputs: Floats
-) -> Floats:
+    results: list[Value],
+    values: tuple[Value, ...],
+    component: Component | None,
+    outputs: Annotated[Floats, "assignments D"],
+) -> Annotated[Floats, "values D"]:
     """For each value the mean of what is written where it results."""
     width = outputs.shape[1]
     if len(outputs) != len(results):
@@ -228,7 +231,9 @@ def _directions(
     return rows / counts[:, None]
 
 
-def _number_direction(wanted: Floats, component: Component | None, d_model: int) -> Floats:
+def _number_direction(
+    wanted: Annotated[Floats, "sizes"], component: Component | None, d_model: int
+) -> Annotated[Floats, "D"]:
     number = number_of(component)
     if number is None or len(number.sizes) != len(wanted):
         return np.zeros(d_model)
@@ -236,7 +241,7 @@ def _number_direction(wanted: Floats, component: Component | None, d_model: int)
     return -number.direction if is_negative else number.direction
 
 
-def _rows(outputs: Floats, count: int) -> Floats:
+def _rows(outputs: Annotated[Floats, "assignments D"], count: int) -> Annotated[Floats, "count D"]:
     return outputs if len(outputs) == count else np.zeros((count, outputs.shape[1]))
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from untracr.arrays import Floats
+from untracr.arrays import Annotated, Floats
 
 READS = 0.05
 """A product this large, against units of one, means that a variable is read."""
@@ -63,7 +63,7 @@ class Tolerance:
     noise: float = 0.0
     known: float = 0.0
 
-    def squared(self, vectors: Floats) -> Floats:
+    def squared(self, vectors: Annotated[Floats, "D vectors"]) -> Annotated[Floats, "vectors"]:
         """The largest squared distance for each column of [d_model, vectors]."""
         squares = np.square(vectors).sum(axis=0)
         # What is known only roughly enters products once, and so do squared distances.

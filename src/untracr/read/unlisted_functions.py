@@ -15,7 +15,7 @@ import itertools
 
 import numpy as np
 
-from untracr.arrays import Bools, Floats, Ints
+from untracr.arrays import Annotated, Bools, Floats, Ints
 from untracr.measure.simplest import DENOMINATORS, simplest_number
 from untracr.rasp.functions import Function, Predicate, Table, Value, types_of
 from untracr.rasp.known_tables import Tables, call, tabulate
@@ -127,7 +127,9 @@ def read_function(reader: Reader, component: Component) -> Function | None:
             return None
 
 
-def _in_order(reader: Reader, component: Pairs | StairToValues) -> tuple[Ints, bool]:
+def _in_order(
+    reader: Reader, component: Pairs | StairToValues
+) -> tuple[Annotated[Ints, "assignments"], bool]:
     """A component's groups, in the order of their values if later parts show it, and whether."""
     ranks = ranks_read(reader, component)
     return (component.groups, False) if ranks is None else (ranks, True)
@@ -161,7 +163,7 @@ def _turned(number: Number) -> float:
     return ROTATED_SHARE_OF_ALL_NUMBERS * float(np.sqrt(np.square(number.sizes).sum()))
 
 
-def _on_an_axis(direction: Floats) -> bool:
+def _on_an_axis(direction: Annotated[Floats, "D"]) -> bool:
     return int((np.abs(direction) > ZERO_LENGTH).sum()) <= 1
 
 
@@ -186,7 +188,12 @@ def readable_slots(component: Component) -> tuple[int, ...]:
 
 
 def unary_of_groups(
-    form: MapForm, values: tuple[Value, ...], groups: Ints, *, in_order: bool, is_whole: bool
+    form: MapForm,
+    values: tuple[Value, ...],
+    groups: Annotated[Ints, "values"],
+    *,
+    in_order: bool,
+    is_whole: bool,
 ) -> Function:
     """A categorical function of one argument.
 
@@ -208,8 +215,8 @@ def unary_of_groups(
 def unary_of_numbers(
     form: MapForm,
     values: tuple[Value, ...],
-    numbers: Floats,
-    allowed: Floats | float = 0.0,
+    numbers: Annotated[Floats, "values"],
+    allowed: Annotated[Floats, "values"] | float = 0.0,
     *,
     factor_open: bool = False,
     is_exact: bool = False,
@@ -249,7 +256,7 @@ def unary_of_numbers(
 def binary_of_groups(
     fst: tuple[Value, ...],
     snd: tuple[Value, ...],
-    groups: Ints,
+    groups: Annotated[Ints, "pairs"],
     *,
     in_order: bool,
     is_whole: bool,
@@ -265,7 +272,9 @@ def binary_of_groups(
     return Table(tuple(zip(pairs, labels, strict=True)), 2)
 
 
-def diagonal_of_groups(values: tuple[Value, ...], groups: Ints, count: int) -> Function | None:
+def diagonal_of_groups(
+    values: tuple[Value, ...], groups: Annotated[Ints, "values"], count: int
+) -> Function | None:
     """A categorical function of two arguments, always the same ones.
 
     Args:
@@ -292,13 +301,15 @@ def diagonal_of_groups(values: tuple[Value, ...], groups: Ints, count: int) -> F
     return Table(tuple(zip(pairs, labels, strict=True)), 2)
 
 
-def _labels(groups: Ints, is_whole: bool) -> list[Value]:
+def _labels(groups: Annotated[Ints, "values"], is_whole: bool) -> list[Value]:
     """Groups as values; where nothing is written, None or, if not known, one more."""
     unknown = None if is_whole else int(groups.max(initial=-1)) + 1
     return [unknown if group < 0 else group for group in groups.tolist()]
 
 
-def _ways(numbers: Floats, is_exact: bool) -> list[Floats]:
+def _ways(
+    numbers: Annotated[Floats, "values"], is_exact: bool
+) -> list[Annotated[Floats, "values"]]:
     """Numbers known up to a factor, in units that make them simple, with either sign."""
     largest = float(np.abs(numbers).max(initial=0.0))
     chosen = numbers
@@ -312,7 +323,7 @@ def _ways(numbers: Floats, is_exact: bool) -> list[Floats]:
     return [sign * chosen, -sign * chosen]
 
 
-def _whole(numbers: Floats) -> bool:
+def _whole(numbers: Annotated[Floats, "values"]) -> bool:
     return bool((np.abs(numbers - np.round(numbers)) < CLOSE_NUMBER).all())
 
 
@@ -329,7 +340,9 @@ def _simple(number: float, allowed: float) -> Value:
     return round(number, 6)
 
 
-def _agree(names: Tables, groups: Ints, in_order: bool, is_whole: bool) -> Bools:
+def _agree(
+    names: Tables, groups: Annotated[Ints, "n"], in_order: bool, is_whole: bool
+) -> Annotated[Bools, "functions"]:
     """Which functions give these groups."""
     fits = np.asarray(same_groups(names, groups, is_whole) > WHOLE_SHARE, dtype=np.bool_)
     if not in_order:
@@ -340,7 +353,7 @@ def _agree(names: Tables, groups: Ints, in_order: bool, is_whole: bool) -> Bools
     return fits & rising & (names.ranks >= 0).all(axis=1)
 
 
-def _first(names: Tables, fits: Bools) -> int | None:
+def _first(names: Tables, fits: Annotated[Bools, "functions"]) -> int | None:
     """The first function that fits and never fails."""
     for n in np.flatnonzero(fits).tolist():
         if None not in names.results[n]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from untracr.arrays import Floats, Ints
+from untracr.arrays import Annotated, Floats, Ints
 from untracr.read.components import Pairs, StairToValues
 from untracr.read.reader import Reader
 from untracr.read.tolerances import ZERO_SHARE, ZERO_SQUARE
@@ -25,7 +25,9 @@ READ_ALONE = 0.9
 """Neurons that the variable explains to this share read nothing else: they are of no grid."""
 
 
-def ranks_read(reader: Reader, component: Pairs | StairToValues) -> Ints | None:
+def ranks_read(
+    reader: Reader, component: Pairs | StairToValues
+) -> Annotated[Ints, "assignments"] | None:
     """A component's groups as later parts order them; None where none shows the order.
 
     Args:
@@ -44,7 +46,9 @@ def ranks_read(reader: Reader, component: Pairs | StairToValues) -> Ints | None:
     return None if places is None else np.where(groups < 0, -1, places[groups])
 
 
-def _places(reader: Reader, half_layer: HalfLayer, rows: Floats) -> Ints | None:
+def _places(
+    reader: Reader, half_layer: HalfLayer, rows: Annotated[Floats, "n D"]
+) -> Annotated[Ints, "n"] | None:
     """The place of each row in the order in which later parts read them."""
     if not bool((np.square(rows).sum(axis=1) > ZERO_SQUARE).all()):
         return None
@@ -56,7 +60,9 @@ def _places(reader: Reader, half_layer: HalfLayer, rows: Floats) -> Ints | None:
     return None
 
 
-def _columns(reader: Reader, layer: int, rows: Floats) -> Ints | None:
+def _columns(
+    reader: Reader, layer: int, rows: Annotated[Floats, "n D"]
+) -> Annotated[Ints, "n"] | None:
     """By the keys and values of heads, which read one row a column."""
     own = np.square(rows).sum(axis=1)[:, None]
     for head in np.flatnonzero(reader.alive_heads[layer]).tolist():
@@ -74,7 +80,9 @@ def _columns(reader: Reader, layer: int, rows: Floats) -> Ints | None:
     return None
 
 
-def _grid(reader: Reader, layer: int, rows: Floats) -> Ints | None:
+def _grid(
+    reader: Reader, layer: int, rows: Annotated[Floats, "n D"]
+) -> Annotated[Ints, "n"] | None:
     """By the neurons of a SequenceMap, which read one row and something else."""
     W = reader.W_in[layer][:, reader.alive_neurons[layer]]
     if W.shape[1] < len(rows):

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from untracr.arrays import Annotated, Bools, Ints
 from untracr.errors import ModelFileError
 from untracr.rasp.values import Value
 
@@ -64,22 +65,22 @@ class Transformer:
         ModelFileError: shapes do not fit each other, or a weight is NaN or infinite.
     """
 
-    W_E: Array
-    W_pos: Array
-    W_Q: Array
-    b_Q: Array
-    W_K: Array
-    b_K: Array
-    W_V: Array
-    b_V: Array
-    W_O: Array
-    b_O: Array
-    W_in: Array
-    b_in: Array
-    W_out: Array
-    b_out: Array
+    W_E: Annotated[Array, "V D"]
+    W_pos: Annotated[Array, "P D"]
+    W_Q: Annotated[Array, "L H D K"]
+    b_Q: Annotated[Array, "L H K"]
+    W_K: Annotated[Array, "L H D K"]
+    b_K: Annotated[Array, "L H K"]
+    W_V: Annotated[Array, "L H D K"]
+    b_V: Annotated[Array, "L H K"]
+    W_O: Annotated[Array, "L H K D"]
+    b_O: Annotated[Array, "L D"]
+    W_in: Annotated[Array, "L D M"]
+    b_in: Annotated[Array, "L M"]
+    W_out: Annotated[Array, "L M D"]
+    b_out: Annotated[Array, "L D"]
     causal: bool = False
-    W_U: Array | None = None
+    W_U: Annotated[Array, "D outputs"] | None = None
     output_values: tuple[Value, ...] | None = None
 
     def __repr__(self) -> str:
@@ -123,7 +124,7 @@ class Transformer:
         within = self.d_mlp + self.n_heads * (3 * self.d_head + self.d_model + 3 * length)
         return length * (self.n_layers * a_layer + within)
 
-    def arrays(self) -> dict[str, Array]:
+    def arrays(self) -> dict[str, Annotated[Array, "..."]]:
         """The weights by name, without the read-out."""
         return {name: getattr(self, name) for name in ARRAY_NAMES}
 
@@ -174,7 +175,7 @@ class Transformer:
         with np.errstate(over="ignore", invalid="ignore"):  # huge weights give what is not finite
             return self._trace(ids)
 
-    def _trace(self, ids: npt.NDArray[np.int64]) -> Trace:
+    def _trace(self, ids: Annotated[Ints, "B T"]) -> Trace:
         embedded = self.W_E[ids] + self.W_pos[: ids.shape[1]]
         allowed = np.ones((ids.shape[1],) * 2, dtype=bool)
         if self.causal:
@@ -193,9 +194,12 @@ class Transformer:
         return Trace(embedded, tuple(residuals), tuple(outputs), tuple(logits), residual)
 
     def _attention(
-        self, layer: int, residual: Array, allowed: npt.NDArray[np.bool_]
-    ) -> tuple[Array, Array]:
-        """One attention block: output [B, T, D] and logits [B, H, T, T]."""
+        self,
+        layer: int,
+        residual: Annotated[Array, "B T D"],
+        allowed: Annotated[Bools, "T T"],
+    ) -> tuple[Annotated[Array, "B T D"], Annotated[Array, "B H T T"]]:
+        """One attention block: its output, and the logits."""
         stream = residual[:, None]  # [B, 1, T, D]
         query = stream @ self.W_Q[layer] + self.b_Q[layer][:, None]
         key = stream @ self.W_K[layer] + self.b_K[layer][:, None]
@@ -220,11 +224,11 @@ class Trace:
         output: [B, T, D], the final residual stream.
     """
 
-    input_embeddings: Array
-    residuals: tuple[Array, ...]
-    layer_outputs: tuple[Array, ...]
-    attn_logits: tuple[Array, ...]
-    output: Array
+    input_embeddings: Annotated[Array, "B T D"]
+    residuals: tuple[Annotated[Array, "B T D"], ...]
+    layer_outputs: tuple[Annotated[Array, "B T D"], ...]
+    attn_logits: tuple[Annotated[Array, "B H T T"], ...]
+    output: Annotated[Array, "B T D"]
 
 
 def _require_floats(model: Transformer) -> None:

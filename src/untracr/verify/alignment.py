@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from untracr.arrays import Floats, Ints
+from untracr.arrays import Annotated, Basis, Floats, Places, Vectors
 from untracr.measure.likely_orders import likely_orders
 from untracr.measure.one_direction import find_one_direction
 from untracr.transformer.residual_vectors import paired_matrices
@@ -66,7 +66,7 @@ class Alignment:
     Attributes:
         relation: how they are to each other; see `Evidence`.
         off: see `Evidence.weights_off`.
-        change: [D, R], from the program's residual basis to the model's, if known.
+        change: from the program's residual basis to the model's, if known.
         heads: of each layer of the program's, the model's number of each living head.
         neurons: likewise of each living neuron.
         equivalence: the comparison up to a rotation.
@@ -75,14 +75,14 @@ class Alignment:
 
     relation: WeightRelation
     off: float = 0.0
-    change: Floats | None = None
-    heads: tuple[Ints, ...] = ()
-    neurons: tuple[Ints, ...] = ()
+    change: Basis | None = None
+    heads: Places = ()
+    neurons: Places = ()
     equivalence: WeightEquivalence = NOT_COMPARED
     reason: str = ""
 
     @property
-    def basis(self) -> Floats:
+    def basis(self) -> Basis:
         """The change of basis, of ones and zeros where axes are reordered at most."""
         assert self.change is not None
         return np.rint(self.change) if self.relation == "reordered" else self.change
@@ -140,8 +140,8 @@ def _same(same: WeightEquivalence) -> Alignment:
 class _Matrix:
     """The vectors of a matrix, ours and theirs; the root mean square of our non-zero entries."""
 
-    mine: Floats
-    theirs: Floats
+    mine: Vectors
+    theirs: Annotated[Floats, "vectors R"]
     size: float
 
 
@@ -182,20 +182,20 @@ def _matrices(given: Transformer, recompiled: Transformer) -> list[_Matrix] | st
     return [_matrix(pair.mine, pair.theirs) for pair in paired_matrices(recompiled, given)]
 
 
-def _matrix(mine: Floats, theirs: Floats) -> _Matrix:
+def _matrix(mine: Vectors, theirs: Annotated[Floats, "vectors R"]) -> _Matrix:
     some = np.square(mine[mine != 0])
     size = float(np.sqrt(some.mean())) if some.size else 0.0
     return _Matrix(mine, theirs, size)
 
 
-def _off(matrix: _Matrix, change: Floats) -> float:
+def _off(matrix: _Matrix, change: Basis) -> float:
     """The largest difference of a vector, relative to the larger of 1 and its length."""
     off = np.linalg.norm(matrix.theirs - matrix.mine @ change, axis=1)
     sizes = np.linalg.norm(matrix.mine, axis=1)
     return float((off / np.maximum(1.0, sizes)).max(initial=0.0))
 
 
-def _is_projection(mine: Floats, change: Floats) -> bool:
+def _is_projection(mine: Vectors, change: Basis) -> bool:
     """Whether the change has orthonormal columns, but for dimensions that are never used."""
     missing = np.eye(change.shape[1]) - change.T @ change  # [R, R], zero if orthonormal
     unused = mine.shape[1] - int(np.linalg.matrix_rank(mine.T @ mine, tol=1e-6))
@@ -203,7 +203,7 @@ def _is_projection(mine: Floats, change: Floats) -> bool:
     return bool(sizes[0] > -ORTHOGONAL_OFF and (np.abs(sizes) > ORTHOGONAL_OFF).sum() <= unused)
 
 
-def _noise(matrices: list[_Matrix], change: Floats) -> tuple[float, str]:
+def _noise(matrices: list[_Matrix], change: Basis) -> tuple[float, str]:
     """The noise as a share of each matrix's size, and why it is none, else an empty string."""
     left = [(m, m.theirs - m.mine @ change) for m in matrices]  # [vectors, R] each
     some = [(m, rest) for m, rest in left if m.size > 0]
@@ -226,7 +226,7 @@ def _noise(matrices: list[_Matrix], change: Floats) -> tuple[float, str]:
     return noise, ""
 
 
-def _share_of_longest(rest: Floats) -> tuple[float, float]:
+def _share_of_longest(rest: Annotated[Floats, "vectors R"]) -> tuple[float, float]:
     """By how many deviations the longest vector is longer than the others, and the largest entry.
 
     The deviation is that of all other vectors' entries; 0 of fewer than `FEWEST_VECTORS` vectors.
@@ -242,6 +242,6 @@ def _share_of_longest(rest: Floats) -> tuple[float, float]:
     return longest, float(np.abs(rest).max()) / own
 
 
-def _living(model: Transformer) -> tuple[tuple[Ints, ...], tuple[Ints, ...]]:
+def _living(model: Transformer) -> tuple[Places, Places]:
     parts = parts_of(model, model.n_layers)
     return parts.head_places, parts.neuron_places

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from untracr.arrays import Floats
+from untracr.arrays import Basis
 from untracr.compile.compiler import Compiled
 from untracr.diagnose.program_run import shown
 from untracr.errors import ProgramError
@@ -184,7 +184,7 @@ def _readers(program: Program, selector: Ref) -> Iterator[Ref]:
             yield ref
 
 
-def _dims(change: Floats, dims: Iterable[int]) -> tuple[int, ...]:
+def _dims(change: Basis, dims: Iterable[int]) -> tuple[int, ...]:
     """The model's axes that some of the program's became; empty if they are no axes."""
     rows = change[list(dims)]
     places = np.abs(rows).argmax(axis=1)

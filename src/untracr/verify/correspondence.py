@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from untracr.arrays import Floats, Ints
+from untracr.arrays import Annotated, Floats, Places, Vectors
 from untracr.transformer.transformer import Transformer
 from untracr.verify.head_products import Head, heads_of
 from untracr.verify.refinement import Graph, Orders, corresponding
@@ -26,17 +26,17 @@ class Parts:
     """A model as vectors of its residual stream.
 
     Attributes:
-        embeddings: [rows, D].
+        embeddings: rows of W_E, then of W_pos.
         heads: a layer's heads.
-        neurons: a layer's neurons, [n, 2, D]: what each reads, what it writes.
+        neurons: a layer's neurons: what each reads, what it writes.
         head_places, neuron_places: their numbers in the model, a layer's each.
     """
 
-    embeddings: Floats
+    embeddings: Annotated[Floats, "rows D"]
     heads: tuple[tuple[Head, ...], ...]
-    neurons: tuple[Floats, ...]
-    head_places: tuple[Ints, ...]
-    neuron_places: tuple[Ints, ...]
+    neurons: tuple[Annotated[Floats, "_ 2 D"], ...]
+    head_places: Places
+    neuron_places: Places
 
     @property
     def in_order(self) -> bool:
@@ -49,8 +49,8 @@ class Parts:
         pairs = zip(self.heads, self.neurons, strict=True)
         return [(len(heads), len(neurons)) for heads, neurons in pairs]
 
-    def vectors(self) -> Floats:
-        """All vectors but those of heads, [vectors, D]."""
+    def vectors(self) -> Vectors:
+        """All vectors but those of heads."""
         width = self.embeddings.shape[1]
         return np.concatenate([self.embeddings, *(n.reshape(-1, width) for n in self.neurons)])
 

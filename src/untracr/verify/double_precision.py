@@ -9,14 +9,12 @@ precisions give them, and where no sum is of numbers that double precision may d
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
+from untracr.arrays import Annotated, Floats, Ints, Reals
 from untracr.transformer.transformer import ARRAY_NAMES, Trace, Transformer
 
 LARGEST_SUM = 1e12
 """Sums of larger numbers are not told: double precision holds them to some thousandth at best."""
-
-Doubles = npt.NDArray[np.float64]
 
 
 def in_double(model: Transformer) -> Transformer:
@@ -26,14 +24,16 @@ def in_double(model: Transformer) -> Transformer:
     return model.replace(**arrays, W_U=model.W_U.astype(np.float64))
 
 
-def held_read_out(model: Transformer, ids: npt.NDArray[np.int64]) -> npt.NDArray[np.floating]:
-    """What a model in double precision reads out behind BOS, [inputs, positions, columns].
+def held_read_out(
+    model: Transformer, ids: Annotated[Ints, "B T"]
+) -> Annotated[Floats, "B T-1 outputs"]:
+    """What a model in double precision reads out behind BOS.
 
     "Not a number" if some sum on the way is of numbers that are too large to be held.
 
     Args:
         model: one of `in_double`, with a read-out.
-        ids: token ids, [inputs, positions].
+        ids: token ids, BOS first.
     """
     assert model.W_U is not None
     trace = model.forward(ids)
@@ -60,6 +60,6 @@ def _largest_sum(model: Transformer, trace: Trace) -> float:
     return float(max(largest, stream.max(), (stream @ np.abs(model.W_U)).max()))
 
 
-def _largest(stream: npt.NDArray[np.floating]) -> Doubles:
-    """The largest number in each dimension of some streams, without signs, [D]."""
+def _largest(stream: Annotated[Reals, "B T D"]) -> Annotated[Floats, "D"]:
+    """The largest number in each dimension of some streams, without signs."""
     return np.asarray(np.abs(stream).max(axis=(0, 1)), dtype=np.float64)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from untracr.arrays import Floats
+from untracr.arrays import Annotated, Floats, Others, Square, Vectors
 from untracr.transformer.transformer import Transformer
 
 UNSEEN_SHARE = 1e-6
@@ -29,22 +29,22 @@ class Head:
     """One head. K inner dimensions, D the width of the residual stream.
 
     Attributes:
-        query, key, value, out: [K, D], columns of W_Q, W_K and W_V, rows of W_O.
+        query, key, value, out: columns of W_Q, W_K and W_V, rows of W_O.
     """
 
-    query: Floats
-    key: Floats
-    value: Floats
-    out: Floats
+    query: Annotated[Floats, "K D"]
+    key: Annotated[Floats, "K D"]
+    value: Annotated[Floats, "K D"]
+    out: Annotated[Floats, "K D"]
 
     @functools.cached_property
-    def selects(self) -> Floats:
-        """[D, D], W_Q W_K^T: queries by keys."""
+    def selects(self) -> Square:
+        """W_Q W_K^T: queries by keys."""
         return np.asarray(self.query.T @ self.key)
 
     @functools.cached_property
-    def moves(self) -> Floats:
-        """[D, D], W_V W_O."""
+    def moves(self) -> Square:
+        """W_V W_O."""
         return np.asarray(self.value.T @ self.out)
 
     @property
@@ -76,10 +76,10 @@ def heads_of(model: Transformer, layer: int, scale: float = 1.0) -> list[Head]:
 def paired_vectors(
     mine: Head,
     theirs: Head,
-    frames: tuple[Floats, Floats],
-    readers: tuple[Floats, Floats],
-) -> tuple[Floats, Floats]:
-    """Vectors of two heads that correspond if the heads do, [n, D] each.
+    frames: tuple[Vectors, Vectors],
+    readers: tuple[Others, Others],
+) -> tuple[Annotated[Floats, "n D"], Annotated[Floats, "n D"]]:
+    """Vectors of two heads that correspond if the heads do.
 
     They are found through the products alone: our factors tell which combinations of
     written vectors the head answers with single columns, and both heads are asked with
@@ -87,8 +87,7 @@ def paired_vectors(
 
     Args:
         mine, theirs: the heads.
-        frames: ours and theirs, vectors that correspond, [vectors, D], among them all
-            that is written before.
+        frames: ours and theirs, vectors that correspond; all that is written before is there.
         readers: likewise vectors that read.
     """
     pairs = []
@@ -104,8 +103,8 @@ def paired_vectors(
     return pairs[0][:count], pairs[1][:count]
 
 
-def _unasked(head: Head, known: Floats, readers: Floats) -> list[Floats]:
-    """What a head moves that nothing writes, and where to, [1, D] each, if there is such.
+def _unasked(head: Head, known: Vectors, readers: Others) -> list[Annotated[Floats, "1 D"]]:
+    """What a head moves that nothing writes, and where to, if there is such.
 
     A number that is always 0 is written nowhere, and yet moved.
     """
@@ -123,8 +122,8 @@ def _unasked(head: Head, known: Floats, readers: Floats) -> list[Floats]:
     return [sign * u[:, :1].T, sign * sizes[0] * vt[:1]]
 
 
-def _asking(columns: Floats, frame: Floats) -> Floats:
-    """Combinations of the frame [k, vectors], each of which one of the columns reads, and alone.
+def _asking(columns: Annotated[Floats, "K D"], frame: Vectors) -> Annotated[Floats, "k vectors"]:
+    """Combinations of the frame, each of which one of the columns reads, and alone.
 
     Where columns cannot be read one by one, combinations that read all there is.
     """
@@ -132,14 +131,14 @@ def _asking(columns: Floats, frame: Floats) -> Floats:
     return np.linalg.pinv(frame @ living.T, rcond=UNSEEN_SHARE)
 
 
-def columns_in_order(mine: Head, theirs: Head, change: Floats) -> bool:
+def columns_in_order(mine: Head, theirs: Head, change: Square) -> bool:
     """Whether the inner dimensions of two equal heads are the same, in one order.
 
     The dimension that reads BOS may stand anywhere among the keys: a name decides on it.
 
     Args:
         mine, theirs: the heads.
-        change: [D, D], the change of the residual basis.
+        change: of the residual basis.
     """
     keys = _places(np.hstack([mine.query @ change, mine.key @ change]), theirs.query, theirs.key)
     values = _places(np.hstack([mine.value @ change, mine.out @ change]), theirs.value, theirs.out)
@@ -152,7 +151,7 @@ def _is_rising(places: list[int]) -> bool:
     return places == sorted(places)
 
 
-def _places(mine: Floats, first: Floats, second: Floats) -> list[int] | None:
+def _places(mine: Annotated[Floats, "n both"], first: Vectors, second: Vectors) -> list[int] | None:
     """For each of our living inner dimensions the one of theirs that is the same."""
     theirs = np.hstack([first, second])
     living = mine[np.abs(mine).max(axis=1, initial=0.0) > 0]

@@ -13,8 +13,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from untracr.arrays import Annotated, Reals
 from untracr.errors import EvaluationError
 from untracr.rasp.domain import Domain
 from untracr.rasp.drawn_inputs import drawn_inputs
@@ -257,7 +257,7 @@ def largest_chunk(model: Transformer, domain: Domain) -> int:
     return min(INPUTS_AT_ONCE, max(16, NUMBERS_AT_ONCE // held))
 
 
-def by_length(model: Transformer, batch: Batch) -> Iterator[tuple[Codes, Codes]]:
+def by_length(model: Transformer, batch: Batch) -> Iterator[tuple[Codes, Annotated[Codes, "B T"]]]:
     """For each length the rows of a batch, and their token ids behind BOS."""
     for length in np.unique(batch.lengths).tolist():
         rows = np.flatnonzero(batch.lengths == length)
@@ -271,12 +271,12 @@ class ReadOuts:
     """A model's read-outs on the inputs of one length.
 
     Attributes:
-        rows: [n], these inputs' rows in their batch.
-        out: [n, length, columns].
+        rows: these inputs' rows in their batch.
+        out: at each position behind BOS.
     """
 
-    rows: Codes
-    out: npt.NDArray[np.floating]
+    rows: Annotated[Codes, "B"]
+    out: Annotated[Reals, "B T outputs"]
 
 
 def read_outs(model: Transformer, batch: Batch) -> tuple[ReadOuts, ...]:
@@ -285,7 +285,7 @@ def read_outs(model: Transformer, batch: Batch) -> tuple[ReadOuts, ...]:
     return tuple(ReadOuts(rows, _read_out(model, ids)) for rows, ids in by_length(model, batch))
 
 
-def _read_out(model: Transformer, ids: Codes) -> npt.NDArray[np.floating]:
+def _read_out(model: Transformer, ids: Annotated[Codes, "B T"]) -> Annotated[Reals, "B T-1 O"]:
     assert model.W_U is not None
     if model.W_U.dtype == np.float64:
         return held_read_out(model, ids)
@@ -294,20 +294,16 @@ def _read_out(model: Transformer, ids: Codes) -> npt.NDArray[np.floating]:
 
 def rows_that_agree(
     model: Transformer, batch: Batch, column: Column, tolerance: float = OUTPUT_TOLERANCE
-) -> Mask:
-    """On which inputs a model's outputs equal a column's at every position, [batch]."""
+) -> Annotated[Mask, "batch"]:
+    """On which inputs a model's outputs equal a column's at every position."""
     agrees = positions_that_agree(model, batch, column, tolerance, read_outs(model, batch))
     return np.asarray((agrees | ~batch.valid).all(axis=1))
 
 
 def positions_that_agree(
-    model: Transformer,
-    batch: Batch,
-    column: Column,
-    tolerance: float,
-    seen: Sequence[ReadOuts],
-) -> Mask:
-    """At which positions a model's outputs equal a column's, [batch, position].
+    model: Transformer, batch: Batch, column: Column, tolerance: float, seen: Sequence[ReadOuts]
+) -> Annotated[Mask, "batch position"]:
+    """At which positions a model's outputs equal a column's.
 
     A categorical value must be what is read out most, by more than rounding.
 
@@ -334,12 +330,14 @@ def positions_that_agree(
     return agrees
 
 
-def clearly_reads(out: npt.NDArray[np.floating], columns: Mask) -> Mask:
-    """Where one of some columns is above all others, [batch, position].
+def clearly_reads(
+    out: Annotated[Reals, "B T outputs"], columns: Annotated[Mask, "B T outputs"]
+) -> Annotated[Mask, "B T"]:
+    """Where one of some columns is above all others.
 
     Args:
-        out: a read-out, [batch, position, column].
-        columns: the columns of the wanted value, of the same shape.
+        out: a read-out.
+        columns: the columns of the wanted value.
     """
     right = np.where(columns, out, -np.inf).max(axis=2)
     wrong = np.where(columns, -np.inf, out).max(axis=2)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from untracr.arrays import Bools, Floats, Ints
+from untracr.arrays import Annotated, Bools, Floats, Ints, Vectors
 from untracr.compile.compiler import Compiled
 from untracr.rasp.equivalence import same_value
 from untracr.rasp.functions import Value
@@ -97,8 +97,8 @@ def rounding_shows(
     return f"column {column} of the read-out{_named(model, column)} reads large numbers besides"
 
 
-def _reach(program: Program, compiled: Compiled) -> Floats:
-    """How large each coordinate of the final stream may be at most, [D]; 0 where nothing writes."""
+def _reach(program: Program, compiled: Compiled) -> Annotated[Floats, "D"]:
+    """How large each coordinate of the final stream may be at most; 0 where nothing writes."""
     reach: Floats = np.where(_written(compiled.transformer).any(axis=0), 1.0, 0.0)
     for dims, largest in largest_numbers(program, compiled):
         reach[dims] *= largest
@@ -150,14 +150,14 @@ class _Sides:
     """Products of all that a model writes with columns of a read-out.
 
     Attributes:
-        mine: with the program's columns, [vectors, columns].
-        theirs: with the model's columns, [vectors, columns].
-        allowed: how far a product may be off, [vectors, 1].
+        mine: with the program's columns.
+        theirs: with the model's columns.
+        allowed: how far a product may be off.
     """
 
-    mine: Floats
-    theirs: Floats
-    allowed: Floats
+    mine: Annotated[Floats, "vectors columns"]
+    theirs: Annotated[Floats, "vectors wide"]
+    allowed: Annotated[Floats, "vectors 1"]
 
     @classmethod
     def of(cls, model: Transformer, compiled: Transformer, alignment: Alignment) -> _Sides:
@@ -171,12 +171,12 @@ class _Sides:
             sizes * (EXACT_SHARE_OF_WEIGHT if reordered else ROTATED_SHARE_OF_LENGTH),
         )
 
-    def zero(self, products: Floats) -> Bools:
+    def zero(self, products: Annotated[Floats, "vectors n"]) -> Annotated[Bools, "n"]:
         """Which columns read nothing of what is written."""
         return np.asarray((np.abs(products) <= self.allowed).all(axis=0))
 
 
-def _columns_read(model: Transformer, compiled: Transformer, sides: _Sides) -> Ints:
+def _columns_read(model: Transformer, compiled: Transformer, sides: _Sides) -> Annotated[Ints, "n"]:
     """For each column of the model's the number of the program's that it equals in all products.
 
     `READS_NOTHING` where all its products are zero, `READS_OTHER` where it equals none of its name.
@@ -213,8 +213,8 @@ def _place(
     return next((place for place, other in near if same_value(value, other)), None)
 
 
-def _written(model: Transformer) -> Floats:
-    """All vectors that sum up to the final stream, [vectors, D]; biases are zero.
+def _written(model: Transformer) -> Vectors:
+    """All vectors that sum up to the final stream; biases are zero.
 
     A head writes the rows of its product W_V W_O, whatever the basis within it: its factors
     may be as small or as large as they like, so that only what is zero is left out.
@@ -224,7 +224,7 @@ def _written(model: Transformer) -> Floats:
     heads = model.W_V[alive].astype(np.float64) @ model.W_O[alive].astype(np.float64)
     neurons = model.W_out.reshape(-1, width)
     neurons = neurons[neurons.any(axis=1)]
-    rows: list[Floats] = [
+    rows: list[Annotated[Floats, "_ D"]] = [
         part.astype(np.float64)
         for part in (model.W_E, model.W_pos, heads.reshape(-1, width), neurons)
     ]

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from untracr.arrays import Floats, Ints
+from untracr.arrays import Annotated, Floats, Ints
 from untracr.verify.head_products import Head
 
 SUMS = 6
@@ -32,31 +32,33 @@ MAX_ROUNDS = 400
 
 SEED = 20_240_101
 
+_Colours = tuple[Annotated[Ints, "parts"], Annotated[Ints, "parts"]]
+
 
 @dataclass(frozen=True)
 class Graph:
     """A model's parts, layer after layer.
 
     Attributes:
-        embeddings: [rows, D], which correspond row by row.
+        embeddings: which correspond row by row.
         heads: all heads.
-        neurons: [n, 2, D], what each neuron reads and writes.
+        neurons: what each neuron reads and writes.
         head_layers, neuron_layers: the layer of each.
     """
 
-    embeddings: Floats
+    embeddings: Annotated[Floats, "rows D"]
     heads: tuple[Head, ...]
-    neurons: Floats
-    head_layers: Ints
-    neuron_layers: Ints
+    neurons: Annotated[Floats, "neurons 2 D"]
+    head_layers: Annotated[Ints, "heads"]
+    neuron_layers: Annotated[Ints, "neurons"]
 
 
 @dataclass(frozen=True)
 class Orders:
     """For each of their heads and neurons, in their order, which of ours it is."""
 
-    heads: Ints
-    neurons: Ints
+    heads: Annotated[Ints, "heads"]
+    neurons: Annotated[Ints, "neurons"]
 
 
 def corresponding(mine: Graph, theirs: Graph) -> Orders | None:
@@ -73,7 +75,7 @@ def corresponding(mine: Graph, theirs: Graph) -> Orders | None:
     return None if paired is None else _orders(paired, len(mine.heads))
 
 
-def _orders(colours: tuple[Ints, Ints], n_heads: int) -> Orders:
+def _orders(colours: _Colours, n_heads: int) -> Orders:
     """Parts of one colour in pairs, in the order they have."""
     mine, theirs = (np.argsort(colour, kind="stable") for colour in colours)
     order = np.empty(len(mine), dtype=np.int64)
@@ -87,16 +89,16 @@ class _Sums:
 
     Attributes:
         layers: of all heads, then of all neurons.
-        sizes: [parts, 2], the lengths before.
+        sizes: the lengths before.
     """
 
-    embeddings: Floats
-    selects: Floats
-    moves: Floats
-    reads: Floats
-    writes: Floats
-    layers: Ints
-    sizes: Floats
+    embeddings: Annotated[Floats, "rows D"]
+    selects: Annotated[Floats, "heads D D"]
+    moves: Annotated[Floats, "heads D D"]
+    reads: Annotated[Floats, "neurons D"]
+    writes: Annotated[Floats, "neurons D"]
+    layers: Annotated[Ints, "heads+neurons"]
+    sizes: Annotated[Floats, "heads+neurons 2"]
 
     @classmethod
     def of(cls, graph: Graph) -> _Sums:
@@ -123,12 +125,14 @@ class _Sums:
             sizes,
         )
 
-    def products(self, numbers: Floats, rows: Floats) -> Floats:
-        """Each part's products with the sums of all, [parts, products].
+    def products(
+        self, numbers: Annotated[Floats, "parts 2 sums"], rows: Annotated[Floats, "sums rows"]
+    ) -> Annotated[Floats, "parts 4*sums**2"]:
+        """Each part's products with the sums of all.
 
         Args:
-            numbers: [parts, 2, SUMS], of each part's colour.
-            rows: [SUMS, rows], of the embeddings.
+            numbers: of each part's colour.
+            rows: of the embeddings.
         """
         n = len(self.moves)
         plain = rows @ self.embeddings + numbers[n:, 0].T @ self.writes  # [SUMS, D]
@@ -154,7 +158,7 @@ class _Sums:
         return products
 
 
-def _units(vectors: Floats) -> Floats:
+def _units(vectors: Annotated[Floats, "n D"]) -> Annotated[Floats, "n D"]:
     sizes = np.linalg.norm(vectors, axis=1, keepdims=True)
     return np.asarray(vectors / np.where(sizes > 0, sizes, 1.0))
 
@@ -172,7 +176,7 @@ class _Refinement:
     rounds: int = MAX_ROUNDS
     rng: np.random.Generator = field(default_factory=lambda: np.random.default_rng(SEED))
 
-    def first(self) -> tuple[Ints, Ints]:
+    def first(self) -> _Colours:
         """By layer and kind, then by lengths."""
         mine, theirs = self.sums
         n = len(mine.moves)
@@ -182,7 +186,7 @@ class _Refinement:
             (start[0], start[1]), sizes, CLOSE_PRODUCT * np.maximum(1.0, sizes.max(axis=0))
         )
 
-    def settle(self, colours: tuple[Ints, Ints]) -> tuple[Ints, Ints] | None:
+    def settle(self, colours: _Colours) -> _Colours | None:
         """Refines until nothing parts any more; None if some colour has fewer parts of ours."""
         while self.rounds > 0:
             if not _are_balanced(colours):
@@ -197,7 +201,7 @@ class _Refinement:
             colours = finer
         return colours if _are_balanced(colours) else None
 
-    def _finer(self, colours: tuple[Ints, Ints]) -> tuple[Ints, Ints]:
+    def _finer(self, colours: _Colours) -> _Colours:
         numbers = self.rng.standard_normal((_count(colours), 2, SUMS))
         rows = self.rng.standard_normal((SUMS, len(self.sums[0].embeddings)))
         products = [s.products(numbers[c], rows) for s, c in zip(self.sums, colours, strict=True)]
@@ -205,7 +209,7 @@ class _Refinement:
             colours, np.concatenate(products), np.full(products[0].shape[1], CLOSE_PRODUCT)
         )
 
-    def pair(self, colours: tuple[Ints, Ints]) -> tuple[Ints, Ints] | None:
+    def pair(self, colours: _Colours) -> _Colours | None:
         """Pairs parts of one colour, one after the other, until each is alone."""
         tied = np.flatnonzero(np.bincount(colours[1]) > 1)
         if not len(tied) or self.rounds <= 0:
@@ -220,7 +224,7 @@ class _Refinement:
                 return paired
         return None
 
-    def pair_in_order(self, colours: tuple[Ints, Ints]) -> tuple[Ints, Ints] | None:
+    def pair_in_order(self, colours: _Colours) -> _Colours | None:
         """Pairs the parts of each colour as they stand; None if some others then differ.
 
         Steps of two staircases that write nothing, say, are the same in all they do.
@@ -231,23 +235,24 @@ class _Refinement:
         return paired if _are_balanced(self._finer(paired)) else None
 
 
-def _count(colours: tuple[Ints, Ints]) -> int:
+def _count(colours: _Colours) -> int:
     return int(max(c.max(initial=-1) for c in colours)) + 1
 
 
-def _are_balanced(colours: tuple[Ints, Ints]) -> bool:
+def _are_balanced(colours: _Colours) -> bool:
     size = _count(colours)
     mine, theirs = (np.bincount(colour, minlength=size) for colour in colours)
     return np.array_equal(mine, theirs)
 
 
-def _parted(colours: tuple[Ints, Ints], values: Floats, close: Floats) -> tuple[Ints, Ints]:
+def _parted(
+    colours: _Colours, values: Annotated[Floats, "both n"], close: Annotated[Floats, "n"]
+) -> _Colours:
     """Finer colours: parts stay together that are linked by values less than ``close`` apart.
 
     Args:
-        colours: ours and theirs.
-        values: [our parts and theirs, n].
-        close: [n].
+        colours, values: of our parts and of theirs.
+        close: for each column of the values.
     """
     colour = np.concatenate(colours)
     for column, limit in zip(values.T, close.tolist(), strict=True):

@@ -12,9 +12,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from untracr.arrays import Floats, Ints
+from untracr.arrays import Annotated, Floats, Places, Reals
 from untracr.compile.blocks import COLDNESS
 from untracr.compile.compiler import Compiled
 from untracr.diagnose.blur import AS_COMPILED, UNIT, UNITS_OF_LOGIT, Blur
@@ -76,8 +75,8 @@ class _Stream:
         rest = [d for d in range(compiled.transformer.d_model) if d not in known]
         return cls((*parts, *(([d], 1.0) for d in rest)))
 
-    def largest(self, readers: Floats) -> Floats:
-        """The largest products that vectors [n, D] may have with it, without signs, [n]."""
+    def largest(self, readers: Annotated[Floats, "n D"]) -> Annotated[Floats, "n"]:
+        """The largest products that vectors may have with it, without signs."""
         sizes = np.abs(readers)
         sums = np.zeros(len(readers))
         for dims, largest in self.parts:
@@ -109,7 +108,7 @@ class _Beside:
             slip, crosstalk = max(slip, read), crosstalk + written
         return Blur(UNIT + scores, slip, float(crosstalk.max()))
 
-    def _back(self, vectors: npt.NDArray[np.floating]) -> Floats:
+    def _back(self, vectors: Annotated[Reals, "n R"]) -> Annotated[Floats, "n D"]:
         """Vectors of the model in the program's basis."""
         return np.asarray(vectors.astype(np.float64) @ self.alignment.basis.T)
 
@@ -122,8 +121,8 @@ class _Beside:
         mine = dict(zip(_numbers(self.alignment.heads, layer), living, strict=True))
         return [(mine.get(number), head) for number, head in enumerate(theirs)]
 
-    def _head_off(self, mine: Head | None, other: Head) -> tuple[float, Floats]:
-        """How far scores are off, as a share of a sharp one, and what is moved, [D]."""
+    def _head_off(self, mine: Head | None, other: Head) -> tuple[float, Annotated[Floats, "D"]]:
+        """How far scores are off, as a share of a sharp one, and what is moved."""
         width, basis = self.compiled.d_model, self.alignment.basis
         move = basis @ other.moves @ basis.T
         score = np.zeros((width, width))
@@ -133,8 +132,8 @@ class _Beside:
         largest = float(self.stream.largest(self.stream.largest(score)[None])[0])
         return largest / (UNITS_OF_LOGIT * COLDNESS), self.stream.largest(move.T)
 
-    def _neurons_off(self, layer: int) -> tuple[float, Floats]:
-        """How far a layer's neurons are off in what they read, and what they write besides, [D]."""
+    def _neurons_off(self, layer: int) -> tuple[float, Annotated[Floats, "D"]]:
+        """How far a layer's neurons are off in what they read, and what they write besides."""
         reads = self._back(self.model.W_in[layer].T)
         writes = self._back(self.model.W_out[layer])
         mine_reads, mine_writes = np.zeros_like(reads), np.zeros_like(writes)
@@ -150,5 +149,5 @@ class _Beside:
         return float(slips[numbers].max(initial=0.0)), written
 
 
-def _numbers(numbers: tuple[Ints, ...], layer: int) -> list[int]:
+def _numbers(numbers: Places, layer: int) -> list[int]:
     return numbers[layer].tolist() if layer < len(numbers) else []

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from untracr.arrays import Floats, Ints
+from untracr.arrays import Annotated, Floats, Places, Square, Vectors
 from untracr.transformer.transformer import BIASES, Transformer
 from untracr.verify.change_of_basis import nearest_orthogonal, reordering_near
 from untracr.verify.correspondence import TINY_WEIGHT, Parts, in_order_of, parts_of
@@ -74,8 +74,7 @@ class WeightEquivalence:
         in_order: heads, neurons and the inner dimensions of heads correspond in the
             order they have.
         reason: why they are not the same, else an empty string.
-        change: [D, D], from the program's residual basis to the model's; None if they
-            are not the same.
+        change: from the program's residual basis to the model's; None if they differ.
         heads, neurons: if they are, of each layer of the program's, the model's number of
             each living head and neuron.
     """
@@ -85,9 +84,9 @@ class WeightEquivalence:
     off: float = 0.0
     in_order: bool = True
     reason: str = ""
-    change: Floats | None = field(default=None, compare=False)
-    heads: tuple[Ints, ...] = field(default=(), compare=False)
-    neurons: tuple[Ints, ...] = field(default=(), compare=False)
+    change: Square | None = field(default=None, compare=False)
+    heads: Places = field(default=(), compare=False)
+    neurons: Places = field(default=(), compare=False)
 
 
 def same_weights(given: Transformer, recompiled: Transformer) -> WeightEquivalence:
@@ -166,7 +165,7 @@ def _compare(mine: Parts, theirs: Parts) -> WeightEquivalence:
     return _numbered(equivalence, mine, theirs, pairs, change) if equivalence.same else equivalence
 
 
-_Pairs = list[tuple[Head, Head, tuple[Floats, Floats]]]
+_Pairs = list[tuple[Head, Head, tuple[Annotated[Floats, "_ D"], Annotated[Floats, "_ D"]]]]
 """Heads that correspond, with vectors of theirs that do."""
 
 
@@ -189,8 +188,8 @@ def _paired_heads(mine: Parts, theirs: Parts) -> _Pairs:
     return pairs
 
 
-def _change_of_basis(ours: Floats, given: Floats, pairs: _Pairs) -> Floats:
-    """The orthogonal [D, D] that carries ours to theirs best."""
+def _change_of_basis(ours: Vectors, given: Vectors, pairs: _Pairs) -> Square:
+    """The orthogonal change that carries ours to theirs best."""
     mine = np.concatenate([ours, *(v[0] for _, _, v in pairs)])
     theirs = np.concatenate([given, *(v[1] for _, _, v in pairs)])
     unit = 1 / np.maximum(np.linalg.norm(mine, axis=1), TINY_WEIGHT)[:, None]
@@ -198,7 +197,7 @@ def _change_of_basis(ours: Floats, given: Floats, pairs: _Pairs) -> Floats:
 
 
 def _on_axes(
-    ours: Floats, given: Floats, heads: list[tuple[Head, Head]], change: Floats
+    ours: Vectors, given: Vectors, heads: list[tuple[Head, Head]], change: Square
 ) -> WeightEquivalence:
     moved = ours @ change
     off = float((np.abs(moved - given) / np.maximum(1.0, np.abs(moved))).max())
@@ -215,7 +214,7 @@ def _on_axes(
 
 
 def _rotated(
-    ours: Floats, given: Floats, heads: list[tuple[Head, Head]], change: Floats
+    ours: Vectors, given: Vectors, heads: list[tuple[Head, Head]], change: Square
 ) -> WeightEquivalence:
     sizes = np.linalg.norm(ours, axis=1)
     off = np.linalg.norm(ours @ change - given, axis=1) / np.maximum(1.0, sizes)
@@ -236,9 +235,9 @@ def _rotated(
 
 
 def _products(
-    head: Head, other: Head, change: Floats
-) -> list[tuple[Floats, Floats, tuple[Floats, Floats]]]:
-    """Our products in their basis, theirs, and the factors [K, D] of theirs."""
+    head: Head, other: Head, change: Square
+) -> list[tuple[Square, Square, tuple[Vectors, Vectors]]]:
+    """Our products in their basis, theirs, and the factors of theirs."""
     return [
         (change.T @ head.selects @ change, other.selects, (other.query, other.key)),
         (change.T @ head.moves @ change, other.moves, (other.value, other.out)),
@@ -246,7 +245,7 @@ def _products(
 
 
 def _numbered(
-    equivalence: WeightEquivalence, mine: Parts, theirs: Parts, pairs: _Pairs, change: Floats
+    equivalence: WeightEquivalence, mine: Parts, theirs: Parts, pairs: _Pairs, change: Square
 ) -> WeightEquivalence:
     """With the order of the parts."""
     back = [np.argsort(places) for places in mine.head_places]
