@@ -44,6 +44,7 @@ from untracr.transformer.token_rows import Naming, TokenRows, token_rows
 from untracr.transformer.weights_digest import weights_digest
 from untracr.verify.evidence import Evidence, ReadOutRelation, Verdict, WeightRelation
 from untracr.verify.outputs import cannot_compare
+from untracr.verify.verdict import Beside
 from untracr.version import __version__
 
 CERTIFICATE_FORMAT = "untracr certificate"
@@ -201,12 +202,17 @@ class Decompiled(Protocol):
     def token_rows(self) -> TokenRows | None:
         """Which rows of W_E are which."""
 
+    @property
+    def beside(self) -> Beside | None:
+        """The program laid beside the model, where that was done."""
+
 
 def certificate_of(result: Decompiled, loaded: LoadedModel, folder: Path) -> Certificate:
-    """Certifies a result by checking its program, as printed, once more.
+    """Certifies a result by checking its program, as printed.
 
     What is claimed is what this check finds, so that it can be found again; the
-    result's own verdict is not copied.
+    result's own verdict is not copied. Its recompiled model and how the weights
+    correspond are, once program, domain and weights are seen to be the same.
 
     Args:
         result: of decompiling the model.
@@ -231,7 +237,7 @@ def certificate_of(result: Decompiled, loaded: LoadedModel, folder: Path) -> Cer
         require_affordable(program, domain, causal=model.causal, outputs=not cannot_compare(model))
     except ProgramError as error:
         raise NothingShown(f"{result.name}: no certificate, {error}") from None
-    checked = check(model, program, domain, settle=False)
+    checked = check(model, program, domain, settle=False, earlier=result.beside)
     if checked.verdict not in CERTIFIED_VERDICTS:
         raise NothingShown(f"{result.name}: no certificate, nothing is shown: {checked.detail}")
     return Certificate(

@@ -40,11 +40,13 @@ class Beside:
         parts: its weights and where each operation lives in them; None where they are larger
             than the model's may have been.
         alignment: how the model's are to them.
+        given: the model and the domain; None where the parts are another program's.
     """
 
     program: Program
     parts: Compiled | None
     alignment: Alignment
+    given: tuple[Transformer, Domain] | None
 
     @property
     def compiled(self) -> Transformer | None:
@@ -81,8 +83,8 @@ def lay_beside(model: Transformer, program: Program, domain: Domain) -> Beside:
     parts = recompile_with_parts(program, domain, model)
     if parts is None:
         larger = Alignment("different", reason="the program needs more dimensions or neurons")
-        return Beside(program, None, larger)
-    return Beside(program, parts, align(model, parts.transformer))
+        return Beside(program, None, larger, (model, domain))
+    return Beside(program, parts, align(model, parts.transformer), (model, domain))
 
 
 def tells_outputs(model: Transformer, laid: Beside) -> bool:
