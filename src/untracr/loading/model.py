@@ -96,7 +96,7 @@ class LoadedModel:
         return running.run(self.network, self.task, inputs)
 
     def answers(self, inputs: Iterable[str | Sequence[Value]]) -> list[running.Answer]:
-        """Like `run`, with the positions at which outputs count; nothing is completed."""
+        """Like `run`, with the whole inputs and the positions at which outputs count."""
         return running.answers(self.network, self.task, inputs)
 
     def complete(
