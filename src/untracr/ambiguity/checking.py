@@ -22,6 +22,7 @@ from untracr.errors import ProgramError
 from untracr.measure.one_direction import find_one_direction
 from untracr.rasp.domain import Domain
 from untracr.rasp.program import Program, print_program
+from untracr.short_repr import short_repr
 from untracr.transformer.transformer import Transformer
 from untracr.verify.evidence import NOTHING_COMPARED, Evidence, Verdict
 from untracr.verify.outputs import cannot_compare
@@ -67,6 +68,8 @@ class Check:
     open_results: tuple[OpenResult, ...] = ()
     departures: int = 0
     beside: Beside | None = field(default=None, repr=False, compare=False)
+
+    __repr__ = short_repr
 
     @classmethod
     def of(cls, finding: Finding, laid: Beside, others: Sequence[Program] = ()) -> Check:

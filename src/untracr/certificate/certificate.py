@@ -37,6 +37,7 @@ from untracr.measure.exactness import find_exactness
 from untracr.rasp.domain import Domain
 from untracr.rasp.functions import Value
 from untracr.rasp.program import Program, print_program
+from untracr.short_repr import short_repr
 from untracr.shown_text import MOST_CHARACTERS, cut, printable, shown
 from untracr.strangers_files import read_file
 from untracr.syntax.parsing import parse
@@ -132,6 +133,8 @@ class Certificate:
     mlp_exactness: float | None = None
     other_programs: tuple[str, ...] = ()
     untracr_version: str = __version__
+
+    __repr__ = short_repr
 
     @property
     def domain(self) -> Domain:

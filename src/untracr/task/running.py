@@ -12,6 +12,7 @@ from untracr.errors import InputError
 from untracr.network.forward import checked_ids, forward
 from untracr.network.network import Network
 from untracr.rasp.values import Value
+from untracr.short_repr import short_repr
 from untracr.task.batches import batches, same_lengths
 from untracr.task.completing import completions
 from untracr.task.inputs import Given, given_inputs
@@ -35,6 +36,8 @@ class Answer:
     positions: tuple[int, ...]
     outputs: tuple[Output, ...]
     cut: bool = False
+
+    __repr__ = short_repr
 
 
 def run(

@@ -17,6 +17,7 @@ import numpy.typing as npt
 from untracr.arrays import Annotated, Bools, Ints
 from untracr.errors import ModelFileError
 from untracr.rasp.values import Value
+from untracr.short_repr import short_repr
 
 Array = npt.NDArray[np.float32]
 
@@ -240,6 +241,8 @@ class Trace:
     layer_outputs: tuple[Annotated[Array, "B T D"], ...]
     attn_logits: tuple[Annotated[Array, "B H T T"], ...]
     output: Annotated[Array, "B T D"]
+
+    __repr__ = short_repr
 
 
 def _require_floats(model: Transformer) -> None:

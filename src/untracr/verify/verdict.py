@@ -16,6 +16,7 @@ from untracr.errors import EvaluationError
 from untracr.rasp.domain import Domain
 from untracr.rasp.nodes import CATEGORICAL, LinearSequenceMap, Map
 from untracr.rasp.program import Program
+from untracr.short_repr import short_repr
 from untracr.transformer.transformer import Transformer
 from untracr.verify.alignment import Alignment, align
 from untracr.verify.evidence import NOTHING_COMPARED, Evidence, Verdict
@@ -48,6 +49,8 @@ class Beside:
     alignment: Alignment
     given: tuple[Transformer, Domain] | None
 
+    __repr__ = short_repr
+
     @property
     def compiled(self) -> Transformer | None:
         """The program's weights."""
@@ -72,6 +75,8 @@ class Finding:
     inputs_checked: int
     detail: str
     evidence: Evidence = NOTHING_COMPARED
+
+    __repr__ = short_repr
 
 
 def lay_beside(model: Transformer, program: Program, domain: Domain) -> Beside:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from untracr.arrays import Annotated, Floats, Places, Square, Vectors
+from untracr.short_repr import short_repr
 from untracr.transformer.transformer import BIASES, Transformer
 from untracr.verify.change_of_basis import nearest_orthogonal, reordering_near
 from untracr.verify.correspondence import TINY_WEIGHT, Parts, in_order_of, parts_of
@@ -87,6 +88,8 @@ class WeightEquivalence:
     change: Square | None = field(default=None, compare=False)
     heads: Places = field(default=(), compare=False)
     neurons: Places = field(default=(), compare=False)
+
+    __repr__ = short_repr
 
 
 def same_weights(given: Transformer, recompiled: Transformer) -> WeightEquivalence:
