@@ -27,7 +27,6 @@ from untracr.rasp.nodes import (
     children,
 )
 from untracr.rasp.program import Program
-from untracr.short_repr import short_repr
 
 Openness = Literal["names", "sign", "kind", "between"]
 
@@ -53,8 +52,6 @@ class OpenResult:
 
     label: str
     what: Openness
-
-    __repr__ = short_repr
 
 
 def open_results(

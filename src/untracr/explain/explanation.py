@@ -8,10 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from untracr.arrays import Floats
-from untracr.decompile.lines import plain_attribution
 from untracr.rasp.functions import Value
-from untracr.short_repr import short_repr
-from untracr.shown_text import cut, shown
 from untracr.verify.attribution import Attribution
 
 Mask = npt.NDArray[np.bool_]
@@ -33,8 +30,6 @@ class Held:
     clear: float
     agrees: bool
 
-    __repr__ = short_repr
-
 
 @dataclass(frozen=True, eq=False)
 class Pattern:
@@ -54,8 +49,6 @@ class Pattern:
     attention: Floats
     wanted: Floats
     agrees: Mask
-
-    __repr__ = short_repr
 
     @property
     def selected(self) -> Mask:
@@ -99,8 +92,6 @@ class Line:
     keys: tuple[Value, ...] = ()
     queries: tuple[Value, ...] = ()
 
-    __repr__ = short_repr
-
     @property
     def is_known(self) -> bool:
         """Whether the model was looked into."""
@@ -116,7 +107,7 @@ class Line:
 
     def as_dict(self) -> dict[str, object]:
         """The line as plain JSON values."""
-        shown: dict[str, object] = {**plain_attribution(self.attribution), "name": self.name}
+        shown: dict[str, object] = {**self.attribution.as_dict(), "name": self.name}
         if self.matrix is not None:
             shown["program"] = self.matrix.tolist()
             shown["model"] = [
@@ -150,10 +141,8 @@ class Output:
     model: tuple[Value, ...]
     differing: tuple[int, ...]
 
-    __repr__ = short_repr
 
-
-@dataclass(frozen=True, eq=False, repr=False)
+@dataclass(frozen=True, eq=False)
 class Explanation:
     """A model and a program side by side on one input.
 
@@ -173,11 +162,6 @@ class Explanation:
     unknown: str = ""
     changed: tuple[str, ...] = ()
     departures: tuple[str, ...] = ()
-
-    def __repr__(self) -> str:
-        differs = self.first_difference
-        said = "agree" if self.agrees else f"differ in {differs}" if differs else "unknown"
-        return f"<Explanation of {shown(self.tokens)}: {len(self.lines)} lines, {cut(said, 60)}>"
 
     @property
     def agrees(self) -> bool:

@@ -15,7 +15,6 @@ import numpy as np
 import numpy.typing as npt
 
 from untracr.network.tracing import Trace
-from untracr.short_repr import short_repr
 
 Chosen = int | Sequence[int] | npt.NDArray[np.integer[Any]] | None
 """Numbers of positions, heads or dimensions: one, several, or None for all."""
@@ -42,8 +41,6 @@ class Place:
     dimensions: Chosen = None
     subspace: npt.ArrayLike | None = None
 
-    __repr__ = short_repr
-
 
 @dataclass(frozen=True, eq=False)
 class Values:
@@ -54,8 +51,6 @@ class Values:
     """
 
     numbers: npt.ArrayLike
-
-    __repr__ = short_repr
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,8 +68,6 @@ class FromInputs:
     rows: npt.ArrayLike | None = None
     positions: Chosen | Sequence[Sequence[int]] = None
 
-    __repr__ = short_repr
-
 
 @dataclass(frozen=True, eq=False)
 class MeanOf:
@@ -87,8 +80,6 @@ class MeanOf:
 
     trace: Trace
     over_positions: bool = False
-
-    __repr__ = short_repr
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,8 +97,6 @@ class Resampled:
     trace: Trace
     seed: int
 
-    __repr__ = short_repr
-
 
 Source = Values | FromInputs | MeanOf | Resampled
 
@@ -119,8 +108,6 @@ class Replace:
     place: Place
     source: Source
 
-    __repr__ = short_repr
-
 
 @dataclass(frozen=True, eq=False)
 class Add:
@@ -129,8 +116,6 @@ class Add:
     place: Place
     source: Source
     times: float = 1.0
-
-    __repr__ = short_repr
 
 
 Patch = Replace | Add

@@ -9,7 +9,6 @@ import enum
 from dataclasses import dataclass
 
 from untracr.rasp.functions import Function, Predicate, Value
-from untracr.short_repr import short_repr
 
 Ref = int
 """Index of a node in its program."""
@@ -54,8 +53,6 @@ class Map:
     inner: Ref
     encoding: Encoding = CATEGORICAL
 
-    __repr__ = short_repr
-
 
 @dataclass(frozen=True, slots=True)
 class SequenceMap:
@@ -65,8 +62,6 @@ class SequenceMap:
     fst: Ref
     snd: Ref
     encoding: Encoding = CATEGORICAL
-
-    __repr__ = short_repr
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +82,6 @@ class Select:
     keys: Ref
     queries: Ref
     predicate: Predicate
-
-    __repr__ = short_repr
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,8 +123,6 @@ class Aggregate:
     sop: Ref
     default: Value = None
     encoding: Encoding = CATEGORICAL
-
-    __repr__ = short_repr
 
 
 Selector = Select | SelectorAnd | SelectorOr | SelectorNot

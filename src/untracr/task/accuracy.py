@@ -11,7 +11,6 @@ import numpy.typing as npt
 from untracr.errors import InputError
 from untracr.network.forward import checked_ids, forward
 from untracr.network.network import Array, Network
-from untracr.short_repr import short_repr
 from untracr.task.batches import batches
 from untracr.task.outputs import require_finite
 from untracr.task.positions import Mask
@@ -36,8 +35,6 @@ class Wanted:
     ids: npt.NDArray[np.integer[Any]]
     compare: Mask
     truth: npt.NDArray[Any]
-
-    __repr__ = short_repr
 
 
 def right(network: Network, task: Task, wanted: Wanted) -> Mask:

@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 from untracr.rasp.values import Value
-from untracr.short_repr import short_repr
-from untracr.shown_text import cut
 
 Role = Literal["BOS", "SEP", "EOS", "PAD"]
 """What a special token is for: begins, separates, ends, fills up."""
@@ -53,8 +51,6 @@ class Layout:
     between: tuple[int, ...] | None = None
     after: tuple[int, ...] = ()
     fill: int | None = None
-
-    __repr__ = short_repr
 
 
 @dataclass(frozen=True)
@@ -114,8 +110,6 @@ class Label:
 
     names: tuple[Value, ...]
 
-    __repr__ = short_repr
-
 
 @dataclass(frozen=True)
 class Number:
@@ -163,8 +157,8 @@ class Task:
     about: str = ""
 
     def __repr__(self) -> str:
-        shape, outputs = cut(layout_text(self), 100), cut(outputs_text(self), 120)
-        return f"<Task: {len(self.tokens)} tokens, input {shape!r}, {outputs}>"
+        shape = layout_text(self)
+        return f"<Task: {len(self.tokens)} tokens, input {shape!r}, {outputs_text(self)}>"
 
 
 def quoted(name: Value) -> str:

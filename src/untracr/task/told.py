@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from untracr.rasp.values import Value
-from untracr.short_repr import short_repr
 from untracr.task.task import Lengths, Role
 
 TokenName = str | int
@@ -100,8 +99,6 @@ class Told:
     accuracy: Mapping[str, float] = field(default_factory=dict)
     names: str | None = None
     source: str = "the task"
-
-    __repr__ = short_repr
 
     def over(self, other: Told) -> Told:
         """This, and what another says where this says nothing; both are the source."""

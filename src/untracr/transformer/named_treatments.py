@@ -15,7 +15,6 @@ import numpy as np
 
 from untracr.arrays import Floats
 from untracr.errors import UsageError, did_you_mean
-from untracr.short_repr import short_repr
 from untracr.transformer.controls import gaussian_weights, shuffle_weights
 from untracr.transformer.transformer import Transformer
 from untracr.transformer.treatments import (
@@ -171,8 +170,6 @@ class Treatment:
 
     name: str
     size: float | None = None
-
-    __repr__ = short_repr
 
     @property
     def label(self) -> str:
