@@ -25,6 +25,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from untracr.short_repr import short_repr
 from untracr.shown_text import cut, printable
 
 MOST_CHARACTERS = 4_000
@@ -116,6 +117,8 @@ class Problem:
     fix: str
     severity: Severity = "error"
     ref: int | None = None
+
+    __repr__ = short_repr
 
     def __post_init__(self) -> None:
         for name in ("expression", "rule", "fix"):

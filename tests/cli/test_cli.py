@@ -27,6 +27,16 @@ def test_the_list_of_commands_is_printed_without_numpy() -> None:
     assert done.stdout.splitlines()[-1] == "False"
 
 
+def test_only_the_command_that_is_asked_for_is_loaded() -> None:
+    """The other commands' options are not built for it."""
+    code = (
+        "import sys\nfrom untracr.cli import main\nmain(['export', '--help'])\n"
+        "print(sorted({'train', 'decompile', 'export'} & {m[12:] for m in sys.modules}))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "['export']"
+
+
 def test_help_lists_every_command(run: Run) -> None:
     """--help names each command, and each command's help ends with an example."""
     found = run("--help")

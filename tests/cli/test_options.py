@@ -28,6 +28,7 @@ LINES = (
     "compile hist --output m.npz --mlp-exactness 20 --no-causal --no-strict",
     "run hist a,b,True,None --vocab a --max-seq-len 3 --causal --json",
     "run m.npz a 1,2 --rows a,b --bos c --pad 1 --no-causal",
+    "run folder 'a b' --task t.json --layout 'BOS x' --outputs 'next token' --json",
     "check a b --against c --model d --vocab 1,2 --max-seq-len 3 --rows 1,2,3 --bos 1 --pad p "
     "--mlp-exactness 9 --causal --no-causal --json",
     "decompile a b --greedy --budget 1 --proposals uniform --checkpoint c --certificate d --json",
@@ -45,6 +46,7 @@ LINES = (
     "audit --kinds all --models 2 --seed 2 --budget 1 --out o --processes 2 --checkpoint c --json",
     "bench dataset --quick --programs 3 --seed 2 --treatments noisy=0.1 --workers 1,2 "
     "--checkpoint c --json",
+    "bench forward --quick --double --seed 2 --json",
 )
 """Every command, with every one of its options."""
 

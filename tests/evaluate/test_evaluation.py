@@ -3,67 +3,28 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import pytest
 
+from scripted_decompiler import Scripted, in_order
 from untracr.compile.canonical import paper_tokens
 from untracr.compile.compiler import compile_program
-from untracr.decompile.decompiler import BUDGET, Decompiler
-from untracr.decompile.proposers import Proposals
-from untracr.decompile.result import Result
 from untracr.errors import ModelFileError, UsageError
 from untracr.evaluate.evaluation import evaluate_folder, evaluate_samples
 from untracr.evaluate.share import Share
-from untracr.rasp.functions import Value
-from untracr.rasp.program import Program
 from untracr.sample.sampler import sample_program
 from untracr.transformer.files import save_model
-from untracr.transformer.token_rows import NOTHING_SAID, Naming
-from untracr.transformer.transformer import Transformer
 
 SEED = 11
-
-
-class Scripted(Decompiler):
-    """Answers with given programs, in order."""
-
-    def __init__(self, answers: Sequence[Program | None]) -> None:
-        self._answers = list(answers)
-
-    def decompile(
-        self,
-        model: Transformer,
-        *,
-        name: str = "",
-        vocab: Iterable[Value] | None = None,
-        naming: Naming = NOTHING_SAID,
-        greedy: bool = False,
-        budget: float = BUDGET,
-        proposals: Proposals = "network",
-    ) -> Result:
-        program = self._answers.pop(0)
-        return Result(
-            name=name,
-            program=program,
-            source="",
-            verdict="unverified",
-            inputs_checked=0,
-            detail="",
-            seconds=0.0,
-            vocab=tuple(naming.vocab or ()),
-            max_seq_len=len(model.W_pos) - 1,
-            log_probability=0.0,
-        )
 
 
 def test_true_programs_score_all_and_others_none() -> None:
     """The truth is exact and behaves the same; the next program is neither; None is wrong too."""
     truth = [sample_program(SEED, i) for i in range(6)]
-    report = evaluate_samples(Scripted(truth), SEED, 6)
+    report = evaluate_samples(Scripted(in_order(truth)), SEED, 6)
     assert all(o.exact and o.same_behaviour for o in report.outcomes)
-    shifted = evaluate_samples(Scripted([*truth[1:], None]), SEED, 6)
+    shifted = evaluate_samples(Scripted(in_order([*truth[1:], None])), SEED, 6)
     assert not any(o.exact for o in shifted.outcomes)
     assert not shifted.outcomes[-1].same_behaviour
 
@@ -71,7 +32,7 @@ def test_true_programs_score_all_and_others_none() -> None:
 def test_operations_are_counted_word_for_word() -> None:
     """With the truth every operation of the reference is found, and their number is its length."""
     truth = [sample_program(SEED, i) for i in range(4)]
-    report = evaluate_samples(Scripted(truth), SEED, 4)
+    report = evaluate_samples(Scripted(in_order(truth)), SEED, 4)
     for program, outcome in zip(truth, report.outcomes, strict=True):
         counts = outcome.operations.values()
         assert all(right == total for right, total in counts)
@@ -85,21 +46,21 @@ def test_folder_is_read_and_missing_parts_are_named(tmp_path: Path) -> None:
     save_model(tmp_path / "m.npz", model)
     entry = {"name": "m", "tokens": paper_tokens(program), "vocab": [0, 1, 2, 3, 4]}
     (tmp_path / "programs.jsonl").write_text(json.dumps({**entry, "max_seq_len": 5}) + "\n")
-    report = evaluate_folder(Scripted([program]), tmp_path, treatment="rotated")
+    report = evaluate_folder(Scripted(in_order([program])), tmp_path, treatment="rotated")
     assert report.as_dict()["verdicts"] == {"unverified": 1}
     assert "token-exact" in report.to_markdown()
     (tmp_path / "m.npz").unlink()
     with pytest.raises(ModelFileError, match=r"m\.npz is missing"):
-        evaluate_folder(Scripted([program]), tmp_path)
+        evaluate_folder(Scripted(in_order([program])), tmp_path)
     (tmp_path / "programs.jsonl").write_text(json.dumps(entry) + "\n")
     with pytest.raises(ModelFileError, match=r"programs\.jsonl:1: .*max_seq_len"):
-        evaluate_folder(Scripted([program]), tmp_path)
+        evaluate_folder(Scripted(in_order([program])), tmp_path)
 
 
 def test_unknown_treatment_is_refused() -> None:
     """A mistyped treatment is an error that lists the known ones."""
     with pytest.raises(UsageError, match=r"compiled, rotated, .*, not 'rotatd'"):
-        evaluate_samples(Scripted([]), SEED, 0, treatment="rotatd")
+        evaluate_samples(Scripted(in_order([])), SEED, 0, treatment="rotatd")
 
 
 @pytest.mark.parametrize(

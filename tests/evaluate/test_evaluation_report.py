@@ -6,7 +6,6 @@ import json
 import os
 import re
 import sys
-from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,10 +13,9 @@ from typing import Any
 import pytest
 import torch
 
+from scripted_decompiler import Scripted
 from untracr.cli import main
-from untracr.decompile.decompiler import BUDGET, Decompiler
-from untracr.decompile.proposers import Proposals
-from untracr.decompile.result import Result
+from untracr.decompile.decompiler import Decompiler
 from untracr.errors import ModelFileError, UntracrError, UsageError
 from untracr.evaluate.cases import CaseSet, library_cases, sampled_cases
 from untracr.evaluate.full_report import FullReport, Plan, measure
@@ -25,38 +23,12 @@ from untracr.evaluate.markdown import report_markdown, share_text
 from untracr.evaluate.pictures import draw_pictures
 from untracr.evaluate.report_folder import require_writable, write_report
 from untracr.evaluate.share import Share
-from untracr.rasp.functions import Value
-from untracr.rasp.program import Program
 from untracr.train.baseline import BaselineConfig, FlatNetwork, baseline_task
 from untracr.train.checkpoint import save_checkpoint
 from untracr.transformer.named_treatments import CONTROLS, parse_treatments
-from untracr.transformer.token_rows import NOTHING_SAID, Naming
-from untracr.transformer.transformer import Transformer
 
 COUNT = 6
 NAMES = ["report.json", "report.md", "by-length.svg", "by-operation.svg"]
-
-
-class Scripted(Decompiler):
-    """Answers models by their names, whatever the weights."""
-
-    def __init__(self, checkpoint: Path, answers: dict[str, Program | None]) -> None:
-        super().__init__(checkpoint)
-        self.answers = answers
-
-    def decompile(
-        self,
-        model: Transformer,
-        *,
-        name: str = "",
-        vocab: Iterable[Value] | None = None,
-        naming: Naming = NOTHING_SAID,
-        greedy: bool = False,
-        budget: float = BUDGET,
-        proposals: Proposals = "network",
-    ) -> Result:
-        """The script's answer."""
-        return Result(name, self.answers[name], "x", "unverified", 0, "", 0.25, (), 5, 0.0)
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +43,7 @@ def half_right(untrained: Path, cases: CaseSet) -> FullReport:
     answers = {c.name: c.program if i < COUNT // 2 else None for i, c in enumerate(cases.cases)}
     answers |= {case.name: None for case in library_cases().cases}
     plan = Plan(parse_treatments("compiled,rotated,compressed-bos,noisy:0.001:0.01"), ())
-    return measure(Scripted(untrained, answers), cases, plan, library=library_cases())
+    return measure(Scripted(answers.__getitem__, untrained), cases, plan, library=library_cases())
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +55,8 @@ def values(half_right: FullReport) -> dict[str, Any]:
 
 def test_a_perfect_reader_gets_everything(untrained: Path, cases: CaseSet) -> None:
     """With the truth every share is 1, whatever is done to the weights."""
-    perfect = Scripted(untrained, {case.name: case.program for case in cases.cases})
+    truth = {case.name: case.program for case in cases.cases}
+    perfect = Scripted(truth.__getitem__, untrained)
     report = measure(perfect, cases, Plan(parse_treatments("compiled,noisy"), ())).as_dict()
     assert report["controls"] == []
     treatments: Any = report["treatments"]

@@ -67,7 +67,7 @@ def test_gradients_are_those_of_finite_differences(network: Network) -> None:
         gradient = (
             0.0 if parameter.grad is None else float((parameter.grad.numpy() * direction).sum())
         )
-        assert gradient == pytest.approx(slope, rel=1e-5, abs=1e-6), name
+        assert gradient == pytest.approx(slope, rel=1e-5, abs=1e-5), name
 
 
 def _slope(

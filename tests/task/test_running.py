@@ -14,7 +14,7 @@ from untracr.network.network import Network
 from untracr.task import batches
 from untracr.task.completing import complete
 from untracr.task.documents import told_of
-from untracr.task.running import answers, run, run_ids
+from untracr.task.running import Answer, answers, run, run_ids
 from untracr.task.settling import settled
 from untracr.task.task import Task
 
@@ -47,6 +47,7 @@ def test_an_answer_is_written_up_to_the_end_token() -> None:
     network = network_of_table(table)
     task = task_of(network, tokens=LETTERS, outputs="next token, the largest logit")
     assert run(network, task, ["a", "dd"]) == [["b", "c", "d"]] * 2
+    assert answers(network, task, ["a"]) == [Answer(("<bos>", "a", "<sep>"), (), ("b", "c", "d"))]
     assert complete(network, task, ["a"], most=2) == [("b", "c")]
     assert complete(network, task, ["a <sep> c"]) == [("d",)]
 
@@ -61,11 +62,11 @@ def test_given_an_answer_its_outputs_are_those_that_count(chain: Network) -> Non
 
 
 def test_without_an_end_token_positions_end_an_answer(chain: Network) -> None:
-    """Twelve positions: two are taken, and the last token written needs none."""
+    """Twelve, of which two are taken."""
     task = task_of(
         chain, tokens=[*"abcdefg", "="], outputs="next token after =", answer_lengths=[0, 20]
     )
-    assert run(chain, task, ["g="]) == [list("abcdefg=abc")]
+    assert run(chain, task, ["g="]) == [list("abcdefg=ab")]
     short = task_of(chain, tokens=[*"abcdefg", "="], outputs="next token after =", answer_lengths=2)
     assert run(chain, short, ["g="]) == [["a", "b"]]
 

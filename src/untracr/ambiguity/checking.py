@@ -21,7 +21,8 @@ from untracr.diagnose.judging import departures
 from untracr.errors import ProgramError
 from untracr.measure.one_direction import find_one_direction
 from untracr.rasp.domain import Domain
-from untracr.rasp.program import Program
+from untracr.rasp.program import Program, print_program
+from untracr.short_repr import short_repr
 from untracr.transformer.transformer import Transformer
 from untracr.verify.evidence import NOTHING_COMPARED, Evidence, Verdict
 from untracr.verify.outputs import cannot_compare
@@ -68,6 +69,8 @@ class Check:
     departures: int = 0
     beside: Beside | None = field(default=None, repr=False, compare=False)
 
+    __repr__ = short_repr
+
     @classmethod
     def of(cls, finding: Finding, laid: Beside, others: Sequence[Program] = ()) -> Check:
         """A finding about a program that was laid beside a model."""
@@ -92,7 +95,14 @@ class Check:
         return bool(self.open_results)
 
 
-def check(model: Transformer, program: Program, domain: Domain, *, settle: bool = True) -> Check:
+def check(
+    model: Transformer,
+    program: Program,
+    domain: Domain,
+    *,
+    settle: bool = True,
+    earlier: Beside | None = None,
+) -> Check:
     """Compares a model with a program: first the weights, then the outputs.
 
     Args:
@@ -101,9 +111,11 @@ def check(model: Transformer, program: Program, domain: Domain, *, settle: bool 
         domain: values of the token rows, and the longest input.
         settle: where the weights leave several programs open, take the one whose
             outputs the model's read-out tells, if there is one.
+        earlier: a program laid beside a model, which is not done again if it is this
+            program beside these weights.
     """
     with np.errstate(all="ignore"):  # weights may be huge: what is not finite agrees with nothing
-        return _check(model, program, domain, settle)
+        return _check(model, program, domain, settle, earlier)
 
 
 def is_settled(checked: Check, model: Transformer) -> bool:
@@ -141,9 +153,14 @@ def rank(checked: Check) -> tuple[int, float, int, float]:
     )
 
 
-def _check(model: Transformer, program: Program, domain: Domain, settle: bool) -> Check:
+def _check(
+    model: Transformer, program: Program, domain: Domain, settle: bool, earlier: Beside | None
+) -> Check:
     try:
-        laid = lay_beside(model, program, domain)
+        if earlier is not None and _is_of(earlier, model, program, domain):
+            laid = earlier
+        else:
+            laid = lay_beside(model, program, domain)
     except ProgramError as error:
         return Check("unverified", 0, f"the program does not compile: {error}", program)
     named = _named(model, laid, domain) if settle and not cannot_compare(model) else laid
@@ -151,6 +168,20 @@ def _check(model: Transformer, program: Program, domain: Domain, settle: bool) -
     if named is laid or judged.verdict != "unverified":
         return judged
     return max(judged, _judged(model, laid, domain, settle), key=rank)
+
+
+def _is_of(laid: Beside, model: Transformer, program: Program, domain: Domain) -> bool:
+    """Whether laying the program beside the model would give this once more."""
+    if laid.given is None:
+        return False
+    before, for_domain = laid.given
+    return (
+        laid.program == program
+        and print_program(laid.program) == print_program(program)
+        and laid.program.labels == program.labels  # they order the residual dimensions
+        and repr(for_domain) == repr(domain)  # where 1, 1.0 and True are three tokens
+        and before.equals(model)
+    )
 
 
 def _named(model: Transformer, laid: Beside, domain: Domain) -> Beside:
@@ -250,5 +281,5 @@ def _changed(model: Transformer, laid: Beside, domain: Domain, settle: bool) -> 
         if repaired.program != laid.program:
             other = lay_beside(model, repaired.program, domain)
             alike = other.alignment.relation == laid.alignment.relation
-            laid = other if alike else replace(laid, program=repaired.program)
+            laid = other if alike else replace(laid, program=repaired.program, given=None)
     return replace(Check.of(changed_weights(model, laid, domain), laid), repairs=repairs)

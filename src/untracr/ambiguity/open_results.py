@@ -27,6 +27,7 @@ from untracr.rasp.nodes import (
     children,
 )
 from untracr.rasp.program import Program
+from untracr.short_repr import short_repr
 
 Openness = Literal["names", "sign", "kind", "between"]
 
@@ -52,6 +53,8 @@ class OpenResult:
 
     label: str
     what: Openness
+
+    __repr__ = short_repr
 
 
 def open_results(

@@ -18,6 +18,7 @@ from untracr.decompile.result import Result
 from untracr.errors import EvaluationError, ProgramError
 from untracr.rasp.domain import BOS, PAD, Domain
 from untracr.rasp.program import Program
+from untracr.short_repr import short_repr
 from untracr.syntax.parsing import parse
 from untracr.transformer.transformer import Transformer
 from untracr.verify.evidence import PROVED
@@ -53,6 +54,8 @@ class Claim:
     listed: bool = False
     renamed: bool = False
     contradicted: str = ""
+
+    __repr__ = short_repr
 
 
 def judge_claim(subject: Subject, result: Result) -> Claim:

@@ -34,6 +34,7 @@ from untracr.rasp.program import Program
 from untracr.sample.domains import OtherDomains
 from untracr.sample.outside import with_outside_functions
 from untracr.sample.sampler import PAPER, SamplerSettings, sample_program
+from untracr.short_repr import short_repr
 from untracr.syntax.hand_written import HAND_WRITTEN
 from untracr.syntax.library import LIBRARY, NamedProgram
 from untracr.transformer.named_treatments import Treatment, parse_treatments
@@ -67,6 +68,8 @@ class Kind:
     largest: int | None = None
     needs_torch: bool = False
     strict: Callable[[int, int], StrictCase] | None = None
+
+    __repr__ = short_repr
 
 
 def treated_subject(

@@ -26,6 +26,7 @@ from untracr.audit.strict import StrictCase, strict_answer
 from untracr.decompile.decompiler import BUDGET, Decompiler
 from untracr.decompile.result import Result
 from untracr.errors import UntracrError, UsageError
+from untracr.short_repr import short_repr
 from untracr.verify.evidence import PROVED
 from untracr.version import __version__
 
@@ -52,6 +53,8 @@ class Audit:
     seed: int = 0
     budget: float = BUDGET
     checkpoint: Path | None = None
+
+    __repr__ = short_repr
 
     def head(self) -> dict[str, object]:
         """The first line of its file."""
@@ -101,6 +104,8 @@ class Record:
     others: int = 0
     departures: int = 0
     source: str = ""
+
+    __repr__ = short_repr
 
     @property
     def is_proved(self) -> bool:

@@ -8,6 +8,7 @@ from untracr.compile.compiler import MLP_EXACTNESS
 from untracr.rasp.domain import Domain
 from untracr.rasp.functions import Value
 from untracr.rasp.program import Program
+from untracr.short_repr import short_repr
 from untracr.transformer.token_rows import NOTHING_SAID, Naming, tokens_first
 from untracr.transformer.transformer import Transformer
 
@@ -40,6 +41,8 @@ class Subject:
     read_out: Transformer | None = None
     row_names: tuple[Value, ...] | None = None
     mlp_exactness: float = MLP_EXACTNESS
+
+    __repr__ = short_repr
 
     @property
     def naming(self) -> Naming:

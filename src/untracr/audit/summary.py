@@ -12,6 +12,7 @@ from untracr.audit.running import Record
 from untracr.evaluate.markdown import NOT_MEASURED
 from untracr.evaluate.share import Share
 from untracr.markdown_table import markdown_table
+from untracr.short_repr import short_repr
 
 SUMMARY_COLUMNS = (
     "weights",
@@ -58,6 +59,8 @@ class Summary:
 
     kind: str
     records: tuple[Record, ...]
+
+    __repr__ = short_repr
 
     @property
     def false(self) -> list[Record]:

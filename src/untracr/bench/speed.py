@@ -35,6 +35,7 @@ from untracr.rasp.equivalence import decide_equivalence
 from untracr.rasp.functions import Value
 from untracr.rasp.program import Program
 from untracr.sample.sampler import sample_program
+from untracr.short_repr import short_repr
 from untracr.single_threaded import BLAS_THREADS
 from untracr.syntax.library import named_program
 from untracr.syntax.tracr_objects import to_tracr
@@ -83,6 +84,8 @@ class SpeedRow:
     wanted: Literal["at least", "at most"]
     detail: str
 
+    __repr__ = short_repr
+
     @property
     def met(self) -> bool | None:
         """Whether the target is met; None without a target."""
@@ -123,6 +126,8 @@ class SpeedReport:
     reverse: tuple[ReverseRow, ...]
     machine: Mapping[str, str] = field(default_factory=dict)
     quick: bool = False
+
+    __repr__ = short_repr
 
     def as_dict(self) -> dict[str, Any]:
         """Everything, ready for JSON."""

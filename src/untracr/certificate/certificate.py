@@ -37,6 +37,7 @@ from untracr.measure.exactness import find_exactness
 from untracr.rasp.domain import Domain
 from untracr.rasp.functions import Value
 from untracr.rasp.program import Program, print_program
+from untracr.short_repr import short_repr
 from untracr.shown_text import MOST_CHARACTERS, cut, printable, shown
 from untracr.strangers_files import read_file
 from untracr.syntax.parsing import parse
@@ -44,6 +45,7 @@ from untracr.transformer.token_rows import Naming, TokenRows, token_rows
 from untracr.transformer.weights_digest import weights_digest
 from untracr.verify.evidence import Evidence, ReadOutRelation, Verdict, WeightRelation
 from untracr.verify.outputs import cannot_compare
+from untracr.verify.verdict import Beside
 from untracr.version import __version__
 
 CERTIFICATE_FORMAT = "untracr certificate"
@@ -132,6 +134,8 @@ class Certificate:
     other_programs: tuple[str, ...] = ()
     untracr_version: str = __version__
 
+    __repr__ = short_repr
+
     @property
     def domain(self) -> Domain:
         """The inputs that the claim is about."""
@@ -201,12 +205,17 @@ class Decompiled(Protocol):
     def token_rows(self) -> TokenRows | None:
         """Which rows of W_E are which."""
 
+    @property
+    def beside(self) -> Beside | None:
+        """The program laid beside the model, where that was done."""
+
 
 def certificate_of(result: Decompiled, loaded: LoadedModel, folder: Path) -> Certificate:
-    """Certifies a result by checking its program, as printed, once more.
+    """Certifies a result by checking its program, as printed.
 
     What is claimed is what this check finds, so that it can be found again; the
-    result's own verdict is not copied.
+    result's own verdict is not copied. Its recompiled model and how the weights
+    correspond are, once program, domain and weights are seen to be the same.
 
     Args:
         result: of decompiling the model.
@@ -231,7 +240,7 @@ def certificate_of(result: Decompiled, loaded: LoadedModel, folder: Path) -> Cer
         require_affordable(program, domain, causal=model.causal, outputs=not cannot_compare(model))
     except ProgramError as error:
         raise NothingShown(f"{result.name}: no certificate, {error}") from None
-    checked = check(model, program, domain, settle=False)
+    checked = check(model, program, domain, settle=False, earlier=result.beside)
     if checked.verdict not in CERTIFIED_VERDICTS:
         raise NothingShown(f"{result.name}: no certificate, nothing is shown: {checked.detail}")
     return Certificate(

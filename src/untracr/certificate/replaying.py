@@ -26,6 +26,7 @@ from untracr.loading.model import LoadedModel
 from untracr.measure.exactness import find_exactness
 from untracr.rasp.functions import Value
 from untracr.rasp.program import Program, print_program
+from untracr.short_repr import short_repr
 from untracr.syntax.parsing import parse
 from untracr.transformer.readable import require_readable
 from untracr.transformer.token_rows import Naming, TokenRows, token_rows
@@ -84,6 +85,8 @@ class Replay:
     program: str
     found: Check | None
     seconds: float
+
+    __repr__ = short_repr
 
     @property
     def is_confirmed(self) -> bool:

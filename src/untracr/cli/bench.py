@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from untracr.cli.command import OK, Command, Parser
 from untracr.cli.dataset_build import treatments
 from untracr.cli.dataset_progress import processors
-from untracr.cli.extras import dataset_extra
+from untracr.cli.extras import dataset_extra, training_extra
 from untracr.cli.output import JsonOption, add_json_option, print_json
 from untracr.cli.reading_options import CheckpointOption, add_checkpoint_option
 from untracr.cli.values import not_negative, positive
 
-SUBCOMMANDS = ("speed", "dataset")
+SUBCOMMANDS = ("speed", "dataset", "forward")
 
 DATASET_PROGRAMS, QUICK_PROGRAMS = 10_000, 1000
 
@@ -23,6 +23,7 @@ class Options(CheckpointOption, JsonOption):
 
     what: str
     quick: bool
+    double: bool
     programs: int | None
     seed: int
     treatments: tuple[tuple[str, float], ...]
@@ -35,9 +36,14 @@ def configure(parser: Parser) -> None:
         "what",
         choices=SUBCOMMANDS,
         help="speed: next to the real Tracr; dataset: building one, with one worker and with one "
-        "for each processor",
+        "for each processor; forward: running small networks, next to PyTorch on one thread",
     )
-    parser.add_argument("--quick", action="store_true", help="fewer repetitions, about 15 s")
+    parser.add_argument(
+        "--quick", action="store_true", help="fewer repetitions or sizes, about 15 s"
+    )
+    parser.add_argument(
+        "--double", action="store_true", help="networks in double precision (forward)"
+    )
     parser.add_argument(
         "--programs",
         type=positive,
@@ -75,6 +81,8 @@ def run(options: Options) -> int:
     """Prints a report."""
     if options.what == "dataset":
         return _run_dataset(options)
+    if options.what == "forward":
+        return _run_forward(options)
     from untracr.bench.speed import run_speed_benchmark
 
     report = run_speed_benchmark(
@@ -107,9 +115,26 @@ def _run_dataset(options: Options) -> int:
     return OK
 
 
+def _run_forward(options: Options) -> int:
+    with training_extra():
+        from untracr.bench.forward_speed import QUICK, WHOLE, run_forward_benchmark, to_markdown
+
+        speeds = run_forward_benchmark(
+            QUICK if options.quick else WHOLE,
+            dtype="float64" if options.double else "float32",
+            seed=options.seed,
+        )
+    if options.json:
+        for speed in speeds:
+            print_json(speed.as_dict())
+    else:
+        print(to_markdown(speeds))
+    return OK
+
+
 COMMAND = Command(
     name="bench",
-    summary="measure speed, next to the real Tracr or of building data sets",
+    summary="measure speed, next to the real Tracr or PyTorch, or of building data sets",
     example="untracr bench speed --quick",
     configure=configure,
     options=Options,

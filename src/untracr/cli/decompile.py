@@ -134,8 +134,12 @@ def _read(decompiler: Decompiler, file: str, options: Options) -> int:
 
 def _line(line: Attribution, result: Result) -> dict[str, object]:
     """One line of the program as plain JSON values, with what is open about its results."""
+    from untracr.decompile.lines import plain_attribution
+
     label = line.text.partition(" = ")[0]
-    return line.as_dict() | {"open": [r.what for r in result.open_results if r.label == label]}
+    return plain_attribution(line) | {
+        "open": [r.what for r in result.open_results if r.label == label]
+    }
 
 
 def _report_error(file: str, error: UntracrError, options: Options) -> None:

@@ -5,24 +5,11 @@ from __future__ import annotations
 import io
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from importlib import import_module
 from typing import Any
 
-from untracr.cli import (
-    audit,
-    bench,
-    check,
-    compile,
-    dataset,
-    decompile,
-    eval,
-    explain,
-    export,
-    run,
-    sample,
-    train,
-)
 from untracr.cli.command import (
     FAILED,
     INTERRUPTED,
@@ -38,23 +25,40 @@ from untracr.cli.output import complain
 from untracr.errors import UntracrError, UsageError
 from untracr.version import __version__
 
-COMMANDS: dict[str, Command[Any] | Group] = {
-    module.COMMAND.name: module.COMMAND
-    for module in (
-        sample,
-        dataset,
-        compile,
-        run,
-        check,
-        decompile,
-        explain,
-        train,
-        export,
-        eval,
-        audit,
-        bench,
-    )
-}
+NAMES = (
+    "sample",
+    "dataset",
+    "compile",
+    "run",
+    "check",
+    "decompile",
+    "explain",
+    "train",
+    "export",
+    "eval",
+    "audit",
+    "bench",
+)
+"""Of the commands, in the order of --help; each is the module of its name."""
+
+
+class Commands(Mapping[str, "Command[Any] | Group"]):
+    """The commands by name; one is imported when it is asked for."""
+
+    def __getitem__(self, name: str) -> Command[Any] | Group:
+        if name not in NAMES:
+            raise KeyError(name)
+        command: Command[Any] | Group = import_module(f"untracr.cli.{name}").COMMAND
+        return command
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(NAMES)
+
+    def __len__(self) -> int:
+        return len(NAMES)
+
+
+COMMANDS = Commands()
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -95,7 +99,8 @@ def _prepare_streams() -> None:
 
 
 def _run(arguments: list[str]) -> int:
-    parser = _parser()
+    named = [name for name in NAMES if name in arguments[:1]] or NAMES
+    parser = _parser(named)
     if not arguments:
         print(parser.format_help(), file=sys.stderr, end="")
         return WRONG_USAGE
@@ -118,14 +123,15 @@ def _require_known_subcommand(command: Command[Any] | Group, arguments: list[str
         require_known(f"{command.name} command", arguments[0], command.subcommands)
 
 
-def _parser() -> Parser:
+def _parser(names: Iterable[str]) -> Parser:
+    """Knows these commands: those that --help lists, or the one that was asked for."""
     parser = Parser(
         prog="untracr",
         description="RASP to transformer weights, and weights back to RASP.",
         epilog="untracr COMMAND --help tells more, with an example.",
     )
     parser.add_argument("--version", action="version", version=f"untracr {__version__}")
-    parser.add_commands(COMMANDS.values())
+    parser.add_commands(COMMANDS[name] for name in names)
     return parser
 
 

@@ -2,35 +2,42 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from untracr.bounds import MAX_ENCLOSED_SOURCE
 from untracr.cli.command import OK, Command, Parser
 from untracr.cli.output import JsonOption, add_json_option, print_json, say
 from untracr.cli.programs import PROGRAM_HELP, add_causal_option, add_domain_options, read_program
-from untracr.cli.reading_options import add_rows_options, refuse_rows_options
-from untracr.cli.saved_models import (
-    SavedModel,
-    SavedModelOptions,
-    is_model,
-    read_saved,
-    tell_assumed,
+from untracr.cli.reading_options import add_rows_options, naming_of, refuse_rows_options
+from untracr.cli.saved_models import SavedModel, SavedModelOptions, is_model_or_folder, tell_assumed
+from untracr.cli.task_models import (
+    TaskOptions,
+    add_task_options,
+    gives_task,
+    refuse_task_options,
+    run_in_words,
+    told_by_options,
 )
 from untracr.cli.values import Value, parse_values, show_values
 from untracr.errors import UntracrError, UsageError
 from untracr.shown_text import printable
 
+if TYPE_CHECKING:
+    from untracr.loading.model import LoadedModel
+
 Runner = Callable[[Sequence[Value]], list[Value]]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options(SavedModelOptions, JsonOption):
+class Options(SavedModelOptions, TaskOptions, JsonOption):
     """What the command is given; `configure` says what each means."""
 
     program: str
-    inputs: list[tuple[Value, ...]]
+    inputs: list[str]
 
 
 def configure(parser: Parser) -> None:
@@ -38,27 +45,34 @@ def configure(parser: Parser) -> None:
     parser.add_argument(
         "program",
         metavar="PROGRAM|MODEL",
-        help=f"{PROGRAM_HELP}; or a model saved as .safetensors or .npz",
+        help=f"{PROGRAM_HELP}; or a model: a file of weights, or a folder",
     )
     parser.add_argument(
         "inputs",
         metavar="INPUT",
         nargs="+",
-        type=parse_values,
-        help="tokens such as 3,1,4 or a,b; put -- before inputs that begin with a minus sign",
+        help="tokens such as 3,1,4 or a,b, of some models also '(())' or 'a b'; put -- before "
+        "inputs that begin with a minus sign",
     )
     add_domain_options(parser)
     add_causal_option(parser)
     add_rows_options(parser)
+    add_task_options(parser)
     add_json_option(parser)
 
 
 def run(options: Options) -> int:
     """Prints one output a line."""
-    model = _model(options) if is_model(options.program) else None
+    loaded = _loaded(options) if is_model_or_folder(options.program) else None
+    if loaded is not None and not is_compiled(loaded, options):
+        _refuse_vocab(options)
+        run_in_words(loaded, options.inputs, json=options.json)
+        return OK
+    inputs = [values_of_input(text) for text in options.inputs]
+    model = None if loaded is None else SavedModel(loaded, naming_of(options.vocab, options))
     runner = _program_runner(options) if model is None else model.run
     departs = _departs(model) if model is not None and not options.vocab else None
-    for tokens in options.inputs:
+    for tokens in inputs:
         output = runner(tokens)
         if options.json:
             print_json({"input": list(tokens), "output": output})
@@ -101,16 +115,49 @@ def _departs(model: SavedModel) -> Callable[[Sequence[Value], list[Value]], str]
     return note
 
 
-def _model(options: Options) -> SavedModel:
+def values_of_input(text: str) -> tuple[Value, ...]:
+    """The tokens of an input of a program or of a compiled model.
+
+    Raises:
+        UsageError: there is nothing between two commas.
+    """
+    try:
+        return parse_values(text)
+    except argparse.ArgumentTypeError as error:
+        raise UsageError(f"argument INPUT: {error} (untracr run --help shows how)") from None
+
+
+def _loaded(options: Options) -> LoadedModel:
+    from untracr.loading.loading import load_model
+
     if options.max_seq_len:
         raise UsageError("--max-seq-len is for programs; a model's weights fix its own")
-    return read_saved(options.program, options)
+    loaded = load_model(options.program, causal=options.causal)
+    if is_compiled(loaded, options):
+        return loaded
+    return load_model(loaded, task=told_by_options(options, options))
+
+
+def is_compiled(loaded: LoadedModel, options: TaskOptions) -> bool:
+    """Whether a model has the form that a compiler writes, and no other task is told of it."""
+    from untracr.loading.tasks import is_untold
+
+    return not gives_task(options) and is_untold(loaded)
+
+
+def _refuse_vocab(options: Options) -> None:
+    if options.vocab is not None:
+        raise UsageError(
+            "--vocab names the tokens' rows of compiled weights, BOS's and PAD's left out; "
+            "--rows names all tokens of a model"
+        )
 
 
 def _program_runner(options: Options) -> Runner:
     from untracr.rasp.interpreter import run as interpret
 
     refuse_rows_options(options, "models; a program has no rows of weights")
+    refuse_task_options(options)
     given = read_program(options.program)
     domain = given.domain(options) if given.has_domain(options) else None
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from untracr.cli.compile import SUFFIXES
 from untracr.cli.programs import CausalOption, DomainOptions
 from untracr.cli.reading_options import RowsOptions, naming_of
 from untracr.cli.values import Value, show_values
@@ -113,9 +112,21 @@ def tell_assumed(*models: SavedModel) -> None:
             print(f"untracr: {printable(f'{model.path}: {model.rows.assumed}')}", file=sys.stderr)
 
 
+MODEL_SUFFIXES = (".safetensors", ".npz", ".pt", ".pth", ".bin")
+
+
 def is_model(argument: str) -> bool:
     """Whether an argument names a weights file, by its suffix."""
-    return Path(argument).suffix.lower() in SUFFIXES
+    return Path(argument).suffix.lower() in MODEL_SUFFIXES
+
+
+def is_model_or_folder(argument: str) -> bool:
+    """Whether an argument names a weights file or a folder, which is none of the library's."""
+    if is_model(argument) or not Path(argument).is_dir():
+        return is_model(argument)
+    from untracr.syntax.library import LIBRARY
+
+    return argument not in {named.name for named in LIBRARY}
 
 
 def _require_read_out(loaded: LoadedModel) -> None:

@@ -35,6 +35,7 @@ from untracr.rasp.nodes import (
 from untracr.rasp.program import Program
 from untracr.rasp.spent import TooCostly
 from untracr.rasp.values import tracr_sorted
+from untracr.short_repr import short_repr
 from untracr.transformer.half_layer import HalfLayer
 from untracr.transformer.transformer import Array, Transformer
 
@@ -86,6 +87,8 @@ class NodeParts:
     neurons: tuple[int, ...] = ()
     auxiliary_dims: tuple[int, ...] = ()
 
+    __repr__ = short_repr
+
 
 @dataclass(frozen=True)
 class Compiled:
@@ -108,6 +111,8 @@ class Compiled:
     value_sets: dict[Ref, ValueSet]
     bos_id: int
     mlp_exactness: float = MLP_EXACTNESS
+
+    __repr__ = short_repr
 
     def with_rows(self, token_values: tuple[Value, ...]) -> Compiled:
         """The same with the rows of W_E in another order of their values."""

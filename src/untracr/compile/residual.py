@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from untracr.rasp.functions import Value
+from untracr.short_repr import short_repr
 
 Dims = npt.NDArray[np.int64]
 
@@ -33,6 +34,8 @@ class Residual:
     starts: dict[str, int]
     values: dict[str, tuple[Value, ...]]
     width: int
+
+    __repr__ = short_repr
 
     @classmethod
     def build(cls, spaces: dict[str, tuple[Value, ...]]) -> Residual:

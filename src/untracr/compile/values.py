@@ -29,6 +29,7 @@ from untracr.rasp.program import Program
 from untracr.rasp.spent import Held, Spent, TooCostly
 from untracr.rasp.tabulating import PYTHON_FAILURES
 from untracr.rasp.values import tracr_sorted
+from untracr.short_repr import short_repr
 from untracr.shown_text import shown
 
 Types = tuple[type, ...]
@@ -47,6 +48,8 @@ class ValueSet:
     unordered: tuple[Value, ...]
     ordered: tuple[Value, ...]
     types: Types
+
+    __repr__ = short_repr
 
     @classmethod
     def of(cls, values: set[Value]) -> ValueSet:

@@ -20,6 +20,7 @@ from untracr.rasp.program import Program
 from untracr.sample.deduplication import program_key
 from untracr.sample.exclusion import Exclusion
 from untracr.sample.fingerprint import fingerprint
+from untracr.short_repr import short_repr
 
 Prefixes = npt.NDArray[np.uint64]
 
@@ -38,6 +39,8 @@ class Excluded:
     sets: tuple[str, ...] = ()
     behaviours: tuple[tuple[Domain, Prefixes], ...] = ()
     failing: frozenset[bytes] = frozenset()
+
+    __repr__ = short_repr
 
     @classmethod
     def of(cls, exclusion: Exclusion) -> Excluded:
@@ -62,8 +65,8 @@ class Excluded:
     def as_dict(self) -> dict[str, object]:
         """What is recorded: the names, and a digest of all that is left out."""
         digest = hashlib.blake2b(digest_size=8)
-        for domain, found in sorted(self.behaviours, key=lambda pair: repr(pair[0])):
-            digest.update(repr(domain).encode() + found.astype("<u8").tobytes())
+        for domain, found in sorted(self.behaviours, key=lambda pair: pair[0].written):
+            digest.update(domain.written.encode() + found.astype("<u8").tobytes())
         digest.update(repr(sorted(self.failing)).encode())
         return {"sets": list(self.sets), "digest": digest.hexdigest()}
 

@@ -17,6 +17,7 @@ from untracr.dataset.planning import Plan
 from untracr.dataset.settings import SPLITS, DatasetSettings
 from untracr.dataset.shards import Counts
 from untracr.errors import DatasetError, InputError
+from untracr.short_repr import short_repr
 from untracr.shown_text import printable, shown
 from untracr.version import __version__
 
@@ -105,6 +106,8 @@ class Manifest:
     plan: Plan
     shards: tuple[ShardNote, ...]
     statistics: dict[str, dict[str, int]]
+
+    __repr__ = short_repr
 
     @property
     def bytes(self) -> int:

@@ -13,6 +13,7 @@ from typing import Any
 from untracr.dataset.engine import TASKS_OF_A_WORKER, TRIES_OF_A_TASK, R, S, T, answer, result_of
 from untracr.dataset.manifest import versions
 from untracr.errors import DatasetError, UntracrError
+from untracr.short_repr import short_repr
 from untracr.single_threaded import SINGLE_THREADED
 
 CONNECT_SECONDS = 10.0
@@ -42,6 +43,8 @@ class RayEngine:
 
     workers: int = 1
     address: str | None = None
+
+    __repr__ = short_repr
 
     def run(
         self, work: Callable[[S, T], R], shared: S, tasks: Iterable[T]

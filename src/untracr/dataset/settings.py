@@ -11,6 +11,7 @@ from untracr.rasp.domain import Domain
 from untracr.sample.domains import NO_OTHERS, OtherDomains
 from untracr.sample.sampler import PAPER, SamplerSettings
 from untracr.sample.treatment_shares import ALL_AS_COMPILED, TreatmentShares
+from untracr.short_repr import short_repr
 
 SPLITS = ("train", "validation", "test")
 
@@ -42,6 +43,8 @@ class DatasetSettings:
     treatments: TreatmentShares = ALL_AS_COMPILED
     shares: tuple[float, float, float] = (0.9, 0.05, 0.05)
     shard_size: int = 1000
+
+    __repr__ = short_repr
 
     def __post_init__(self) -> None:
         if self.programs < 1 or self.shard_size < 1:

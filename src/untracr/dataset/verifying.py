@@ -18,6 +18,7 @@ from untracr.dataset.hashing import hashed_shards
 from untracr.dataset.index_order import index_faults
 from untracr.dataset.manifest import Manifest, read_manifest, versions
 from untracr.errors import UntracrError
+from untracr.short_repr import short_repr
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,8 @@ class Verified:
     asked: int
     rows: int
     faults: tuple[Fault, ...]
+
+    __repr__ = short_repr
 
 
 def verify_dataset(

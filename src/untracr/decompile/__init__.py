@@ -10,12 +10,15 @@ from untracr.decompile.bundled import (
 )
 from untracr.decompile.decompiler import Decompiler
 from untracr.decompile.greedy import Decoded, decode_greedily
-from untracr.decompile.result import Result
+from untracr.decompile.lines import ProgramLine
+from untracr.decompile.result import Result, Search
 
 __all__ = [
     "Decoded",
     "Decompiler",
+    "ProgramLine",
     "Result",
+    "Search",
     "bundled_decompiler",
     "decode_greedily",
     "decompile_model",

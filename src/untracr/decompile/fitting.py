@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -20,11 +20,12 @@ from untracr.arrays import Bools, Floats, Ints
 from untracr.compile import blocks
 from untracr.compile.compiler import MLP_EXACTNESS
 from untracr.compile.values import ValueSet
+from untracr.decompile.expected_neurons import Entries, joined, neurons_of
+from untracr.decompile.layer_frame import BOS_ROW, ONE_ROW, Frame, LayerView
 from untracr.errors import ProgramError
 from untracr.metamodel.vocabulary import Kind, kind_of
-from untracr.rasp.functions import Function, Predicate, Value, formula, types_of
+from untracr.rasp.functions import Predicate, Value, formula, types_of
 from untracr.rasp.known_tables import call
-from untracr.read.components import Component, first_of
 from untracr.read.frame import Base, Directions, Variable
 from untracr.read.heads import HeadWeights
 from untracr.read.operations import (
@@ -56,79 +57,6 @@ FITTED_UNIT_OFF = 0.1
 
 WIDTH_FUNCTION = formula("round(1 / x - 1)")
 """From the mean of BOS over what is selected back to how much that is."""
-
-ONE_ROW, BOS_ROW = 0, 1
-"""The first two rows of a frame."""
-
-
-@dataclass(frozen=True)
-class Entries:
-    """Vectors as combinations of rows.
-
-    Attributes:
-        rows, columns, values: row r has the coefficient v in vector c.
-        count: how many vectors.
-    """
-
-    rows: Ints
-    columns: Ints
-    values: Floats
-    count: int
-
-
-@dataclass(frozen=True)
-class LayerView:
-    """A half-layer's weights in the order in which they are explained.
-
-    Attributes:
-        W_in, W_out: [D, M] and [M, D].
-        heads: those of an MLP are none.
-        numbers: of each head or neuron.
-    """
-
-    W_in: npt.NDArray[np.floating]
-    W_out: npt.NDArray[np.floating]
-    numbers: Ints
-    heads: tuple[HeadWeights, ...] = ()
-
-    def place(self, component: Component) -> int:
-        """Where a component begins."""
-        return int(np.flatnonzero(self.numbers == first_of(component))[0])
-
-
-@dataclass(frozen=True)
-class Frame:
-    """What a half-layer may read.
-
-    Attributes:
-        half_layer: which one.
-        view: its weights.
-        variables: those known before it.
-        rows: [n, D]: the constant, BOS, then the directions of each variable.
-        starts: of each variable, by slot, its first row; auxiliary ones have -1 - slot.
-        pad: [n], the part of PAD's direction in a row that stands for another.
-        variances: [n], of the noise in each entry of a row.
-        seen: what was compared before, so that it is compared once.
-    """
-
-    half_layer: HalfLayer
-    view: LayerView
-    variables: tuple[Variable, ...]
-    rows: Floats
-    starts: dict[int, int]
-    pad: Floats
-    variances: Floats
-    seen: dict[tuple[object, ...], bool] = field(default_factory=dict, compare=False)
-
-    @functools.cached_property
-    def by_slot(self) -> dict[int, Variable]:
-        """The variables but auxiliary ones."""
-        return {v.slot: v for v in self.variables if not v.is_auxiliary}
-
-    def dims(self, variable: Variable) -> Ints:
-        """The rows of a variable."""
-        start = self.starts[-1 - variable.slot if variable.is_auxiliary else variable.slot]
-        return start + np.arange(len(variable.directions))
 
 
 @dataclass(frozen=True)
@@ -358,7 +286,7 @@ class Fitter:
         variable = result_variable(
             operation, frame.half_layer, None, slot, frame.by_slot, self.max_seq_len
         )
-        return self._runs(frame, start, _block(frame, operation, variable), variable)
+        return self._runs(frame, start, neurons_of(frame, operation, variable), variable)
 
     def summed(self, frame: Frame, start: int, variable: Variable) -> tuple[Floats, float]:
         """What one neuron would sum for each value of a categorical variable.
@@ -464,7 +392,7 @@ class Fitter:
     def _runs(
         self, frame: Frame, start: int, runs: list[blocks.Neurons], variable: Variable
     ) -> Fit | None:
-        read, write, size = _joined(runs, len(variable.directions))
+        read, write, size = joined(runs, len(variable.directions))
         if start + size > self.model.d_mlp:
             return None
         vectors = frame.view.W_in[:, start : start + size].T
@@ -598,68 +526,3 @@ def _selected(
     table = [[bool(call(predicate, key, query)) for query in queries] for key in keys]
     k, q = np.nonzero(np.array(table, dtype=np.bool_).reshape(len(keys), len(queries)))
     return k, q
-
-
-def _block(frame: Frame, operation: NeuronOperation, result: Variable) -> list[blocks.Neurons]:
-    """The neurons of an operation; it writes to dimensions 0, 1, ..."""
-    match operation:
-        case LinearOperation(fst, snd, (p, q)):
-            fst_dims, snd_dims = (frame.dims(frame.by_slot[slot]) for slot in (fst, snd))
-            return blocks.linear("", int(fst_dims[0]), int(snd_dims[0]), p, q, 0)
-        case SequenceMapOperation(fst, snd) if fst != snd:
-            fst_variable, snd_variable = frame.by_slot[fst], frame.by_slot[snd]
-            return [
-                blocks.pairwise_and(
-                    operation.function,
-                    "",
-                    _values(fst_variable),
-                    frame.dims(fst_variable),
-                    _values(snd_variable),
-                    frame.dims(snd_variable),
-                    ONE_ROW,
-                    _dims_by_value(result),
-                )
-            ]
-        case SequenceMapOperation(inner) | MapOperation(inner):
-            return _block_of_one(frame, operation.function, frame.by_slot[inner], result)
-
-
-def _block_of_one(
-    frame: Frame, function: Function, inner: Variable, result: Variable
-) -> list[blocks.Neurons]:
-    """Of a function of one variable."""
-    values, dims = _values(inner), frame.dims(inner)
-    if not inner.is_categorical:
-        target: blocks.StaircaseTarget = {"exactness": MLP_EXACTNESS, "out_dim": 0}
-        if result.is_categorical:
-            target = {"exactness": MLP_EXACTNESS, "out_dims": _dims_by_value(result)}
-        return blocks.staircase(function, "", values, int(dims[0]), ONE_ROW, **target)
-    if result.is_categorical:
-        out = np.arange(len(result.values))
-        return [blocks.lookup(function, "", values, dims, _values(result), out)]
-    return [blocks.weighted_sum(function, "", values, dims, 0)]
-
-
-def _dims_by_value(result: Variable) -> dict[Value, int]:
-    return {value: n for n, value in enumerate(result.values)}
-
-
-def _values(variable: Variable) -> ValueSet:
-    return ValueSet(variable.values, variable.values, types_of(variable.values))
-
-
-def _joined(runs: list[blocks.Neurons], width: int) -> tuple[Entries, Floats, int]:
-    """Runs of neurons in the order of their names, as one."""
-    rows, columns, values, start = [], [], [], 0
-    size = sum(run.count for run in runs)
-    write = np.zeros((size, width))
-    for run in sorted(runs, key=lambda run: run.name):
-        rows.append(run.read[0])
-        columns.append(run.read[1] + start)
-        values.append(run.read[2])
-        np.add.at(write, (run.write[0] + start, run.write[1]), run.write[2])
-        start += run.count
-    if not runs:
-        raise ProgramError("an operation without neurons")
-    read = Entries(np.concatenate(rows), np.concatenate(columns), np.concatenate(values), size)
-    return read, write, size

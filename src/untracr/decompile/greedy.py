@@ -48,6 +48,7 @@ from untracr.read.operations import MAX_OPERATIONS, Operation, build_program
 from untracr.read.reader import Reader
 from untracr.read.scope import result_variable, width_variable
 from untracr.read.unlisted_functions import read_off, readable_slots, with_read_factors
+from untracr.short_repr import short_repr
 from untracr.transformer.half_layer import HalfLayer
 from untracr.transformer.transformer import Array, Transformer
 
@@ -68,6 +69,8 @@ class Decoded:
     program: Program
     log_probability: float
     tokens: int
+
+    __repr__ = short_repr
 
 
 def decode_greedily(

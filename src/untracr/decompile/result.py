@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 
 from untracr.ambiguity.open_results import OpenResult
+from untracr.decompile.lines import ProgramLine, program_lines
 from untracr.rasp.functions import Value
 from untracr.rasp.program import Program
+from untracr.short_repr import short_repr
+from untracr.shown_text import cut, printable
 from untracr.transformer.token_rows import TokenRows
 from untracr.verify.attribution import Attribution, attributions_beside, unknown_attributions
 from untracr.verify.evidence import NOTHING_COMPARED, PROVED, Evidence, Verdict, headline
 from untracr.verify.verdict import Beside
+
+MOST_OF_A_NAME = 100
+"""Characters of a model's name, and of why there is no program, in a result's `repr`."""
 
 
 @dataclass(frozen=True)
@@ -34,11 +41,13 @@ class Search:
     repairs: int = 0
     seconds: float = 0.0
 
+    __repr__ = short_repr
+
 
 NO_SEARCH = Search(candidates=0)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Result:
     """A program read off a model's weights, and what was checked about it.
 
@@ -97,7 +106,23 @@ class Result:
     search: Search | None = None
     token_rows: TokenRows | None = None
     mlp_exactness: float | None = None
-    beside: Beside | None = field(default=None, repr=False, compare=False)
+    beside: Beside | None = field(default=None, compare=False)
+
+    def __repr__(self) -> str:
+        return f"<Result: {cut(printable(self.name), MOST_OF_A_NAME)}, {self._said}>"
+
+    @property
+    def _said(self) -> str:
+        if self.program is None:
+            return f"no program, {cut(self.detail, MOST_OF_A_NAME)}"
+        return f"{self.program!r}, {self.headline}"
+
+    @cached_property
+    def lines(self) -> tuple[ProgramLine, ...]:
+        """The program's lines with the heads, neurons, dimensions and hook points of each."""
+        if self.program is None:
+            return ()
+        return program_lines(self.program, self.attributions, self.open_results)
 
     @property
     def attributions(self) -> tuple[Attribution, ...]:

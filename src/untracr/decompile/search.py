@@ -16,7 +16,8 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from untracr.decompile.fitting import Fit, Fitter, Frame
+from untracr.decompile.fitting import Fit, Fitter
+from untracr.decompile.layer_frame import Frame
 from untracr.decompile.proposals import Proposal
 from untracr.decompile.proposers import Proposer
 from untracr.decompile.state import State

@@ -14,7 +14,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from untracr.arrays import Bools
-from untracr.decompile.fitting import Fitter, Frame
+from untracr.decompile.fitting import Fitter
+from untracr.decompile.layer_frame import Frame
 from untracr.rasp.nodes import CATEGORICAL
 from untracr.read.components import Lookup
 from untracr.read.frame import Variable

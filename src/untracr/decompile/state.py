@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from untracr.decompile.fitting import Frame
+from untracr.decompile.layer_frame import Frame
 from untracr.decompile.proposals import Place, Writing
 from untracr.read.components import Component
 from untracr.read.frame import Variable

@@ -30,6 +30,7 @@ from untracr.rasp.domain import Domain
 from untracr.rasp.functions import Value
 from untracr.rasp.interpreter import Batch, Codes, Mask
 from untracr.rasp.program import Program
+from untracr.short_repr import short_repr
 from untracr.shown_text import count
 from untracr.transformer.transformer import Transformer
 
@@ -75,6 +76,8 @@ class Verification:
     how: How = "run"
     exactness: int | None = None
     mended: Verification | None = None
+
+    __repr__ = short_repr
 
     @property
     def exhaustive(self) -> bool:
@@ -158,6 +161,8 @@ class Departures:
     inputs_checked: int
     domain_size: int
     failure: str = ""
+
+    __repr__ = short_repr
 
     @property
     def exhaustive(self) -> bool:

@@ -33,6 +33,7 @@ from untracr.rasp.functions import Value
 from untracr.rasp.nodes import Ref
 from untracr.rasp.program import Program
 from untracr.rasp.values import tracr_sorted
+from untracr.short_repr import short_repr
 from untracr.syntax.parsing import parse
 from untracr.transformer.files import save_model
 from untracr.transformer.haiku import HaikuParams, haiku_params
@@ -115,6 +116,8 @@ class ModelConfig:
     activation_function: str = "relu"
     layer_norm: bool = False
     causal: bool = False
+
+    __repr__ = short_repr
 
 
 class CategoricalEncoder:
@@ -228,6 +231,8 @@ class ModelOutput:
     attn_logits: list[Array]
     transformer_output: Array
     input_embeddings: Array
+
+    __repr__ = short_repr
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -18,6 +18,7 @@ from untracr.rasp.nodes import INDICES, TOKENS
 from untracr.rasp.program import Program
 from untracr.read.operations import MAX_OPERATIONS, operation_of
 from untracr.sample.sampler import PAPER, SamplerSettings, sample_program
+from untracr.short_repr import short_repr
 from untracr.syntax.hand_written import HAND_WRITTEN
 from untracr.syntax.library import LIBRARY, NamedProgram
 from untracr.transformer.token_rows import in_standard_order
@@ -46,6 +47,8 @@ class Case:
     load: Callable[[], Transformer]
     source: str = ""
 
+    __repr__ = short_repr
+
     @property
     def in_language(self) -> bool:
         """Whether the meta-model's closed lists hold all that the program uses."""
@@ -72,6 +75,8 @@ class CaseSet:
     title: str
     cases: tuple[Case, ...]
     listed: bool
+
+    __repr__ = short_repr
 
 
 def folder_cases(folder: Path) -> CaseSet:

@@ -23,6 +23,7 @@ from untracr.evaluate.outcome import Counts, Outcome, judge
 from untracr.evaluate.share import Share
 from untracr.markdown_table import markdown_table
 from untracr.sample.sampler import PAPER, SamplerSettings
+from untracr.short_repr import short_repr
 from untracr.transformer.named_treatments import Treatment, parse_treatments
 from untracr.transformer.token_rows import tokens_first
 from untracr.transformer.transformer import Transformer
@@ -39,6 +40,8 @@ class Report:
 
     outcomes: tuple[Outcome, ...]
     treatment: str
+
+    __repr__ = short_repr
 
     @property
     def lengths(self) -> list[int]:

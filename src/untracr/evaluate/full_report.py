@@ -24,6 +24,7 @@ from untracr.evaluate.share import Share
 from untracr.evaluate.speed import load_ms, machine
 from untracr.metamodel.numpy_network import NumpyNetwork
 from untracr.rasp.domain import Domain
+from untracr.short_repr import short_repr
 from untracr.transformer.named_treatments import CONTROLS, Treatment
 from untracr.transformer.transformer import Transformer
 from untracr.version import __version__
@@ -53,6 +54,8 @@ class Plan:
     controls: tuple[Treatment, ...] = CONTROLS
     seed: int = 0
 
+    __repr__ = short_repr
+
 
 @dataclass(frozen=True)
 class FullReport:
@@ -79,6 +82,8 @@ class FullReport:
     library: Listing | None
     checkpoint: dict[str, object]
     load_ms: float
+
+    __repr__ = short_repr
 
     def as_dict(self) -> dict[str, object]:
         """The whole report as plain JSON values."""

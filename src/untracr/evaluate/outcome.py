@@ -13,6 +13,7 @@ from untracr.evaluate.cases import Case
 from untracr.rasp.domain import Domain
 from untracr.rasp.equivalence import decide_equivalence
 from untracr.rasp.program import Program
+from untracr.short_repr import short_repr
 from untracr.transformer.half_layer import FIRST_HALF_LAYER, HalfLayer
 from untracr.transformer.transformer import Transformer
 from untracr.verify.recompiling import recompile
@@ -59,6 +60,8 @@ class Outcome:
     operations: Counts
     token_kinds: Counts
     same_weights: bool
+
+    __repr__ = short_repr
 
 
 def judge(case: Case, result: Result, untreated: Transformer) -> Outcome:

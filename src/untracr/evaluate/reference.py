@@ -10,6 +10,7 @@ from untracr import strict_json
 from untracr.bounds import MAX_REFERENCES_BYTES
 from untracr.errors import InputError, ModelFileError
 from untracr.rasp.domain import Domain
+from untracr.short_repr import short_repr
 from untracr.shown_text import printable
 from untracr.strangers_files import read_file
 
@@ -30,6 +31,8 @@ class Reference:
     tokens: tuple[str, ...]
     domain: Domain
     source: str = ""
+
+    __repr__ = short_repr
 
 
 def read_references(folder: Path) -> list[Reference]:

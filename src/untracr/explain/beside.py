@@ -18,6 +18,7 @@ from untracr.compile.compiler import Compiled
 from untracr.errors import ProgramError
 from untracr.rasp.domain import Domain
 from untracr.rasp.program import Program
+from untracr.short_repr import short_repr
 from untracr.transformer.residual_vectors import PairedMatrix, paired_matrices
 from untracr.transformer.transformer import Transformer
 from untracr.verify.alignment import Alignment, align
@@ -66,6 +67,8 @@ class Beside:
     back: Floats
     changed: tuple[str, ...] = ()
     loose: bool = False
+
+    __repr__ = short_repr
 
 
 def lay_beside(model: Transformer, program: Program, domain: Domain) -> Beside | str:

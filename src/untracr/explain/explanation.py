@@ -8,7 +8,10 @@ import numpy as np
 import numpy.typing as npt
 
 from untracr.arrays import Floats
+from untracr.decompile.lines import plain_attribution
 from untracr.rasp.functions import Value
+from untracr.short_repr import short_repr
+from untracr.shown_text import cut, shown
 from untracr.verify.attribution import Attribution
 
 Mask = npt.NDArray[np.bool_]
@@ -30,6 +33,8 @@ class Held:
     clear: float
     agrees: bool
 
+    __repr__ = short_repr
+
 
 @dataclass(frozen=True, eq=False)
 class Pattern:
@@ -49,6 +54,8 @@ class Pattern:
     attention: Floats
     wanted: Floats
     agrees: Mask
+
+    __repr__ = short_repr
 
     @property
     def selected(self) -> Mask:
@@ -92,6 +99,8 @@ class Line:
     keys: tuple[Value, ...] = ()
     queries: tuple[Value, ...] = ()
 
+    __repr__ = short_repr
+
     @property
     def is_known(self) -> bool:
         """Whether the model was looked into."""
@@ -107,7 +116,7 @@ class Line:
 
     def as_dict(self) -> dict[str, object]:
         """The line as plain JSON values."""
-        shown: dict[str, object] = {**self.attribution.as_dict(), "name": self.name}
+        shown: dict[str, object] = {**plain_attribution(self.attribution), "name": self.name}
         if self.matrix is not None:
             shown["program"] = self.matrix.tolist()
             shown["model"] = [
@@ -141,8 +150,10 @@ class Output:
     model: tuple[Value, ...]
     differing: tuple[int, ...]
 
+    __repr__ = short_repr
 
-@dataclass(frozen=True, eq=False)
+
+@dataclass(frozen=True, eq=False, repr=False)
 class Explanation:
     """A model and a program side by side on one input.
 
@@ -162,6 +173,11 @@ class Explanation:
     unknown: str = ""
     changed: tuple[str, ...] = ()
     departures: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        differs = self.first_difference
+        said = "agree" if self.agrees else f"differ in {differs}" if differs else "unknown"
+        return f"<Explanation of {shown(self.tokens)}: {len(self.lines)} lines, {cut(said, 60)}>"
 
     @property
     def agrees(self) -> bool:

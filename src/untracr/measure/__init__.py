@@ -10,4 +10,4 @@ from __future__ import annotations
 from untracr.measure.exactness import Exactness, find_exactness
 from untracr.measure.one_direction import OneDirection, find_one_direction
 
-__all__ = ["OneDirection", "Exactness", "find_one_direction", "find_exactness"]
+__all__ = ["Exactness", "OneDirection", "find_exactness", "find_one_direction"]

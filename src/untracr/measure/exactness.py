@@ -21,6 +21,7 @@ from untracr.arrays import Bools, Floats, Ints
 from untracr.compile.compiler import MLP_EXACTNESS
 from untracr.measure.one_direction import embeddings_are_orthonormal
 from untracr.measure.simplest import simplest_number
+from untracr.short_repr import short_repr
 from untracr.transformer.transformer import Transformer
 
 SAME_UNIT_VECTOR = 1e-3
@@ -53,6 +54,8 @@ class Exactness:
 
     value: float | None = None
     others: tuple[float, ...] = ()
+
+    __repr__ = short_repr
 
     @property
     def to_compile(self) -> float:

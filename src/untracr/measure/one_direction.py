@@ -25,6 +25,7 @@ import numpy as np
 
 from untracr.arrays import Bools, Floats, Ints
 from untracr.compile.blocks import COLDNESS
+from untracr.short_repr import short_repr
 from untracr.transformer.transformer import Transformer
 
 EXACT_EMBEDDING_PRODUCT, NOISY_EMBEDDING_PRODUCT = 1e-3, 0.4
@@ -68,6 +69,8 @@ class OneDirection:
     direction: Floats
     is_orthonormal: bool
     noise: float = 0.0
+
+    __repr__ = short_repr
 
 
 def find_one_direction(model: Transformer) -> OneDirection:

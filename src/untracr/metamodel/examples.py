@@ -31,6 +31,7 @@ from untracr.sample.exclusion import NO_EXCLUSION, Exclusion, sample_outside
 from untracr.sample.outside import with_outside_functions
 from untracr.sample.sampler import PAPER, SamplerSettings
 from untracr.sample.treatment_shares import ALL_AS_COMPILED, TreatmentShares
+from untracr.short_repr import short_repr
 from untracr.transformer.named_treatments import Treated
 
 AXIS_SIGNS_SHARE = 0.7
@@ -59,6 +60,8 @@ class Example:
     step: npt.NDArray[np.int64]
     ordinal: npt.NDArray[np.int64]
     field: npt.NDArray[np.int64]
+
+    __repr__ = short_repr
 
 
 @dataclass(frozen=True)

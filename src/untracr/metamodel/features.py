@@ -39,6 +39,7 @@ from untracr.read.frame import Variable
 from untracr.read.lookahead import Outlook, outlooks
 from untracr.read.matching import Matches, matches
 from untracr.read.reader import Reader
+from untracr.short_repr import short_repr
 
 NO_SLOT = N_SLOTS
 AUXILIARY_SLOT = N_SLOTS + 1
@@ -90,6 +91,8 @@ class Features:
 
     integers: npt.NDArray[np.int64]
     numbers: npt.NDArray[np.float32]
+
+    __repr__ = short_repr
 
 
 def features(

@@ -22,19 +22,23 @@ def activated(activation: Activation, x: Array) -> Array:
         case Activation.GELU:
             return _gelu(x)
         case Activation.GELU_TANH:
-            # 0.5 x (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))), with one scratch array.
+            # 0.5 x (1 + tanh(u)) = x / (1 + exp(-2 u)) with u = sqrt(2/pi) (x + 0.044715 x^3),
+            # in one array of its own.
             inner: Array = x * x
-            inner *= 0.044715 * _SQRT_2_OVER_PI
-            inner += _SQRT_2_OVER_PI
+            inner *= -2 * 0.044715 * _SQRT_2_OVER_PI
+            inner -= 2 * _SQRT_2_OVER_PI
             inner *= x
-            np.tanh(inner, out=inner)
-            inner += 1
-            inner *= x
-            inner *= 0.5
-            return inner
+            return _divided_by_1_and_exp(x, inner)
         case Activation.SILU:
-            gated: Array = x / (1 + np.exp(-x))
-            return gated
+            return _divided_by_1_and_exp(x, -x)
+
+
+def _divided_by_1_and_exp(x: Array, exponent: Array) -> Array:
+    """x / (1 + exp(exponent)), in the exponent's array; 0 where the power is infinite."""
+    with np.errstate(over="ignore"):
+        np.exp(exponent, out=exponent)
+    exponent += 1
+    return np.divide(x, exponent, out=exponent)
 
 
 def _gelu(x: Array) -> Array:
@@ -51,7 +55,8 @@ def _gelu(x: Array) -> Array:
 def scale_of(norm: Normalisation, x: Array) -> tuple[Array, Array]:
     """What a normalisation divides: x, centred where it centres, and the divisor [..., 1]."""
     if isinstance(norm, LayerNorm):
-        x = x - x.mean(axis=-1, keepdims=True)
+        # Over short rows a sum by einsum is several times as fast as `mean`.
+        x = x - np.einsum("...d->...", x)[..., None] / x.dtype.type(x.shape[-1])
     # sqrt(mean of squares + epsilon); of a centred x that is its standard deviation.
     mean_square = np.einsum("...d,...d->...", x, x)[..., None] / x.dtype.type(x.shape[-1])
     return x, np.sqrt(mean_square + x.dtype.type(norm.epsilon))
@@ -59,6 +64,9 @@ def scale_of(norm: Normalisation, x: Array) -> tuple[Array, Array]:
 
 def with_gain(weights: Norm, x: Array) -> Array:
     """Gain and bias [D] of a normalisation applied to what it normalised."""
-    if weights.w is not None:
-        x = x * weights.w
-    return x if weights.b is None else x + weights.b
+    if weights.w is None:
+        return x if weights.b is None else x + weights.b
+    gained = x * weights.w
+    if weights.b is not None:
+        gained += weights.b
+    return gained

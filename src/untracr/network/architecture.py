@@ -9,6 +9,8 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 
+from untracr.short_repr import short_repr
+
 
 class Activation(enum.Enum):
     """What neurons do to the sum they read; the value is TransformerLens' name for it."""
@@ -88,3 +90,5 @@ class Architecture:
     positions: Positions = PositionTable()
     causal: bool = False
     masked_token: int | None = None
+
+    __repr__ = short_repr

@@ -20,19 +20,22 @@ import numpy.typing as npt
 
 from untracr.errors import ModelFileError
 from untracr.network.architecture import Architecture, PositionTable, Rotary
+from untracr.short_repr import short_repr
 
 Array = npt.NDArray[np.floating[Any]]
 
 
-@dataclass(frozen=True, eq=False, repr=False)
+@dataclass(frozen=True, eq=False)
 class Norm:
     """Gain and bias of one normalisation, each [D], or None where it has none."""
 
     w: Array | None = None
     b: Array | None = None
 
+    __repr__ = short_repr
 
-@dataclass(frozen=True, eq=False, repr=False)
+
+@dataclass(frozen=True, eq=False)
 class Attention:
     """The heads of a layer.
 
@@ -54,6 +57,8 @@ class Attention:
     divisor: float
     window: int | None = None
 
+    __repr__ = short_repr
+
     @cached_property
     def joined(self) -> tuple[Array, Array]:
         """Weights [D, 3 H K] and biases [3 H K] of all queries, then keys, then values."""
@@ -63,7 +68,7 @@ class Attention:
         return np.concatenate(weights, axis=1), np.concatenate(biases)
 
 
-@dataclass(frozen=True, eq=False, repr=False)
+@dataclass(frozen=True, eq=False)
 class Mlp:
     """The neurons of a layer: ``activation(x W_in + b_in) W_out + b_out``.
 
@@ -80,8 +85,10 @@ class Mlp:
     b_out: Array
     W_gate: Array | None = None
 
+    __repr__ = short_repr
 
-@dataclass(frozen=True, eq=False, repr=False)
+
+@dataclass(frozen=True, eq=False)
 class Layer:
     """One layer: heads, then neurons, each reading the normalised stream.
 
@@ -95,6 +102,8 @@ class Layer:
     mlp: Mlp | None = None
     ln1: Norm = Norm()
     ln2: Norm = Norm()
+
+    __repr__ = short_repr
 
 
 @dataclass(frozen=True, eq=False, repr=False)

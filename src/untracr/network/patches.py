@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from untracr.network.tracing import Trace
+from untracr.short_repr import short_repr
 
 Chosen = int | Sequence[int] | npt.NDArray[np.integer[Any]] | None
 """Numbers of positions, heads or dimensions: one, several, or None for all."""
@@ -41,6 +42,8 @@ class Place:
     dimensions: Chosen = None
     subspace: npt.ArrayLike | None = None
 
+    __repr__ = short_repr
+
 
 @dataclass(frozen=True, eq=False)
 class Values:
@@ -51,6 +54,8 @@ class Values:
     """
 
     numbers: npt.ArrayLike
+
+    __repr__ = short_repr
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,6 +73,8 @@ class FromInputs:
     rows: npt.ArrayLike | None = None
     positions: Chosen | Sequence[Sequence[int]] = None
 
+    __repr__ = short_repr
+
 
 @dataclass(frozen=True, eq=False)
 class MeanOf:
@@ -80,6 +87,8 @@ class MeanOf:
 
     trace: Trace
     over_positions: bool = False
+
+    __repr__ = short_repr
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,6 +106,8 @@ class Resampled:
     trace: Trace
     seed: int
 
+    __repr__ = short_repr
+
 
 Source = Values | FromInputs | MeanOf | Resampled
 
@@ -108,6 +119,8 @@ class Replace:
     place: Place
     source: Source
 
+    __repr__ = short_repr
+
 
 @dataclass(frozen=True, eq=False)
 class Add:
@@ -116,6 +129,8 @@ class Add:
     place: Place
     source: Source
     times: float = 1.0
+
+    __repr__ = short_repr
 
 
 Patch = Replace | Add

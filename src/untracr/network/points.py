@@ -15,6 +15,7 @@ from untracr.errors import LONGEST_NAME, MOST_NAMES, HookPointError
 from untracr.network.architecture import PositionTable, Rotary
 from untracr.network.forward import Heads, Neurons, ReadOut, Step, steps
 from untracr.network.network import Mlp, Network
+from untracr.short_repr import short_repr
 from untracr.shown_text import shown
 
 EMBEDDING = -1
@@ -51,6 +52,8 @@ class HookPoint:
     axes: Axes
     width: int
     heads: int = 0
+
+    __repr__ = short_repr
 
     @property
     def enters(self) -> bool:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from untracr.errors import InputError, ProgramError
 from untracr.rasp.values import SCALARS, Value, plain_value, types_of
+from untracr.short_repr import short_repr
 
 BOS = "compiler_bos"
 PAD = "compiler_pad"
@@ -90,6 +91,8 @@ class Domain:
     vocab: tuple[Value, ...]
     max_seq_len: int
 
+    __repr__ = short_repr
+
     def __post_init__(self) -> None:
         if not self.vocab:
             raise InputError("a vocabulary must hold at least one token")
@@ -97,6 +100,11 @@ class Domain:
             raise InputError(f"a vocabulary must not repeat a token: {list(self.vocab)}")
         if plain_length(self.max_seq_len) < 1:
             raise InputError(f"max_seq_len must be at least 1, not {self.max_seq_len}")
+
+    @property
+    def written(self) -> str:
+        """All of it as text; digests rest on these very letters."""
+        return f"Domain(vocab={self.vocab!r}, max_seq_len={self.max_seq_len!r})"
 
     @functools.cached_property
     def size(self) -> int:

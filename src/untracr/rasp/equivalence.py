@@ -14,6 +14,7 @@ from untracr.rasp.domain import Domain
 from untracr.rasp.functions import Value
 from untracr.rasp.interpreter import LARGEST_EXACT_INTEGER, Batch, Column, Failure, distinct_codes
 from untracr.rasp.program import HoldsProgram, Program, program_of
+from untracr.short_repr import short_repr
 from untracr.shown_text import count
 
 EQUAL_WITHIN = 1e-9
@@ -37,6 +38,8 @@ class CounterExample:
     fst_output: tuple[Value, ...]
     snd_output: tuple[Value, ...]
 
+    __repr__ = short_repr
+
 
 @dataclass(frozen=True)
 class Equivalence:
@@ -51,6 +54,8 @@ class Equivalence:
     equal: bool
     inputs_checked: int
     counterexample: CounterExample | None = None
+
+    __repr__ = short_repr
 
 
 def decide_equivalence(

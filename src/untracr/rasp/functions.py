@@ -35,6 +35,7 @@ from untracr.rasp.values import SCALARS, TOO_MANY_PARTS, parts
 from untracr.rasp.values import Value as Value
 from untracr.rasp.values import number_or as number_or
 from untracr.rasp.values import types_of as types_of
+from untracr.short_repr import short_repr
 from untracr.shown_text import cut, shown
 
 ARGUMENT_NAMES = ("x", "y")
@@ -114,6 +115,8 @@ class Formula:
     source: str
     arity: int
 
+    __repr__ = short_repr
+
     def __call__(self, *args: Value) -> Value:
         return _closure(self.source)(args)
 
@@ -137,6 +140,8 @@ class Table:
     fails: tuple[tuple[tuple[Value, ...], str], ...] = ()
     # Results by arguments. Each table keeps its own: those with True and with 1 are equal.
     _results: dict[tuple[Value, ...], Value] = field(init=False, repr=False, compare=False)
+
+    __repr__ = short_repr
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_results", dict(self.entries))

@@ -9,6 +9,7 @@ import enum
 from dataclasses import dataclass
 
 from untracr.rasp.functions import Function, Predicate, Value
+from untracr.short_repr import short_repr
 
 Ref = int
 """Index of a node in its program."""
@@ -53,6 +54,8 @@ class Map:
     inner: Ref
     encoding: Encoding = CATEGORICAL
 
+    __repr__ = short_repr
+
 
 @dataclass(frozen=True, slots=True)
 class SequenceMap:
@@ -62,6 +65,8 @@ class SequenceMap:
     fst: Ref
     snd: Ref
     encoding: Encoding = CATEGORICAL
+
+    __repr__ = short_repr
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +87,8 @@ class Select:
     keys: Ref
     queries: Ref
     predicate: Predicate
+
+    __repr__ = short_repr
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +130,8 @@ class Aggregate:
     sop: Ref
     default: Value = None
     encoding: Encoding = CATEGORICAL
+
+    __repr__ = short_repr
 
 
 Selector = Select | SelectorAnd | SelectorOr | SelectorNot

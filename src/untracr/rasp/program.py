@@ -37,9 +37,13 @@ from untracr.rasp.nodes import (
     renumber,
 )
 from untracr.rasp.printing import source_text
+from untracr.shown_text import cut
+
+MOST_OF_A_LABEL = 60
+"""Characters of the output's label in a program's `repr`."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Program:
     """An immutable RASP program.
 
@@ -67,6 +71,11 @@ class Program:
             object.__setattr__(self, "labels", tracr_labels(self.nodes, self.output, names))
         if len(self.labels) != len(self.nodes):
             raise ValueError(f"{len(self.nodes)} nodes need as many labels, not {self.labels}")
+
+    def __repr__(self) -> str:
+        operations = len(self.nodes) - 2
+        name = cut(self.labels[self.output], MOST_OF_A_LABEL)
+        return f"<Program {name}: {operations} operation{'s'[: operations != 1]}>"
 
     @functools.cached_property
     def reachable(self) -> tuple[Ref, ...]:

@@ -30,6 +30,7 @@ from untracr.arrays import Annotated, Floats, Ints
 from untracr.errors import ProgramError
 from untracr.measure.one_direction import OneDirection, find_one_direction, other_one_directions
 from untracr.rasp.functions import Value
+from untracr.short_repr import short_repr
 from untracr.transformer.half_layer import FIRST_HALF_LAYER, HalfLayer
 from untracr.transformer.transformer import Transformer
 
@@ -72,6 +73,8 @@ class Variable:
     available_from: HalfLayer
     is_auxiliary: bool = False
 
+    __repr__ = short_repr
+
     @cached_property
     def products(self) -> Annotated[Floats, "n n"]:
         """Of the directions with each other."""
@@ -112,6 +115,8 @@ class Base:
     indices: Variable
     is_orthonormal: bool = True
     noise: float = 0.0
+
+    __repr__ = short_repr
 
     @property
     def is_exact(self) -> bool:

@@ -125,6 +125,7 @@ class Roles:
 
     def _asks(self, direction: Annotated[Floats, "D"], layer: int) -> Annotated[Bools, "H"]:
         """Which heads of a layer a direction is a query of."""
+        # d W_Q W_K^T of each head, [H, D]: COLDNESS long for a query (blocks.attention_head).
         scores = np.einsum("hk,hdk->hd", direction @ self.W_Q[layer], self.W_K[layer])
         return np.asarray(np.square(scores).sum(axis=1) > (COLDNESS / 2) ** 2, dtype=np.bool_)
 

@@ -21,6 +21,7 @@ from untracr.rasp.domain import PAPER_DOMAIN, Domain
 from untracr.rasp.equivalence import behaviour_key
 from untracr.rasp.nodes import Aggregate
 from untracr.rasp.program import Program
+from untracr.short_repr import short_repr
 
 __all__ = ["Overlap", "behaviour_key", "first_of_each", "overlap", "program_key"]
 
@@ -61,6 +62,8 @@ class Overlap:
 
     by_program: tuple[int, ...]
     by_behaviour: tuple[int, ...]
+
+    __repr__ = short_repr
 
     @property
     def disjoint(self) -> bool:

@@ -84,7 +84,7 @@ class Exclusion:
     @property
     def digest(self) -> str:
         """Names what is excluded, so that a run is resumed with the same; sets' names aside."""
-        behaviours = {repr(domain): sorted(prints) for domain, prints in self.behaviours}
+        behaviours = {domain.written: sorted(prints) for domain, prints in self.behaviours}
         written = repr((sorted(behaviours.items()), sorted(self.failing)))
         return hashlib.blake2b(written.encode(), digest_size=8).hexdigest()
 

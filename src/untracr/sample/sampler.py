@@ -50,6 +50,7 @@ from untracr.sample.known import (
     width,
 )
 from untracr.sample.pools import KIND_SHARES, PREDICATES_DRAWN, Kind
+from untracr.short_repr import short_repr
 
 T = TypeVar("T")
 
@@ -74,6 +75,8 @@ class SamplerSettings:
     max_length: int = 8
     max_tokens: int = 128
     max_weights: int = 65_536
+
+    __repr__ = short_repr
 
 
 PAPER = SamplerSettings()

@@ -26,6 +26,7 @@ from untracr.rasp.nodes import (
 )
 from untracr.rasp.program import Program
 from untracr.sample.pools import KIND_SHARES, Kind
+from untracr.short_repr import short_repr
 
 Counts = Mapping[str, int]
 
@@ -53,6 +54,8 @@ class SampleStatistics:
     functions: Counts
     predicates: Counts
     encodings: Counts
+
+    __repr__ = short_repr
 
     @property
     def numerical_share(self) -> float:

@@ -13,6 +13,7 @@ from untracr.errors import UsageError, did_you_mean
 from untracr.rasp.domain import Domain
 from untracr.rasp.functions import Value
 from untracr.rasp.program import Program
+from untracr.short_repr import short_repr
 from untracr.syntax.parsing import parse
 
 Example = tuple[tuple[Value, ...], tuple[Value, ...]]
@@ -41,6 +42,8 @@ class NamedProgram:
     causal: bool
     description: str
     examples: tuple[Example, ...] = field(repr=False)
+
+    __repr__ = short_repr
 
     @functools.cached_property
     def program(self) -> Program:

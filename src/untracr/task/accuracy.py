@@ -11,6 +11,7 @@ import numpy.typing as npt
 from untracr.errors import InputError
 from untracr.network.forward import checked_ids, forward
 from untracr.network.network import Array, Network
+from untracr.short_repr import short_repr
 from untracr.task.batches import batches
 from untracr.task.outputs import require_finite
 from untracr.task.positions import Mask
@@ -35,6 +36,8 @@ class Wanted:
     ids: npt.NDArray[np.integer[Any]]
     compare: Mask
     truth: npt.NDArray[Any]
+
+    __repr__ = short_repr
 
 
 def right(network: Network, task: Task, wanted: Wanted) -> Mask:

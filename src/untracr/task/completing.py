@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -33,7 +34,7 @@ def complete(
         task: the words.
         inputs: as of `untracr.task.running.run`; an answer that one has is gone on with.
         most: tokens to write at most. It ends before at the end token, with the longest
-            answer of the task, or with the network's positions.
+            answer of the task, or where the network's positions are full.
 
     Returns:
         The tokens written for each input, without the end token.
@@ -45,16 +46,29 @@ def complete(
     after = len(task.layout.after)
     given = given_inputs(task, inputs)
     begun = [one.ids[: len(one.ids) - after] if one.answered else one.ids for one in given]
-    return completions(network, task, begun, most)
+    return [written.tokens for written in completions(network, task, begun, most)]
+
+
+@dataclass(frozen=True)
+class Written:
+    """What a network wrote behind an input.
+
+    Attributes:
+        tokens: their names, without the end token.
+        cut: whether it would have gone on: there is an end token, which did not come.
+    """
+
+    tokens: tuple[Value, ...]
+    cut: bool
 
 
 def completions(
     network: Network, task: Task, begun: Sequence[Ids], most: int | None = None
-) -> list[tuple[Value, ...]]:
+) -> list[Written]:
     """What is written behind inputs that are token ids; see `complete`."""
     if begun and not isinstance(task.meaning, NextToken):
         raise InputError("only a network whose outputs are next tokens completes an input")
-    written: dict[int, tuple[Value, ...]] = {}
+    written: dict[int, Written] = {}
     for numbers in same_lengths(begun):
         rows = np.array([begun[i] for i in numbers], dtype=np.int64)
         if not rows.shape[1]:
@@ -66,9 +80,7 @@ def completions(
     return [written[number] for number in range(len(begun))]
 
 
-def _written(
-    network: Network, task: Task, ids: npt.NDArray[np.int64], room: int
-) -> list[tuple[Value, ...]]:
+def _written(network: Network, task: Task, ids: npt.NDArray[np.int64], room: int) -> list[Written]:
     length, eos = ids.shape[1], task.specials.eos
     ended = np.zeros(len(ids), dtype=bool)
     for _ in range(room):
@@ -86,12 +98,13 @@ def _room(network: Network, task: Task, length: int, most: int | None) -> int:
     """How many tokens may be written behind a number of tokens."""
     bounds = [MOST_ANSWER, most, task.answer_lengths.most]
     if network.n_positions is not None:
-        # The last token written is never read, so that it needs no position.
-        bounds.append(network.n_positions - length + 1)
+        bounds.append(network.n_positions - length)
     return max(0, min(bound for bound in bounds if bound is not None))
 
 
-def _before(task: Task, row: list[int], eos: int | None) -> tuple[Value, ...]:
+def _before(task: Task, row: list[int], eos: int | None) -> Written:
     """The names of tokens up to the end token."""
-    end = row.index(eos) if eos in row else len(row)
-    return tuple(task.tokens[token] for token in row[:end])
+    ended = eos in row
+    end = row.index(eos) if ended and eos is not None else len(row)
+    whole = eos is None or ended or len(row) == task.answer_lengths.most
+    return Written(tuple(task.tokens[token] for token in row[:end]), not whole)

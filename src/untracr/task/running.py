@@ -12,6 +12,7 @@ from untracr.errors import InputError
 from untracr.network.forward import checked_ids, forward
 from untracr.network.network import Network
 from untracr.rasp.values import Value
+from untracr.short_repr import short_repr
 from untracr.task.batches import batches, same_lengths
 from untracr.task.completing import completions
 from untracr.task.inputs import Given, given_inputs
@@ -26,13 +27,17 @@ class Answer:
 
     Attributes:
         tokens: the whole input, special tokens included.
-        positions: those at which outputs count.
-        outputs: one for each of them.
+        positions: those at which outputs count; none where an answer was written.
+        outputs: one for each of them; or the tokens of the answer.
+        cut: whether an answer that was written would have gone on: its end token did not come.
     """
 
     tokens: tuple[Value, ...]
     positions: tuple[int, ...]
     outputs: tuple[Output, ...]
+    cut: bool = False
+
+    __repr__ = short_repr
 
 
 def run(
@@ -55,19 +60,24 @@ def run(
             or has no position at which outputs count.
         ModelFileError: outputs are no finite numbers, or there is no read-out.
     """
-    given = given_inputs(task, inputs)
-    whole = [number for number, one in enumerate(given) if one.answered]
-    begun = [number for number, one in enumerate(given) if not one.answered]
-    answered = _answers(network, task, [given[number] for number in whole])
-    written = completions(network, task, [given[number].ids for number in begun])
-    outputs = {number: list(one.outputs) for number, one in zip(whole, answered, strict=True)}
-    outputs |= {number: list(tokens) for number, tokens in zip(begun, written, strict=True)}
-    return [outputs[number] for number in range(len(given))]
+    return [list(answer.outputs) for answer in answers(network, task, inputs)]
 
 
 def answers(network: Network, task: Task, inputs: Iterable[str | Sequence[Value]]) -> list[Answer]:
-    """Like `run`, with the positions; an input without an answer y is not completed."""
-    return _answers(network, task, given_inputs(task, inputs))
+    """Like `run`, with the whole inputs and the positions at which outputs count."""
+    given = given_inputs(task, inputs)
+    whole = [number for number, one in enumerate(given) if one.answered]
+    begun = [number for number, one in enumerate(given) if not one.answered]
+    read = _answers(network, task, [given[number] for number in whole])
+    written = completions(network, task, [given[number].ids for number in begun])
+    by_number = dict(zip(whole, read, strict=True))
+    for number, one in zip(begun, written, strict=True):
+        by_number[number] = Answer(_names(task, given[number].ids), (), one.tokens, one.cut)
+    return [by_number[number] for number in range(len(given))]
+
+
+def _names(task: Task, ids: Iterable[int]) -> tuple[Value, ...]:
+    return tuple(task.tokens[token] for token in ids)
 
 
 def run_ids(
@@ -118,8 +128,8 @@ def _answers(network: Network, task: Task, given: Sequence[Given]) -> list[Answe
         _require_counted(task, counted, numbers)
         outputs = run_ids(network, task, ids, counted)
         for number, row, mask, values in zip(numbers, ids, counted, outputs, strict=True):
-            tokens = tuple(task.tokens[token] for token in row.tolist())
-            by_number[number] = Answer(tokens, tuple(np.flatnonzero(mask).tolist()), tuple(values))
+            places = tuple(np.flatnonzero(mask).tolist())
+            by_number[number] = Answer(_names(task, row.tolist()), places, tuple(values))
     return [by_number[number] for number in range(len(given))]
 
 

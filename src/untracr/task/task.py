@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from untracr.rasp.values import Value
+from untracr.short_repr import short_repr
+from untracr.shown_text import cut
 
 Role = Literal["BOS", "SEP", "EOS", "PAD"]
 """What a special token is for: begins, separates, ends, fills up."""
@@ -51,6 +53,8 @@ class Layout:
     between: tuple[int, ...] | None = None
     after: tuple[int, ...] = ()
     fill: int | None = None
+
+    __repr__ = short_repr
 
 
 @dataclass(frozen=True)
@@ -110,6 +114,8 @@ class Label:
 
     names: tuple[Value, ...]
 
+    __repr__ = short_repr
+
 
 @dataclass(frozen=True)
 class Number:
@@ -157,8 +163,8 @@ class Task:
     about: str = ""
 
     def __repr__(self) -> str:
-        shape = layout_text(self)
-        return f"<Task: {len(self.tokens)} tokens, input {shape!r}, {outputs_text(self)}>"
+        shape, outputs = cut(layout_text(self), 100), cut(outputs_text(self), 120)
+        return f"<Task: {len(self.tokens)} tokens, input {shape!r}, {outputs}>"
 
 
 def quoted(name: Value) -> str:

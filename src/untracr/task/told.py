@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from untracr.rasp.values import Value
+from untracr.short_repr import short_repr
 from untracr.task.task import Lengths, Role
 
 TokenName = str | int
@@ -99,6 +100,8 @@ class Told:
     accuracy: Mapping[str, float] = field(default_factory=dict)
     names: str | None = None
     source: str = "the task"
+
+    __repr__ = short_repr
 
     def over(self, other: Told) -> Told:
         """This, and what another says where this says nothing; both are the source."""

@@ -15,6 +15,7 @@ import numpy as np
 
 from untracr.arrays import Floats
 from untracr.errors import UsageError, did_you_mean
+from untracr.short_repr import short_repr
 from untracr.transformer.controls import gaussian_weights, shuffle_weights
 from untracr.transformer.transformer import Transformer
 from untracr.transformer.treatments import (
@@ -170,6 +171,8 @@ class Treatment:
 
     name: str
     size: float | None = None
+
+    __repr__ = short_repr
 
     @property
     def label(self) -> str:

@@ -18,6 +18,7 @@ from untracr.errors import ModelFileError
 from untracr.rasp.domain import BOS, PAD
 from untracr.rasp.functions import Value
 from untracr.rasp.values import tracr_sorted
+from untracr.short_repr import short_repr
 from untracr.transformer.described import Described
 from untracr.transformer.special_rows import SpecialRows, find_special_rows
 from untracr.transformer.transformer import Transformer
@@ -79,6 +80,8 @@ class TokenRows:
     names_from: Source
     rows_from: Source
     assumed: str = ""
+
+    __repr__ = short_repr
 
     def __post_init__(self) -> None:
         if not all(_is_token(value) for value in self.values):

@@ -17,6 +17,7 @@ import numpy.typing as npt
 from untracr.arrays import Annotated, Bools, Ints
 from untracr.errors import ModelFileError
 from untracr.rasp.values import Value
+from untracr.short_repr import short_repr
 
 Array = npt.NDArray[np.float32]
 
@@ -128,6 +129,17 @@ class Transformer:
         """The weights by name, without the read-out."""
         return {name: getattr(self, name) for name in ARRAY_NAMES}
 
+    def equals(self, other: Transformer) -> bool:
+        """Whether all weights, the mask and the outputs' values are the other's.
+
+        What is not a number equals nothing, as everywhere.
+        """
+        meaning = (self.causal, repr(self.output_values), self.W_U is None)
+        if meaning != (other.causal, repr(other.output_values), other.W_U is None):
+            return False
+        names = (*ARRAY_NAMES, *(() if self.W_U is None else ("W_U",)))
+        return all(np.array_equal(getattr(self, name), getattr(other, name)) for name in names)
+
     def replace(self, **changes: object) -> Transformer:
         """A copy with some fields changed."""
         return dataclasses.replace(self, **changes)  # type: ignore[arg-type]
@@ -229,6 +241,8 @@ class Trace:
     layer_outputs: tuple[Annotated[Array, "B T D"], ...]
     attn_logits: tuple[Annotated[Array, "B H T T"], ...]
     output: Annotated[Array, "B T D"]
+
+    __repr__ = short_repr
 
 
 def _require_floats(model: Transformer) -> None:

@@ -25,6 +25,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from untracr.short_repr import short_repr
 from untracr.transformer.residual_vectors import READERS, WRITERS
 from untracr.transformer.transformer import ARRAY_NAMES, BIASES, Array, Transformer
 
@@ -142,6 +143,8 @@ class Compression:
     product_error: float
     output_error: float
     outputs_changed: float | None
+
+    __repr__ = short_repr
 
 
 def compress(

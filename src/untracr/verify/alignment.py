@@ -18,6 +18,7 @@ import numpy as np
 from untracr.arrays import Annotated, Basis, Floats, Places, Vectors
 from untracr.measure.likely_orders import likely_orders
 from untracr.measure.one_direction import find_one_direction
+from untracr.short_repr import short_repr
 from untracr.transformer.residual_vectors import paired_matrices
 from untracr.transformer.transformer import BIASES, Transformer
 from untracr.verify.change_of_basis import best_change
@@ -80,6 +81,8 @@ class Alignment:
     neurons: Places = ()
     equivalence: WeightEquivalence = NOT_COMPARED
     reason: str = ""
+
+    __repr__ = short_repr
 
     @property
     def basis(self) -> Basis:

@@ -15,6 +15,7 @@ from untracr.number_ranges import numbered
 from untracr.rasp.domain import Domain
 from untracr.rasp.nodes import SELECTOR_TYPES, Aggregate, Ref, SelectorWidth
 from untracr.rasp.program import Program
+from untracr.short_repr import short_repr
 from untracr.transformer.transformer import Transformer
 from untracr.verify.alignment import Alignment
 from untracr.verify.correspondence import parts_of
@@ -51,6 +52,8 @@ class Attribution:
     dims: tuple[int, ...] = ()
     directions: int = 0
 
+    __repr__ = short_repr
+
     @property
     def place(self) -> str:
         """In words, such as ``layer 1 head 0, neurons 4-28 -> dims 7-11``."""
@@ -73,21 +76,6 @@ class Attribution:
         if self.dims:
             return numbered("dim", self.dims)
         return f"{self.directions} direction{'s'[: self.directions != 1]}" * bool(self.directions)
-
-    def as_dict(self) -> dict[str, object]:
-        """The attribution as plain JSON values; ``layer`` is that of its first part."""
-        layers = [layer for layer, _ in self.heads]
-        if self.layer is not None:
-            layers.append(self.layer)
-        return {
-            "text": self.text,
-            "known": self.known,
-            "layer": layers[0] if layers else None,
-            "heads": [list(pair) for pair in self.heads],
-            "neurons": list(self.neurons),
-            "dims": list(self.dims),
-            "directions": self.directions,
-        }
 
 
 def attributions(model: Transformer, program: Program, domain: Domain) -> tuple[Attribution, ...]:

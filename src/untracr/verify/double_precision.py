@@ -49,6 +49,7 @@ def _largest_sum(model: Transformer, trace: Trace) -> float:
     largest, stream = 0.0, _largest(trace.input_embeddings)
     for layer in range(model.n_layers):
         after_attention, after = (_largest(r) for r in trace.residuals[2 * layer : 2 * layer + 2])
+        # |x| |W| + |b|, entry by entry, bounds x W + b and its partial sums: [K], [D] or [M].
         for head in range(model.n_heads):
             value = stream @ np.abs(model.W_V[layer, head]) + np.abs(model.b_V[layer, head])
             moved = value @ np.abs(model.W_O[layer, head])

@@ -50,6 +50,7 @@ class Head:
     @property
     def size(self) -> float:
         """The larger of the products' lengths, without forming them; NaN if not finite."""
+        # |A^T B|^2 is the sum of the entries of (A A^T) * (B B^T), both [K, K].
         squares = (
             (self.query @ self.query.T) * (self.key @ self.key.T),
             (self.value @ self.value.T) * (self.out @ self.out.T),
@@ -92,6 +93,7 @@ def paired_vectors(
     """
     pairs = []
     for head, frame, read in zip((mine, theirs), frames, readers, strict=True):
+        # Combinations x [n, D] that W_K reads one by one: x W_K W_Q^T are single columns of W_Q.
         by_key = _asking(mine.key, frames[0]) @ frame
         by_query = _asking(mine.query, frames[0]) @ frame
         out = (_asking(mine.value, frames[0]) @ frame) @ head.moves

@@ -129,6 +129,7 @@ def values_read(
     assert model.output_values is not None
     sides = _Sides.of(model, compiled, alignment)
     mine, theirs = sides.mine, sides.theirs
+    # Cosines of the columns over all that is written: [the model's columns, the program's].
     scale = np.linalg.norm(theirs, axis=0)[:, None] * np.linalg.norm(mine, axis=0)[None, :]
     alike = theirs.T @ mine / np.maximum(scale, ROTATED_SHARE_OF_LENGTH)
     return tuple(

@@ -16,6 +16,7 @@ from untracr.errors import EvaluationError
 from untracr.rasp.domain import Domain
 from untracr.rasp.nodes import CATEGORICAL, LinearSequenceMap, Map
 from untracr.rasp.program import Program
+from untracr.short_repr import short_repr
 from untracr.transformer.transformer import Transformer
 from untracr.verify.alignment import Alignment, align
 from untracr.verify.evidence import NOTHING_COMPARED, Evidence, Verdict
@@ -40,11 +41,15 @@ class Beside:
         parts: its weights and where each operation lives in them; None where they are larger
             than the model's may have been.
         alignment: how the model's are to them.
+        given: the model and the domain; None where the parts are another program's.
     """
 
     program: Program
     parts: Compiled | None
     alignment: Alignment
+    given: tuple[Transformer, Domain] | None
+
+    __repr__ = short_repr
 
     @property
     def compiled(self) -> Transformer | None:
@@ -71,6 +76,8 @@ class Finding:
     detail: str
     evidence: Evidence = NOTHING_COMPARED
 
+    __repr__ = short_repr
+
 
 def lay_beside(model: Transformer, program: Program, domain: Domain) -> Beside:
     """Compiles a program and compares a model's weights with what comes of it.
@@ -81,8 +88,8 @@ def lay_beside(model: Transformer, program: Program, domain: Domain) -> Beside:
     parts = recompile_with_parts(program, domain, model)
     if parts is None:
         larger = Alignment("different", reason="the program needs more dimensions or neurons")
-        return Beside(program, None, larger)
-    return Beside(program, parts, align(model, parts.transformer))
+        return Beside(program, None, larger, (model, domain))
+    return Beside(program, parts, align(model, parts.transformer), (model, domain))
 
 
 def tells_outputs(model: Transformer, laid: Beside) -> bool:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from untracr.arrays import Annotated, Floats, Places, Square, Vectors
+from untracr.short_repr import short_repr
 from untracr.transformer.transformer import BIASES, Transformer
 from untracr.verify.change_of_basis import nearest_orthogonal, reordering_near
 from untracr.verify.correspondence import TINY_WEIGHT, Parts, in_order_of, parts_of
@@ -87,6 +88,8 @@ class WeightEquivalence:
     change: Square | None = field(default=None, compare=False)
     heads: Places = field(default=(), compare=False)
     neurons: Places = field(default=(), compare=False)
+
+    __repr__ = short_repr
 
 
 def same_weights(given: Transformer, recompiled: Transformer) -> WeightEquivalence:
@@ -203,6 +206,7 @@ def _on_axes(
     off = float((np.abs(moved - given) / np.maximum(1.0, np.abs(moved))).max())
     for head, other in heads:
         for product, their_product, factors in _products(head, other, change):
+            # Rounding moves an entry by 2 e |W_Q| |W_K|^T at most, [D, D] (top of the file).
             terms = np.abs(factors[0]).T @ np.abs(factors[1])
             size = np.maximum(1.0, np.abs(product))
             row = np.maximum(1.0, np.linalg.norm(product, axis=1, keepdims=True))
@@ -223,6 +227,7 @@ def _rotated(
     for head, other in heads:
         for product, their_product, factors in _products(head, other, change):
             for axis in (0, 1):
+                # A row, or column, moves by 2 e times its length in one factor times the other, [D]
                 row = np.maximum(1.0, np.linalg.norm(product, axis=1 - axis))
                 terms = np.linalg.norm(factors[axis], axis=0) * np.linalg.norm(factors[1 - axis])
                 terms = np.maximum(1.0, np.minimum(terms, ILL_CONDITIONED * row))
