@@ -40,6 +40,14 @@ UNDERSTOOD = {
         Where("from", "START"), "label", (0, 1, 2, 3), about="how deep"
     ),
     "at every position: a token, the largest logit": Outputs(EVERY, "label"),
+    "at the end: the rotation, 0 to 2": Outputs(LAST, "label", (0, 1, 2), about="the rotation"),
+    "at every position: how many a so far: 0-2, no more": Outputs(
+        EVERY, "label", (0, 1, 2), about="how many a so far, no more"
+    ),
+    "at SEP: 1 if sorted, 0 if not": Outputs(Where("at", "SEP"), "label", ("not", "sorted")),
+    "next token (the largest logit)": Outputs(means="next token"),
+    "next-token sets, those with a logit > 0": Outputs(means="next-token set", above=0.0),
+    "next tokens, logits above 0.5, at every position": Outputs(EVERY, "next-token set", above=0.5),
     "at :: a number": Outputs(Where("at", ":"), "number"),
 }
 
@@ -50,6 +58,8 @@ NOT_UNDERSTOOD = (
     "0 a, 0 b",
     "0 to 99999999",
     "2 to 5",
+    "as many as there are, 1 to 5",
+    "5 above all",
     "next token, where it is above 0",
     "next-token sets, the largest logit",
     "next token, the smallest logit",

@@ -86,6 +86,20 @@ def test_without_any_word_shapes_tell_and_all_is_said() -> None:
     assert len(said) == 4
 
 
+def test_tokens_that_never_come_next_may_have_no_column() -> None:
+    told = told_of({"tokens": ["a", "b", "SEP"], "outputs": "next token after the separator"})
+    task, said = settled(told, network_of_table(np.zeros((3, 2))))
+    assert task.counted == FromToken(2)
+    assert any("2 columns for 3 tokens" in sentence for sentence in said)
+
+
+def test_words_not_understood_are_not_taken_for_next_tokens() -> None:
+    told = told_of({"outputs": "at every position: the first that stands alone"})
+    task, said = settled(told, network_of_table(np.zeros((3, 3))))
+    assert task.meaning == Label((0, 1, 2))
+    assert any("the first that stands alone" in sentence for sentence in said)
+
+
 def test_a_phrase_that_is_not_understood_is_said() -> None:
     told = told_of({"outputs": "at the last position: as many as it takes"})
     task, said = settled(told, network_of_table(np.zeros((4, 3))))
@@ -99,7 +113,7 @@ def test_a_phrase_that_is_not_understood_is_said() -> None:
     [
         ({"tokens": ["a", "b"]}, 2, "each of the 3 rows"),
         ({"outputs": "at EDN: 0 no, 1 yes", "tokens": ["a", "b", "END"]}, 2, "mean 'END'"),
-        ({"outputs": "next token"}, 2, "one logit for each of the 3 tokens"),
+        ({"outputs": "next token"}, 4, "one logit for each of the 3 tokens"),
         ({"outputs": "at every position: 0 no, 1 yes"}, 3, "each of the 3 columns"),
         ({"outputs": {"means": "number"}}, 3, "the read-out has 3"),
         ({"input": "BOS x"}, 3, "no token is called 'BOS'"),

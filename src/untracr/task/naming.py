@@ -8,7 +8,7 @@ from functools import cached_property
 from untracr.errors import TaskError, did_you_mean
 from untracr.rasp.values import Value
 from untracr.shown_text import shown
-from untracr.task.special_names import role_of
+from untracr.task.special_names import role_of_word
 from untracr.task.task import Role
 from untracr.task.told import TokenName
 
@@ -57,7 +57,7 @@ class TokenNames:
             return told
         if (token := self.find(told)) is not None:
             return token
-        role = role_of(told)
+        role = role_of_word(told)
         if role is not None and role in self._roles:
             return self._roles[role]
         names = [str(name) for name in self.tokens]

@@ -2,12 +2,12 @@
 
     phrase   = [where ":"] meaning [clause ...]
     where    = "at every position" | "at the last position" | ("at" | "after" | "from") TOKEN ["on"]
-    meaning  = "next token" | "next-token sets" | labels | "0 to" N | "a token" | "a number"
+    meaning  = "next token" | "next-token sets" | [WORDS ","] labels | "a token" | "a number"
+    labels   = N NAME {"," N NAME} | "0 to" N
     clause   = "the largest logit" | "one logit a token" | "allowed where it is above" N | where
-    labels   = N NAME {"," N NAME}
 
-Whatever follows labels after a comma is a remark, which is kept. A phrase of another
-form is not guessed at: `Outputs.unread` has it.
+Words before labels, and those that follow them after a comma, are a remark, which is kept. A
+phrase of another form is not guessed at: `Outputs.unread` has it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ MOST_LABELS = 10_000
 _NAME = r"""(?P<quote>['"])(?P<quoted>.+?)(?P=quote)|(?P<bare>\S+?)"""
 _WHERE = re.compile(
     r"(?:(?:at|in) (?P<every>every|each) (?:position|token)"
-    r"|at the (?P<last>last|final) (?:position|token)"
+    r"|at the (?P<last>end|(?:last|final) (?:position|token))"
     rf"|(?P<at>at|after|from) (?:the )?(?:{_NAME})(?: on)?)(?=\s*(?::(?:\s|$)|,|$))",
     re.IGNORECASE,
 )
@@ -31,20 +31,31 @@ _NEXT_TOKEN = re.compile(r"(?:the )?next[- ]token\b(?![- ]sets?\b)", re.IGNORECA
 _NEXT_TOKENS = re.compile(
     r"(?:the )?next[- ]token[- ]sets?\b|(?:the )?(?:set of )?next[- ]tokens\b", re.IGNORECASE
 )
-_LABEL = re.compile(r"(?P<column>\d+)(?:\s*[:=]\s*|\s+)(?P<name>[^,;]+)|(?P<bare>\d+)")
-_BEFORE_A_LABEL = re.compile(r"(?:\s*[,;]\s*(?:or\s+|and\s+)?|\s+or\s+)(?=\d)")
-_BEGINS_A_RANGE = re.compile(r"\d+ to \d", re.IGNORECASE)
-_RANGE = re.compile(r"0 to (?P<last>\d{1,6})(?:\s*[,;]\s*(?P<about>.+))?", re.IGNORECASE)
+_LABEL = re.compile(
+    r"(?P<column>\d+)(?:\s*[:=]\s*|\s+)(?:(?:if|means|for) )?(?P<name>[^,;]+)|(?P<bare>\d+)"
+)
+_BEFORE_A_LABEL = re.compile(r"(?:\s*[,;]\s*(?:or\s+|and\s+)?|\s+(?:or|and)\s+)(?=\d)")
+_BEGINS_A_RANGE = re.compile(r"\d+\s*(?:to|-|\.\.\.?)\s*\d", re.IGNORECASE)
+_RANGE = re.compile(
+    r"0\s*(?:to|-|\.\.\.?)\s*(?P<last>\d{1,6})(?:\s*[,;]\s*(?P<about>.+))?", re.IGNORECASE
+)
+_WORDS_BEFORE = re.compile(r"(?P<words>[^\d,;:][^,;:]*)[,;:] ?(?=\d)")
 _TOKEN = re.compile(r"(?:a|the|its) (?:token|largest logit)\b", re.IGNORECASE)
 _NUMBER = re.compile(r"(?:(?:a|the) )?(?:number|value of the only column)\b", re.IGNORECASE)
 _CLAUSES = (
-    ("largest", re.compile(r"(?:with )?(?:the|its) largest logit\b", re.IGNORECASE)),
+    (
+        "largest",
+        re.compile(
+            r"(?:with |by )?(?:(?:the|its) (?:largest|highest) logit|argmax)\b", re.IGNORECASE
+        ),
+    ),
     ("each", re.compile(r"one logit (?:a|per|for each) token\b", re.IGNORECASE)),
     (
         "above",
         re.compile(
-            r"(?:allowed )?where (?:it|its logit|the logit) is (?:above|over|greater than) "
-            r"(?P<above>[-+]?\d+(?:\.\d+)?)",
+            r"(?:(?:allowed|those) )?(?:(?:where|if|when|whose|with) )?"
+            r"(?:(?:it|(?:(?:its|the|a) )?logits?) )?(?:(?:is|are) )?"
+            r"(?:above|over|greater than|>) ?(?P<above>[-+]?\d+(?:\.\d+)?)",
             re.IGNORECASE,
         ),
     ),
@@ -86,6 +97,9 @@ def _meaning(text: str) -> Outputs | None:
         return _range(text)
     if text[:1].isdigit():
         return _labels(text)
+    if match := _WORDS_BEFORE.match(text):
+        outputs = _meaning(text[match.end() :])
+        return None if outputs is None else _about(match["words"].strip(), outputs)
     for pattern, outputs in (
         (_NEXT_TOKENS, Outputs(means="next-token set")),
         (_NEXT_TOKEN, Outputs(means="next token")),
@@ -97,9 +111,14 @@ def _meaning(text: str) -> Outputs | None:
     return None
 
 
+def _about(words: str, outputs: Outputs) -> Outputs:
+    """Labels with the words before them among the remark."""
+    return replace(outputs, about=", ".join(filter(None, (words, outputs.about))))
+
+
 def _with_clauses(outputs: Outputs, text: str) -> Outputs | None:
     """A meaning with the clauses behind it; None if one is not understood."""
-    while text := text.lstrip(" ,;"):
+    while text := text.lstrip(" ,;()"):
         if (clause := _clause(outputs, text)) is None:
             return None
         outputs, text = clause

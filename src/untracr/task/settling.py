@@ -133,10 +133,10 @@ class _Settling:
             return self._assumed_meaning(outputs, columns)
         match outputs.means:
             case "next token":
-                self._require_a_column_a_token(outputs.means, columns)
+                self._take_columns_for_tokens(outputs.means, columns)
                 return NextToken()
             case "next-token set":
-                self._require_a_column_a_token(outputs.means, columns)
+                self._take_columns_for_tokens(outputs.means, columns)
                 return NextTokens(outputs.above or 0.0)
             case "number":
                 if columns != 1:
@@ -145,11 +145,18 @@ class _Settling:
             case "label":
                 return Label(self._labels(outputs.labels, columns))
 
-    def _require_a_column_a_token(self, means: str, columns: int) -> None:
-        if columns != len(self.tokens):
+    def _take_columns_for_tokens(self, means: str, columns: int) -> None:
+        """Next tokens are one column each; tokens behind the last column never come next."""
+        count = len(self.tokens)
+        if columns > count:
             raise TaskError(
-                f"outputs that mean {means!r} are one logit for each of the {len(self.tokens)} "
-                f"tokens; the read-out has {columns} columns"
+                f"outputs that mean {means!r} are one logit for each of the {count} tokens; "
+                f"the read-out has {columns} columns"
+            )
+        if columns < count:
+            self.said.append(
+                f"the read-out has {columns} columns for {count} tokens; they are taken for the "
+                f"first {columns} of these"
             )
 
     def _labels(self, labels: tuple[Value, ...] | None, columns: int) -> tuple[Value, ...]:
@@ -170,7 +177,8 @@ class _Settling:
         if outputs.unread:
             why = f"the words {shown(outputs.unread)} about the outputs are not understood"
         if columns == len(self.tokens):
-            meaning: Meaning = NextToken()
+            # Words that are not understood need not be about next tokens.
+            meaning: Meaning = Label(self.tokens) if outputs.unread else NextToken()
         elif columns == 1:
             meaning = Number()
         else:

@@ -36,6 +36,11 @@ def role_of(name: object) -> Role | None:
     return _ROLE_OF.get(bare.lower()) if len(bare) > 1 and bare.isupper() else None
 
 
+def role_of_word(word: str) -> Role | None:
+    """The role that somebody means by a word, in any case: ``separator``, ``<EOS>``."""
+    return role_of(word) or _ROLE_OF.get(word.lower() if len(word) > 1 else "")
+
+
 def roles_of(names: Sequence[Value]) -> dict[Role, int]:
     """The ids of special tokens by role; a role that several names tell has none."""
     by_role: dict[Role, list[int]] = {}
