@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import untracr
 from compiled_models import model_of
 from known_networks import averaging, network_of_table, successor
 from random_networks import KINDS, D, V, network_of
+from tracr_reference import build, compile_with_tracr
 from untracr.errors import ModelFileError, TaskError
 from untracr.network.forward import forward
 from untracr.network.network import Network
@@ -134,3 +136,20 @@ def test_a_config_that_says_otherwise_is_refused() -> None:
     config = {"n_layers": 1, "d_model": 3, "attention_dir": "causal"}
     with pytest.raises(ModelFileError, match="task says causal false, the configuration true"):
         untracr.load(state_dict(successor(3)), config=config, task={"causal": False})
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["reverse", "hist", "frac_prevs", "sort_unique", "pair_balance"])
+def test_tracrs_own_models_say_what_tracr_says(name: str) -> None:
+    """Words, BOS and all: the outputs of Tracr's own `apply`."""
+    named = untracr.named_program(name)
+    live, _ = build(named.program)
+    theirs = compile_with_tracr(live, set(named.vocab), 4)
+    inputs = [list(tokens) for tokens in itertools.islice(named.domain, 3, 60, 5)]
+    wanted = [theirs.apply(["compiler_bos", *tokens]).decoded[1:] for tokens in inputs]
+    ours = untracr.load(theirs).run(inputs)
+    if isinstance(wanted[0][0], float):
+        theirs_flat = list(itertools.chain.from_iterable(wanted))
+        assert list(itertools.chain.from_iterable(ours)) == pytest.approx(theirs_flat, abs=1e-5)
+    else:
+        assert ours == wanted

@@ -14,7 +14,7 @@ from untracr.errors import TaskError
 from untracr.loading.loading import load_model
 from untracr.network.compiled_form import network_of_compiled
 from untracr.task.compiled import compiled_task
-from untracr.task.hints import hints_beside, hints_of_metadata
+from untracr.task.hints import hints_beside, hints_of_live, hints_of_metadata
 from untracr.task.running import run
 from untracr.task.settling import settled
 from untracr.task.task import Layout, Specials
@@ -58,6 +58,28 @@ def test_a_tokenizer_names_tokens_that_were_added(tmp_path: Path) -> None:
     told = hints_beside(folder, 3).told
     assert told.tokens == ("u", "v", "|")
     assert told.specials == {"SEP": "|"}
+
+
+class Live:
+    """A model in memory, as other libraries have them."""
+
+    class config:
+        @staticmethod
+        def to_dict() -> dict[str, object]:
+            return {"eos_token_id": 1, "bos_token_id": 50256}
+
+    class tokenizer:
+        @staticmethod
+        def get_vocab() -> dict[str, int]:
+            return {"u": 0, "v": 1}
+
+
+def test_a_model_in_memory_tells_by_its_configuration_and_tokenizer() -> None:
+    hints = hints_of_live(Live(), 2)
+    assert hints.told.tokens == ("u", "v")
+    assert hints.told.specials == {"EOS": 1}
+    assert "the configuration has bos_token_id 50256, but ids are 0 to 1; left out" in hints.said
+    assert hints_of_live(object(), 2).said == ()
 
 
 def test_what_does_not_fit_is_left_out_and_said(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from untracr.loading.tasks import told_by
 from untracr.network.network import Network
 from untracr.shown_text import printable
 from untracr.task.files import task_beside
-from untracr.task.hints import hints_beside, hints_of_metadata
+from untracr.task.hints import hints_beside, hints_of_live, hints_of_metadata
 from untracr.task.told import Told
 from untracr.transformer.transformer import Transformer
 
@@ -82,7 +82,10 @@ def load_model(
         case str() | os.PathLike():
             return _of_path(Path(model), given)
         case _:
-            return live_model(model, given).with_task(told)
+            live = live_model(model, given)
+            hints = hints_of_live(model, len(live.network.W_E))
+            live = replace(live, notes=(*live.notes, *hints.said))
+            return live.with_task(told.over(hints.told))
 
 
 def _of_ours(model: object) -> LoadedModel | None:

@@ -66,7 +66,19 @@ _FILES = (
 )
 
 
-def hints_of_config(config: Mapping[str, object], tokens: int) -> Hints:
+def hints_of_live(model: object, tokens: int) -> Hints:
+    """What a model in memory tells by its ``tokenizer`` and its Hugging Face ``config``."""
+    names = Hints()
+    if callable(vocabulary := getattr(getattr(model, "tokenizer", None), "get_vocab", None)):
+        names = hints_of_vocabulary(dict(vocabulary()), "the tokenizer", tokens)
+    if not callable(values := getattr(getattr(model, "config", None), "to_dict", None)):
+        return names
+    return hints_of_config(dict(values()), tokens, "the configuration").over(names)
+
+
+def hints_of_config(
+    config: Mapping[str, object], tokens: int, source: str = "config.json"
+) -> Hints:
     """The special tokens of a Hugging Face configuration: ``bos_token_id`` and so on."""
     specials: dict[Role, TokenName | None] = {}
     left_out = []
@@ -80,12 +92,10 @@ def hints_of_config(config: Mapping[str, object], tokens: int) -> Hints:
     said = []
     if specials:
         given = ", ".join(f"{role} {token}" for role, token in specials.items())
-        said.append(f"config.json gives the special tokens: {given}")
+        said.append(f"{source} gives the special tokens: {given}")
     if left_out:
-        said.append(
-            f"config.json has {', '.join(left_out)}, but ids are 0 to {tokens - 1}; left out"
-        )
-    return Hints(Told(specials=specials, source="config.json"), tuple(said))
+        said.append(f"{source} has {', '.join(left_out)}, but ids are 0 to {tokens - 1}; left out")
+    return Hints(Told(specials=specials, source=source), tuple(said))
 
 
 def hints_of_tokenizer(
