@@ -1,13 +1,13 @@
-"""Compares patches with the same interventions made by pyvene and by nnsight, where they are installed.
+"""Compares patches with the same interventions made by pyvene and by nnsight.
 
     python recipes/check_interventions.py
 
-A random GPT-2 of transformers is loaded live, and other inputs' activations are put in at a position:
-in the stream, in one head's output, in the neurons, and along a random subspace; source and base at
-positions of their own; and a source's activations are added. One line each says how far logits are
-apart, relative to the largest, and how far the intervention moves them. pyvene and nnsight ask for
-packages of their own and need an environment of their own. The exit code is 1 if any is further off
-than 1e-5, or neither is there.
+A random GPT-2 of transformers is loaded live, and other inputs' activations are put in at a
+position: in the stream, in one head's output, in the neurons, and along a random subspace; they
+are taken at another position. One line each says how far logits are apart, relative to the
+largest, and how far the intervention moves them. Both libraries ask for packages of their own,
+and so for an environment of their own. The exit code is 1 if any logits are further off than
+1e-5, or neither library is there.
 """
 
 from __future__ import annotations
@@ -93,14 +93,12 @@ def by_pyvene(model: Any, base: Any, source: Any) -> Iterator[tuple[str, Array]]
         if "low_rank_dimension" in more:
             (intervention,) = intervened.interventions.values()
             intervention.rotate_layer.weight = torch.from_numpy(subspace())
-        places = [[[[[1]] * INPUTS, [[position]] * INPUTS]] for position in (TAKEN, AT)]
-        if unit == "pos":
-            places = [[[[position]] * INPUTS] for position in (TAKEN, AT)]
+        places = tuple(_units(unit, position) for position in (TAKEN, AT))
         with torch.no_grad():
             _, outputs = intervened(
                 {"input_ids": torch.tensor(base)},
                 [{"input_ids": torch.tensor(source)}],
-                {"sources->base": tuple(places)},
+                {"sources->base": places},
             )
         return np.asarray(outputs.logits)
 
@@ -111,6 +109,12 @@ def by_pyvene(model: Any, base: Any, source: Any) -> Iterator[tuple[str, Array]]
     yield "neurons at a position", run("mlp_activation", 1, swap)
     yield "the stream along a subspace", run("block_output", 1, rotated, low_rank_dimension=3)
     yield "the stream, added", run("block_output", 0, pyvene.AdditionIntervention)
+
+
+def _units(unit: str, position: int) -> list[Any]:
+    """What pyvene calls a place: a position for each input, or a head and a position."""
+    at: list[Any] = [[position]] * INPUTS
+    return [at] if unit == "pos" else [[[[1]] * INPUTS, at]]
 
 
 def by_nnsight(model: Any, base: Any, source: Any) -> Iterator[tuple[str, Array]]:
