@@ -541,7 +541,7 @@ def test_buffers_of_transformer_lens_are_passed_over(tmp_path: Path) -> None:
         ("{", "must be JSON"),
         ("[]", "JSON object, not list"),
         ("{}", "format_version"),
-        ('{"format_version": 2}', "the file has 2"),
+        ('{"format_version": 3}', "the file has 3"),
         ('{"format_version": 1, "casual": true}', "unknown key 'casual'"),
         ('{"format_version": 1, "causal": "yes"}', "causal has the wrong type"),
         ('{"format_version": 1, "metadata": []}', "metadata has the wrong type"),

@@ -121,7 +121,7 @@ def test_a_module_s_configuration_counts(model: CompiledModel) -> None:
     for name, value, why in (("act_fn", "gelu", "gelu"), ("use_attn_scale", False, "sqrt")):
         with pytest.raises(ModelFileError, match=f"not the form that a compiler writes.*{why}"):
             load_model(Module(**{name: value})).transformer  # noqa: B018
-    with pytest.raises(ModelFileError, match=r"soft cap on scores is not supported.*=5\.0"):
+    with pytest.raises(ModelFileError, match=r"not supported: a soft cap on scores; .*=5\.0"):
         load_model(Module(attn_scores_soft_cap=5.0))
     config = replace(model.model_config, activation_function=lambda x: x)  # type: ignore[arg-type]
     other = SimpleNamespace(params=model.params, model_config=config)

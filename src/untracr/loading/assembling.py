@@ -56,14 +56,14 @@ def _norm(found: LensNames, stated: Stated, told: list[str]) -> Normalisation | 
     gains, biases = found.has("ln1.w"), found.has("ln1.b")
     if stated.norm is not None:
         norm = stated.norm.value
+        if norm is None and gains:
+            raise ModelFileError(
+                "the configuration asks for no normalisation, and there are gains (blocks.0.ln1.w)"
+            )
         if stated.gains is not None and stated.gains != gains:
             raise ModelFileError(
                 f"the configuration asks for a normalisation {_with(stated.gains)} gains, and "
                 f"there {'are some' if gains else 'are none'} (blocks.0.ln1.w)"
-            )
-        if norm is None and gains:
-            raise ModelFileError(
-                "the configuration asks for no normalisation, and there are gains (blocks.0.ln1.w)"
             )
         return norm
     if not gains:

@@ -113,7 +113,7 @@ class ConfigValues:
             value = self.get(name)
             if value is not None and not any(_same(value, one) for one in neutral):
                 raise ModelFileError(
-                    f"{what} is not supported: {self.source} has {name}={shown(value)}"
+                    f"not supported: {what}; {self.source} has {name}={shown(value)}"
                 )
 
     def sizes(self, named: Mapping[str, str]) -> dict[str, tuple[int, str]]:

@@ -20,7 +20,14 @@ from untracr.loading.reading import Config
 from untracr.loading.safetensors_tensors import tensors_of_safetensors
 from untracr.loading.tensors import Tensors, tensors_of_mapping
 from untracr.loading.torch_files import is_torch_archive, read_torch
+from untracr.network.network_file import (
+    SavedNetwork,
+    document_of_network,
+    read_network_file,
+)
 from untracr.strangers_files import read_file
+from untracr.task.documents import told_of
+from untracr.task.told import Told
 from untracr.transformer.model_document import DOCUMENT_KEY
 from untracr.transformer.npz_format import NO_PICKLE, npz_entries, read_npz
 from untracr.transformer.safetensors_format import read_header, read_safetensors
@@ -63,11 +70,19 @@ def contents_of_file(path: Path) -> LoadedModel | BareTensors:
 
 
 def _of_safetensors(data: bytes, path: Path) -> LoadedModel | BareTensors:
-    notes = read_header(data).get("__metadata__")
-    if (isinstance(notes, dict) and DOCUMENT_KEY not in notes) or notes is None:
+    header = read_header(data)
+    notes = header.get("__metadata__")
+    if notes is None or (isinstance(notes, dict) and DOCUMENT_KEY not in notes):
         return BareTensors(tensors_of_safetensors(data))
+    if (document := document_of_network(header)) is not None:
+        return _of_network_file(read_network_file(data, header, document), path)
     transformer, metadata = read_safetensors(data, MAX_MODEL_BYTES)
     return LoadedModel(transformer.validate(), metadata, path)
+
+
+def _of_network_file(saved: SavedNetwork, path: Path) -> LoadedModel:
+    told = Told() if saved.task is None else told_of(saved.task, "the file's task")
+    return LoadedModel(saved.network, saved.metadata, path, told=told)
 
 
 _OF_TRACR = re.compile(r"transformer/layer_\d+/|(token|pos)_embed/embeddings$")

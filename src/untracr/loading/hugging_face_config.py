@@ -136,7 +136,7 @@ def _llama(config: ConfigValues) -> Stated:
     groups = config.whole("num_key_value_heads")
     if groups is not None and groups != heads:
         raise ModelFileError(
-            f"grouped heads are not supported: {config.source} has num_key_value_heads={groups} "
+            f"not supported: grouped heads; {config.source} has num_key_value_heads={groups} "
             f"for {heads} heads"
         )
     size = config.whole("head_dim") or _whole(config, "hidden_size") // heads

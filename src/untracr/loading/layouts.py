@@ -164,11 +164,14 @@ LLAMA = Layout(
     "llama",
 )
 
+KNOWN = "TransformerLens, Hugging Face's GPT-2, GPT-Neo or Llama, nanoGPT, or Tracr's parameters"
+"""Whose names are known, in words."""
+
 _MARKED = (LENS_3, LENS_4, GPT2, GPT_NEO, LLAMA)
 
 _STRANGERS = (
-    (r"attention\.query_key_value|gpt_neox\.", "GPT-NeoX (Pythia)", "attention beside neurons"),
     (r"word_embeddings_layernorm|self_attention\.query_key_value", "Bloom or Falcon", "ALiBi"),
+    (r"attention\.query_key_value|gpt_neox\.", "GPT-NeoX (Pythia)", "attention beside neurons"),
     (r"block_sparse_moe|\.experts\.", "Mixtral", "a mixture of experts"),
     (r"(pre|post)_feedforward_layernorm", "Gemma", "normalisations behind half-layers"),
     (r"self_attn\.(q|k)_norm\.", "Qwen 3 or OLMo 2", "normalised queries and keys"),
@@ -214,8 +217,7 @@ def layout_of(tensors: Tensors) -> Layout | None:
     for pattern, whose, what in _STRANGERS:
         if (found := next((name for name in names if re.search(pattern, name)), None)) is not None:
             raise ModelFileError(
-                f"these look like the tensors of {whose}, as {shown(found)}; {what} is not "
-                "supported"
+                f"these look like the tensors of {whose}, as {shown(found)}; not supported: {what}"
             )
     for layout in _MARKED:
         mark = re.compile(f"({re.escape(layout.prefix)})?({layout.mark})")

@@ -111,7 +111,7 @@ def _refuse_grouped(config: ConfigValues) -> None:
     groups, heads = config.whole("n_key_value_heads"), config.whole("n_heads")
     if groups is not None and groups != heads:
         raise ModelFileError(
-            f"grouped heads are not supported: {config.source} has n_key_value_heads={groups} "
+            f"not supported: grouped heads; {config.source} has n_key_value_heads={groups} "
             f"for {heads} heads"
         )
 
@@ -144,7 +144,7 @@ def _norm(config: ConfigValues) -> tuple[Told[Normalisation | None] | None, bool
     kind, gains = _NORMS[key]
     if config.flag("final_rms", False) and kind is LayerNorm:
         raise ModelFileError(
-            f"an RMS norm at the end of layer norms is not supported: {config.source} has "
+            f"not supported: an RMS norm at the end of layer norms; {config.source} has "
             "final_rms=true"
         )
     return Told(None if kind is None else kind(config.number("eps") or 1e-5)), gains
@@ -179,7 +179,10 @@ def _causal(config: ConfigValues) -> bool | None:
             f"attention_dir must be causal or bidirectional, not {shown(direction)} "
             f"({config.source})"
         )
-    return None if direction is None else direction == "causal"
+    whole = {"n_layers", "d_model"} <= config.values.keys()
+    if direction is None:
+        return True if whole else None  # TransformerLens' own default
+    return bool(direction == "causal")
 
 
 def _scale(config: ConfigValues, native: bool) -> Scale | None:

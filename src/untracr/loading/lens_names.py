@@ -107,7 +107,7 @@ def _require_supported(names: frozenset[str]) -> None:
     for pattern, what in _UNSUPPORTED:
         found = sorted(name for name in names if re.search(pattern, name))
         if found:
-            raise ModelFileError(f"{what} is not supported; {shown(found[0])} is part of it")
+            raise ModelFileError(f"not supported: {what}; {shown(found[0])} is part of it")
 
 
 def _axes(layers: int) -> dict[str, tuple[str, ...]]:

@@ -41,6 +41,8 @@ def live_model(model: object, given: Given) -> LoadedModel:
         return model_of_tracr(model, given.num_heads, given.causal)
     if isinstance(model, Mapping):
         return _of_mapping(model, given)
+    if type(model).__module__ == _OUR_MODULE:
+        return _of_our_module(model)
     if callable(getattr(model, "tl_named_parameters", None)):
         return _of_bridge(model, given)
     if callable(getattr(model, "state_dict", None)):
@@ -55,6 +57,16 @@ def _of_mapping(model: Mapping[Any, Any], given: Given) -> LoadedModel:
     return model_of_tensors(tensors_of_mapping(model), None, given, Path("state dict"))
 
 
+_OUR_MODULE = "untracr.network.torch_module"
+"""Where the module stands that `to_torch` makes: imported only where there is one."""
+
+
+def _of_our_module(module: Any) -> LoadedModel:
+    from untracr.network.torch_module import network_of_module
+
+    return LoadedModel(network_of_module(module), {}, Path(type(module).__name__))
+
+
 def _of_module(module: Any, given: Given) -> LoadedModel:
     """A module of PyTorch: a ``HookedTransformer``, one of transformers, or any other."""
     name = type(module).__name__
@@ -65,12 +77,18 @@ def _of_module(module: Any, given: Given) -> LoadedModel:
 
 
 def _of_bridge(bridge: Any, given: Given) -> LoadedModel:
-    """A ``TransformerBridge``: its parameters by TransformerLens' names, whatever it wraps."""
+    """A ``TransformerBridge``: around a model of transformers, or one of its own.
+
+    Of the first its parameters by TransformerLens' names are read, for how they lie in its
+    ``state_dict`` is the wrapped model's affair; of the second the ``state_dict``, for parameters
+    have zeros where the model has nothing.
+    """
     name = type(bridge).__name__
-    tensors = tensors_of_mapping(dict(bridge.tl_named_parameters()))
     config = _config(getattr(bridge.original_model, "config", None), f"{name}'s config")
     if config is None or "model_type" not in config.values:
         config = _config(bridge.cfg, f"{name}.cfg")
+        return model_of_tensors(tensors_of_mapping(bridge.state_dict()), config, given, Path(name))
+    tensors = tensors_of_mapping(dict(bridge.tl_named_parameters()))
     return model_of_tensors(tensors, config, replace(given, names=LENS_3.names), Path(name))
 
 
@@ -82,4 +100,6 @@ def _config(found: object, source: str) -> Config | None:
         found = getattr(found, "__dict__", None)
     if not isinstance(found, Mapping) or not found:
         return None
-    return Config({str(name): value for name, value in found.items()}, source)
+    # What runs is the read-out that there is, whether or not a file of it would be tied.
+    values = {str(name): value for name, value in found.items()} | {"tie_word_embeddings": False}
+    return Config(values, source)

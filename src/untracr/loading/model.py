@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy.typing as npt
 
 from untracr.errors import ModelFileError
+from untracr.loading.saving import save_loaded
 from untracr.loading.tasks import is_untold, task_of, weights_with
 from untracr.network.compiled_form import compiled_form, network_of_compiled
-from untracr.network.network import Network
+from untracr.network.network import Array, Network
+from untracr.network.state_dict import state_dict
 from untracr.rasp.values import Value
 from untracr.shown_text import printable
 from untracr.task import running
@@ -23,6 +27,9 @@ from untracr.task.outputs import Output
 from untracr.task.task import Task
 from untracr.task.told import Told
 from untracr.transformer.transformer import Transformer
+
+if TYPE_CHECKING:
+    from untracr.network.torch_module import TorchNetwork
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -112,6 +119,34 @@ class LoadedModel:
     def accuracy(self, wanted: Wanted) -> float:
         """The share of inputs on which the model is right as a whole."""
         return accuracy(self.network, self.task, wanted)
+
+    def state_dict(self, style: str = "transformer_lens") -> dict[str, Array]:
+        """The weights by a library's names (`untracr.network.state_dict.state_dict`)."""
+        return state_dict(self.network, style)
+
+    def to_torch(self) -> TorchNetwork:
+        """The model as a module of PyTorch (`untracr.network.torch_module`)."""
+        from untracr.network.torch_module import to_torch
+
+        return to_torch(self.network)
+
+    def to_transformer_lens(self) -> Any:
+        """The model as one of TransformerLens' (`untracr.network.transformer_lens`)."""
+        from untracr.network.transformer_lens import to_transformer_lens
+
+        return to_transformer_lens(self.network)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Writes weights, architecture, task and metadata as one file.
+
+        Args:
+            path: ends in ``.safetensors``, or of compiled weights also in ``.npz``.
+
+        Raises:
+            UsageError: another suffix.
+            ModelFileError: the file cannot be written.
+        """
+        save_loaded(self, Path(path))
 
     def with_task(self, told: Told) -> LoadedModel:
         """The same model with more told of its task, which goes before what was told already.

@@ -12,6 +12,7 @@ from untracr.loading.assembling import assembled
 from untracr.loading.hugging_face_config import stated_by_hugging_face
 from untracr.loading.layouts import (
     GPT2,
+    KNOWN,
     LENS_3,
     LENS_4,
     LENS_4_OF_GPT2,
@@ -30,6 +31,7 @@ from untracr.loading.renaming import Names, renamed
 from untracr.loading.stated import NOTHING, Stated
 from untracr.loading.tasks import stated_with
 from untracr.loading.tensors import Tensors
+from untracr.shown_text import shown
 from untracr.task.told import Told
 
 
@@ -108,9 +110,24 @@ def _is_known(values: Mapping[str, Any]) -> bool:
 
 
 def _layout(tensors: Tensors, config: Config | None) -> Layout:
-    layout = layout_of(tensors) or LENS_3
+    layout = layout_of(tensors) or _own_names(tensors)
     architecture = "" if config is None else str(config.values.get("architecture", ""))
     return LENS_4_OF_GPT2 if layout is LENS_4 and architecture.startswith("GPT2") else layout
+
+
+def _own_names(tensors: Tensors) -> Layout:
+    """TransformerLens' layout, where tensors have any of its names; there is no other left.
+
+    Raises:
+        ModelFileError: they have none of them.
+    """
+    parts = ("blocks.", "embed.", "pos_embed.", "unembed.", "ln_final.")
+    if tensors.names and not any(name.startswith(parts) for name in tensors.names):
+        raise ModelFileError(
+            f"tensors must be named as in {KNOWN}, or names={{...}} must say which is which; "
+            f"these have names such as {shown(min(tensors.names))}"
+        )
+    return LENS_3
 
 
 def _stated(config: Config | None, layout: Layout | None, tensors: Tensors, given: Given) -> Stated:

@@ -34,7 +34,7 @@ def rotary_of_tables(tensors: Tensors) -> Rotary | None:
         if rotary is not None:
             return rotary
     raise ModelFileError(
-        f"a scaled rotation is not supported: {_SINES} has other frequencies than base ** (-j / n)"
+        f"not supported: a scaled rotation; {_SINES} has other frequencies than base ** (-j / n)"
     )
 
 
