@@ -104,6 +104,26 @@ def test_inputs_are_filled_up_where_the_task_says_so() -> None:
     told = {"tokens": ["u", "."], "outputs": {"means": "number", "where": {"at": "u"}}}
     assert run(network, task_of(network, **told), ["u"]) == [[0.0]]
     assert run(network, task_of(network, **told, input="x ...."), ["u"]) == [[9.0]]
+    short = task_of(network, **told, input="x ....", lengths=[1, 2])
+    assert run(network, short, ["u", "uu"]) == [[6.0], [0.0, 0.0]]
+
+
+def test_ordinary_tokens_around_an_input_are_always_put_in() -> None:
+    """An input that begins with them may have them itself."""
+    network = network_of_table(np.eye(3))
+    told = {"tokens": ["0", "1", "END"], "outputs": "at every position: a token"}
+    task = task_of(network, **told, input="0 x END")
+    assert answers(network, task, [["0", "1", "END"]]) == answers(network, task, ["01END"])
+    assert answers(network, task, ["01END"])[0].tokens == ("0", "0", "1", "END")
+
+
+def test_a_token_that_ends_and_fills_up_counts_once() -> None:
+    """Many configurations have one id for both."""
+    network = network_of_table(np.eye(3))
+    told = {"tokens": ["a", "b", "END"], "specials": {"EOS": "END", "PAD": "END"}}
+    task = task_of(network, **told, outputs="at END: 0 a, 1 b, 2 end")
+    assert run(network, task, ["ab"]) == [["end"]]
+    assert run_ids(network, task, [[0, 1, 2, 2], [0, 0, 0, 2]]) == [["end"], ["end"]]
 
 
 def test_the_last_position_that_is_not_filled_up() -> None:
@@ -122,6 +142,16 @@ def test_names_that_are_numbers_are_found_as_text_and_texts_as_numbers() -> None
     assert run(network, task, ["-1 7 0"]) == run(network, task, [["-1", "7", "0"]]) == wanted
 
 
+def test_special_tokens_are_read_among_characters() -> None:
+    network = network_of_table(np.eye(5))
+    told = {"outputs": "at every position: a token", "input": "x END"}
+    task = task_of(network, **told, tokens=["a", "b", "E", "<sep>", "END"])
+    [[*tokens]] = run(network, task, ["ab<sep>aEND"])
+    assert tokens == ["a", "b", "<sep>", "a", "END"]
+    spelled = task_of(network, **told, tokens=["E", "N", "D", "<sep>", "END"])
+    assert run(network, spelled, ["END<sep>E"]) == [["E", "N", "D", "<sep>", "E", "END"]]
+
+
 def test_a_comma_or_a_space_that_is_a_token_parts_nothing() -> None:
     network = network_of_table(np.eye(3))
     task = task_of(network, tokens=["a", ",", " "], outputs="at every position: a token")
@@ -134,6 +164,8 @@ def test_a_comma_or_a_space_that_is_a_token_parts_nothing() -> None:
         ("abz", "input 1: token 'z' at position 2 is none of the task's 8 tokens"),
         ("a,BB", "token 'BB' at position 1"),
         (["a", None], "token None"),
+        (["a", 10**5000], "token a whole number of"),
+        (["a", float("nan")], "token nan"),
         (["a", ["b"]], "a list of token names"),
         (3, "a list of token names"),
         ("abcdabcdabcd", "0 to 10 tokens, special ones not counted; this has 12"),

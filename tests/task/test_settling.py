@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -128,3 +129,14 @@ def test_what_does_not_fit_the_network_is_refused(
     network = network_of_table(np.zeros((3, columns)))
     with pytest.raises(TaskError, match=words):
         settled(told_of(document), network)
+
+
+def test_filling_up_needs_a_longest_length() -> None:
+    network = successor(3)
+    network = network.replace(
+        architecture=replace(network.architecture, positions=None), W_pos=None
+    ).validate()
+    assert settled(told_of({"input": "x 0..."}), successor(3))[0].lengths == Lengths(1, 12)
+    with pytest.raises(TaskError, match="give lengths"):
+        settled(told_of({"input": "x 0..."}), network)
+    assert settled(told_of({"input": "x 0...", "lengths": [1, 5]}), network)[0].layout.fill == 0

@@ -10,7 +10,7 @@ from functools import cached_property
 from untracr.errors import InputError, ProgramError, did_you_mean
 from untracr.rasp.values import Value, plain_value
 from untracr.shown_text import shown
-from untracr.task.naming import TokenNames
+from untracr.task.naming import TokenNames, text_of
 from untracr.task.task import Lengths, Task, layout_text, quoted
 
 Ids = tuple[int, ...]
@@ -51,7 +51,7 @@ class Inputs:
         words = self.words(tokens) if isinstance(tokens, str) else _listed(tokens)
         ids = tuple(self.id_of(word, place) for place, word in enumerate(words))
         layout = self.task.layout
-        inner = _without(ids, layout.before, layout.after)
+        inner = self._without_ends(ids)
         x, y = _split(inner, layout.between)
         self._require(x, self.task.lengths, "an input")
         if layout.between is None:
@@ -71,7 +71,7 @@ class Inputs:
         if (token := self.names.find(name)) is not None:
             return token
         names = [str(token) for token in self.task.tokens]
-        hint = did_you_mean(str(name), names) if isinstance(name, (str, int, float)) else ""
+        hint = did_you_mean(text_of(name), names)
         raise InputError(
             f"token {shown(name)} at position {place} is none of the task's "
             f"{len(names)} tokens {shown(list(self.task.tokens))}.{hint}"
@@ -81,23 +81,44 @@ class Inputs:
         """The tokens in a text: parted by commas or by spaces, else a character each.
 
         Commas part only where none is a token, spaces likewise. A text that is a token's
-        name is that token. Quotes around a part make it one name.
+        name is that token, and a special token's name is one among characters, too. Quotes
+        around a part make it one name.
         """
         if not text or self.names.find(text) is not None:
             return [text] if text else []
         for separator, pattern in ((",", _COMMAS), (" ", _SPACES)):
             if separator in text and self.names.find(separator) is None:
                 return [_unquoted(part) for part in pattern.split(text.strip()) if part]
-        if self._letters:
-            return list(text)
+        if self._letters is not None:
+            return list(self._letters.findall(text))
         return [_unquoted(text)]
 
     @cached_property
-    def _letters(self) -> bool:
-        """Whether all tokens but special ones have names of one character."""
+    def _letters(self) -> re.Pattern[str] | None:
+        """The tokens of a text, where all but special ones have names of one character.
+
+        A special token's longer name is one, unless other tokens spell it.
+        """
         special = self.task.specials.ids
-        names = (name for token, name in enumerate(self.task.tokens) if token not in special)
-        return all(len(str(name)) == 1 for name in names)
+        letters = {text_of(n) for i, n in enumerate(self.task.tokens) if i not in special}
+        if any(len(name) != 1 for name in letters):
+            return None
+        names = [text_of(self.task.tokens[token]) for token in special]
+        longer = [re.escape(name) for name in names if len(name) > 1 and not letters >= set(name)]
+        return re.compile("|".join([*sorted(longer, key=len, reverse=True), "."]), re.DOTALL)
+
+    def _without_ends(self, ids: Ids) -> Ids:
+        """Ids without the layout's tokens at their ends, where these are special and were given.
+
+        Ordinary tokens there may be the input's own, so they always count as these.
+        """
+        before, after = self.task.layout.before, self.task.layout.after
+        special = self.task.specials.ids
+        if before and special.issuperset(before) and ids[: len(before)] == before:
+            ids = ids[len(before) :]
+        if after and special.issuperset(after) and ids[len(ids) - len(after) :] == after:
+            ids = ids[: len(ids) - len(after)]
+        return ids
 
     def _require(self, ids: Ids, lengths: Lengths, what: str) -> None:
         if not lengths.allows(len(ids)):
@@ -156,15 +177,6 @@ def _listed(tokens: Iterable[Value]) -> list[Value]:
         raise InputError(
             f"an input is a list of token names, or one text, not {shown(tokens)}"
         ) from None
-
-
-def _without(ids: Ids, before: Ids, after: Ids) -> Ids:
-    """Ids without the special tokens at their ends, where these were given."""
-    if before and ids[: len(before)] == before:
-        ids = ids[len(before) :]
-    if after and ids[len(ids) - len(after) :] == after:
-        ids = ids[: len(ids) - len(after)]
-    return ids
 
 
 def _split(ids: Ids, between: Ids | None) -> tuple[Ids, Ids | None]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 
 from untracr.errors import TaskError, did_you_mean
-from untracr.rasp.values import Value
+from untracr.rasp.values import Value, value_fault
 from untracr.shown_text import shown
 from untracr.task.special_names import role_of_word
 from untracr.task.task import Role
@@ -34,7 +34,7 @@ class TokenNames:
         """Ids by their names as text, of names that no other has as text."""
         texts: dict[str, list[int]] = {}
         for token, name in enumerate(self.tokens):
-            texts.setdefault(str(name), []).append(token)
+            texts.setdefault(text_of(name), []).append(token)
         return {text: ids[0] for text, ids in texts.items() if len(ids) == 1}
 
     def find(self, name: Value) -> int | None:
@@ -42,7 +42,7 @@ class TokenNames:
         token = self._ids.get(name)
         if token is not None and type(self.tokens[token]) is type(name):
             return token
-        by_text = self._by_text.get(str(name))
+        by_text = self._by_text.get(text_of(name))
         return token if by_text is None else by_text
 
     def named(self, told: TokenName) -> int:
@@ -62,3 +62,8 @@ class TokenNames:
             return self._roles[role]
         names = [str(name) for name in self.tokens]
         raise TaskError(f"no token is called {shown(told)}.{did_you_mean(told, names)}")
+
+
+def text_of(name: Value) -> str:
+    """A name as text; of a whole number too large for a token none that a token has."""
+    return "" if isinstance(name, int) and value_fault(name) else str(name)

@@ -51,8 +51,7 @@ def counted_positions(task: Task, ids: npt.NDArray[np.integer]) -> Mask:
 
 def _inside(task: Task, ids: npt.NDArray[np.integer]) -> Mask:
     """[B, T], which positions are those of an input and have an output that may count."""
-    filled = task.layout.fill if task.layout.fill is not None else task.specials.pad
-    inside: Mask = np.ones(ids.shape, dtype=bool) if filled is None else ids != filled
+    inside = ~_filled(task, ids)
     eos = task.specials.eos
     if eos is None or not isinstance(task.meaning, (NextToken, NextTokens)):
         return inside
@@ -62,6 +61,23 @@ def _inside(task: Task, ids: npt.NDArray[np.integer]) -> Mask:
         ended[:, 0] = False
     before_the_end: Mask = inside & ~ended
     return before_the_end
+
+
+def _filled(task: Task, ids: npt.NDArray[np.integer]) -> Mask:
+    """[B, T], where a token fills up.
+
+    Of one that also begins or ends inputs, as in many configurations, these are the places
+    at the end of an input, all but the first.
+    """
+    fill = task.layout.fill if task.layout.fill is not None else task.specials.pad
+    if fill is None:
+        return np.zeros(ids.shape, dtype=bool)
+    filled: Mask = ids == fill
+    if fill in (task.specials.bos, task.specials.eos):
+        trailing = np.flip(np.logical_and.accumulate(np.flip(filled, 1), axis=1), 1)
+        filled = np.zeros_like(filled)
+        filled[:, 1:] = trailing[:, 1:] & trailing[:, :-1]
+    return filled
 
 
 def _seen(ids: npt.NDArray[np.integer], token: int) -> Mask:

@@ -123,7 +123,7 @@ def _ids(network: Network, token_ids: npt.ArrayLike) -> npt.NDArray[np.int64]:
 def _answers(network: Network, task: Task, given: Sequence[Given]) -> list[Answer]:
     by_number: dict[int, Answer] = {}
     for numbers in same_lengths([one.ids for one in given]):
-        ids = _filled(network, task, np.array([given[i].ids for i in numbers], dtype=np.int64))
+        ids = _filled(task, np.array([given[i].ids for i in numbers], dtype=np.int64))
         counted = counted_positions(task, ids)
         _require_counted(task, counted, numbers)
         outputs = run_ids(network, task, ids, counted)
@@ -133,12 +133,14 @@ def _answers(network: Network, task: Task, given: Sequence[Given]) -> list[Answe
     return [by_number[number] for number in range(len(given))]
 
 
-def _filled(network: Network, task: Task, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+def _filled(task: Task, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     """Inputs filled up to the longest length, where the layout has them so."""
-    fill, positions = task.layout.fill, network.n_positions
-    if fill is None or positions is None or rows.shape[1] >= positions:
+    layout, most = task.layout, task.lengths.most
+    if layout.fill is None or most is None:
         return rows
-    return np.pad(rows, ((0, 0), (0, positions - rows.shape[1])), constant_values=fill)
+    longest = len(layout.before) + most + len(layout.between or ()) + len(layout.after)
+    more = max(0, longest - rows.shape[1])
+    return np.pad(rows, ((0, 0), (0, more)), constant_values=layout.fill)
 
 
 def _require_counted(task: Task, counted: Mask, numbers: Sequence[int]) -> None:

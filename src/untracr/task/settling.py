@@ -209,6 +209,11 @@ class _Settling:
         room = None if positions is None else positions - taken
         told = self.told.lengths or Lengths(0 if taken else 1)
         most = room if told.most is None else told.most
+        if most is None and layout.fill is not None:
+            raise TaskError(
+                "inputs are filled up to the longest length, which nothing tells: the network has "
+                "no table of positions; give lengths"
+            )
         if room is not None and (room < told.fewest or (most or 0) > room):
             raise TaskError(
                 f"an input must fit the network's {positions} positions, with {room} left "
