@@ -17,14 +17,17 @@ import torch
 from compiled_models import model_of
 from random_networks import KINDS, ids_of, network_of
 from untracr.errors import ModelFileError
+from untracr.loading.loading import load_model
 from untracr.network.architecture import RmsNorm, Rotary
 from untracr.network.compiled_form import network_of_compiled
 from untracr.network.forward import forward
 from untracr.network.network import Array, Network
+from untracr.network.network_file import SavedNetwork, network_file
 from untracr.network.state_dict import state_dict
 from untracr.network.transformer_lens import to_transformer_lens
+from untracr.transformer.transformer import ARRAY_NAMES
 
-pytest.importorskip("transformer_lens")
+pytest.importorskip("transformer_lens")  # the extra `test` has it
 pytestmark = pytest.mark.filterwarnings("ignore")  # the library's own
 
 BRIDGE = int(version("transformer_lens").split(".")[0]) >= 4
@@ -140,3 +143,33 @@ def test_gradients_flow() -> None:
 def test_what_the_library_lacks_is_refused_by_name() -> None:
     with pytest.raises(ModelFileError, match="no neurons with both gates and biases"):
         to_transformer_lens(network_of(KINDS["gates and biases"]))
+
+
+CHANGED = {"llama", "no positions", "later rows", "uneven", "no read-out", "adjacent"}
+"""Kinds that the library has in another form."""
+
+
+@pytest.mark.parametrize("name", [name for name in SUPPORTED if name not in CHANGED])
+def test_file_to_torch_to_the_library_and_back_is_the_same_file(name: str) -> None:
+    """To the last byte, masked tokens, windows and divisors with it."""
+    network = network_of(KINDS[name])
+    data = network_file(SavedNetwork(network, None, {}))
+    module = load_model(network).to_torch()
+    model = load_model(module).to_transformer_lens()
+    back = load_model(copy.deepcopy(model)).network
+    assert network_file(SavedNetwork(back, None, {})) == data
+
+
+@pytest.mark.parametrize("name", sorted(CHANGED))
+def test_the_librarys_form_comes_back_as_the_same_function(name: str) -> None:
+    network = network_of(KINDS[name])
+    ids = ids_of(network)
+    back = load_model(to_transformer_lens(network)).network
+    assert relative(forward(back, ids), forward(network, ids)) < 1e-5
+
+
+def test_a_compiled_model_comes_back_to_the_bit() -> None:
+    model = model_of("numerical(Map(lambda x: x * 2, tokens))")
+    back = load_model(load_model(model).to_transformer_lens()).transformer
+    for name in (*ARRAY_NAMES, "W_U"):
+        assert getattr(back, name).tobytes() == getattr(model, name).tobytes(), name

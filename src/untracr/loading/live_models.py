@@ -17,6 +17,7 @@ from untracr.loading.model import LoadedModel
 from untracr.loading.reading import Config, Given, model_of_tensors
 from untracr.loading.tensors import tensors_of_mapping
 from untracr.loading.tracr_models import is_tracr_model, is_tracr_params, model_of_tracr, of_params
+from untracr.network.transformer_lens import as_it_was_made
 
 KINDS = (
     "a weights file's path, a Transformer, a compiled or loaded model, a model of Tracr's, its "
@@ -73,7 +74,14 @@ def _of_module(module: Any, given: Given) -> LoadedModel:
     config = _config(getattr(module, "cfg", None), f"{name}.cfg") or _config(
         getattr(module, "config", None), f"{name}.config"
     )
-    return model_of_tensors(tensors_of_mapping(module.state_dict()), config, given, Path(name))
+    tensors = tensors_of_mapping(module.state_dict())
+    return _as_made(module, model_of_tensors(tensors, config, given, Path(name)))
+
+
+def _as_made(module: object, loaded: LoadedModel) -> LoadedModel:
+    """A model of TransformerLens' with what only its hooks say, if we made it."""
+    network = as_it_was_made(module, loaded.network)
+    return loaded if network is loaded.network else replace(loaded, weights=network)
 
 
 def _of_bridge(bridge: Any, given: Given) -> LoadedModel:
@@ -87,7 +95,8 @@ def _of_bridge(bridge: Any, given: Given) -> LoadedModel:
     config = _config(getattr(bridge.original_model, "config", None), f"{name}'s config")
     if config is None or "model_type" not in config.values:
         config = _config(bridge.cfg, f"{name}.cfg")
-        return model_of_tensors(tensors_of_mapping(bridge.state_dict()), config, given, Path(name))
+        tensors = tensors_of_mapping(bridge.state_dict())
+        return _as_made(bridge, model_of_tensors(tensors, config, given, Path(name)))
     tensors = tensors_of_mapping(dict(bridge.tl_named_parameters()))
     return model_of_tensors(tensors, config, replace(given, names=LENS_3.names), Path(name))
 

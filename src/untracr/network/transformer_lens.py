@@ -27,6 +27,7 @@ What to know of such a model:
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -37,7 +38,7 @@ from untracr.errors import ModelFileError, UntracrError
 from untracr.network.architecture import Rotary
 from untracr.network.lens_form import lens_config, uniform_network
 from untracr.network.network import Network
-from untracr.network.state_dict import state_dict
+from untracr.network.state_dict import network_of_state_dict, scores_of, state_dict
 
 LONGEST = 512
 """The longest input of a network that takes any length: the library fixes one."""
@@ -68,12 +69,38 @@ def to_transformer_lens(network: Network, *, longest: int = LONGEST) -> Any:
     try:
         hooked = transformer_lens.HookedTransformer
     except ImportError:  # what version 4 raises for what it has no more
-        return _bridge(network, longest)
-    return _hooked(hooked, transformer_lens.HookedTransformerConfig, network, longest)
+        model, form = _bridge(network, longest)
+    else:
+        config = transformer_lens.HookedTransformerConfig
+        model, form = _hooked(hooked, config, network, longest)
+    setattr(model, _MADE_OF, (form.architecture.masked_token, scores_of(form)))
+    return model
 
 
-def _bridge(network: Network, longest: int) -> Any:
-    """A `TransformerBridge` of version 4."""
+_MADE_OF = "untracr_made_of"
+"""An attribute of the models that are made here: what their configuration cannot say."""
+
+
+def as_it_was_made(model: object, network: Network) -> Network:
+    """A network that was read off a model of the library, with what only hooks of it say.
+
+    Args:
+        model: of the library; if `to_transformer_lens` made it, it knows of masked tokens,
+            of windows, and of scores that differ from layer to layer.
+        network: what its tensors and its configuration say.
+    """
+    made_of = getattr(model, _MADE_OF, None)
+    if made_of is None:
+        return network
+    masked, scores = made_of
+    architecture = dataclasses.replace(network.architecture, masked_token=masked)
+    if (architecture, scores) == (network.architecture, scores_of(network)):
+        return network
+    return network_of_state_dict(state_dict(network), architecture, scores)
+
+
+def _bridge(network: Network, longest: int) -> tuple[Any, Network]:
+    """A `TransformerBridge` of version 4, and the form of the network that it holds."""
     import torch
     from transformer_lens import TransformerBridge, TransformerBridgeConfig
 
@@ -99,11 +126,11 @@ def _bridge(network: Network, longest: int) -> Any:
     _set_scores(model, divisors, "scale")
     _mask_bridge(model, uniform)
     model.eval()
-    return model
+    return model, uniform
 
 
-def _hooked(hooked: Any, config: Any, network: Network, longest: int) -> Any:
-    """A `HookedTransformer` of versions 2 and 3."""
+def _hooked(hooked: Any, config: Any, network: Network, longest: int) -> tuple[Any, Network]:
+    """A `HookedTransformer` of versions 2 and 3, and the form of the network that it holds."""
     import torch
 
     uniform = uniform_network(network, longest, both_pairs=True)
@@ -120,7 +147,7 @@ def _hooked(hooked: Any, config: Any, network: Network, longest: int) -> Any:
     _set_scores(model, [layer.attention.divisor for layer in uniform.layers], "attn_scale")
     _mask_hooked(model, uniform)
     model.eval()
-    return model
+    return model, uniform
 
 
 def _set_scores(model: Any, divisors: Sequence[float], attribute: str) -> None:
