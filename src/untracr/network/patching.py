@@ -15,16 +15,13 @@ import numpy.typing as npt
 
 from untracr.bounds import MAX_TRACE_BYTES
 from untracr.errors import InputError, PatchError
-from untracr.network.forward import Ids, Mask, embedded, steps, through
+from untracr.network.forward import Ids, Mask, embedded, inputs_at_once, steps, through
 from untracr.network.materials import Material, material_of, rows_of
 from untracr.network.network import Array, Network
 from untracr.network.patches import Add, Patch, Place, Replace, Source
-from untracr.network.points import EMBEDDING, hook_points, numbers_of_a_step
+from untracr.network.points import EMBEDDING, hook_points
 from untracr.network.regions import Numbers, Region, by_position, index_of, region_of
 from untracr.network.tracing import Trace, network_ids
-
-AT_ONCE = 2**22
-"""Numbers that are computed at a time: 16 MiB in single precision."""
 
 
 def patched(network: Network, patches: Patch | Sequence[Patch]) -> Patched:
@@ -201,7 +198,7 @@ def _run(
     logits = _empty_logits(network, len(several), *shape)
     order = sorted(range(len(several)), key=lambda number: several[number].first)
     made = [(number, several[number].first, _made(several[number], *shape)) for number in order]
-    at_once = max(1, AT_ONCE // numbers_of_a_step(network, shape[1]))
+    at_once = inputs_at_once(network, shape[1])
     for part in _parts(shape[0], at_once):
         if trace is None:
             start = _Start(Trace(network, ids[part]), slice(None))

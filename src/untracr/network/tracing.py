@@ -1,8 +1,8 @@
 """Everything that a network computes on some inputs, by TransformerLens' hook points.
 
 A trace keeps the stream before each half-layer. What else is asked for is computed again
-from there, one half-layer at a time, and the values of the last half-layer asked for are
-kept besides: so asking in the order of the names costs one pass, and memory is bounded by
+from there, one half-layer at a time, and values of the last half-layer asked for are kept
+besides: so asking in the order of the names costs a few passes, and memory is bounded by
 `MAX_TRACE_BYTES`. Axes: B inputs, T positions, D = d_model, O outputs.
 """
 
@@ -23,6 +23,7 @@ from untracr.network.forward import (
     attention_mask,
     checked_ids,
     embedded,
+    inputs_at_once,
     steps,
     through,
 )
@@ -98,8 +99,10 @@ class Trace(Mapping[str, Array]):
         if point.enters and self.hooks is None:
             return self.stream(point.step)
         step, values = self._kept
-        if step != point.step or name not in values:
-            self._kept = (point.step, self._values(point))
+        if step != point.step:
+            self._kept = (point.step, self._values(point, {name}))
+        elif name not in values:
+            self._kept = (step, values | self._values(point, self._others(point) - set(values)))
         return self._kept[1][name]
 
     def __eq__(self, other: object) -> bool:
@@ -125,28 +128,38 @@ class Trace(Mapping[str, Array]):
             lines.append(f"  {list(shape)}: {', '.join(names)}")
         return "\n".join(lines) + ">"
 
-    def _values(self, point: HookPoint) -> dict[str, Array]:
-        """All values of a point's step; a head's part of the output only where it is asked for.
+    def _others(self, point: HookPoint) -> set[str]:
+        """A point and the others of its step, but a head's part of the output only if asked for.
 
         That one is the largest, and summing it rounds otherwise than the pass that was run.
         """
-        names = {
+        return {point.name} | {
             other.name
             for other in self.points.values()
             if other.step == point.step and not other.name.endswith("hook_result")
         }
-        seen = _Seeing(names | {point.name}, self.hooks)
+
+    def _values(self, point: HookPoint, names: set[str]) -> dict[str, Array]:
+        """Values of a point's step; the stream behind it is kept as well."""
+        seen = _Seeing(names, self.hooks)
         after = self._run(point.step, seen)
         if len(self._streams) == point.step + 1 < len(self._steps):
             self._streams.append(_unwritable(after))
-        return seen.values
+        return {name: _unwritable(_joined(parts)) for name, parts in seen.values.items()}
 
     def _run(self, step: int, hooks: Hooks | None) -> Array:
+        """What a step gives, for groups of inputs where no hook is tied to their numbers."""
+        count, length = self.ids.shape
+        group = inputs_at_once(self.network, length) if self.hooks is None else max(1, count)
+        rows = [slice(first, first + group) for first in range(0, max(1, count), group)]
         with np.errstate(over="ignore", invalid="ignore"):
-            if step == EMBEDDING:
-                return embedded(self.network, self.ids, hooks)
-            stream = self.stream(step)
-            return through(self.network, self._steps[step], stream, self.mask, hooks)
+            return _joined([self._run_part(step, hooks, part) for part in rows])
+
+    def _run_part(self, step: int, hooks: Hooks | None, rows: slice) -> Array:
+        if step == EMBEDDING:
+            return embedded(self.network, self.ids[rows], hooks)
+        mask = self.mask if self.mask is None or len(self.mask) == 1 else self.mask[rows]
+        return through(self.network, self._steps[step], self.stream(step)[rows], mask, hooks)
 
 
 class _Seeing:
@@ -154,7 +167,7 @@ class _Seeing:
 
     def __init__(self, names: set[str], inner: Hooks | None) -> None:
         self.names, self.inner = names, inner
-        self.values: dict[str, Array] = {}
+        self.values: dict[str, list[Array]] = {}
 
     def wants(self, point: str) -> bool:
         return point in self.names or (self.inner is not None and self.inner.wants(point))
@@ -163,8 +176,12 @@ class _Seeing:
         if self.inner is not None and self.inner.wants(point):
             value = self.inner.at(point, value)
         if point in self.names:
-            self.values[point] = _unwritable(value)
+            self.values.setdefault(point, []).append(value)
         return value
+
+
+def _joined(parts: list[Array]) -> Array:
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
 def _unwritable(value: Array) -> Array:
