@@ -17,8 +17,8 @@ from untracr.cli import main
 from untracr.compile.canonical import canonicalise
 from untracr.explain import Explanation, explain
 from untracr.explain.drawing import MONO_WIDTH, Drawing, shade
-from untracr.explain.page import page
-from untracr.explain.picture import picture
+from untracr.explain.explanation_page import page
+from untracr.explain.explanation_picture import picture
 from untracr.explain.side_by_side import _wanted
 from untracr.explain.text import explanation_text, value_text
 from untracr.loading.loading import load_model

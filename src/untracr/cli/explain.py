@@ -72,8 +72,8 @@ def configure(parser: Parser) -> None:
 def run(options: Options) -> int:
     """Prints one explanation an input."""
     from untracr.atomic_write import write_atomically
-    from untracr.explain.page import page
-    from untracr.explain.picture import picture
+    from untracr.explain.explanation_page import page
+    from untracr.explain.explanation_picture import picture
     from untracr.explain.side_by_side import explain
     from untracr.explain.text import explanation_text
     from untracr.loading.loading import load_model

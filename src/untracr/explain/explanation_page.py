@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from untracr.explain.drawing import RULE, WRONG
 from untracr.explain.explanation import Explanation, Line
-from untracr.explain.picture import picture
+from untracr.explain.explanation_picture import picture
 from untracr.explain.text import summary, value_text
 from untracr.rasp.functions import Value
 from untracr.svg import FAINT, INK, xml_text
@@ -23,7 +23,7 @@ td.code {{ font-family: ui-monospace, Menlo, Consolas, monospace; font-size: 12p
 
 
 def page(explanations: Sequence[Explanation], title: str) -> str:
-    """A whole HTML document that needs nothing else; see `untracr.explain.picture.picture`."""
+    """A whole HTML document that needs nothing else; see `untracr.explain.explanation_picture.picture`."""
     parts = [
         "<!DOCTYPE html>",
         '<html lang="en">',
