@@ -160,6 +160,9 @@ MAX_RUN_NUMBERS = 2**27
 MAX_TRACE_BYTES = 2 * 2**30
 """Bytes that a trace of a network keeps, and those of all logits of one call."""
 
+MAX_SHOWN_NUMBERS = 2**22
+"""Numbers of attention patterns and logits that are shown at a time."""
+
 # What running a program costs
 
 MAX_CALLED_FUNCTION = 4_000

@@ -8,6 +8,7 @@ from functools import cached_property
 
 from untracr.ambiguity.open_results import OpenResult
 from untracr.decompile.lines import ProgramLine, program_lines
+from untracr.notebook_html import block, heading, remark, table
 from untracr.rasp.functions import Value
 from untracr.rasp.program import Program
 from untracr.short_repr import short_repr
@@ -110,6 +111,16 @@ class Result:
 
     def __repr__(self) -> str:
         return f"<Result: {cut(printable(self.name), MOST_OF_A_NAME)}, {self._said}>"
+
+    def _repr_html_(self) -> str:
+        """The verdict, then each line with what carries it."""
+        rows = [
+            (line.text, line.place, ", ".join(line.hooks), ", ".join(line.open))
+            for line in self.lines
+        ]
+        header = ("line", "carried by", "hook points", "open")
+        said = (heading(repr(self)), remark(self.detail))
+        return block(*said, table(header, rows)) if rows else block(*said)
 
     @property
     def _said(self) -> str:

@@ -20,6 +20,8 @@ from untracr.diagnose.checks import static_problems
 from untracr.diagnose.judging import RUN, Verification, verify
 from untracr.diagnose.weights_run import NUMBERS_AT_ONCE
 from untracr.errors import CheckFailed, InputError, did_you_mean
+from untracr.notebook_html import block, heading, table
+from untracr.number_ranges import numbered
 from untracr.rasp.domain import (
     BOS,
     PAD,
@@ -34,6 +36,7 @@ from untracr.rasp.nodes import Ref
 from untracr.rasp.program import Program
 from untracr.rasp.values import tracr_sorted
 from untracr.short_repr import short_repr
+from untracr.shown_text import cut
 from untracr.syntax.parsing import parse
 from untracr.transformer.files import save_model
 from untracr.transformer.haiku import HaikuParams, haiku_params
@@ -235,6 +238,14 @@ class ModelOutput:
     __repr__ = short_repr
 
 
+def computed_by(parts: NodeParts) -> str:
+    """Which heads and neurons compute a SOp, in words; empty for an input."""
+    words = [f"layer {layer} head {head}" for layer, head in parts.heads]
+    if parts.neurons:
+        words.append(f"layer {parts.layer} {numbered('neuron', parts.neurons)}")
+    return "; ".join(words)
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class CompiledModel:
     """A program compiled to weights.
@@ -265,7 +276,16 @@ class CompiledModel:
 
     def __repr__(self) -> str:
         output = self.source.labels[self.source.output]
-        return f"<CompiledModel of {output}: {self.transformer!r}>"
+        return f"<CompiledModel of {cut(output, 60)}: {self.transformer!r}>"
+
+    def _repr_html_(self) -> str:
+        """Its sizes, and where each operation lives."""
+        labels = self.program.labels
+        rows = [
+            (labels[ref], computed_by(parts), numbered("dim", parts.dims))
+            for ref, parts in self.node_map.items()
+        ]
+        return block(heading(repr(self)), table(("variable", "computed by", "held in"), rows))
 
     @property
     def transformer(self) -> Transformer:

@@ -23,7 +23,7 @@ td.code {{ font-family: ui-monospace, Menlo, Consolas, monospace; font-size: 12p
 
 
 def page(explanations: Sequence[Explanation], title: str) -> str:
-    """A whole HTML document that needs nothing else; see `untracr.explain.explanation_picture.picture`."""
+    """A whole HTML document that needs nothing else: the picture, then tables."""
     parts = [
         "<!DOCTYPE html>",
         '<html lang="en">',

@@ -11,7 +11,8 @@ from untracr.compile.values import ValueSet
 from untracr.diagnose.judging import faults
 from untracr.errors import ModelFileError
 from untracr.explain.beside import Beside, lay_beside
-from untracr.explain.explanation import Explanation, Held, Line, Mask, Output, Pattern
+from untracr.explain.explained import Explained
+from untracr.explain.explanation import Held, Line, Mask, Output, Pattern
 from untracr.rasp.domain import Domain
 from untracr.rasp.equivalence import EQUAL_WITHIN, numbers_agree, same_value
 from untracr.rasp.functions import Value, number_or
@@ -38,7 +39,7 @@ OFF_AS_COMPILED = 0.05
 
 def explain(
     model: Transformer, program: Program, domain: Domain, inputs: Sequence[Sequence[Value]]
-) -> Iterator[Explanation]:
+) -> Iterator[Explained]:
     """Explains a model by a program, input by input.
 
     Args:
@@ -98,9 +99,9 @@ class _Run:
             )
         self.own = None if beside is None else beside.compiled.transformer.forward(ids)
 
-    def explanation(self, unknown: str) -> Explanation:
+    def explanation(self, unknown: str) -> Explained:
         """All lines, and the output; and why nothing is known of the stream."""
-        return Explanation(
+        return Explained(
             self.tokens,
             tuple(self._line(c) for c in self.attributions if c.ref in self.states),
             self._output(),

@@ -12,14 +12,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy.typing as npt
 
-from untracr.errors import ModelFileError
+from untracr.errors import ModelFileError, UntracrError
+from untracr.loading.labels import residual_labels, variables_of
 from untracr.loading.saving import save_loaded
 from untracr.loading.tasks import is_untold, task_of, weights_with
 from untracr.network.compiled_form import compiled_form, network_of_compiled
 from untracr.network.network import Array, Network
 from untracr.network.state_dict import state_dict
+from untracr.notebook_html import block, heading, remark, table
+from untracr.number_ranges import numbered
 from untracr.rasp.values import Value
-from untracr.shown_text import printable
+from untracr.shown_text import cut, printable
 from untracr.task import running
 from untracr.task.accuracy import Wanted, accuracy
 from untracr.task.completing import complete
@@ -52,7 +55,17 @@ class LoadedModel:
     told: Told = field(default_factory=Told)
 
     def __repr__(self) -> str:
-        return f"<LoadedModel: {str(self.path)!r}, {self.weights!r}>"
+        return f"<LoadedModel: {cut(str(self.path), 100)!r}, {self.weights!r}>"
+
+    def _repr_html_(self) -> str:
+        """What it is, its task, what was assumed, and which dimensions hold what."""
+        try:
+            said = [remark(repr(self.task)), *map(remark, self.said)]
+        except UntracrError as error:  # a task that does not fit is told, and no reason to fail
+            said = [remark(str(error))]
+        rows = [(name, numbered("dim", dims)) for name, dims in self.variables.items()]
+        tables = [table(("variable", "held in"), rows)] if rows else []
+        return block(heading(repr(self)), *said, *tables)
 
     @cached_property
     def network(self) -> Network:
@@ -74,6 +87,16 @@ class LoadedModel:
             return compiled_form(self.weights)
         except ModelFileError as error:
             raise ModelFileError(f"{printable(self.path)}: {error}") from None
+
+    @cached_property
+    def residual_labels(self) -> tuple[str, ...]:
+        """What each residual dimension holds, as the file says; empty where it does not say."""
+        return residual_labels(self.metadata, self.network.d_model)
+
+    @property
+    def variables(self) -> dict[str, tuple[int, ...]]:
+        """The residual dimensions of each variable, as the file's labels name them."""
+        return variables_of(self.residual_labels)
 
     @property
     def task(self) -> Task:

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from untracr.errors import ProgramError
+from untracr.notebook_html import code
 from untracr.rasp.nodes import (
     DEFAULT_NAMES,
     INDICES,
@@ -76,6 +77,9 @@ class Program:
         operations = len(self.nodes) - 2
         name = cut(self.labels[self.output], MOST_OF_A_LABEL)
         return f"<Program {name}: {operations} operation{'s'[: operations != 1]}>"
+
+    def _repr_html_(self) -> str:
+        return code(str(self))
 
     @functools.cached_property
     def reachable(self) -> tuple[Ref, ...]:

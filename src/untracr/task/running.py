@@ -123,7 +123,7 @@ def _ids(network: Network, token_ids: npt.ArrayLike) -> npt.NDArray[np.int64]:
 def _answers(network: Network, task: Task, given: Sequence[Given]) -> list[Answer]:
     by_number: dict[int, Answer] = {}
     for numbers in same_lengths([one.ids for one in given]):
-        ids = _filled(task, np.array([given[i].ids for i in numbers], dtype=np.int64))
+        ids = filled_up(task, np.array([given[i].ids for i in numbers], dtype=np.int64))
         counted = counted_positions(task, ids)
         _require_counted(task, counted, numbers)
         outputs = run_ids(network, task, ids, counted)
@@ -133,7 +133,7 @@ def _answers(network: Network, task: Task, given: Sequence[Given]) -> list[Answe
     return [by_number[number] for number in range(len(given))]
 
 
-def _filled(task: Task, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+def filled_up(task: Task, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     """Inputs filled up to the longest length, where the layout has them so."""
     layout, most = task.layout, task.lengths.most
     if layout.fill is None or most is None:
