@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import safetensors.numpy
 
-from untracr.bounds import MAX_DOCUMENT, MAX_MODEL_BYTES
+from untracr.bounds import MAX_DOCUMENT, MAX_NETWORK_BYTES
 from untracr.errors import ModelFileError, did_you_mean
 from untracr.network.architecture_document import architecture_document, read_architecture
 from untracr.network.network import Array, Network
@@ -55,9 +55,9 @@ def network_file(saved: SavedNetwork) -> bytes:
     network = saved.network.validate()
     tensors = {name: _storable(array) for name, array in state_dict(network).items()}
     size = sum(array.nbytes for array in tensors.values())
-    if size > MAX_MODEL_BYTES:
+    if size > MAX_NETWORK_BYTES:
         raise ModelFileError(
-            f"models of up to {MAX_MODEL_BYTES:,} bytes are read; this has {size:,}"
+            f"models of up to {MAX_NETWORK_BYTES:,} bytes are read; this has {size:,}"
         )
     document = {
         "format_version": NETWORK_VERSION,
