@@ -314,25 +314,36 @@ def test_many_in_one_batch_are_as_one_by_one(
         assert relative(logits, patched(network, one).run(ids[rows])) < 1e-12
 
 
-def test_nothing_below_the_first_patch_is_run_again(
-    gpt2: Network, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Rows that go through each half-layer are counted."""
-    ran = np.zeros(5, dtype=int)
+@pytest.fixture
+def ran(monkeypatch: pytest.MonkeyPatch) -> np.ndarray:
+    """How many inputs go through each half-layer of two layers, and through the read-out."""
+    counts = np.zeros(5, dtype=int)
 
     def watched(network: Network, step: Any, stream: np.ndarray, *rest: Any) -> np.ndarray:
-        ran[steps(network).index(step)] += len(stream)
+        counts[steps(network).index(step)] += len(stream)
         return through(network, step, stream, *rest)
 
-    ids = ids_of(gpt2)
-    base, source = trace(gpt2, ids), trace(gpt2, ids_of(gpt2, seed=9))
-    assert base.logits.any()
-    assert source.logits.any()
     monkeypatch.setattr("untracr.network.patching.through", watched)
     monkeypatch.setattr("untracr.network.tracing.through", watched)
+    return counts
+
+
+def test_nothing_below_the_first_patch_is_run_again(gpt2: Network, ran: np.ndarray) -> None:
+    base, source = trace(gpt2, ids_of(gpt2)), trace(gpt2, ids_of(gpt2, seed=9))
+    assert base.logits.any()
+    assert source.logits.any()
+    ran[:] = 0
     names = ("blocks.0.hook_resid_post", "blocks.1.hook_resid_mid", "ln_final.hook_normalized")
     run_each(gpt2, [Replace(Place(name, 1), FromInputs(source)) for name in names], base)
     assert ran.tolist() == [0, 0, 20, 40, 60 + 20]  # the last 20: the source's own read-out
+
+
+def test_of_token_ids_nothing_is_run_twice(gpt2: Network, ran: np.ndarray) -> None:
+    ids = ids_of(gpt2)
+    assert patched(gpt2, Replace(Place("hook_embed", 1), Values(0))).run(ids).any()
+    assert ran.tolist() == [20] * 5
+    assert patched(gpt2, Replace(Place("blocks.0.hook_resid_mid", 1), Values(0))).run(ids).any()
+    assert ran.tolist() == [40] * 5
 
 
 HOSTILE = {

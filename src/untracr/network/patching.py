@@ -276,8 +276,8 @@ def _pass(start: _Start, part: slice, made: Sequence[tuple[int, int, Sequence[_C
         at_start = firsts.count(EMBEDDING)
         batch = embedded(network, np.concatenate([ids] * at_start), hooks) if at_start else None
         for number, step in enumerate(steps(network)):
-            joined = [start.stream(number)] * firsts.count(number)
-            if joined:
+            if number in firsts:
+                joined = [start.stream(number)] * firsts.count(number)
                 batch = np.concatenate(joined if batch is None else [batch, *joined])
             if batch is not None:
                 batch = through(network, step, batch, start.mask(len(batch) // max(1, size)), hooks)
