@@ -19,9 +19,9 @@ import numpy.typing as npt
 from brought import Brought, SOp
 from tracr_reference import fast_initialisation, reset_ids
 from untracr.decompile.result import Result
+from untracr.loading.compiled_file import save_model
+from untracr.loading.haiku import transformer_from_haiku
 from untracr.rasp.values import Value
-from untracr.transformer.files import save_model
-from untracr.transformer.haiku import transformer_from_haiku
 from untracr.verify.evidence import PROVED
 
 Floats = npt.NDArray[np.floating[Any]]

@@ -8,19 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from untracr.ambiguity.checking import check
-from untracr.certificate.certificate import (
-    Certificate,
-    parse_certificate,
-)
+from untracr.certificate.certificate import Certificate, parse_certificate
 from untracr.certificate.replaying import Replay
 from untracr.decompile.result import Result
 from untracr.diagnose.model import compile_rasp_to_model
+from untracr.loading.compiled_file import save_model
 from untracr.loading.loading import load_model
 from untracr.loading.model import LoadedModel
 from untracr.rasp.domain import Domain
 from untracr.rasp.functions import Value
 from untracr.rasp.program import Program, print_program
-from untracr.transformer.files import save_model
 from untracr.transformer.token_rows import in_standard_order
 
 HIST = "same = Select(tokens, tokens, Comparison.EQ)\nhist = SelectorWidth(same)\n"

@@ -30,8 +30,8 @@ from untracr.dataset.reading import DatasetReader
 from untracr.dataset.verifying import verify_dataset
 from untracr.decompile.bundled import bundled_decompiler, example_file
 from untracr.diagnose.model import compile_rasp_to_model
+from untracr.loading.compiled_file import save_model
 from untracr.loading.loading import load_model
-from untracr.transformer.files import save_model
 
 Arrays = dict[str, npt.NDArray[np.generic]]
 

@@ -15,8 +15,8 @@ from tracr.compiler import lib
 from tracr.rasp import rasp
 
 from tracr_reference import compile_with_tracr, reset_ids
+from untracr.loading.haiku import transformer_from_haiku
 from untracr.rasp.functions import Value
-from untracr.transformer.haiku import transformer_from_haiku
 from untracr.transformer.transformer import Transformer
 
 tokens, indices = rasp.tokens, rasp.indices

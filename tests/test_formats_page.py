@@ -12,10 +12,10 @@ import safetensors.numpy
 
 from compiled_models import model_of
 from random_networks import KINDS, OUTPUTS, D, H, K, M, P, V, network_of
+from untracr.loading.compiled_file import save_model
 from untracr.loading.layouts import GPT2, GPT_NEO, LENS_4, LLAMA, Layout
-from untracr.network.network_file import SavedNetwork, network_file
-from untracr.transformer.files import save_model
-from untracr.transformer.safetensors_format import read_header
+from untracr.loading.network_file import SavedNetwork, network_file
+from untracr.loading.safetensors_format import read_header
 
 PAGE = (Path(__file__).parent.parent / "docs" / "formats.md").read_text("utf-8")
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from untracr import file_tensors
 from untracr.certificate.certificate import read_certificate
 from untracr.cli import main
 from untracr.cli.output import print_json
@@ -21,12 +22,11 @@ from untracr.dataset.manifest import ShardNote, read_manifest
 from untracr.diagnose.model import compile_rasp_to_model
 from untracr.errors import MOST_CHARACTERS, UntracrError
 from untracr.evaluate.reference import read_references
+from untracr.loading.compiled_file import save_model
 from untracr.loading.loading import load_model
 from untracr.metamodel.checkpoint_file import read_state
 from untracr.metamodel.numpy_network import NumpyNetwork
 from untracr.strict_json import parse_json
-from untracr.transformer import file_tensors
-from untracr.transformer.files import save_model
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs pipes that have names")
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         UntracrError,
         UsageError,
     )
+    from untracr.loading.compiled_file import save_model as save
     from untracr.loading.loading import load_model as load
     from untracr.loading.model import LoadedModel
     from untracr.rasp.domain import Domain
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
     from untracr.sample.sampler import sample_program
     from untracr.syntax.library import named_program
     from untracr.syntax.parsing import parse
-    from untracr.transformer.files import save_model as save
     from untracr.transformer.transformer import Transformer
 
 
@@ -102,7 +102,7 @@ _HOMES: dict[str, tuple[str, str]] = {
     "print_program": ("untracr.rasp.program", "print_program"),
     "run": ("untracr.rasp.interpreter", "run"),
     "sample_program": ("untracr.sample.sampler", "sample_program"),
-    "save": ("untracr.transformer.files", "save_model"),
+    "save": ("untracr.loading.compiled_file", "save_model"),
 }
 """Where each public name lives."""
 

@@ -19,11 +19,11 @@ from outsiders import OUTSIDERS
 from untracr.cli import main
 from untracr.decompile.bundled import decompile_model
 from untracr.decompile.result import Result
+from untracr.loading.compiled_file import save_model
 from untracr.rasp.domain import Domain
 from untracr.rasp.program import Program
 from untracr.sample.sampler import PAPER, sample_program
 from untracr.syntax.parsing import parse
-from untracr.transformer.files import save_model
 from untracr.transformer.transformer import Transformer
 from untracr.transformer.treatments import rotate
 from untracr.verify.weight_equivalence import same_weights

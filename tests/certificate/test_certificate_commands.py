@@ -11,16 +11,12 @@ import pytest
 from certified_models import HIST, edited, result_of, saved
 from real_models import REAL
 from untracr.ambiguity.checking import check
-from untracr.certificate.certificate import (
-    Certificate,
-    certificate_of,
-    write_certificate,
-)
+from untracr.certificate.certificate import Certificate, certificate_of, write_certificate
 from untracr.cli import main
+from untracr.loading.compiled_file import save_model
 from untracr.loading.loading import load_model
 from untracr.rasp.domain import Domain
 from untracr.syntax.parsing import parse
-from untracr.transformer.files import save_model
 
 WIDTH = "some = Select(tokens, tokens, Comparison.{})\nwidth = SelectorWidth(some)\n"
 

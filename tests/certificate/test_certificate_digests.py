@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
+from untracr.loading.compiled_file import save_model
 from untracr.loading.loading import load_model
 from untracr.loading.model import LoadedModel
 from untracr.rasp.functions import number_or
-from untracr.transformer.files import save_model
 from untracr.transformer.token_rows import in_standard_order
 from untracr.transformer.weights_digest import weights_digest
 

@@ -14,13 +14,13 @@ from untracr.diagnose.checks import check
 from untracr.diagnose.model import CompiledModel, compile_rasp_to_model
 from untracr.errors import ProgramError
 from untracr.explain.comparing import compare_outputs
+from untracr.loading.compiled_file import save_model
 from untracr.rasp.domain import Domain
 from untracr.rasp.equivalence import decide_equivalence
 from untracr.rasp.functions import Value
 from untracr.rasp.interpreter import run
 from untracr.syntax.library import named_program
 from untracr.syntax.parsing import parse
-from untracr.transformer.files import save_model
 from untracr.verify import outputs
 
 HIST = "SelectorWidth(Select(tokens, tokens, Comparison.EQ))"

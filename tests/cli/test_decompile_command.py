@@ -11,8 +11,8 @@ import pytest
 import untracr
 from command_line import Run
 from untracr.decompile.decompiler import Decompiler
+from untracr.loading.compiled_file import save_model
 from untracr.loading.loading import load_model
-from untracr.transformer.files import save_model
 
 
 def bad_files(folder: Path, model: Path) -> dict[str, Path]:

@@ -21,13 +21,13 @@ from untracr.compile.compiler import Compiled, compile_program
 from untracr.compile.lowering import lower_selectors
 from untracr.diagnose.model import CompiledModel, compile_rasp_to_model
 from untracr.errors import CheckFailed
+from untracr.loading.haiku import haiku_params
 from untracr.rasp.functions import Value
 from untracr.rasp.nodes import NUMERICAL
 from untracr.rasp.program import Program, print_program
 from untracr.sample.sampler import sample_program
 from untracr.syntax.parsing import parse
 from untracr.syntax.tracr_objects import from_tracr
-from untracr.transformer.haiku import haiku_params
 
 RANDOM_PROGRAMS = int(os.environ.get("UNTRACR_DIFF_PROGRAMS", "300"))
 CHUNK = 20

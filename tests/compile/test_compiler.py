@@ -11,6 +11,7 @@ from untracr.compile.values import value_sets
 from untracr.diagnose.judging import verify
 from untracr.diagnose.model import compile_rasp_to_model
 from untracr.errors import ModelFileError, ProgramError
+from untracr.loading.haiku import haiku_params, transformer_from_haiku
 from untracr.rasp.domain import PAPER_DOMAIN, Domain
 from untracr.rasp.interpreter import run
 from untracr.rasp.nodes import INDICES, TOKENS, Ref
@@ -19,7 +20,6 @@ from untracr.rasp.values import tracr_sorted
 from untracr.sample.sampler import sample_program
 from untracr.syntax.library import LIBRARY, NamedProgram
 from untracr.syntax.parsing import parse
-from untracr.transformer.haiku import haiku_params, transformer_from_haiku
 from untracr.transformer.half_layer import attention, mlp
 
 HIST = "hist = SelectorWidth(Select(tokens, tokens, Comparison.EQ))\n"

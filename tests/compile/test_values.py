@@ -12,7 +12,9 @@ from untracr.decompile.bundled import decompile_model
 from untracr.diagnose.checks import check
 from untracr.diagnose.model import compile_rasp_to_model
 from untracr.errors import CheckFailed, ModelFileError, ProgramError, RaspSyntaxError
+from untracr.loading.compiled_file import save_model
 from untracr.loading.loading import load_model
+from untracr.loading.model_document import document_text, parse_document
 from untracr.rasp.domain import Domain
 from untracr.rasp.equivalence import behaviour_key, decide_equivalence, same_value
 from untracr.rasp.functions import formula
@@ -21,8 +23,6 @@ from untracr.rasp.program import print_program
 from untracr.rasp.values import Value, parts, plain_value, token_fault, types_of
 from untracr.shown_text import shown
 from untracr.syntax.parsing import parse
-from untracr.transformer.files import save_model
-from untracr.transformer.model_document import document_text, parse_document
 
 PAIRS = "pair = SequenceMap(lambda x, y: (x, y), tokens, indices)\n"
 THREE = """\

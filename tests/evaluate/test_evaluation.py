@@ -13,8 +13,8 @@ from untracr.compile.compiler import compile_program
 from untracr.errors import ModelFileError, UsageError
 from untracr.evaluate.evaluation import evaluate_folder, evaluate_samples
 from untracr.evaluate.share import Share
+from untracr.loading.compiled_file import save_model
 from untracr.sample.sampler import sample_program
-from untracr.transformer.files import save_model
 
 SEED = 11
 

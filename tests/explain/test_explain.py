@@ -21,6 +21,7 @@ from untracr.explain.explanation_page import page
 from untracr.explain.explanation_picture import picture
 from untracr.explain.side_by_side import _wanted
 from untracr.explain.text import explanation_text, value_text
+from untracr.loading.compiled_file import save_model
 from untracr.loading.loading import load_model
 from untracr.rasp.domain import Domain
 from untracr.rasp.interpreter import run
@@ -29,7 +30,6 @@ from untracr.svg import xml_text
 from untracr.syntax.library import named_program
 from untracr.syntax.parsing import parse
 from untracr.transformer import treatments
-from untracr.transformer.files import save_model
 from untracr.transformer.transformer import Transformer
 
 DOMAIN = Domain((1, 2, 3, 4, 5), 5)

@@ -23,12 +23,12 @@ from real_models import REAL
 from untracr.compile.compiler import compile_program
 from untracr.errors import ModelFileError, UsageError
 from untracr.loading import files
+from untracr.loading.compiled_file import save_model
 from untracr.loading.loading import load_model
 from untracr.network.compiled_form import compiled_form
 from untracr.rasp.functions import Comparison, formula
 from untracr.rasp.nodes import INDICES, NUMERICAL, TOKENS, Aggregate, Map, Select, SelectorWidth
 from untracr.rasp.program import Builder
-from untracr.transformer.files import save_model
 from untracr.transformer.transformer import ARRAY_NAMES, Transformer
 
 SUFFIXES = (".safetensors", ".npz")

@@ -16,13 +16,13 @@ from untracr.cli.entry import main
 from untracr.decompile.bundled import decompile_model
 from untracr.diagnose.model import CompiledModel, compile_rasp_to_model
 from untracr.errors import ModelFileError, UntracrError, UsageError
+from untracr.loading.compiled_file import save_model
+from untracr.loading.lens_tensors import lens_tensors
 from untracr.loading.loading import load_model
 from untracr.rasp.domain import Domain
 from untracr.rasp.equivalence import decide_equivalence
 from untracr.rasp.functions import Value
 from untracr.syntax.tracr_objects import from_tracr
-from untracr.transformer.files import save_model
-from untracr.transformer.lens import lens_tensors
 
 
 def tracr_programs() -> dict[str, tuple[Any, tuple[Value, ...]]]:

@@ -16,6 +16,8 @@ from untracr.certificate.certificate import certificate_of
 from untracr.certificate.replaying import replay
 from untracr.cli.entry import main
 from untracr.compile.compiler import compile_program
+from untracr.loading.compiled_file import save_model
+from untracr.loading.haiku import transformer_from_haiku
 from untracr.loading.model import LoadedModel
 from untracr.measure.exactness import at_usual_slope, find_exactness
 from untracr.measure.simplest import simplest_number
@@ -23,8 +25,6 @@ from untracr.rasp.domain import PAPER_DOMAIN
 from untracr.sample.sampler import sample_program
 from untracr.syntax.tracr_objects import to_tracr
 from untracr.transformer import treatments
-from untracr.transformer.files import save_model
-from untracr.transformer.haiku import transformer_from_haiku
 from untracr.transformer.transformer import Transformer
 
 SLOPES = (0.1, 1, 2.5, 10, 33.3, 50, 99, 100, 150, 1000, 10_000)

@@ -18,11 +18,11 @@ from compiled_models import model_of
 from random_networks import KINDS, ids_of, network_of
 from untracr.errors import ModelFileError
 from untracr.loading.loading import load_model
+from untracr.loading.network_file import SavedNetwork, network_file
 from untracr.network.architecture import RmsNorm, Rotary
 from untracr.network.compiled_form import network_of_compiled
 from untracr.network.forward import forward
 from untracr.network.network import Array, Network
-from untracr.network.network_file import SavedNetwork, network_file
 from untracr.network.state_dict import state_dict
 from untracr.network.transformer_lens import to_transformer_lens
 from untracr.transformer.transformer import ARRAY_NAMES

@@ -13,6 +13,7 @@ from untracr.cli.entry import main
 from untracr.compile.compiler import compile_program
 from untracr.compile.lowering import lower_selectors
 from untracr.decompile.decompiler import Decompiler
+from untracr.loading.compiled_file import save_model
 from untracr.rasp.domain import BOS, PAD, Domain
 from untracr.rasp.program import Program
 from untracr.read.frame import Base, Directions
@@ -22,7 +23,6 @@ from untracr.read.scope import true_variables
 from untracr.sample.sampler import PAPER, sample_program
 from untracr.syntax.library import named_program
 from untracr.transformer import treatments
-from untracr.transformer.files import save_model
 from untracr.transformer.head_basis import BasisKind, change_head_bases
 from untracr.transformer.transformer import Transformer
 

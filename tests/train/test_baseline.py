@@ -8,6 +8,7 @@ import torch
 
 from untracr.compile.canonical import paper_tokens
 from untracr.compile.compiler import compile_program
+from untracr.loading.haiku import haiku_params
 from untracr.sample.sampler import sample_program
 from untracr.train.baseline import (
     MEAN_WEIGHT,
@@ -20,7 +21,6 @@ from untracr.train.baseline import (
     flatten_weights,
     make_flat_batch,
 )
-from untracr.transformer.haiku import haiku_params
 
 TINY = BaselineConfig(width=32, layers=1, heads=2)
 

@@ -22,6 +22,8 @@ from untracr.certificate.certificate import certificate_of
 from untracr.certificate.replaying import replay
 from untracr.cli.entry import main
 from untracr.errors import EvaluationError, ModelFileError, UsageError
+from untracr.loading.compiled_file import save_model
+from untracr.loading.haiku import transformer_from_haiku
 from untracr.loading.model import LoadedModel
 from untracr.rasp.domain import PAPER_DOMAIN, Domain
 from untracr.rasp.functions import Value
@@ -31,8 +33,6 @@ from untracr.sample.sampler import sample_program
 from untracr.sample.token_names import with_drawn_names, with_token_names
 from untracr.syntax.tracr_objects import to_tracr
 from untracr.transformer import treatments
-from untracr.transformer.files import save_model
-from untracr.transformer.haiku import transformer_from_haiku
 from untracr.transformer.special_rows import find_special_rows
 from untracr.transformer.token_rows import Naming, rows_of, token_rows
 from untracr.transformer.transformer import Transformer

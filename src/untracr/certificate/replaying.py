@@ -23,12 +23,12 @@ from untracr.certificate.program_cost import require_affordable
 from untracr.errors import CertificateError, ProgramError, RaspSyntaxError
 from untracr.loading.loading import load_model
 from untracr.loading.model import LoadedModel
+from untracr.loading.readable import require_readable
 from untracr.measure.exactness import find_exactness
 from untracr.rasp.functions import Value
 from untracr.rasp.program import Program, print_program
 from untracr.short_repr import short_repr
 from untracr.syntax.parsing import parse
-from untracr.transformer.readable import require_readable
 from untracr.transformer.token_rows import Naming, TokenRows, token_rows
 from untracr.transformer.transformer import Transformer
 from untracr.transformer.weights_digest import weights_digest

@@ -60,7 +60,7 @@ def run(options: Options) -> int:
         from untracr.dataset.reading import row_of_split
         from untracr.dataset.rows import transformer_of
         from untracr.dataset.settings import SPLITS
-    from untracr.transformer.files import save_model
+    from untracr.loading.compiled_file import save_model
 
     require_known("split", options.split, SPLITS)
     manifest = read_manifest(options.out)

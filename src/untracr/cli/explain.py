@@ -121,8 +121,8 @@ def _program(options: Options, loaded: LoadedModel) -> tuple[Program, Domain, To
     """
     from untracr.compile.lowering import lower_selectors
     from untracr.decompile.decompiler import Decompiler
+    from untracr.loading.readable import require_readable
     from untracr.rasp.domain import Domain
-    from untracr.transformer.readable import require_readable
     from untracr.transformer.token_rows import token_rows
 
     naming = naming_of(options.vocab, options)

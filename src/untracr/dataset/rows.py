@@ -20,13 +20,13 @@ from untracr.compile.compiler import compile_program
 from untracr.dataset.drawing import Drawn, drawn_program
 from untracr.dataset.settings import DatasetSettings
 from untracr.errors import DatasetError
+from untracr.loading.model_document import output_values
 from untracr.rasp.domain import Domain
 from untracr.rasp.program import Program, print_program
 from untracr.rasp.values import Value
 from untracr.sample.deduplication import program_key
 from untracr.sample.fingerprint import fingerprint
 from untracr.shown_text import shown
-from untracr.transformer.model_document import output_values
 from untracr.transformer.transformer import ARRAY_NAMES, Array, Transformer
 from untracr.version import __version__
 

@@ -20,12 +20,12 @@ from untracr.decompile.search import Deadline, ProgramSearch
 from untracr.errors import ProgramError, UsageError
 from untracr.loading.loading import load_model
 from untracr.loading.model import LoadedModel
+from untracr.loading.readable import require_readable
 from untracr.measure.exactness import at_usual_slope, find_exactness
 from untracr.metamodel.numpy_network import NumpyNetwork
 from untracr.rasp.domain import Domain
 from untracr.rasp.functions import Value
 from untracr.rasp.program import print_program
-from untracr.transformer.readable import require_readable
 from untracr.transformer.token_rows import NOTHING_SAID, Naming, TokenRows, rows_of, token_rows
 from untracr.transformer.transformer import Transformer
 

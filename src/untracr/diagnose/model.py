@@ -20,6 +20,8 @@ from untracr.diagnose.checks import static_problems
 from untracr.diagnose.judging import RUN, Verification, verify
 from untracr.diagnose.weights_run import NUMBERS_AT_ONCE
 from untracr.errors import CheckFailed, InputError, did_you_mean
+from untracr.loading.compiled_file import save_model
+from untracr.loading.haiku import HaikuParams, haiku_params
 from untracr.notebook_html import block, heading, table
 from untracr.number_ranges import numbered
 from untracr.rasp.domain import (
@@ -38,8 +40,6 @@ from untracr.rasp.values import tracr_sorted
 from untracr.short_repr import short_repr
 from untracr.shown_text import cut
 from untracr.syntax.parsing import parse
-from untracr.transformer.files import save_model
-from untracr.transformer.haiku import HaikuParams, haiku_params
 from untracr.transformer.transformer import Array, Trace, Transformer
 
 
@@ -299,7 +299,7 @@ class CompiledModel:
 
     @functools.cached_property
     def params(self) -> HaikuParams:
-        """The weights under Tracr's names (see `untracr.transformer.haiku`)."""
+        """The weights under Tracr's names (see `untracr.loading.haiku`)."""
         return haiku_params(self.transformer)
 
     @property

@@ -16,21 +16,17 @@ from typing import Any
 from untracr.bounds import MAX_MODEL_BYTES, MAX_NETWORK_BYTES
 from untracr.errors import ModelFileError
 from untracr.loading.model import LoadedModel
+from untracr.loading.model_document import DOCUMENT_KEY
+from untracr.loading.network_file import SavedNetwork, document_of_network, read_network_file
+from untracr.loading.npz_format import NO_PICKLE, npz_entries, read_npz
 from untracr.loading.reading import Config
+from untracr.loading.safetensors_format import read_header, read_safetensors
 from untracr.loading.safetensors_tensors import tensors_of_safetensors
 from untracr.loading.tensors import Tensors, tensors_of_mapping
 from untracr.loading.torch_files import is_torch_archive, read_torch
-from untracr.network.network_file import (
-    SavedNetwork,
-    document_of_network,
-    read_network_file,
-)
 from untracr.strangers_files import read_file
 from untracr.task.documents import told_of
 from untracr.task.told import Told
-from untracr.transformer.model_document import DOCUMENT_KEY
-from untracr.transformer.npz_format import NO_PICKLE, npz_entries, read_npz
-from untracr.transformer.safetensors_format import read_header, read_safetensors
 
 SUFFIXES = (".safetensors", ".npz", ".pt", ".pth", ".bin")
 """Of files that may hold a model's weights."""

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 from untracr.bounds import MAX_NETWORK_BYTES
 from untracr.errors import ModelFileError
+from untracr.file_tensors import n_layers, require_names, require_size
 from untracr.loading.tensors import Tensors
 from untracr.shown_text import shown
-from untracr.transformer.file_tensors import n_layers, require_names, require_size
 
 BUFFER = re.compile(r"blocks\.\d+\.attn\.(mask|IGNORE|rotary_sin|rotary_cos|alibi)")
 """Constants that TransformerLens keeps beside weights."""

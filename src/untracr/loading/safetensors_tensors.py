@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from untracr.loading.safetensors_format import FLOAT_BYTES, declared_shape, read_header
 from untracr.loading.tensors import Tensors
-from untracr.transformer.safetensors_format import FLOAT_BYTES, declared_shape, read_header
 
 _PLAIN = {
     "F16": "<f2",

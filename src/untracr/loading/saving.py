@@ -7,12 +7,12 @@ from typing import Protocol
 
 from untracr.atomic_write import write_atomically
 from untracr.errors import ModelFileError, UsageError
+from untracr.loading.compiled_file import save_model
+from untracr.loading.network_file import SavedNetwork, network_file
 from untracr.loading.tasks import HasTask, tells_task
 from untracr.network.network import Network
-from untracr.network.network_file import SavedNetwork, network_file
 from untracr.task.task import Task
 from untracr.task.written import task_document
-from untracr.transformer.files import save_model
 from untracr.transformer.transformer import Transformer
 
 

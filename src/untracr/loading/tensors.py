@@ -11,8 +11,8 @@ import numpy.typing as npt
 
 from untracr.bounds import MAX_AXES, MAX_TENSORS
 from untracr.errors import ModelFileError
+from untracr.file_tensors import float32
 from untracr.shown_text import shown
-from untracr.transformer.file_tensors import float32
 from untracr.transformer.transformer import Array
 
 

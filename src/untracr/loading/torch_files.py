@@ -10,9 +10,9 @@ from typing import Any
 
 from untracr.bounds import MAX_NETWORK_BYTES, MAX_TENSORS
 from untracr.errors import ModelFileError
+from untracr.file_tensors import require_size
+from untracr.loading.npz_format import NO_PICKLE
 from untracr.shown_text import shown
-from untracr.transformer.file_tensors import require_size
-from untracr.transformer.npz_format import NO_PICKLE
 
 NO_TORCH = (
     "this is a PyTorch file, and PyTorch, which reads it safely, is not installed: "

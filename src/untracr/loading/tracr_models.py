@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 
 from untracr.errors import ModelFileError, ProgramError
+from untracr.loading.haiku import transformer_from_haiku
 from untracr.loading.model import LoadedModel
 from untracr.rasp.values import Value, plain_value
-from untracr.transformer.haiku import transformer_from_haiku
 from untracr.transformer.transformer import Transformer
 
 

@@ -15,9 +15,9 @@ from untracr.bounds import (
     MAX_CHECKPOINT_WIDTH,
 )
 from untracr.errors import ModelFileError
+from untracr.loading.safetensors_format import read_header
 from untracr.shown_text import printable, shown
 from untracr.strangers_files import read_file
-from untracr.transformer.safetensors_format import read_header
 
 LARGEST_NETWORK = {
     "width": MAX_CHECKPOINT_WIDTH,

@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 
 from untracr.errors import ModelFileError
+from untracr.loading.safetensors_format import declared_shape, read_tensors
 from untracr.metamodel.checkpoint_file import network_sizes, read_checkpoint, read_state
 from untracr.metamodel.features import INTEGER_SIZES, N_NUMBERS, Features
 from untracr.metamodel.vocabulary import FIRST_SLOT, MAX_FIELDS, N_SLOTS, SIZE
 from untracr.read.operations import MAX_OPERATIONS
 from untracr.shown_text import printable
-from untracr.transformer.safetensors_format import declared_shape, read_tensors
 from untracr.transformer.transformer import Array
 
 

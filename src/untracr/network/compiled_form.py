@@ -8,9 +8,9 @@ import numpy as np
 
 from untracr.bounds import MAX_MODEL_BYTES
 from untracr.errors import ModelFileError
+from untracr.file_tensors import require_filled_up_size
 from untracr.network.architecture import Activation, Architecture, PositionTable
 from untracr.network.network import Array, Attention, Layer, Mlp, Network
-from untracr.transformer.file_tensors import require_filled_up_size
 from untracr.transformer.transformer import Transformer
 
 

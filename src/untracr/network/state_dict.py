@@ -15,9 +15,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from untracr.errors import ModelFileError, UsageError
+from untracr.file_tensors import n_layers, require_names
 from untracr.network.architecture import Architecture
 from untracr.network.network import Array, Attention, Layer, Mlp, Network, Norm
-from untracr.transformer.file_tensors import n_layers, require_names
 
 STYLES = ("transformer_lens", "transformer_bridge")
 """Whose names a state dict may have."""

@@ -23,6 +23,7 @@ from torch.nn import functional as F
 
 from untracr.compile.canonical import INDICES_NAME, TOKENS_NAME, paper_tokens
 from untracr.compile.compiler import compile_program
+from untracr.loading.haiku import haiku_params
 from untracr.rasp.listed_functions import BINARY, FACTORS, PREDICATES, UNARY
 from untracr.rasp.program import Program
 from untracr.sample.sampler import PAPER, sample_program
@@ -30,7 +31,6 @@ from untracr.train.metrics import Score
 from untracr.train.stream import Arrays
 from untracr.train.task import VALIDATION_SEED
 from untracr.train.training import Task
-from untracr.transformer.haiku import haiku_params
 from untracr.transformer.transformer import Transformer
 
 TOKEN_PLACES = 128

@@ -20,9 +20,7 @@ import numpy.typing as npt
 
 from untracr.bounds import MAX_AXES, MAX_DOCUMENT, MAX_TENSORS
 from untracr.errors import ModelFileError
-from untracr.rasp.values import Value
-from untracr.shown_text import shown
-from untracr.transformer.file_tensors import (
+from untracr.file_tensors import (
     AxisSizes,
     float32,
     layer_axes,
@@ -32,8 +30,10 @@ from untracr.transformer.file_tensors import (
     require_names,
     require_size,
 )
-from untracr.transformer.haiku import haiku_params, transformer_from_haiku
-from untracr.transformer.model_document import DOCUMENT_KEY, output_values, parse_document
+from untracr.loading.haiku import haiku_params, transformer_from_haiku
+from untracr.loading.model_document import DOCUMENT_KEY, output_values, parse_document
+from untracr.rasp.values import Value
+from untracr.shown_text import shown
 from untracr.transformer.transformer import Transformer
 
 NO_PICKLE = "a pickle is never loaded: it can run code"

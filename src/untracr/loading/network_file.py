@@ -3,7 +3,7 @@
 Tensors have TransformerLens' names and shapes, float32 or float64. What they do not say
 is one JSON document under the key ``untracr`` of the header, of format version 2:
 ``architecture``, ``task`` (what tokens and outputs mean, or null) and ``metadata``. Files of
-compiled models have format version 1 and are written by `untracr.transformer.files`.
+compiled models have format version 1 and are written by `untracr.loading.compiled_file`.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ import safetensors.numpy
 
 from untracr.bounds import MAX_DOCUMENT, MAX_NETWORK_BYTES
 from untracr.errors import ModelFileError, did_you_mean
+from untracr.loading.model_document import DOCUMENT_KEY, json_text, parse_json
+from untracr.loading.safetensors_format import declared_shape, tensors_of
 from untracr.network.architecture_document import architecture_document, read_architecture
 from untracr.network.network import Array, Network
 from untracr.network.state_dict import network_of_state_dict, scores_of, state_dict
 from untracr.shown_text import shown
-from untracr.transformer.model_document import DOCUMENT_KEY, json_text, parse_json
-from untracr.transformer.safetensors_format import declared_shape, tensors_of
 
 NETWORK_VERSION = 2
 """The format version of a document that describes an architecture."""

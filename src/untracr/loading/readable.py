@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from untracr.bounds import MAX_EMBEDDING_ROWS, MAX_LAYERS, MAX_MODEL_WEIGHTS
 from untracr.errors import ModelFileError
+from untracr.loading.model_document import output_values
 from untracr.rasp.values import Value
-from untracr.transformer.model_document import output_values
 from untracr.transformer.transformer import Transformer
 
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 import numpy as np
 
 from untracr.errors import ModelFileError
-from untracr.transformer.file_tensors import (
+from untracr.file_tensors import (
     AxisSizes,
     layer_axes,
     n_layers,

@@ -1,4 +1,4 @@
-"""Writing weights files, each at once or not at all; `untracr.loading.files` reads them.
+"""Compiled weights written to files, each at once or not at all (`untracr.loading.files` reads).
 
 Two formats:
 
@@ -10,7 +10,7 @@ Two formats:
   ``unembed`` [d_model, outputs] and ``output_values`` [outputs].
 
 What has no tensor of its own (``causal``, ``output_values``, free metadata) is
-one JSON document under the key ``untracr`` (`untracr.transformer.model_document`).
+one JSON document under the key ``untracr`` (`untracr.loading.model_document`).
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from pathlib import Path
 
 from untracr.atomic_write import write_atomically
 from untracr.errors import ModelFileError, UsageError
-from untracr.transformer.file_tensors import float32
-from untracr.transformer.model_document import document_text
-from untracr.transformer.npz_format import npz_bytes
-from untracr.transformer.safetensors_format import safetensors_bytes
+from untracr.file_tensors import float32
+from untracr.loading.model_document import document_text
+from untracr.loading.npz_format import npz_bytes
+from untracr.loading.safetensors_format import safetensors_bytes
 from untracr.transformer.transformer import Transformer
 
 

@@ -13,15 +13,15 @@ import safetensors.numpy
 
 from untracr.bounds import MAX_AXES, MAX_HEADER_BYTES, MAX_TENSORS
 from untracr.errors import ModelFileError
-from untracr.shown_text import shown
-from untracr.transformer.file_tensors import float32
-from untracr.transformer.lens import (
+from untracr.file_tensors import float32
+from untracr.loading.lens_tensors import (
     lens_sizes,
     lens_tensors,
     transformer_from_lens,
     without_buffers,
 )
-from untracr.transformer.model_document import DOCUMENT_KEY, parse_document, parse_json
+from untracr.loading.model_document import DOCUMENT_KEY, parse_document, parse_json
+from untracr.shown_text import shown
 from untracr.transformer.transformer import Array, Transformer
 
 _FLOATS: dict[str, type[np.floating[Any]]] = {

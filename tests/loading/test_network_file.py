@@ -14,16 +14,16 @@ import torch
 
 from random_networks import KINDS, network_of
 from untracr.errors import ModelFileError, UsageError
-from untracr.network.network import Network
-from untracr.network.network_file import (
+from untracr.loading.network_file import (
     SavedNetwork,
     document_of_network,
     network_file,
     read_network_file,
 )
+from untracr.loading.safetensors_format import read_header
+from untracr.network.network import Network
 from untracr.network.state_dict import scores_of
 from untracr.network.torch_module import network_of_module, to_torch
-from untracr.transformer.safetensors_format import read_header
 
 TASK = {"tokens": ["a", 1, None], "note": "é"}
 

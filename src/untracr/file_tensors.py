@@ -11,7 +11,8 @@ import numpy.typing as npt
 
 from untracr.errors import ModelFileError, did_you_mean
 from untracr.shown_text import shown
-from untracr.transformer.transformer import Array
+
+Array = npt.NDArray[np.float32]
 
 MOST_NAMES = 5
 """Wrong names that are told."""
