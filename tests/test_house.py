@@ -34,6 +34,7 @@ ROOMS = (
     "decompile",
     "explain",
     "evaluate",
+    "hypothesis",
     "audit",
     "bench",
     "cli",

@@ -33,6 +33,7 @@ NAMES = (
     "check",
     "decompile",
     "explain",
+    "test",
     "train",
     "export",
     "eval",

@@ -21,6 +21,11 @@ class Share:
         return cls(sum(held), len(held))
 
     @property
+    def fraction(self) -> float:
+        """The count over the total; 0 of nothing."""
+        return self.count / self.total if self.total else 0.0
+
+    @property
     def interval(self) -> tuple[float, float]:
         """Lower and upper bound of the share."""
         if self.total == 0:

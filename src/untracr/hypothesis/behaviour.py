@@ -1,0 +1,160 @@
+"""Does a program put out what a network puts out? Counted, beside what trivial predictors reach.
+
+Axes: N inputs of T tokens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from untracr.evaluate.share import Share
+from untracr.hypothesis.baselines import Baseline, baselines
+from untracr.hypothesis.drawing import Drawn
+from untracr.hypothesis.lines import Lines, lines_of
+from untracr.hypothesis.subject import NUMBER_TOLERANCE, Codes, Mask, Outputs, Subject
+from untracr.rasp.domain import Domain
+from untracr.rasp.interpreter import Batch
+from untracr.rasp.program import Program
+from untracr.rasp.values import Value
+from untracr.task.task import Number
+
+BATCH = 1_024
+"""Inputs that run at once."""
+
+MOST_FOR_BASELINES = 8_000
+"""Inputs that predictors are fitted to and counted on."""
+
+MOST_EXAMPLES = 5
+"""Counter-examples that are kept of each kind of inputs."""
+
+
+@dataclass(frozen=True)
+class CounterExample:
+    """An input on which a program and a network part.
+
+    Attributes:
+        tokens: the input.
+        program, network: outputs, one a position; None where outputs do not count.
+    """
+
+    tokens: tuple[Value, ...]
+    program: tuple[Value, ...]
+    network: tuple[Value, ...]
+
+
+@dataclass(frozen=True)
+class Behaviour:
+    """How far a program's outputs are a network's, on one kind of inputs.
+
+    Attributes:
+        kind: of inputs, in words.
+        every: whether these are all inputs of the domain.
+        share: inputs on which every output that counts is the same.
+        baselines: what trivial predictors reach on the same inputs.
+        counter_examples: where they part, shortest first.
+    """
+
+    kind: str
+    every: bool
+    share: Share
+    baselines: tuple[Baseline, ...]
+    counter_examples: tuple[CounterExample, ...]
+
+    @property
+    def best_baseline(self) -> Baseline:
+        """The trivial predictor that reaches most."""
+        return max(self.baselines, key=lambda baseline: baseline.share.fraction)
+
+    @property
+    def skill(self) -> float:
+        """(m - c) / (1 - c): m the program's share, c the best baseline's; 0 where c is 1."""
+        best = self.best_baseline.share.fraction
+        return (self.share.fraction - best) / (1 - best) if best < 1 else 0.0
+
+
+def behaviour(
+    subject: Subject, program: Program, domain: Domain, drawn: Drawn, rng: np.random.Generator
+) -> Behaviour:
+    """Compares a program's outputs with a network's.
+
+    Args:
+        subject: the network.
+        program: the program.
+        domain: of the program's tokens.
+        drawn: the inputs.
+        rng: draws the baselines' halves.
+
+    Raises:
+        EvaluationError: the program fails on an input.
+    """
+    right = total = 0
+    examples: list[CounterExample] = []
+    seen: list[tuple[Codes, Outputs, Mask]] = []
+    for tokens in _batches(drawn.groups):
+        lines = lines_on(subject, program, domain, tokens)
+        ids = subject.ids(tokens)
+        got, counted = subject.outputs(subject.logits(ids)), subject.counted(ids)
+        same = (subject.same(got, subject.wanted(lines.output)) | ~counted).all(axis=1)
+        right, total = right + int(same.sum()), total + len(tokens)
+        for row in np.flatnonzero(~same)[: MOST_EXAMPLES - len(examples)]:
+            examples.append(_example(subject, lines, got, counted, int(row)))
+        seen.append((tokens, got, counted))
+    known = baselines(_as_codes(subject, _some(seen, rng)), program, rng)
+    return Behaviour(drawn.kind, drawn.every, Share(right, total), known, tuple(examples))
+
+
+def lines_on(subject: Subject, program: Program, domain: Domain, tokens: Codes) -> Lines:
+    """A program's lines on inputs of one length."""
+    lengths = np.full(len(tokens), tokens.shape[1])
+    causal = subject.network.architecture.causal
+    return lines_of(program, Batch.of_codes(domain, tokens, lengths, causal=causal))
+
+
+def _batches(groups: Sequence[Codes]) -> Iterator[Codes]:
+    for tokens in groups:
+        for start in range(0, len(tokens), BATCH):
+            yield tokens[start : start + BATCH]
+
+
+def _some(
+    seen: Sequence[tuple[Codes, Outputs, Mask]], rng: np.random.Generator
+) -> Iterator[tuple[Codes, Outputs, Mask]]:
+    """As many inputs as baselines take, of each length in proportion."""
+    total = sum(len(tokens) for tokens, _, _ in seen)
+    for tokens, got, counted in seen:
+        count = -(-len(tokens) * min(MOST_FOR_BASELINES, total) // total)
+        rows = rng.permutation(len(tokens))[:count]
+        yield tokens[rows], got[rows], counted[rows]
+
+
+def _as_codes(
+    subject: Subject, seen: Iterator[tuple[Codes, Outputs, Mask]]
+) -> list[tuple[Codes, Codes, Mask]]:
+    """Outputs as codes from 0; numbers that are the same within the tolerance have one."""
+    groups = list(seen)
+    width = 2 * NUMBER_TOLERANCE if isinstance(subject.task.meaning, Number) else 1
+    rounded = [
+        np.round(got / width).astype(np.int64) if width != 1 else got for _, got, _ in groups
+    ]
+    known = np.unique(np.concatenate([codes.ravel() for codes in rounded]))
+    return [
+        (tokens, np.searchsorted(known, codes), counted)
+        for (tokens, _, counted), codes in zip(groups, rounded, strict=True)
+    ]
+
+
+def _example(
+    subject: Subject, lines: Lines, got: Outputs, counted: Mask, row: int
+) -> CounterExample:
+    batch = lines.batch
+    program = batch.row(lines.output, row)
+    network = [subject.value_of(output) for output in got[row].tolist()]
+    shown = counted[row].tolist()
+    return CounterExample(
+        tuple(batch.input(row)),
+        tuple(value if at else None for value, at in zip(program, shown, strict=True)),
+        tuple(value if at else None for value, at in zip(network, shown, strict=True)),
+    )

@@ -1,0 +1,310 @@
+"""Where in a network each line of a program lives, tested by interchange, beside controls."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from untracr.evaluate.share import Share
+from untracr.hypothesis.interchange import (
+    Pairs,
+    Place,
+    Recorded,
+    draw_pairs,
+    interchange_right,
+    order_of,
+)
+from untracr.hypothesis.lines import is_function_of
+from untracr.hypothesis.rotations import module_of, trained_rotation
+from untracr.hypothesis.subject import Subject
+from untracr.hypothesis.subspaces import (
+    Floats,
+    Subspace,
+    decoded_share,
+    one_hot,
+    subspace_of,
+)
+from untracr.rasp.nodes import SOP_TYPES, Ref, children
+from untracr.rasp.program import Program
+
+Codes = npt.NDArray[np.int64]
+
+LEAST_PAIRS = 10
+"""With fewer exchanges that change the output, nothing is said about a line."""
+
+GOOD = 0.9
+"""The share of a search below which a rotation is trained."""
+
+AS_GOOD = 0.02
+"""A difference between shares of a search that tells no place from another."""
+
+MOST_VALUES = 64
+"""Of another line that is told apart from the one that is looked for."""
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How much is spent on one line.
+
+    Attributes:
+        search: exchanges by which places are compared, from the first half of the inputs.
+        held_out: exchanges that are counted, from the other half.
+        rank: the largest rank of a subspace.
+        rotated: places at which a rotation is trained where no closed form does; none by default.
+        rotated_rank: the largest rank of these.
+        steps: of their training.
+    """
+
+    search: int = 96
+    held_out: int = 256
+    rank: int = 32
+    rotated: int = 0
+    rotated_rank: int = 8
+    steps: int = 120
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """A subspace at a place, and how it did on the exchanges by which places are compared.
+
+    Attributes:
+        place: where.
+        subspace: of the line.
+        same: the share right of exchanges within one position.
+        across: likewise between positions.
+        decoded: the share of samples of which the subspace tells the line's value.
+    """
+
+    place: Place
+    subspace: Subspace
+    same: float
+    across: float
+    decoded: float
+
+    @property
+    def score(self) -> tuple[float, float, float]:
+        """What is compared, first things first."""
+        return self.same, self.across, self.decoded
+
+
+@dataclass(frozen=True, eq=False)
+class Support:
+    """What exchanging a line showed.
+
+    Attributes:
+        line: the line.
+        best: where it was found; None where no exchange changes the output, or nothing is there.
+        places: the best subspace of each place that does as well (`AS_GOOD`), as the network runs.
+        right, tried: held-out exchanges after which the network's output was the program's.
+        everywhere_right, everywhere_tried: the same with all positions exchanged at once.
+    """
+
+    line: Ref
+    best: Found | None
+    places: tuple[Found, ...]
+    right: int
+    tried: int
+    everywhere_right: int
+    everywhere_tried: int
+
+    @property
+    def share(self) -> Share:
+        """Interchange accuracy: of single positions, else of all at once."""
+        if self.tried >= LEAST_PAIRS:
+            return Share(self.right, self.tried)
+        return Share(self.everywhere_right, self.everywhere_tried)
+
+    @property
+    def informative(self) -> bool:
+        """Whether enough exchanges change the output."""
+        return self.share.total >= LEAST_PAIRS
+
+
+def support_of(
+    subject: Subject,
+    data: Recorded,
+    line: Ref,
+    rng: np.random.Generator,
+    effort: Effort = Effort(),
+    labels: Codes | None = None,
+    after: Place | None = None,
+) -> Support:
+    """Looks for a line in a network, and tests it where it was found.
+
+    Args:
+        subject: the network.
+        data: inputs of one length with what the program and the network make of them.
+        line: the line.
+        rng: of the draws of pairs.
+        effort: how much is spent.
+        labels: [N, T], a wrong variable of which it is claimed that it is the line: a control.
+            It is looked for, and its values are put into the program.
+        after: of places that do as well, one behind this is taken if there is any.
+    """
+    count = len(data.tokens)
+    fit, held = np.arange(count // 2), np.arange(count // 2, count)
+    same, across = (
+        draw_pairs(subject, data, line, fit, effort.search, rng, across=across, labels=labels)
+        for across in (False, True)
+    )
+    final = draw_pairs(subject, data, line, held, effort.held_out, rng, labels=labels)
+    whole = draw_pairs(
+        subject, data, line, held, effort.held_out, rng, everywhere=True, labels=labels
+    )
+    if max(len(final), len(whole)) < LEAST_PAIRS:
+        return Support(line, None, (), 0, 0, 0, 0)
+    if len(same) < LEAST_PAIRS:
+        same = draw_pairs(
+            subject, data, line, fit, effort.search, rng, everywhere=True, labels=labels
+        )
+    found = []
+    for place in data.seen:
+        tried = [
+            Found(
+                place,
+                subspace,
+                _share(subject, data, place, subspace, same),
+                _share(subject, data, place, subspace, across),
+                decoded,
+            )
+            for subspace, decoded in _candidates(
+                subject, data, line, place, fit, effort.rank, labels
+            )
+        ]
+        if tried:
+            found.append(max(tried, key=lambda at: at.score))
+    if effort.rotated and max((at.same for at in found), default=0.0) < GOOD:
+        found += _rotated(subject, data, line, found, fit, rng, effort, labels, same, across)
+    if not found:
+        return Support(line, None, (), 0, len(final), 0, len(whole))
+    places = as_good(found)
+    best = next((at for at in places if after and order_of(at.place) > order_of(after)), places[0])
+    right, everywhere = (
+        int(interchange_right(subject, data, best.place, best.subspace, pairs).sum())
+        for pairs in (final, whole)
+    )
+    return Support(line, best, places, right, len(final), everywhere, len(whole))
+
+
+def _rotated(
+    subject: Subject,
+    data: Recorded,
+    line: Ref,
+    found: Sequence[Found],
+    fit: Codes,
+    rng: np.random.Generator,
+    effort: Effort,
+    labels: Codes | None,
+    same: Pairs,
+    across: Pairs,
+) -> list[Found]:
+    """Trained rotations at the places that did best, from where these left off."""
+    pairs = draw_pairs(subject, data, line, fit, 8 * effort.search, rng, labels=labels)
+    if len(pairs) < LEAST_PAIRS:
+        return []
+    module = module_of(subject)
+    values = len(np.unique((data.lines.columns[line].codes if labels is None else labels)[fit]))
+    rank = min(max(values - 1, 1), effort.rotated_rank)
+    rotated = []
+    for at in sorted(found, key=lambda at: at.score, reverse=True)[: effort.rotated]:
+        subspace = trained_rotation(
+            subject, module, data, at.place, pairs, rank, effort.steps, rng, at.subspace
+        )
+        rotated.append(
+            Found(
+                at.place,
+                subspace,
+                _share(subject, data, at.place, subspace, same),
+                _share(subject, data, at.place, subspace, across),
+                at.decoded,
+            )
+        )
+    return rotated
+
+
+def as_good(found: Sequence[Found]) -> tuple[Found, ...]:
+    """Those that do as well as the best, within `AS_GOOD` in each of their scores."""
+    best = found
+    for measure in ("same", "across", "decoded"):
+        most = max(getattr(at, measure) for at in best)
+        best = [at for at in best if getattr(at, measure) >= most - AS_GOOD]
+    return tuple(best)
+
+
+def supports_of(
+    subject: Subject, data: Recorded, seed: Sequence[int], effort: Effort = Effort()
+) -> tuple[Support, ...]:
+    """Looks for every line of a program, arguments first.
+
+    Of places that do as well, a line is taken to be at the first behind its arguments'.
+    """
+    program = data.lines.program
+    found: dict[Ref, Support] = {}
+    for line in program.sops:
+        rng = np.random.default_rng([*seed, line])
+        above = [
+            found[ref].best
+            for ref in arguments(program, line)
+            if ref in found and found[ref].best is not None
+        ]
+        after = max((at.place for at in above if at), key=order_of, default=None)
+        found[line] = support_of(subject, data, line, rng, effort, after=after)
+    return tuple(found.values())
+
+
+def arguments(program: Program, line: Ref) -> Iterator[Ref]:
+    """The lines that a line reads, through selectors as well."""
+    for ref in children(program.nodes[line]):
+        if isinstance(program.nodes[ref], SOP_TYPES):
+            yield ref
+        else:
+            yield from arguments(program, ref)
+
+
+def _share(
+    subject: Subject, data: Recorded, place: Place, subspace: Subspace, pairs: Pairs
+) -> float:
+    if len(pairs) < LEAST_PAIRS:
+        return 0.0
+    return float(interchange_right(subject, data, place, subspace, pairs).mean())
+
+
+def _candidates(
+    subject: Subject,
+    data: Recorded,
+    line: Ref,
+    place: Place,
+    rows: Codes,
+    most: int,
+    labels: Codes | None,
+) -> Sequence[tuple[Subspace, float]]:
+    """Subspaces at a place, with other lines and positions told apart, positions only, nothing."""
+    length = data.tokens.shape[1]
+    seen = data.seen[place][rows][:, subject.first : subject.first + length]
+    activations = seen.reshape(-1, seen.shape[-1]).astype(np.float64)
+    if float(activations.std()) < 1e-6:
+        return ()
+    column = data.lines.columns[line]
+    codes = (column.codes if labels is None else labels)[rows].ravel()
+    positions = one_hot(np.tile(np.arange(length), len(rows)), length)
+    told = [positions, *_unrelated(data, line, rows, codes)]
+    found = []
+    for others in (told, [positions], []):
+        if (subspace := subspace_of(activations, codes, others, most)) is not None:
+            found.append((subspace, round(decoded_share(subspace, activations, codes), 2)))
+    return found
+
+
+def _unrelated(data: Recorded, line: Ref, rows: Codes, codes: Codes) -> list[Floats]:
+    """One-hot values of the lines of which neither tells the other."""
+    others = []
+    for other, column in data.lines.columns.items():
+        values = np.ascontiguousarray(column.codes[rows]).ravel()
+        if other == line or len(column.values) > MOST_VALUES:
+            continue
+        if not is_function_of(values, codes) and not is_function_of(codes, values):
+            others.append(one_hot(values, len(column.values)))
+    return others

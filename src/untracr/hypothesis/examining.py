@@ -1,0 +1,188 @@
+"""The whole test of a hypothesis: behaviour, causes, controls, what is idle."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from untracr.errors import UsageError
+from untracr.hypothesis.behaviour import Behaviour, behaviour, lines_on
+from untracr.hypothesis.causes import Effort, Support, supports_of
+from untracr.hypothesis.controls import Control, control_networks, controls_of
+from untracr.hypothesis.drawing import Drawn, domain_of, inputs_of
+from untracr.hypothesis.idle import Broken, Idle, broken, idle
+from untracr.hypothesis.interchange import Recorded, places_of, recorded
+from untracr.hypothesis.subject import Codes, Subject
+from untracr.rasp.domain import Domain
+from untracr.rasp.nodes import Ref
+from untracr.rasp.program import Program
+
+SUPPORTED = 0.9
+"""Interchange accuracy from which a line counts as one that the network runs."""
+
+ABOVE_CHANCE = 0.1
+"""By how much a control may do better than chance."""
+
+MOST_OF_NETWORKS = 0.5
+"""Interchange accuracy that a network without the algorithm may reach."""
+
+Watch = Callable[[Sequence[Support]], Iterable[Support]]
+
+LEAST_INPUTS = 64
+"""Of one length, for causes to be looked for."""
+
+
+@dataclass(frozen=True)
+class Amount:
+    """How much is compared and searched.
+
+    Attributes:
+        inputs: of each kind, where they are drawn.
+        traced: of one length, on which causes are looked for.
+        effort: exchanges of each line.
+    """
+
+    inputs: int = 4_000
+    traced: int = 1_200
+    effort: Effort = field(default_factory=Effort)
+
+
+@dataclass(frozen=True, eq=False)
+class LineReport:
+    """What was shown of one line.
+
+    Attributes:
+        line: the line.
+        support: of the line in the network.
+        controls: what the same search reaches where there is nothing to find.
+        broken: what taking the line's part from other inputs did; None where it was not found.
+    """
+
+    line: Ref
+    support: Support
+    controls: tuple[Control, ...]
+    broken: Broken | None
+
+    @property
+    def supported(self) -> bool:
+        """Whether the network's output follows the line, and no control comes near."""
+        own = self.support.share.fraction
+        if not self.support.informative or own < SUPPORTED:
+            return False
+        return all(
+            at.share.fraction <= max(at.chance + ABOVE_CHANCE, MOST_OF_NETWORKS)
+            for at in self.controls
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class HypothesisReport:
+    """Everything that a test showed.
+
+    Attributes:
+        program: the hypothesis.
+        subject: the network.
+        behaviours: by kind of input.
+        lines: of the program, in order; empty where causes were not looked for.
+        traced: how many inputs of which length were used for causes.
+        idle: what the network needs besides; None where no line was supported.
+        seed: of everything that was drawn.
+    """
+
+    program: Program
+    subject: Subject
+    behaviours: tuple[Behaviour, ...]
+    lines: tuple[LineReport, ...]
+    traced: tuple[int, int]
+    idle: Idle | None
+    seed: int
+
+
+def examine(
+    subject: Subject,
+    program: Program,
+    *,
+    longest: int | None = None,
+    amount: Amount = Amount(),
+    seed: int = 0,
+    watch: Watch = list,
+) -> HypothesisReport:
+    """Does a network run a program?
+
+    Args:
+        subject: the network with its words.
+        program: the hypothesis.
+        longest: tokens of the longest input; the task's, else `drawing.LONGEST`.
+        amount: how much is compared and searched.
+        seed: the same seed gives the same figures.
+        watch: passes the lines on one by one as they are tested, so that progress can be shown.
+
+    Raises:
+        UsageError: there is nothing to compare on.
+        EvaluationError: the program fails on an input.
+    """
+    domain = domain_of(subject, longest)
+    rng = np.random.default_rng([seed, 0])
+    kinds = tuple(inputs_of(subject, domain.max_seq_len, amount.inputs, rng))
+    behaviours = tuple(
+        behaviour(subject, program, domain, drawn, np.random.default_rng([seed, 1, number]))
+        for number, drawn in enumerate(kinds)
+        if drawn.groups and sum(map(len, drawn.groups))
+    )
+    if not behaviours:
+        raise UsageError("no input of the network fits the task")
+    tokens = traced_inputs(kinds[0], amount.traced, np.random.default_rng([seed, 2]))
+    data = recorded_for(subject, program, domain, tokens)
+    lines = tuple(_lines(subject, data, amount.effort, seed, watch))
+    good = [report.support for report in lines if report.supported]
+    left = idle(subject, data, good, np.random.default_rng([seed, 3])) if good else None
+    return HypothesisReport(
+        program, subject, behaviours, lines, (len(tokens), tokens.shape[1]), left, seed
+    )
+
+
+def traced_inputs(drawn: Drawn, count: int, rng: np.random.Generator) -> Codes:
+    """Inputs of one length [N, T]: of the longest of which there are enough.
+
+    Raises:
+        UsageError: there are too few of any length.
+    """
+    enough = [group for group in drawn.groups if len(group) >= min(count, 8 * LEAST_INPUTS)]
+    enough = enough or [group for group in drawn.groups if len(group) >= LEAST_INPUTS]
+    if not enough:
+        raise UsageError(
+            f"causes are looked for on at least {LEAST_INPUTS} inputs of one length; there are "
+            f"{max(map(len, drawn.groups), default=0)}"
+        )
+    group = max(enough, key=lambda tokens: tokens.shape[1])
+    return group[rng.permutation(len(group))[:count]]
+
+
+def recorded_for(subject: Subject, program: Program, domain: Domain, tokens: Codes) -> Recorded:
+    """A network run on inputs, with the program's lines beside it."""
+    lines = lines_on(subject, program, domain, tokens)
+    return recorded(subject, domain, tokens, lines, places_of(subject.network))
+
+
+def _lines(
+    subject: Subject,
+    data: Recorded,
+    effort: Effort,
+    seed: int,
+    watch: Watch,
+) -> list[LineReport]:
+    supports = supports_of(subject, data, (seed, 4), effort)
+    networks = control_networks(subject, data, np.random.default_rng([seed, 5]))
+    reports = []
+    for support in watch(supports):
+        controls: tuple[Control, ...] = ()
+        cost = None
+        if support.informative:
+            drawn = (seed, 4, support.line)
+            controls = tuple(controls_of(subject, data, support.line, networks, drawn, effort))
+        if support.best is not None:
+            cost = broken(subject, data, support, np.random.default_rng([seed, 6, support.line]))
+        reports.append(LineReport(support.line, support, controls, cost))
+    return reports

@@ -1,0 +1,172 @@
+"""Does the network need more than the program uses, and does it need all of that?
+
+Everything that no supported line claims is taken from other inputs at once, in every
+half-layer's addition to the stream: the output must stay. Then what a line claims is
+taken from other inputs: the output must not stay.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from untracr.evaluate.share import Share
+from untracr.hypothesis.causes import Support
+from untracr.hypothesis.interchange import Place, Recorded, order_of
+from untracr.hypothesis.subject import Subject
+from untracr.network.network import Array, Network
+
+DRAWS = 32
+"""Joint resamplings, of which the worst counts."""
+
+INPUTS = 256
+"""On which outputs are compared at each."""
+
+
+@dataclass(frozen=True)
+class Idle:
+    """What was left when everything unclaimed was resampled.
+
+    Attributes:
+        worst: inputs with the same output, in the worst of the draws.
+        draws: how many there were.
+        whole: half-layers (and the embedding) of which everything was resampled.
+        parts: those of which only what no line claims was.
+        kept: those that were left alone, since a line was found behind them in the stream.
+    """
+
+    worst: Share
+    draws: int
+    whole: tuple[str, ...]
+    parts: tuple[str, ...]
+    kept: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Broken:
+    """What taking one line's part from other inputs did.
+
+    Attributes:
+        line: label of the line.
+        same: inputs on which the output stayed.
+    """
+
+    line: int
+    same: Share
+
+
+def additions(network: Network) -> tuple[Place, ...]:
+    """The embedding and what each half-layer adds, as the network runs."""
+    places = [Place(0, "hook_resid_pre")]
+    for number, layer in enumerate(network.layers):
+        places.append(Place(number, "hook_attn_out"))
+        if layer.mlp is not None:
+            places.append(Place(number, "hook_mlp_out"))
+    return tuple(places)
+
+
+def idle(
+    subject: Subject, data: Recorded, supports: Sequence[Support], rng: np.random.Generator
+) -> Idle:
+    """Resamples what no line claims, all of it at once, and counts outputs that stay."""
+    kept_parts = _claims(subject.network, supports)
+    rows = np.arange(min(INPUTS, len(data.tokens)))
+    ids = data.ids[rows]
+    before, ignored = subject.outputs(subject.logits(ids)), ~subject.counted(ids)
+    worst = Share(len(rows), len(rows))
+    for _ in range(DRAWS):
+        others = rng.permutation(len(data.tokens))[: len(rows)]
+        hooks = _Resampled(
+            {
+                place.name: (data.seen[place][others], basis)
+                for place, basis in kept_parts.items()
+                if basis is not None
+            }
+        )
+        after = subject.outputs(subject.logits(ids, hooks))
+        same = _count(subject.same(after, before) | ignored)
+        worst = min(worst, same, key=lambda share: share.fraction)
+    names = {place.name: basis for place, basis in kept_parts.items()}
+    return Idle(
+        worst,
+        DRAWS,
+        tuple(name for name, basis in names.items() if basis is not None and not basis.shape[1]),
+        tuple(name for name, basis in names.items() if basis is not None and basis.shape[1]),
+        tuple(name for name, basis in names.items() if basis is None),
+    )
+
+
+def broken(subject: Subject, data: Recorded, support: Support, rng: np.random.Generator) -> Broken:
+    """Takes a line's part from other inputs, and counts outputs that stay nevertheless."""
+    assert support.best is not None
+    rows = np.arange(min(INPUTS, len(data.tokens)))
+    others = rng.permutation(len(data.tokens))[: len(rows)]
+    values = data.seen[support.best.place]
+    changed = support.best.subspace.exchange(values[rows], values[others])
+    hooks = _Put(support.best.place.name, changed)
+    ids = data.ids[rows]
+    before, ignored = subject.outputs(subject.logits(ids)), ~subject.counted(ids)
+    after = subject.outputs(subject.logits(ids, hooks))
+    same = _count(subject.same(after, before) | ignored)
+    return Broken(support.line, same)
+
+
+def _claims(
+    network: Network, supports: Sequence[Support]
+) -> dict[Place, npt.NDArray[np.float64] | None]:
+    """For each addition an orthonormal basis [D, r] of what lines claim there; None to keep all."""
+    at: dict[Place, list[npt.NDArray[np.float64]]] = {}
+    last = (-1, -1)
+    own = additions(network)
+    for support in supports:
+        added = [found for found in support.places if found.place in own]
+        for found in added:
+            at.setdefault(found.place, []).append(found.subspace.write)
+        if not added:  # in the stream alone, to which all before may have added
+            last = max(last, *(order_of(found.place) for found in support.places))
+    claims: dict[Place, npt.NDArray[np.float64] | None] = {}
+    for place in own:
+        if order_of(place) < last:
+            claims[place] = None
+        elif place in at:
+            claims[place] = np.linalg.qr(np.concatenate(at[place], axis=1))[0]
+        else:
+            claims[place] = np.zeros((network.d_model, 0))
+    return claims
+
+
+class _Resampled:
+    """At some points keeps the coordinates in a basis and takes the rest from elsewhere."""
+
+    def __init__(self, points: dict[str, tuple[Array, npt.NDArray[np.float64]]]) -> None:
+        self.points = points
+
+    def wants(self, point: str) -> bool:
+        return point in self.points
+
+    def at(self, point: str, value: Array) -> Array:
+        other, basis = self.points[point]
+        own = (value - other) @ basis.astype(value.dtype)
+        kept: Array = other + own @ basis.T.astype(value.dtype)
+        return kept
+
+
+class _Put:
+    """Puts values in at one point."""
+
+    def __init__(self, point: str, value: Array) -> None:
+        self.point, self.value = point, value
+
+    def wants(self, point: str) -> bool:
+        return point == self.point
+
+    def at(self, point: str, value: Array) -> Array:
+        return self.value
+
+
+def _count(same: npt.NDArray[np.bool_]) -> Share:
+    """Of [N, T] the inputs that are the same at every position."""
+    return Share(int(same.all(axis=1).sum()), len(same))

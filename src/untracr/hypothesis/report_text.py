@@ -1,0 +1,188 @@
+"""What a test of a hypothesis showed, in words and as JSON values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from untracr.evaluate.share import Share
+from untracr.hypothesis.behaviour import Behaviour, CounterExample
+from untracr.hypothesis.causes import Found
+from untracr.hypothesis.controls import Control
+from untracr.hypothesis.examining import HypothesisReport, LineReport
+from untracr.hypothesis.idle import Idle
+from untracr.shown_text import shown
+
+
+def report_text(report: HypothesisReport) -> str:
+    """Everything, for people."""
+    return "\n".join(_lines(report))
+
+
+def _lines(report: HypothesisReport) -> Iterator[str]:
+    yield str(report.program).rstrip()
+    yield ""
+    yield "Behaviour: the program's outputs against the network's own"
+    for each in report.behaviours:
+        yield from _behaviour(each)
+    yield ""
+    count, length = report.traced
+    yield (
+        f"Causes: interchange on {count:,} inputs of {length} tokens; half of them to look for "
+        "places, half to count"
+    )
+    for line in report.lines:
+        yield from _line(report, line)
+    if report.idle is not None:
+        yield ""
+        yield from _idle(report.idle)
+    yield ""
+    yield from verdict(report)
+
+
+def _behaviour(each: Behaviour) -> Iterator[str]:
+    best = each.best_baseline
+    yield f"  {each.kind}: {each.share.count:,} of {each.share.total:,} the same, {each.share}"
+    yield f"    skill {each.skill:.2f} over the best trivial predictor, a {best.name}: {best.share}"
+    for example in each.counter_examples:
+        yield f"    {_example(example)}"
+
+
+def _example(example: CounterExample) -> str:
+    tokens, program, network = (
+        shown(list(values)) for values in (example.tokens, example.program, example.network)
+    )
+    return f"on {tokens} the program gives {program}, the network {network}"
+
+
+def _line(report: HypothesisReport, line: LineReport) -> Iterator[str]:
+    label = report.program.labels[line.line]
+    support = line.support
+    if not support.informative:
+        yield f"  {label}: says nothing; exchanging it changes no output that counts"
+        return
+    if support.best is None:
+        yield f"  {label}: nothing in the network depends on it"
+        return
+    mark = "supported" if line.supported else "not supported"
+    yield f"  {label}: {mark}; interchange accuracy {support.share} at {_place(support.best)}"
+    everywhere = Share(support.everywhere_right, support.everywhere_tried)
+    controls = ", ".join(_control(at) for at in line.controls)
+    yield f"    all positions at once {everywhere}; controls: {controls}"
+    if line.broken is not None:
+        changed = 1 - line.broken.same.fraction
+        yield f"    taken from other inputs, it changes {100 * changed:.0f}% of outputs"
+    others = [at.place.name for at in support.places if at is not support.best]
+    if line.supported and others:
+        yield f"    as good: {', '.join(others)}"
+
+
+def _control(control: Control) -> str:
+    chance = f" (chance {100 * control.chance:.0f}%)" if control.chance else ""
+    return f"{control.name} {100 * control.share.fraction:.0f}%{chance}"
+
+
+def _place(found: Found) -> str:
+    return f"{found.place.name}, {found.subspace.rank} dimensions"
+
+
+def _idle(left: Idle) -> Iterator[str]:
+    yield (
+        "Nothing else: with all that no supported line claims taken from other inputs, "
+        f"{left.worst} of inputs keep their output, in the worst of {left.draws} draws"
+    )
+    parts = (
+        (left.whole, "taken whole"),
+        (left.parts, "taken but for what lines claim"),
+        (left.kept, "left alone, since lines were found in the stream behind"),
+    )
+    for names, what in parts:
+        if names:
+            yield f"  {what}: {', '.join(names)}"
+
+
+def verdict(report: HypothesisReport) -> Iterator[str]:
+    """What was shown, in sentences that claim no more."""
+    first = report.behaviours[0]
+    told = [line for line in report.lines if line.support.informative]
+    good = [line for line in told if line.supported]
+    if first.every and first.share.count == first.share.total:
+        yield f"The program is equivalent to the network on all {first.share.total:,} inputs."
+    elif first.share.count == first.share.total:
+        yield (
+            f"The program gave the network's output on each of {first.share.total:,} inputs drawn; "
+            "others were not tried."
+        )
+    else:
+        wrong = first.share.total - first.share.count
+        yield (
+            f"The program is not what the network does: {wrong:,} of {first.share.total:,} inputs "
+            "differ."
+        )
+    inner = [line for line in good if line.line not in (0, 1, report.program.output)]
+    yield (
+        f"Causes support {len(good)} of {len(told)} lines whose exchange can be seen"
+        f" ({len(report.lines) - len(told)} say nothing)."
+    )
+    if not inner and len(told) > len(good):
+        yield (
+            "Nothing shows that the network runs this program: no line between input and output "
+            "is supported."
+        )
+
+
+def report_json(report: HypothesisReport) -> dict[str, object]:
+    """Everything as plain JSON values."""
+    return {
+        "program": str(report.program),
+        "seed": report.seed,
+        "behaviour": [_behaviour_json(each) for each in report.behaviours],
+        "traced": {"inputs": report.traced[0], "length": report.traced[1]},
+        "lines": [_line_json(report, line) for line in report.lines],
+        "idle": None if report.idle is None else _idle_json(report.idle),
+        "verdict": list(verdict(report)),
+    }
+
+
+def _behaviour_json(each: Behaviour) -> dict[str, object]:
+    return {
+        "inputs": each.kind,
+        "every_input": each.every,
+        "same": each.share.as_dict(),
+        "skill": each.skill,
+        "baselines": {at.name: at.share.as_dict() for at in each.baselines},
+        "counter_examples": [
+            {
+                "input": list(at.tokens),
+                "program": list(at.program),
+                "network": list(at.network),
+            }
+            for at in each.counter_examples
+        ],
+    }
+
+
+def _line_json(report: HypothesisReport, line: LineReport) -> dict[str, object]:
+    support = line.support
+    best = support.best
+    return {
+        "line": report.program.labels[line.line],
+        "informative": support.informative,
+        "supported": line.supported,
+        "place": None if best is None else best.place.name,
+        "rank": None if best is None else best.subspace.rank,
+        "interchange": Share(support.right, support.tried).as_dict(),
+        "everywhere": Share(support.everywhere_right, support.everywhere_tried).as_dict(),
+        "controls": {at.name: at.share.as_dict() for at in line.controls},
+        "unchanged_when_broken": None if line.broken is None else line.broken.same.as_dict(),
+        "as_good": [at.place.name for at in support.places],
+    }
+
+
+def _idle_json(left: Idle) -> dict[str, object]:
+    return {
+        "worst": left.worst.as_dict(),
+        "draws": left.draws,
+        "taken_whole": list(left.whole),
+        "taken_in_part": list(left.parts),
+        "left_alone": list(left.kept),
+    }
