@@ -104,3 +104,19 @@ def test_too_few_inputs_of_one_length_are_refused() -> None:
     subject, program = compiled(COUNT)
     with pytest.raises(UsageError, match="at least 64 inputs of one length"):
         examine(subject, program, longest=1)
+
+
+def test_lines_that_values_do_not_part_are_exchanged_together() -> None:
+    subject, program = compiled(
+        """
+        more = Map(lambda x: x + 1, tokens)
+        three = numerical(Map(lambda x: x != 3, tokens))
+        sums = SequenceMap(lambda x, y: x + y, more, indices)
+        numerical(Aggregate(Select(more, sums, Comparison.LEQ), three, default=0))
+        """
+    )
+    report = examine(subject, program, amount=SMALL)
+    both = [line for line in report.lines if line.support.together]
+    assert len(both) == 2
+    assert all(line.support.share.fraction == 1.0 for line in both)
+    assert "exchanged together with" in report_text(report)

@@ -23,7 +23,7 @@ def test_an_exchanged_line_is_read_by_all_that_comes_after() -> None:
     lines = lines_of(program, batch_of([2, 3]))
     assert lines.batch.row(lines.output, 0) == [6, 12]
     after = exchanged(
-        program, batch_of([2, 3]), TOKENS, Column(np.array([[4, 3]]), PAPER_DOMAIN.vocab)
+        program, batch_of([2, 3]), {TOKENS: Column(np.array([[4, 3]]), PAPER_DOMAIN.vocab)}
     )
     assert [after.output.values[code] for code in after.output.codes[0]] == [20, 12]
     assert after.meant.all()
@@ -36,7 +36,7 @@ def test_one_line_of_two_that_hold_the_same_is_exchanged_alone() -> None:
     values = lines.columns[line].values
     codes = lines.columns[line].codes.copy()
     codes[0, 0] = values.index(4)
-    after = exchanged(program, batch_of([2, 3]), line, Column(codes, values))
+    after = exchanged(program, batch_of([2, 3]), {line: Column(codes, values)})
     assert [after.output.values[code] for code in after.output.codes[0]] == [8, 12]
 
 
@@ -54,7 +54,7 @@ def test_a_mean_over_two_categories_means_nothing() -> None:
     column = lines_of(doubled, batch).columns[inner]
     codes = column.codes.copy()
     codes[0, 0] = column.values.index(3)
-    after = exchanged(doubled, batch_of([1, 1, 2]), inner, Column(codes, column.values))
+    after = exchanged(doubled, batch_of([1, 1, 2]), {inner: Column(codes, column.values)})
     assert not after.meant[0]
 
 

@@ -32,7 +32,6 @@ class Options(TaskOptions, RowsOptions, CausalOption, JsonOption):
     reads: Literal["input", "all"] | None
     max_seq_len: int | None
     quick: bool
-    rotations: bool
     seed: int
     no_progress: bool
 
@@ -55,11 +54,6 @@ def configure(parser: Parser) -> None:
     )
     parser.add_argument(
         "--quick", action="store_true", help="a quarter of the inputs and of the exchanges"
-    )
-    parser.add_argument(
-        "--rotations",
-        action="store_true",
-        help="train rotations for lines that no closed form finds (needs PyTorch, takes minutes)",
     )
     parser.add_argument("--seed", type=not_negative, default=0, metavar="N", help="of all draws")
     parser.add_argument("--no-progress", action="store_true", help="no progress bar")
@@ -109,14 +103,8 @@ def _view(options: Options, task: Task) -> View:
 def _amount(options: Options) -> Amount:
     from untracr.hypothesis.causes import Effort
     from untracr.hypothesis.examining import Amount
-    from untracr.hypothesis.rotations import require_torch
 
-    if options.rotations:
-        require_torch()
-    rotated = 4 if options.rotations else 0
-    if options.quick:
-        return Amount(1_000, 400, Effort(search=32, held_out=64, rotated=rotated))
-    return Amount(effort=Effort(rotated=rotated))
+    return Amount(1_000, 400, Effort(search=32, held_out=64)) if options.quick else Amount()
 
 
 COMMAND = Command(

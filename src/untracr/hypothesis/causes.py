@@ -18,7 +18,6 @@ from untracr.hypothesis.interchange import (
     order_of,
 )
 from untracr.hypothesis.lines import is_function_of
-from untracr.hypothesis.rotations import module_of, trained_rotation
 from untracr.hypothesis.subject import Subject
 from untracr.hypothesis.subspaces import (
     Floats,
@@ -36,7 +35,7 @@ LEAST_PAIRS = 10
 """With fewer exchanges that change the output, nothing is said about a line."""
 
 GOOD = 0.9
-"""The share of a search below which a rotation is trained."""
+"""Interchange accuracy below which lines that values do not part are exchanged together."""
 
 AS_GOOD = 0.02
 """A difference between shares of a search that tells no place from another."""
@@ -53,17 +52,11 @@ class Effort:
         search: exchanges by which places are compared, from the first half of the inputs.
         held_out: exchanges that are counted, from the other half.
         rank: the largest rank of a subspace.
-        rotated: places at which a rotation is trained where no closed form does; none by default.
-        rotated_rank: the largest rank of these.
-        steps: of their training.
     """
 
     search: int = 96
     held_out: int = 256
     rank: int = 32
-    rotated: int = 0
-    rotated_rank: int = 8
-    steps: int = 120
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,6 +93,8 @@ class Support:
         places: the best subspace of each place that does as well (`AS_GOOD`), as the network runs.
         right, tried: held-out exchanges after which the network's output was the program's.
         everywhere_right, everywhere_tried: the same with all positions exchanged at once.
+        together: other lines that were exchanged with it; neither is computed from the other, but
+            one's value tells the other's, so that values alone do not part them.
     """
 
     line: Ref
@@ -109,6 +104,7 @@ class Support:
     tried: int
     everywhere_right: int
     everywhere_tried: int
+    together: tuple[Ref, ...] = ()
 
     @property
     def share(self) -> Share:
@@ -131,6 +127,7 @@ def support_of(
     effort: Effort = Effort(),
     labels: Codes | None = None,
     after: Place | None = None,
+    together: tuple[Ref, ...] = (),
 ) -> Support:
     """Looks for a line in a network, and tests it where it was found.
 
@@ -143,22 +140,51 @@ def support_of(
         labels: [N, T], a wrong variable of which it is claimed that it is the line: a control.
             It is looked for, and its values are put into the program.
         after: of places that do as well, one behind this is taken if there is any.
+        together: other lines that are exchanged with it.
     """
     count = len(data.tokens)
     fit, held = np.arange(count // 2), np.arange(count // 2, count)
     same, across = (
-        draw_pairs(subject, data, line, fit, effort.search, rng, across=across, labels=labels)
+        draw_pairs(
+            subject,
+            data,
+            line,
+            fit,
+            effort.search,
+            rng,
+            across=across,
+            labels=labels,
+            together=together,
+        )
         for across in (False, True)
     )
-    final = draw_pairs(subject, data, line, held, effort.held_out, rng, labels=labels)
+    final = draw_pairs(
+        subject, data, line, held, effort.held_out, rng, labels=labels, together=together
+    )
     whole = draw_pairs(
-        subject, data, line, held, effort.held_out, rng, everywhere=True, labels=labels
+        subject,
+        data,
+        line,
+        held,
+        effort.held_out,
+        rng,
+        everywhere=True,
+        labels=labels,
+        together=together,
     )
     if max(len(final), len(whole)) < LEAST_PAIRS:
         return Support(line, None, (), 0, 0, 0, 0)
     if len(same) < LEAST_PAIRS:
         same = draw_pairs(
-            subject, data, line, fit, effort.search, rng, everywhere=True, labels=labels
+            subject,
+            data,
+            line,
+            fit,
+            effort.search,
+            rng,
+            everywhere=True,
+            labels=labels,
+            together=together,
         )
     found = []
     for place in data.seen:
@@ -171,13 +197,11 @@ def support_of(
                 decoded,
             )
             for subspace, decoded in _candidates(
-                subject, data, line, place, fit, effort.rank, labels
+                subject, data, line, place, fit, effort.rank, _values(data, line, labels, together)
             )
         ]
         if tried:
             found.append(max(tried, key=lambda at: at.score))
-    if effort.rotated and max((at.same for at in found), default=0.0) < GOOD:
-        found += _rotated(subject, data, line, found, fit, rng, effort, labels, same, across)
     if not found:
         return Support(line, None, (), 0, len(final), 0, len(whole))
     places = as_good(found)
@@ -186,43 +210,7 @@ def support_of(
         int(interchange_right(subject, data, best.place, best.subspace, pairs).sum())
         for pairs in (final, whole)
     )
-    return Support(line, best, places, right, len(final), everywhere, len(whole))
-
-
-def _rotated(
-    subject: Subject,
-    data: Recorded,
-    line: Ref,
-    found: Sequence[Found],
-    fit: Codes,
-    rng: np.random.Generator,
-    effort: Effort,
-    labels: Codes | None,
-    same: Pairs,
-    across: Pairs,
-) -> list[Found]:
-    """Trained rotations at the places that did best, from where these left off."""
-    pairs = draw_pairs(subject, data, line, fit, 8 * effort.search, rng, labels=labels)
-    if len(pairs) < LEAST_PAIRS:
-        return []
-    module = module_of(subject)
-    values = len(np.unique((data.lines.columns[line].codes if labels is None else labels)[fit]))
-    rank = min(max(values - 1, 1), effort.rotated_rank)
-    rotated = []
-    for at in sorted(found, key=lambda at: at.score, reverse=True)[: effort.rotated]:
-        subspace = trained_rotation(
-            subject, module, data, at.place, pairs, rank, effort.steps, rng, at.subspace
-        )
-        rotated.append(
-            Found(
-                at.place,
-                subspace,
-                _share(subject, data, at.place, subspace, same),
-                _share(subject, data, at.place, subspace, across),
-                at.decoded,
-            )
-        )
-    return rotated
+    return Support(line, best, places, right, len(final), everywhere, len(whole), together)
 
 
 def as_good(found: Sequence[Found]) -> tuple[Found, ...]:
@@ -252,7 +240,52 @@ def supports_of(
         ]
         after = max((at.place for at in above if at), key=order_of, default=None)
         found[line] = support_of(subject, data, line, rng, effort, after=after)
+        if found[line].informative and found[line].share.fraction < GOOD:
+            found[line] = _with_siblings(subject, data, found[line], seed, effort, after)
     return tuple(found.values())
+
+
+def _with_siblings(
+    subject: Subject,
+    data: Recorded,
+    alone: Support,
+    seed: Sequence[int],
+    effort: Effort,
+    after: Place | None,
+) -> Support:
+    """A line exchanged together with those that it cannot be told from, where that does better."""
+    related = tuple(siblings(data, alone.line))
+    if not related:
+        return alone
+    rng = np.random.default_rng([*seed, alone.line])
+    joint = support_of(subject, data, alone.line, rng, effort, after=after, together=related)
+    return max(alone, joint, key=lambda support: support.share.fraction)
+
+
+def siblings(data: Recorded, line: Ref) -> list[Ref]:
+    """Lines of which neither is computed from the other, but one's value tells the other's."""
+    program = data.lines.program
+    above = _ancestors(program, line)
+    codes = np.ascontiguousarray(data.lines.columns[line].codes)
+    related = []
+    for other, column in data.lines.columns.items():
+        if other == line or other in above or line in _ancestors(program, other):
+            continue
+        values = np.ascontiguousarray(column.codes)
+        if is_function_of(values, codes) or is_function_of(codes, values):
+            related.append(other)
+    return related
+
+
+def _ancestors(program: Program, line: Ref) -> set[Ref]:
+    """All nodes that a line is computed from."""
+    found: set[Ref] = set()
+    waiting = [line]
+    while waiting:
+        above = [ref for ref in children(program.nodes[waiting.pop()]) if ref not in found]
+        found.update(above)
+        waiting += above
+    return found
 
 
 def arguments(program: Program, line: Ref) -> Iterator[Ref]:
@@ -262,6 +295,17 @@ def arguments(program: Program, line: Ref) -> Iterator[Ref]:
             yield ref
         else:
             yield from arguments(program, ref)
+
+
+def _values(
+    data: Recorded, line: Ref, labels: Codes | None, together: tuple[Ref, ...]
+) -> Codes | None:
+    """The values that are looked for, if not the line's: labels, or those of all lines together."""
+    if labels is not None or not together:
+        return labels
+    columns = [data.lines.columns[ref].codes.ravel() for ref in (line, *together)]
+    _, joint = np.unique(np.stack(columns), axis=1, return_inverse=True)
+    return np.asarray(joint, dtype=np.int64).reshape(data.tokens.shape)
 
 
 def _share(

@@ -166,6 +166,7 @@ def draw_pairs(
     across: bool = False,
     everywhere: bool = False,
     labels: Codes | None = None,
+    together: tuple[Ref, ...] = (),
 ) -> Pairs:
     """Exchanges of a line that change the program's output.
 
@@ -179,6 +180,7 @@ def draw_pairs(
         across: whether the value is taken from another position than it is put at.
         everywhere: whether all positions are exchanged at once.
         labels: [N, T], codes of the line's values that are taken for the source's: a control.
+        together: other lines that are exchanged with it.
     """
     column = data.lines.columns[line]
     length = data.tokens.shape[1]
@@ -186,16 +188,18 @@ def draw_pairs(
     base, source = rng.choice(rows, draws), rng.choice(rows, draws)
     at = rng.integers(length, size=draws)
     from_ = (at + rng.integers(1, max(length, 2), size=draws)) % length if across else at
-    values = column.codes if labels is None else labels
-    codes = column.codes[base].copy()
-    if everywhere:
-        codes = values[source]
-    else:
-        codes[np.arange(draws), at] = values[source, from_]
+    taken = {line: column.codes if labels is None else labels}
+    taken |= {ref: data.lines.columns[ref].codes for ref in together}
+    held = {}
+    for ref, values in taken.items():
+        codes = values[source] if everywhere else data.lines.columns[ref].codes[base].copy()
+        if not everywhere:
+            codes[np.arange(draws), at] = values[source, from_]
+        held[ref] = Column(codes, data.lines.columns[ref].values)
     batch = Batch.of_codes(
         data.domain, data.tokens[base], np.full(draws, length), causal=data.lines.batch.causal
     )
-    after = exchanged(data.lines.program, batch, line, Column(codes, column.values))
+    after = exchanged(data.lines.program, batch, held)
     wanted = subject.wanted(after.output)
     before = subject.wanted(data.lines.output)[base]
     counted = subject.counted(data.ids[base])

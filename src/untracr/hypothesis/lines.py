@@ -8,13 +8,14 @@ length, T positions.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from untracr.rasp.interpreter import Batch, Column
-from untracr.rasp.nodes import Aggregate, Encoding, Ref
+from untracr.rasp.nodes import CATEGORICAL, Aggregate, Ref
 from untracr.rasp.program import Program
 
 Codes = npt.NDArray[np.int64]
@@ -68,22 +69,21 @@ def lines_of(program: Program, batch: Batch) -> Lines:
     return Lines(program, batch, columns)
 
 
-def exchanged(program: Program, batch: Batch, line: Ref, values: Column) -> Counterfactual:
-    """Runs a program with one line's values replaced.
+def exchanged(program: Program, batch: Batch, values: Mapping[Ref, Column]) -> Counterfactual:
+    """Runs a program with the values of some lines replaced.
 
     Args:
         program: the program.
         batch: the inputs; failing ones are left out of it.
-        line: which line is replaced.
-        values: what it holds instead, [N, T].
+        values: what lines hold instead, [N, T] each.
     """
     batch.leave_out_failures()
     meant = np.ones(len(batch), dtype=np.bool_)
     states: dict[Ref, Column | Mask] = {}
     for ref in sorted(program.reachable):
         node = program.nodes[ref]
-        states[ref] = values if ref == line else batch.step(node, states)
-        if isinstance(node, Aggregate) and node.encoding is Encoding.CATEGORICAL and ref != line:
+        states[ref] = values[ref] if ref in values else batch.step(node, states)
+        if isinstance(node, Aggregate) and node.encoding is CATEGORICAL and ref not in values:
             selected, sop = states[node.selector], states[node.sop]
             assert isinstance(selected, np.ndarray)
             assert isinstance(sop, Column)

@@ -65,6 +65,9 @@ def _line(report: HypothesisReport, line: LineReport) -> Iterator[str]:
         return
     mark = "supported" if line.supported else "not supported"
     yield f"  {label}: {mark}; interchange accuracy {support.share} at {_place(support.best)}"
+    if support.together:
+        names = ", ".join(report.program.labels[ref] for ref in support.together)
+        yield f"    exchanged together with {names}, from which its values alone do not part it"
     everywhere = Share(support.everywhere_right, support.everywhere_tried)
     controls = ", ".join(_control(at) for at in line.controls)
     yield f"    all positions at once {everywhere}; controls: {controls}"
@@ -169,6 +172,7 @@ def _line_json(report: HypothesisReport, line: LineReport) -> dict[str, object]:
         "informative": support.informative,
         "supported": line.supported,
         "place": None if best is None else best.place.name,
+        "together": [report.program.labels[ref] for ref in support.together],
         "rank": None if best is None else best.subspace.rank,
         "interchange": Share(support.right, support.tried).as_dict(),
         "everywhere": Share(support.everywhere_right, support.everywhere_tried).as_dict(),

@@ -261,7 +261,7 @@ def affine(x: Array, weights: Array, biases: Array | None) -> Array:
     product: Array = x.reshape(-1, x.shape[-1]) @ weights
     if biases is not None:
         product += biases
-    return product.reshape(*x.shape[:-1], -1)
+    return product.reshape(*x.shape[:-1], product.shape[-1])
 
 
 def _within(mask: Mask | None, window: int | None, length: int) -> Mask | None:
