@@ -13,9 +13,10 @@ from typing import Any
 
 from untracr.errors import ModelFileError
 from untracr.loading.layouts import LENS_3
+from untracr.loading.live_check import require_same_outputs
 from untracr.loading.model import LoadedModel
 from untracr.loading.reading import Config, Given, model_of_tensors
-from untracr.loading.tensors import tensors_of_mapping
+from untracr.loading.tensors import Tensors, tensors_of_mapping
 from untracr.loading.tracr_models import is_tracr_model, is_tracr_params, model_of_tracr, of_params
 from untracr.network.transformer_lens import as_it_was_made
 
@@ -74,14 +75,7 @@ def _of_module(module: Any, given: Given) -> LoadedModel:
     config = _config(getattr(module, "cfg", None), f"{name}.cfg") or _config(
         getattr(module, "config", None), f"{name}.config"
     )
-    tensors = tensors_of_mapping(module.state_dict())
-    return _as_made(module, model_of_tensors(tensors, config, given, Path(name)))
-
-
-def _as_made(module: object, loaded: LoadedModel) -> LoadedModel:
-    """A model of TransformerLens' with what only its hooks say, if we made it."""
-    network = as_it_was_made(module, loaded.network)
-    return loaded if network is loaded.network else replace(loaded, weights=network)
+    return _checked(module, tensors_of_mapping(module.state_dict()), config, given)
 
 
 def _of_bridge(bridge: Any, given: Given) -> LoadedModel:
@@ -95,10 +89,39 @@ def _of_bridge(bridge: Any, given: Given) -> LoadedModel:
     config = _config(getattr(bridge.original_model, "config", None), f"{name}'s config")
     if config is None or "model_type" not in config.values:
         config = _config(bridge.cfg, f"{name}.cfg")
-        tensors = tensors_of_mapping(bridge.state_dict())
-        return _as_made(bridge, model_of_tensors(tensors, config, given, Path(name)))
+        return _checked(bridge, tensors_of_mapping(bridge.state_dict()), config, given)
     tensors = tensors_of_mapping(dict(bridge.tl_named_parameters()))
-    return model_of_tensors(tensors, config, replace(given, names=LENS_3.names), Path(name))
+    return _checked(bridge, tensors, config, replace(given, names=LENS_3.names))
+
+
+def _checked(module: Any, tensors: Tensors, config: Config | None, given: Given) -> LoadedModel:
+    """The model that was read, compared with the module unless the user changes its mask."""
+    path = Path(type(module).__name__)
+    given = replace(given, divisors=_divisors(module))
+    loaded = _as_made(module, model_of_tensors(tensors, config, given, path))
+    if given.told.causal is not None:
+        return loaded
+    notes = require_same_outputs(module, loaded.network)
+    return replace(loaded, notes=(*loaded.notes, *notes))
+
+
+def _as_made(module: object, loaded: LoadedModel) -> LoadedModel:
+    """A model of TransformerLens' with what only its hooks say, if we made it."""
+    network = as_it_was_made(module, loaded.network)
+    return loaded if network is loaded.network else replace(loaded, weights=network)
+
+
+def _divisors(module: Any) -> tuple[float, ...]:
+    """What a model of TransformerLens divides each layer's scores by; nothing of other modules.
+
+    It stands in each layer, whatever the settings say of all.
+    """
+    heads = [getattr(block, "attn", None) for block in getattr(module, "blocks", ())]
+    heads = [getattr(attention, "original_component", attention) for attention in heads]
+    found = [getattr(at, "attn_scale", getattr(at, "scale", None)) for at in heads]
+    numbers = [float(one) for one in found if isinstance(one, (int, float)) and one > 0]
+    native = all(type(at).__module__.startswith("transformer_lens.") for at in heads)
+    return tuple(numbers) if native and len(numbers) == len(heads) else ()
 
 
 def _config(found: object, source: str) -> Config | None:

@@ -28,7 +28,7 @@ from untracr.loading.lens_config import is_lens_config, stated_by_lens
 from untracr.loading.model import LoadedModel
 from untracr.loading.nano_config import is_nano_config, stated_by_nano
 from untracr.loading.renaming import Names, renamed
-from untracr.loading.stated import NOTHING, Stated
+from untracr.loading.stated import NOTHING, Scale, Stated
 from untracr.loading.tasks import stated_with
 from untracr.loading.tensors import Tensors
 from untracr.shown_text import shown
@@ -58,6 +58,7 @@ class Given:
         names: whose tensor is which (`untracr.loading.renaming`).
         config: settings by TransformerLens' or transformers' names, instead of any found.
         told: of the model's task.
+        divisors: of the scores of each layer, which a module in memory has.
     """
 
     causal: bool | None = None
@@ -65,6 +66,7 @@ class Given:
     names: Names | None = None
     config: Mapping[str, Any] | None = None
     told: Told = field(default_factory=Told)
+    divisors: tuple[float, ...] = ()
 
 
 def model_of_tensors(
@@ -144,6 +146,8 @@ def _stated(config: Config | None, layout: Layout | None, tensors: Tensors, give
                 f"num_heads={given.num_heads} is given; the configuration says {stated.heads}"
             )
         stated = replace(stated, heads=given.num_heads)
+    if given.divisors:
+        stated = replace(stated, scale=Scale(each=given.divisors))
     return stated if given.causal is None else replace(stated, causal=given.causal)
 
 

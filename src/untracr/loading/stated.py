@@ -26,13 +26,17 @@ class Scale:
     Attributes:
         divisor: a number; None for the root of d_head.
         growing: whether it is multiplied by the layer's number, the first being 1.
+        each: of every layer, where these are known one by one.
     """
 
     divisor: float | None = None
     growing: bool = False
+    each: tuple[float, ...] = ()
 
     def of(self, layer: int, d_head: int) -> float:
         """The divisor of a layer, the first being 0."""
+        if self.each:
+            return self.each[layer]
         divisor = math.sqrt(d_head) if self.divisor is None else self.divisor
         return divisor * (layer + 1) if self.growing else divisor
 
