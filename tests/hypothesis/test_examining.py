@@ -15,6 +15,8 @@ from untracr.hypothesis.report_text import report_json, report_text, verdict
 from untracr.network.controls import random_like, shuffled_within
 from untracr.rasp.nodes import Map, SelectorWidth, SequenceMap
 
+pytestmark = pytest.mark.slow
+
 SMALL = Amount(traced=600, effort=Effort(search=48, held_out=64))
 
 
@@ -109,10 +111,10 @@ def test_too_few_inputs_of_one_length_are_refused() -> None:
 def test_lines_that_values_do_not_part_are_exchanged_together() -> None:
     subject, program = compiled(
         """
-        more = Map(lambda x: x + 1, tokens)
-        three = numerical(Map(lambda x: x != 3, tokens))
-        sums = SequenceMap(lambda x, y: x + y, more, indices)
-        numerical(Aggregate(Select(more, sums, Comparison.LEQ), three, default=0))
+more = Map(lambda x: x + 1, tokens)
+three = numerical(Map(lambda x: x != 3, tokens))
+sums = SequenceMap(lambda x, y: x + y, more, indices)
+numerical(Aggregate(Select(more, sums, Comparison.LEQ), three, default=0))
         """
     )
     report = examine(subject, program, amount=SMALL)
