@@ -1,6 +1,6 @@
 """The first hostile cases of each kind, each with a budget; many more by the fuzzers' own commands.
 
-``python tests/fuzz_files.py --cases 10000`` and ``python tests/fuzz_programs.py --cases 10000``.
+``python tests/fuzz_files.py --cases 10000``, and likewise `fuzz_programs.py` and `fuzz_tasks.py`.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ if sys.platform == "win32":
 
 import fuzz_files
 import fuzz_programs
+import fuzz_tasks
 from fuzz_running import Case, Maker, Tally, run_cases
 
 CASES = 60
@@ -36,6 +37,12 @@ def test_hostile_files_are_read_or_refused() -> None:
 def test_hostile_programs_are_run_or_refused() -> None:
     """Likewise."""
     assert_clean(run_cases(fuzz_programs.make, 0, range(CASES), "programs"))
+
+
+def test_hostile_tasks_are_run_or_refused() -> None:
+    """Likewise."""
+    fuzz_tasks.weights()
+    assert_clean(run_cases(fuzz_tasks.make, 0, range(CASES), "tasks"))
 
 
 def test_a_case_depends_on_its_seed_alone(tmp_path: Path) -> None:
