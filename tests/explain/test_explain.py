@@ -466,7 +466,8 @@ def test_composite_selectors_are_lowered(
         (["1,2", "--program", "sort", "--vocab", "a,b"], 1, "a vocabulary must name all"),
         (["1,2", "--vocab", "a,b"], 1, "a vocabulary must name all"),
         (["1,2", "--program", "sort", "--checkpoint", "x"], 2, "--checkpoint reads"),
-        ([], 2, "the following arguments are required: INPUT"),
+        (["1,,2"], 2, "values must be separated by single commas"),
+        (["1,2", "--program", "sort", "--inside"], 2, "--inside shows a model without a program"),
     ],
 )
 def test_mistakes_are_one_line(

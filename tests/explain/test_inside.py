@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import xml.etree.ElementTree as ET
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pytest
@@ -24,11 +24,17 @@ from untracr.loading.tasks import told_by
 from untracr.network.architecture import Architecture, LayerNorm
 from untracr.network.forward import forward
 from untracr.network.network import Attention, Layer, Network
+from untracr.rasp.values import Value
 from untracr.task.task import AtToken, Label, Layout, Lengths, Specials, Task
 from untracr.task.told import Told
 
 HOSTILE = ("<script>alert(1)</script>", "&amp;", "\x00\x1b[31m", '"quote', "a" * 500, "b", "🙂")
 SVG = "{http://www.w3.org/2000/svg}"
+
+
+def inside(model: LoadedModel, inputs: Sequence[Sequence[Value]]) -> tuple[Seen, ...]:
+    """What a model computes on inputs in its own words."""
+    return seen_inside(model.network, model.task, inputs)
 
 
 def loaded(kind: str) -> LoadedModel:
@@ -58,7 +64,7 @@ def large(layers: int, heads: int, positions: int) -> Network:
 def test_what_is_shown_is_what_the_forward_pass_computes(kind: str) -> None:
     """Logits are its logits; patterns are shares; lengths add up as the stream does."""
     model = loaded(kind)
-    (seen,) = seen_inside(model, [(3, 1, 4, 1)])
+    (seen,) = inside(model, [(3, 1, 4, 1)])
     logits = forward(model.network, np.array([[3, 1, 4, 1]]))[0]
     assert (seen.logits is None) == (model.network.W_U is None)
     if seen.logits is not None:
@@ -78,7 +84,7 @@ def test_lengths_are_those_of_the_hook_points() -> None:
     """Compared with vectors that are added up here."""
     model = loaded("uneven")
     network, ids = model.network, np.array([[3, 1, 4]])
-    (seen,) = seen_inside(model, [(3, 1, 4)])
+    (seen,) = inside(model, [(3, 1, 4)])
     assert network.W_pos is not None
     stream = network.W_E[ids[0]] + network.W_pos[:3]
     assert np.allclose(seen.added[0].norms, np.linalg.norm(stream, axis=1), rtol=1e-5)
@@ -102,7 +108,7 @@ def test_outputs_are_in_the_tasks_words() -> None:
 def hostile() -> Seen:
     """What a model of strangers' names computes."""
     model = loaded("gpt2")
-    (seen,) = seen_inside(model.with_task(told(HOSTILE)), [HOSTILE[:5]])
+    (seen,) = inside(model.with_task(told(HOSTILE)), [HOSTILE[:5]])
     return seen
 
 
@@ -144,7 +150,7 @@ def test_no_words_lie_on_others_or_outside(kind: str, length: int) -> None:
     rng = np.random.default_rng(length)
     free = [name for name in names if name != "<bos>"]
     inputs = [("a",) * length, tuple(free[i] for i in rng.integers(len(free), size=length))]
-    svg = inside_picture(seen_inside(named, inputs), "a model")
+    svg = inside_picture(inside(named, inputs), "a model")
     width, height = (float(ET.fromstring(svg).attrib[name]) for name in ("width", "height"))
     placed = list(boxes(svg))
     assert all(x >= 0 and right <= width + 1 and bottom <= height for x, _, right, bottom in placed)
@@ -161,7 +167,7 @@ def test_no_words_lie_on_others_or_outside(kind: str, length: int) -> None:
 def test_a_picture_is_bounded() -> None:
     """Many heads and long inputs: what is left out is counted."""
     model = load_model(large(6, 8, 120))
-    seen = seen_inside(model, [tuple(np.arange(100) % 5)])
+    seen = inside(model, [tuple(np.arange(100) % 5)])
     svg = inside_picture(seen, "large")
     assert svg.count("<rect") < MOST_CELLS + 6 * 8 + 60 * MOST_POSITIONS
     assert "more heads are not drawn" in svg
@@ -175,7 +181,7 @@ def test_too_much_is_refused_before_it_is_computed() -> None:
     """The numbers that would be shown are counted first."""
     model = load_model(large(6, 8, 1000))
     with pytest.raises(InputError, match=r"48 heads .* at most 4,194,304 are shown"):
-        seen_inside(model, [tuple(np.arange(1000) % 5)])
+        inside(model, [tuple(np.arange(1000) % 5)])
 
 
 def test_weights_that_overflow_are_refused() -> None:
@@ -188,7 +194,7 @@ def test_weights_that_overflow_are_refused() -> None:
 
 def test_json_holds_all_of_it() -> None:
     """Patterns of every head, lengths and logits, as numbers that JSON can hold."""
-    (seen,) = seen_inside(loaded("gpt2"), [(3, 1, 4)])
+    (seen,) = inside(loaded("gpt2"), [(3, 1, 4)])
     document = json.loads(json.dumps(seen.as_dict(), allow_nan=False))
     assert document["input"] == [3, 1, 4]
     assert [(h["layer"], h["head"]) for h in document["heads"]] == [
@@ -216,8 +222,8 @@ def test_drawn_inputs_are_of_the_task_and_the_same_for_a_seed() -> None:
 
 def test_a_notebook_shows_a_picture_and_print_a_text() -> None:
     """Of drawn inputs where none are given."""
-    inside = look_inside(network_of(KINDS["gpt2"]))
-    assert len(inside.seen) == 3
-    assert ET.fromstring(inside._repr_svg_()).tag == f"{SVG}svg"
-    assert str(inside).count("# input") == 3
-    assert re.fullmatch("<Inside of Network: 3 inputs, 6 heads>", repr(inside))
+    looked = look_inside(network_of(KINDS["gpt2"]))
+    assert len(looked.seen) == 3
+    assert ET.fromstring(looked._repr_svg_()).tag == f"{SVG}svg"
+    assert str(looked).count("# input") == 3
+    assert re.fullmatch("<Inside of Network: 3 inputs, 6 heads>", repr(looked))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,12 +16,13 @@ from untracr.cli.saved_models import SavedModel, SavedModelOptions, is_model_or_
 from untracr.cli.task_models import (
     TaskOptions,
     add_task_options,
-    gives_task,
+    is_compiled,
     refuse_task_options,
+    refuse_vocab,
     run_in_words,
     told_by_options,
 )
-from untracr.cli.values import Value, parse_values, show_values
+from untracr.cli.values import Value, show_values, values_of_input
 from untracr.errors import UntracrError, UsageError
 from untracr.shown_text import printable
 
@@ -65,10 +65,10 @@ def run(options: Options) -> int:
     """Prints one output a line."""
     loaded = _loaded(options) if is_model_or_folder(options.program) else None
     if loaded is not None and not is_compiled(loaded, options):
-        _refuse_vocab(options)
+        refuse_vocab(options.vocab)
         run_in_words(loaded, options.inputs, json=options.json)
         return OK
-    inputs = [values_of_input(text) for text in options.inputs]
+    inputs = [values_of_input(text, "run") for text in options.inputs]
     model = None if loaded is None else SavedModel(loaded, naming_of(options.vocab, options))
     runner = _program_runner(options) if model is None else model.run
     departs = _departs(model) if model is not None and not options.vocab else None
@@ -115,18 +115,6 @@ def _departs(model: SavedModel) -> Callable[[Sequence[Value], list[Value]], str]
     return note
 
 
-def values_of_input(text: str) -> tuple[Value, ...]:
-    """The tokens of an input of a program or of a compiled model.
-
-    Raises:
-        UsageError: there is nothing between two commas.
-    """
-    try:
-        return parse_values(text)
-    except argparse.ArgumentTypeError as error:
-        raise UsageError(f"argument INPUT: {error} (untracr run --help shows how)") from None
-
-
 def _loaded(options: Options) -> LoadedModel:
     from untracr.loading.loading import load_model
 
@@ -136,21 +124,6 @@ def _loaded(options: Options) -> LoadedModel:
     if is_compiled(loaded, options):
         return loaded
     return load_model(loaded, task=told_by_options(options, options))
-
-
-def is_compiled(loaded: LoadedModel, options: TaskOptions) -> bool:
-    """Whether a model has the form that a compiler writes, and no other task is told of it."""
-    from untracr.loading.tasks import is_untold
-
-    return not gives_task(options) and is_untold(loaded)
-
-
-def _refuse_vocab(options: Options) -> None:
-    if options.vocab is not None:
-        raise UsageError(
-            "--vocab names the tokens' rows of compiled weights, BOS's and PAD's left out; "
-            "--rows names all tokens of a model"
-        )
 
 
 def _program_runner(options: Options) -> Runner:

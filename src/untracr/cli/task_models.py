@@ -88,6 +88,26 @@ def told_by_options(options: TaskOptions, rows: RowsOptions) -> Told:
     return told if options.task is None else told.over(task_file(options.task))
 
 
+def is_compiled(loaded: LoadedModel, options: TaskOptions) -> bool:
+    """Whether a model has the form that a compiler writes, and no other task is told of it."""
+    from untracr.loading.tasks import is_untold
+
+    return not gives_task(options) and is_untold(loaded)
+
+
+def refuse_vocab(vocab: tuple[Value, ...] | None) -> None:
+    """Checks that ``--vocab`` is not given of a model that is not compiled.
+
+    Raises:
+        UsageError: it is.
+    """
+    if vocab is not None:
+        raise UsageError(
+            "--vocab names the tokens' rows of compiled weights, BOS's and PAD's left out; "
+            "--rows names all tokens of a model"
+        )
+
+
 def run_in_words(loaded: LoadedModel, inputs: Sequence[str], *, json: bool) -> None:
     """Prints the outputs of each input, a line each, and what was assumed on standard error.
 

@@ -6,6 +6,8 @@ import argparse
 from collections.abc import Iterable
 from typing import TypeAlias
 
+from untracr.errors import UsageError
+
 Value: TypeAlias = bool | int | float | str | tuple["Value", ...] | None
 """As `untracr.rasp.values.Value`, which takes longer to load."""
 
@@ -24,6 +26,19 @@ def parse_values(text: str) -> tuple[Value, ...]:
             f"values must be separated by single commas, as in 3,1,4 or a,b,c, not {text!r}"
         )
     return tuple(parse_value(part) for part in parts)
+
+
+def values_of_input(text: str, command: str) -> tuple[Value, ...]:
+    """The tokens of an input of a program or of a compiled model.
+
+    Raises:
+        UsageError: there is nothing between two commas.
+    """
+    try:
+        return parse_values(text)
+    except argparse.ArgumentTypeError as error:
+        message = f"argument INPUT: {error} (untracr {command} --help shows how)"
+        raise UsageError(message) from None
 
 
 def parse_value(text: str) -> Value:

@@ -13,7 +13,6 @@ import numpy as np
 
 from untracr.bounds import MAX_SHOWN_NUMBERS
 from untracr.errors import InputError, ModelFileError
-from untracr.loading.model import LoadedModel
 from untracr.network.forward import Heads, Neurons, ReadOut, Step, steps
 from untracr.network.network import Array, Network
 from untracr.network.tracing import Trace, trace
@@ -104,15 +103,16 @@ def _rounded(array: Array) -> object:
     return np.round(array.astype(np.float64), 6).tolist()
 
 
-def seen_inside(model: LoadedModel, inputs: Iterable[str | Sequence[Value]]) -> tuple[Seen, ...]:
-    """Runs a model on inputs in its task's words, and keeps what is worth a look.
+def seen_inside(
+    network: Network, task: Task, inputs: Iterable[str | Sequence[Value]]
+) -> tuple[Seen, ...]:
+    """Runs a network on inputs in its task's words, and keeps what is worth a look.
 
     Raises:
         InputError: an input is none of the task's, or so much would be shown that nobody
             could look at it (`MAX_SHOWN_NUMBERS`).
         ModelFileError: something that is computed is no finite number.
     """
-    network, task = model.network, model.task
     given = [one.ids for one in given_inputs(task, inputs)]
     rows = [filled_up(task, np.array([ids], dtype=np.int64)) for ids in given]
     _require_few(network, [row.shape[1] for row in rows])

@@ -59,4 +59,4 @@ def look_inside(
     loaded = load_model(model)
     if inputs is None:
         inputs = sampled_inputs(loaded.task, DRAWN, np.random.default_rng(seed))
-    return Inside(printable(loaded.path.name), seen_inside(loaded, inputs))
+    return Inside(printable(loaded.path.name), seen_inside(loaded.network, loaded.task, inputs))
