@@ -11,7 +11,7 @@ from untracr.cli.comparing import compare
 from untracr.cli.output import print_json, say, verification_json
 from untracr.cli.programs import DEFAULT_EXACTNESS, GivenProgram, read_program
 from untracr.cli.reading_options import refuse_rows_options
-from untracr.cli.saved_models import is_model
+from untracr.cli.saved_models import is_model_or_folder
 from untracr.errors import UsageError
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def run(options: CheckOptions) -> int:
     if options.against is not None:
         return compare(options.programs[0], options.against, options)
     refuse_rows_options(options, "models, which are compared by --against")
-    if is_model(options.programs[0]):
+    if is_model_or_folder(options.programs[0]):
         raise UsageError(
             "a model is compared with a program or another model by --against; what program it "
             "holds is read by untracr decompile"

@@ -39,7 +39,7 @@ def configure(parser: Parser) -> None:
     parser.add_argument(
         "--against",
         metavar="OTHER",
-        help="a second program or a saved model (.safetensors, .npz): decide whether both give "
+        help="a second program or a model (weights, or a folder): decide whether both give "
         "the same output on every input, or show one on which they do not",
     )
     parser.add_argument(

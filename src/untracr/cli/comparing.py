@@ -10,7 +10,7 @@ from untracr.cli.command import NO, OK
 from untracr.cli.output import print_json, say
 from untracr.cli.programs import read_program
 from untracr.cli.reading_options import refuse_rows_options
-from untracr.cli.saved_models import is_model, read_saved, tell_assumed
+from untracr.cli.saved_models import is_model_or_folder, read_saved, tell_assumed
 from untracr.cli.values import show_values
 from untracr.errors import UsageError
 from untracr.shown_text import count
@@ -30,7 +30,7 @@ def compare(fst: str, snd: str, options: CheckOptions) -> int:
         UsageError: an option does not go with models.
         UntracrError: something cannot be read, or has no outputs to compare.
     """
-    match is_model(fst), is_model(snd):
+    match is_model_or_folder(fst), is_model_or_folder(snd):
         case False, False:
             return _programs(fst, snd, options)
         case True, True:

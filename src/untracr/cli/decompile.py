@@ -44,7 +44,7 @@ class Options(CheckpointOption, RowValuesOptions, CausalOption, CertificateOptio
 
 def configure(parser: Parser) -> None:
     """Adds the arguments."""
-    parser.add_argument("files", metavar="FILE", nargs="*", help="weights, .safetensors or .npz")
+    parser.add_argument("files", metavar="FILE", nargs="*", help="weights: a file or a folder")
     parser.add_argument(
         "--example", action="store_true", help="read the model that comes with the package"
     )

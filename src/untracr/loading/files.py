@@ -8,22 +8,29 @@ memory is set aside for it.
 
 from __future__ import annotations
 
+import io
 import re
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from untracr.bounds import MAX_MODEL_BYTES, MAX_NETWORK_BYTES
+from untracr.bounds import MAX_MODEL_BYTES, MAX_NETWORK_BYTES, MAX_TENSORS
 from untracr.errors import ModelFileError
 from untracr.loading.model import LoadedModel
 from untracr.loading.model_document import DOCUMENT_KEY
 from untracr.loading.network_file import SavedNetwork, document_of_network, read_network_file
-from untracr.loading.npz_format import NO_PICKLE, npz_entries, read_npz
+from untracr.loading.npz_format import (
+    DIRECTORY_ENTRY,
+    NO_PICKLE,
+    ZIP_ERRORS,
+    npz_entries,
+    read_npz,
+)
 from untracr.loading.reading import Config
 from untracr.loading.safetensors_format import read_header, read_safetensors
 from untracr.loading.safetensors_tensors import tensors_of_safetensors
 from untracr.loading.tensors import Tensors, tensors_of_mapping
-from untracr.loading.torch_files import is_torch_archive, read_torch
+from untracr.loading.torch_files import read_torch
 from untracr.strangers_files import read_file
 from untracr.task.documents import told_of
 from untracr.task.told import Told
@@ -81,19 +88,30 @@ def _of_network_file(saved: SavedNetwork, path: Path) -> LoadedModel:
     return LoadedModel(saved.network, saved.metadata, path, told=told)
 
 
-_OF_TRACR = re.compile(r"transformer/layer_\d+/|(token|pos)_embed/embeddings$")
+_OF_TRACR = re.compile(r"transformer/layer_\d+/|(token|pos)_embed/embeddings\.npy$")
 
 
 def _of_archive(data: bytes, path: Path) -> LoadedModel | BareTensors:
-    if is_torch_archive(data):
+    names = _names_in(data)
+    if any(name.endswith("data.pkl") for name in names):
         state_dict, settings = read_torch(data)
         config = None if settings is None else Config(settings, "the file's settings")
         return BareTensors(tensors_of_mapping(state_dict), config)
-    entries: dict[str, Any] = npz_entries(data, MAX_MODEL_BYTES)
-    if DOCUMENT_KEY not in entries and not any(map(_OF_TRACR.match, entries)):
-        return BareTensors(tensors_of_mapping(entries))
+    if names and not any(name == f"{DOCUMENT_KEY}.npy" or _OF_TRACR.match(name) for name in names):
+        return BareTensors(tensors_of_mapping(npz_entries(data, MAX_MODEL_BYTES)))
     transformer, metadata = read_npz(data, MAX_MODEL_BYTES)
     return LoadedModel(transformer.validate(), metadata, path)
+
+
+def _names_in(data: bytes) -> list[str]:
+    """The names in a zip archive; none of one that is damaged, which its readers say."""
+    if data.count(DIRECTORY_ENTRY) > MAX_TENSORS:
+        return []
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            return archive.namelist()
+    except ZIP_ERRORS:
+        return []
 
 
 def _looks_like_safetensors(data: bytes) -> bool:

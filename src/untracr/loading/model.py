@@ -86,7 +86,7 @@ class LoadedModel:
         try:
             return compiled_form(self.weights)
         except ModelFileError as error:
-            raise ModelFileError(f"{printable(self.path)}: {error}") from None
+            raise ModelFileError(f"{printable(self.path)}: {error}; {_WHAT_ELSE}") from None
 
     @cached_property
     def residual_labels(self) -> tuple[str, ...]:
@@ -188,6 +188,13 @@ class LoadedModel:
         if causal is None:
             return self
         return dataclasses.replace(self, weights=_masked(self.weights, causal))
+
+
+_WHAT_ELSE = (
+    "only compiled weights are read as programs and compared with them. This model can be run "
+    "(untracr run), and a program be tested as a hypothesis about it (untracr test)"
+)
+"""What can be done with a model of another form."""
 
 
 def _masked(weights: Transformer | Network, causal: bool) -> Transformer | Network:

@@ -97,11 +97,11 @@ def _axes(layers: int) -> dict[str, tuple[str, ...]]:
     return axes
 
 
-_DIRECTORY_ENTRY = b"PK\x01\x02"
+DIRECTORY_ENTRY = b"PK\x01\x02"
 """How each entry begins in the directory of a zip archive, read whole before anything else."""
 
-# What `zipfile` raises on damaged archives, by experiment: offsets may be negative or huge.
-_ZIP_ERRORS = (
+
+ZIP_ERRORS = (
     zipfile.BadZipFile,
     zlib.error,
     struct.error,
@@ -111,6 +111,7 @@ _ZIP_ERRORS = (
     RuntimeError,
     ValueError,
 )
+"""What `zipfile` raises on damaged archives, by experiment: offsets may be negative or huge."""
 
 
 def npz_entries(data: bytes, max_bytes: int) -> dict[str, npt.NDArray[Any]]:
@@ -119,7 +120,7 @@ def npz_entries(data: bytes, max_bytes: int) -> dict[str, npt.NDArray[Any]]:
     Raises:
         ModelFileError: it is damaged, packed in an unusual way, holds pickles, or is too large.
     """
-    if data.count(_DIRECTORY_ENTRY) > MAX_TENSORS:
+    if data.count(DIRECTORY_ENTRY) > MAX_TENSORS:
         raise ModelFileError(f"a model may have at most {MAX_TENSORS:,} arrays; this has more")
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
@@ -129,7 +130,7 @@ def npz_entries(data: bytes, max_bytes: int) -> dict[str, npt.NDArray[Any]]:
                 info.filename.removesuffix(".npy"): _npy(info.filename, _unpacked(archive, info))
                 for info in infos
             }
-    except _ZIP_ERRORS as error:
+    except ZIP_ERRORS as error:
         raise ModelFileError(f"the zip archive is cut short or damaged: {error}") from error
 
 

@@ -123,12 +123,18 @@ def stated_with(stated: Stated, told: Told, tokens: int) -> Stated:
         norm = None if stated.norm is None else stated.norm.value is not None
         _require_same("layer_norm", told.layer_norm, norm, told)
         if stated.norm is None:
-            stated = dataclasses.replace(
-                stated, norm=Said(LayerNorm() if told.layer_norm else None)
-            )
+            stated = _with_norm(stated, told.layer_norm)
     if (masked := masked_token(told, tokens)) is not None:
         stated = dataclasses.replace(stated, masked_token=masked)
     return stated
+
+
+def _with_norm(stated: Stated, layer_norm: bool) -> Stated:
+    if not layer_norm:
+        return dataclasses.replace(stated, norm=Said(None))
+    norm = LayerNorm()
+    note = f"epsilon {norm.epsilon:g} of the layer norm assumed"
+    return dataclasses.replace(stated, norm=Said(norm), notes=(*stated.notes, note))
 
 
 def _require_same(name: str, told: bool, stated: bool | None, who: Told) -> None:

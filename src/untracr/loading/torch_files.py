@@ -26,15 +26,6 @@ _CONFIGS = ("model_args", "cfg", "config", "model_config", "hparams")
 """Keys under which they keep the settings."""
 
 
-def is_torch_archive(data: bytes) -> bool:
-    """Whether a zip archive is a file of PyTorch: it holds a pickle of that name."""
-    try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            return any(name.endswith("data.pkl") for name in archive.namelist()[:MAX_TENSORS])
-    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
-        return False
-
-
 def read_torch(data: bytes) -> tuple[Mapping[Any, Any], Mapping[str, Any] | None]:
     """The state dict of a file, and the settings that lie beside it.
 
