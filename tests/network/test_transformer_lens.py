@@ -16,6 +16,7 @@ import torch
 
 from compiled_models import model_of
 from random_networks import KINDS, ids_of, network_of
+from untracr.decompile.decompiler import decompile_model
 from untracr.errors import ModelFileError
 from untracr.loading.loading import load_model
 from untracr.loading.network_file import SavedNetwork, network_file
@@ -29,6 +30,8 @@ from untracr.transformer.transformer import ARRAY_NAMES
 
 pytest.importorskip("transformer_lens")  # the extra `test` has it
 pytestmark = pytest.mark.filterwarnings("ignore")  # the library's own
+
+NUMBER = "numerical(Map(lambda x: x * 2, tokens))"
 
 BRIDGE = int(version("transformer_lens").split(".")[0]) >= 4
 """Whether version 4 is installed."""
@@ -105,7 +108,7 @@ def test_what_compatibility_mode_changes(name: str) -> None:
 
 
 def test_a_compiled_model_whose_output_is_a_number() -> None:
-    model = model_of("numerical(Map(lambda x: x * 2, tokens))")
+    model = model_of(NUMBER)
     network = network_of_compiled(model)
     assert network.W_U is not None
     assert network.W_U.shape[1] == 1
@@ -169,7 +172,15 @@ def test_the_librarys_form_comes_back_as_the_same_function(name: str) -> None:
 
 
 def test_a_compiled_model_comes_back_to_the_bit() -> None:
-    model = model_of("numerical(Map(lambda x: x * 2, tokens))")
+    model = model_of(NUMBER)
     back = load_model(load_model(model).to_transformer_lens()).transformer
     for name in (*ARRAY_NAMES, "W_U"):
         assert getattr(back, name).tobytes() == getattr(model, name).tobytes(), name
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("causal", [False, True])
+@pytest.mark.parametrize("source", [NUMBER, "SelectorWidth(Select(tokens, tokens, Comparison.EQ))"])
+def test_a_live_model_is_decompiled_as_its_file_is(source: str, causal: bool) -> None:
+    model = load_model(model_of(source, causal=causal)).to_transformer_lens()
+    assert decompile_model(model).verdict == "identical"
