@@ -16,7 +16,7 @@ import torch
 
 from compiled_models import model_of
 from random_networks import KINDS, ids_of, network_of
-from untracr.decompile.decompiler import decompile_model
+from untracr.decompile.bundled import decompile_model
 from untracr.errors import ModelFileError
 from untracr.loading.loading import load_model
 from untracr.loading.network_file import SavedNetwork, network_file
