@@ -74,6 +74,14 @@ def test_models_in_memory_are_told_their_task(form: str) -> None:
     assert untracr.load(model, task=loaded.task).task == loaded.task
 
 
+def test_a_model_in_memory_is_masked_as_its_task_tells() -> None:
+    network = averaging(np.array([2.0, 6.0, 100.0]))
+    told = {"tokens": ["u", "v", "-"], "pad": "-", "outputs": {"means": "number"}}
+    assert untracr.load(network, task=told).run_ids([[0, 1, 2]]) == [[4.0, 4.0]]
+    model = untracr.load(network, task=told | {"causal": True})
+    assert model.run_ids([[0, 1, 2]]) == [[2.0, 4.0]]
+
+
 def test_a_compiled_model_needs_no_task() -> None:
     compiled = untracr.compile_rasp_to_model(
         "Map(lambda x: x + 1, tokens)", vocab=range(3), max_seq_len=4

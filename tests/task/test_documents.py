@@ -28,7 +28,7 @@ WHOLE = {
     "pad": 3,
     "causal": True,
     "layer_norm": False,
-    "accuracy": {"short": 1},
+    "accuracy": {"short": 1, "long": None},
     "names": "TransformerLens",
 }
 

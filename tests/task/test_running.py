@@ -52,6 +52,14 @@ def test_an_answer_is_written_up_to_the_end_token() -> None:
     assert complete(network, task, ["a <sep> c"]) == [("d",)]
 
 
+def test_answers_of_several_lengths_end_each_in_its_place() -> None:
+    table = np.roll(np.eye(8), 1, axis=1)
+    table[3] = np.eye(8)[6]  # after d the end
+    network = network_of_table(table)
+    task = task_of(network, tokens=LETTERS, outputs="next token", input="x")
+    assert complete(network, task, ["d", "c", "a"]) == [(), ("d",), ("b", "c", "d")]
+
+
 def test_given_an_answer_its_outputs_are_those_that_count(chain: Network) -> None:
     task = task_of(chain, tokens=LETTERS, outputs="next token, the largest logit")
     [found] = answers(chain, task, [["a", "<sep>", "b", "c"]])

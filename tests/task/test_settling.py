@@ -140,3 +140,9 @@ def test_filling_up_needs_a_longest_length() -> None:
     with pytest.raises(TaskError, match="give lengths"):
         settled(told_of({"input": "x 0..."}), network)
     assert settled(told_of({"input": "x 0...", "lengths": [1, 5]}), network)[0].layout.fill == 0
+
+
+def test_a_tasks_repr_is_short_and_obeys_no_terminal() -> None:
+    task = task_of({"tokens": ["\x1b[31m", "b" * 900], "input": "x '\x1b[31m' " + "b" * 900})
+    assert len(repr(task)) < 200
+    assert repr(task).isprintable()

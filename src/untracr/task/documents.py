@@ -213,6 +213,7 @@ def _accuracy(value: object, place: str) -> dict[str, float]:
     return {
         _text(name, f"a name in {place}"): _finite(share, f"{place}.{name}")
         for name, share in _mapping(value, place).items()
+        if share is not None
     }
 
 

@@ -31,11 +31,8 @@ class TokenNames:
 
     @cached_property
     def _by_text(self) -> dict[str, int]:
-        """Ids by their names as text, of names that no other has as text."""
-        texts: dict[str, list[int]] = {}
-        for token, name in enumerate(self.tokens):
-            texts.setdefault(text_of(name), []).append(token)
-        return {text: ids[0] for text, ids in texts.items() if len(ids) == 1}
+        """Ids by their names as text."""
+        return {text_of(name): token for token, name in enumerate(self.tokens)}
 
     def find(self, name: Value) -> int | None:
         """The id of the token with a name, or None."""

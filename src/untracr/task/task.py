@@ -168,11 +168,14 @@ class Task:
 
 
 def quoted(name: Value) -> str:
-    """A token's name as a word of a layout or a phrase."""
-    text = str(name)
-    plain = text and not any(c.isspace() or c in "'\"" for c in text)
-    return text if plain and text not in SLOTS else repr(text)
+    """A token's name as it is shown in a layout, cut where it is long."""
+    text = cut(str(name), LONGEST_SHOWN)
+    plain = text.isprintable() and not any(c.isspace() or c in "'\"" for c in text)
+    return text if text and plain and text not in SLOTS else repr(text)
 
+
+LONGEST_SHOWN = 60
+"""Characters of a token's name."""
 
 SLOTS = ("x", "y", "w")
 """Words of a layout that stand for what is given (x, or w) and for what comes out (y)."""
