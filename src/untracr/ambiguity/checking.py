@@ -21,7 +21,7 @@ from untracr.diagnose.judging import departures
 from untracr.errors import ProgramError
 from untracr.measure.one_direction import find_one_direction
 from untracr.rasp.domain import Domain
-from untracr.rasp.program import Program, print_program
+from untracr.rasp.program import Program
 from untracr.short_repr import short_repr
 from untracr.transformer.transformer import Transformer
 from untracr.verify.evidence import NOTHING_COMPARED, Evidence, Verdict
@@ -157,10 +157,7 @@ def _check(
     model: Transformer, program: Program, domain: Domain, settle: bool, earlier: Beside | None
 ) -> Check:
     try:
-        if earlier is not None and _is_of(earlier, model, program, domain):
-            laid = earlier
-        else:
-            laid = lay_beside(model, program, domain)
+        laid = lay_beside(model, program, domain, earlier)
     except ProgramError as error:
         return Check("unverified", 0, f"the program does not compile: {error}", program)
     named = _named(model, laid, domain) if settle and not cannot_compare(model) else laid
@@ -168,20 +165,6 @@ def _check(
     if named is laid or judged.verdict != "unverified":
         return judged
     return max(judged, _judged(model, laid, domain, settle), key=rank)
-
-
-def _is_of(laid: Beside, model: Transformer, program: Program, domain: Domain) -> bool:
-    """Whether laying the program beside the model would give this once more."""
-    if laid.given is None:
-        return False
-    before, for_domain = laid.given
-    return (
-        laid.program == program
-        and print_program(laid.program) == print_program(program)
-        and laid.program.labels == program.labels  # they order the residual dimensions
-        and repr(for_domain) == repr(domain)  # where 1, 1.0 and True are three tokens
-        and before.equals(model)
-    )
 
 
 def _named(model: Transformer, laid: Beside, domain: Domain) -> Beside:

@@ -12,6 +12,7 @@ from dataclasses import replace
 
 from untracr.ambiguity.alternatives import negated
 from untracr.ambiguity.renaming import renamed, source_of
+from untracr.ambiguity.values_read import reads_negative, values_read
 from untracr.compile.values import value_sets
 from untracr.rasp.domain import Domain
 from untracr.rasp.equivalence import INPUTS_AT_ONCE, same_value
@@ -25,7 +26,6 @@ from untracr.rasp.values import Value, value_fault
 from untracr.transformer.transformer import Transformer
 from untracr.verify.alignment import Alignment
 from untracr.verify.outputs import HALF_READ_OUT, batches, by_length, cannot_compare, largest_chunk
-from untracr.verify.read_out import reads_negative, values_read
 from untracr.verify.verdict import sign_is_open
 
 

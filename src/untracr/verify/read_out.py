@@ -32,9 +32,6 @@ TIMES_LARGEST_VALUE = 4.0
 """Coordinates of the stream are at most this many times the largest value they stand for, also
 on inputs on which Tracr's steps are not exact."""
 
-ALIKE_COSINE = 0.9
-"""From this cosine on a column reads the direction of a value, whatever its scale and noise."""
-
 
 def read_out_differs(model: Transformer, compiled: Transformer, alignment: Alignment) -> str:
     """Why a model's read-out is not that of a program with its weights; empty if it is.
@@ -53,7 +50,7 @@ def read_out_differs(model: Transformer, compiled: Transformer, alignment: Align
         ways = ("numbers", "values")
         mine, theirs = (ways[m.output_values is not None] for m in (compiled, model))
         return f"the read-out gives {theirs}, the program {mine}"
-    sides = _Sides.of(model, compiled, alignment)
+    sides = Sides.of(model, compiled, alignment)
     read = _columns_read(model, compiled, sides)
     for column, place in enumerate(read.tolist()):
         if place == READS_OTHER:
@@ -84,7 +81,7 @@ def rounding_shows(
     weights = compiled.transformer
     assert model.W_U is not None
     assert weights.W_U is not None
-    read = _columns_read(model, weights, _Sides.of(model, weights, alignment))
+    read = _columns_read(model, weights, Sides.of(model, weights, alignment))
     wanted = np.where(read >= 0, weights.W_U[:, np.maximum(read, 0)], 0.0)
     off = np.abs(alignment.basis @ model.W_U.astype(np.float64) - wanted)
     reach = _reach(program, compiled)
@@ -113,41 +110,11 @@ def is_unnamed(model: Transformer, compiled: Transformer, alignment: Alignment) 
     if model.output_values is not None or len(compiled.output_values or ()) != 1:
         return False
     named = model.replace(output_values=compiled.output_values)
-    return bool((_columns_read(named, compiled, _Sides.of(named, compiled, alignment)) == 0).all())
-
-
-def values_read(
-    model: Transformer, compiled: Transformer, alignment: Alignment
-) -> tuple[tuple[Value, ...], ...]:
-    """For each of a program's output values the names of the columns that read its direction.
-
-    Args:
-        model: with a categorical read-out that has values.
-        compiled: the program's weights, with its own categorical read-out.
-        alignment: how the two are to each other; with the change of basis.
-    """
-    assert model.output_values is not None
-    sides = _Sides.of(model, compiled, alignment)
-    mine, theirs = sides.mine, sides.theirs
-    # Cosines of the columns over all that is written: [the model's columns, the program's].
-    scale = np.linalg.norm(theirs, axis=0)[:, None] * np.linalg.norm(mine, axis=0)[None, :]
-    alike = theirs.T @ mine / np.maximum(scale, ROTATED_SHARE_OF_LENGTH)
-    return tuple(
-        tuple(
-            model.output_values[c] for c in np.flatnonzero(alike[:, place] > ALIKE_COSINE).tolist()
-        )
-        for place in range(mine.shape[1])
-    )
-
-
-def reads_negative(model: Transformer, compiled: Transformer, alignment: Alignment) -> bool:
-    """Whether a numerical read-out gives the negative of the program's number."""
-    sides = _Sides.of(model, compiled, alignment)
-    return float((sides.mine * sides.theirs).sum()) < 0
+    return bool((_columns_read(named, compiled, Sides.of(named, compiled, alignment)) == 0).all())
 
 
 @dataclass(frozen=True)
-class _Sides:
+class Sides:
     """Products of all that a model writes with columns of a read-out.
 
     Attributes:
@@ -161,7 +128,7 @@ class _Sides:
     allowed: Annotated[Floats, "vectors 1"]
 
     @classmethod
-    def of(cls, model: Transformer, compiled: Transformer, alignment: Alignment) -> _Sides:
+    def of(cls, model: Transformer, compiled: Transformer, alignment: Alignment) -> Sides:
         assert model.W_U is not None
         assert compiled.W_U is not None
         written, reordered = _written(model), alignment.relation == "reordered"
@@ -177,7 +144,7 @@ class _Sides:
         return np.asarray((np.abs(products) <= self.allowed).all(axis=0))
 
 
-def _columns_read(model: Transformer, compiled: Transformer, sides: _Sides) -> Annotated[Ints, "n"]:
+def _columns_read(model: Transformer, compiled: Transformer, sides: Sides) -> Annotated[Ints, "n"]:
     """For each column of the model's the number of the program's that it equals in all products.
 
     `READS_NOTHING` where all its products are zero, `READS_OTHER` where it equals none of its name.
