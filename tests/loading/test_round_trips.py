@@ -14,7 +14,7 @@ import torch
 from compiled_models import model_of
 from foreign_tensors import GPT2_CONFIG, LENS_CONFIG, folder_of, gpt2_arrays, lens_arrays
 from random_networks import KINDS, ids_of, network_of
-from untracr.errors import UsageError
+from untracr.errors import ModelFileError, UsageError
 from untracr.loading.loading import load_model
 from untracr.network.architecture import Activation, LayerNorm, RmsNorm, Rotary
 from untracr.network.forward import forward
@@ -129,7 +129,7 @@ def test_half_precision_is_read(tmp_path: Path) -> None:
     assert (halves["wte.weight"].astype(np.float32) == half.W_E).all()
     tensors = {name: torch.tensor(array).bfloat16() for name, array in arrays.items()}
     torch.save(tensors, tmp_path / "h" / "b.pt")
-    bfloat = load_model(tmp_path / "h" / "b.pt").network
+    bfloat = load_model(tmp_path / "h" / "b.pt", config=GPT2_CONFIG).network
     assert (tensors["wte.weight"].float().numpy() == bfloat.W_E).all()
 
 
@@ -203,3 +203,17 @@ def test_names_of_one_s_own_are_mapped() -> None:
     found = load_model(own, names=names, num_heads=2, config=config).network
     ids = ids_of(found)
     np.testing.assert_array_equal(forward(found, ids), forward(wanted, ids))
+
+
+def test_a_configuration_beside_several_models_is_nobody_s(tmp_path: Path) -> None:
+    """Beside the only weights file it counts, and beside the one of the usual name."""
+    folder = folder_of(tmp_path / "m", gpt2_arrays(), GPT2_CONFIG)
+    (folder / "other.safetensors").write_bytes((folder / "model.safetensors").read_bytes())
+    wanted = load_model(folder).network
+    same(load_model(folder / "model.safetensors").network, wanted)
+    with pytest.raises(ModelFileError, match=r"must lie beside.*; passed over: config\.json"):
+        load_model(folder / "other.safetensors")
+    told = load_model(folder / "other.safetensors", num_heads=2)
+    assert any("passed over: config.json" in text for text in told.said)
+    (folder / "model.safetensors").unlink()
+    same(load_model(folder / "other.safetensors").network, wanted)

@@ -15,6 +15,7 @@ from untracr.loading.reading import Config
 from untracr.loading.tensors import Tensors
 from untracr.shown_text import shown
 from untracr.strangers_files import read_file
+from untracr.task.files import NAMES as TASKS
 
 CONFIG = "config.json"
 _WEIGHTS = ("model.safetensors", "pytorch_model.bin", "model.pt", "model.pth", "model.npz")
@@ -61,6 +62,27 @@ def weights_of_folder(folder: Path) -> Path:
         f"a model's folder must hold its weights, as {_WEIGHTS[0]}; this one holds "
         + (", ".join(map(shown, wrong)) or "nothing")
     )
+
+
+def folder_of(path: Path) -> Path | None:
+    """The folder whose other files tell of a model; None where they may be another model's.
+
+    Args:
+        path: of the folder, or of its only weights file, or the one of a usual name.
+    """
+    if path.is_dir():
+        return path
+    others = (one for one in path.parent.iterdir() if one.suffix in SUFFIXES and one != path)
+    alone = path.name in _WEIGHTS or next(others, None) is None
+    return path.parent if alone else None
+
+
+def passed_over(path: Path) -> tuple[str, ...]:
+    """In a sentence, that files beside several models tell of none of them."""
+    names = [name for name in (CONFIG, *TASKS) if (path.parent / name).exists()]
+    if not names:
+        return ()
+    return (f"passed over: {', '.join(names)}, which may be of another weights file beside it",)
 
 
 def config_of_folder(folder: Path) -> Config | None:

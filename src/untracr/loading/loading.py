@@ -9,8 +9,13 @@ from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from untracr.errors import ModelFileError, UsageError
-from untracr.loading.files import contents_of_file
-from untracr.loading.folders import config_of_folder, contents_of_folder
+from untracr.loading.files import BareTensors, contents_of_file
+from untracr.loading.folders import (
+    config_of_folder,
+    contents_of_folder,
+    folder_of,
+    passed_over,
+)
 from untracr.loading.live_models import live_model
 from untracr.loading.model import LoadedModel
 from untracr.loading.reading import Given, model_of_tensors
@@ -120,13 +125,15 @@ def _of_path(path: Path, given: Given) -> LoadedModel:
 
 
 def _read(path: Path, given: Given) -> LoadedModel:
-    folder = path if path.is_dir() else path.parent
-    contents = contents_of_file(path) if folder != path else contents_of_folder(path)
+    contents = contents_of_folder(path) if path.is_dir() else contents_of_file(path)
+    folder = folder_of(path)
     if isinstance(contents, LoadedModel):
         _require_untold(given)
-        beside = task_beside(folder) if folder == path else None
+        beside = task_beside(path) if folder == path else None
         hints = hints_of_metadata(contents.metadata)
         return contents.with_task(_over(given.told, beside).over(hints.told))
+    if folder is None:
+        return _alone(contents, given, path)
     told = _over(given.told, task_beside(folder))
     config = contents.config
     if config is None and given.config is None:
@@ -135,6 +142,16 @@ def _read(path: Path, given: Given) -> LoadedModel:
     hints = hints_beside(folder, model.network.n_tokens)
     model = replace(model, notes=(*model.notes, *hints.said))
     return model.with_task(told.over(hints.told))
+
+
+def _alone(contents: BareTensors, given: Given, path: Path) -> LoadedModel:
+    """A file's model without what lies beside it."""
+    notes = passed_over(path)
+    try:
+        model = model_of_tensors(contents.tensors, contents.config, given, path)
+    except ModelFileError as error:
+        raise ModelFileError("; ".join((str(error), *notes))) from error
+    return replace(model, notes=(*model.notes, *notes)).with_task(given.told)
 
 
 def _over(given: Told, beside: Told | None) -> Told:
