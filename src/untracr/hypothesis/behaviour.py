@@ -19,6 +19,7 @@ from untracr.rasp.domain import Domain
 from untracr.rasp.interpreter import Batch
 from untracr.rasp.program import Program
 from untracr.rasp.values import Value
+from untracr.short_repr import short_repr
 from untracr.task.task import Number
 
 BATCH = 1_024
@@ -44,6 +45,8 @@ class CounterExample:
     program: tuple[Value, ...]
     network: tuple[Value, ...]
 
+    __repr__ = short_repr
+
 
 @dataclass(frozen=True)
 class Behaviour:
@@ -62,6 +65,8 @@ class Behaviour:
     share: Share
     baselines: tuple[Baseline, ...]
     counter_examples: tuple[CounterExample, ...]
+
+    __repr__ = short_repr
 
     @property
     def best_baseline(self) -> Baseline:

@@ -28,6 +28,7 @@ from untracr.hypothesis.subspaces import (
 )
 from untracr.rasp.nodes import SOP_TYPES, Ref, children
 from untracr.rasp.program import Program
+from untracr.short_repr import short_repr
 
 Codes = npt.NDArray[np.int64]
 
@@ -105,6 +106,8 @@ class Support:
     everywhere_right: int
     everywhere_tried: int
     together: tuple[Ref, ...] = ()
+
+    __repr__ = short_repr
 
     @property
     def share(self) -> Share:

@@ -18,6 +18,7 @@ from untracr.hypothesis.subject import Codes, Subject
 from untracr.rasp.domain import Domain
 from untracr.rasp.nodes import Ref
 from untracr.rasp.program import Program
+from untracr.short_repr import short_repr
 
 SUPPORTED = 0.9
 """Interchange accuracy from which a line counts as one that the network runs."""
@@ -48,6 +49,8 @@ class Amount:
     traced: int = 1_200
     effort: Effort = field(default_factory=Effort)
 
+    __repr__ = short_repr
+
 
 @dataclass(frozen=True, eq=False)
 class LineReport:
@@ -64,6 +67,8 @@ class LineReport:
     support: Support
     controls: tuple[Control, ...]
     broken: Broken | None
+
+    __repr__ = short_repr
 
     @property
     def supported(self) -> bool:
@@ -98,6 +103,8 @@ class HypothesisReport:
     traced: tuple[int, int]
     idle: Idle | None
     seed: int
+
+    __repr__ = short_repr
 
 
 def examine(

@@ -21,6 +21,7 @@ from untracr.network.forward import Hooks, forward
 from untracr.network.network import Array, Network
 from untracr.rasp.interpreter import Column
 from untracr.rasp.values import Value
+from untracr.short_repr import short_repr
 from untracr.shown_text import shown
 from untracr.task.positions import counted_positions
 from untracr.task.task import (
@@ -86,6 +87,8 @@ class Subject:
     network: Network
     task: Task
     view: View
+
+    __repr__ = short_repr
 
     def __post_init__(self) -> None:
         if self.task.meaning is None or self.network.W_U is None:

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from untracr.short_repr import short_repr
+
 Floats = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.int64]
 
@@ -37,6 +39,8 @@ class Subspace:
 
     write: Floats
     read: Floats
+
+    __repr__ = short_repr
 
     @property
     def rank(self) -> int:
