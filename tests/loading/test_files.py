@@ -246,7 +246,7 @@ def test_only_transformers_are_saved(tmp_path: Path) -> None:
     save_model(tmp_path / "m.npz", histogram())
     loaded: Any = load_model(tmp_path / "m.npz")
     old = (tmp_path / "m.npz").read_bytes()
-    with pytest.raises(UsageError, match=r"not LoadedModel; .* have one as \.transformer"):
+    with pytest.raises(UsageError, match=r"not LoadedModel; .* which \.save\(path\) writes"):
         save_model(tmp_path / "m.npz", loaded)
     assert (tmp_path / "m.npz").read_bytes() == old
 

@@ -99,3 +99,12 @@ def test_a_hook_on_a_named_place_changes_what_comes_after() -> None:
 def test_another_module_is_refused() -> None:
     with pytest.raises(ModelFileError, match="to_torch made, not Linear"):
         network_of_module(torch.nn.Linear(2, 2))  # type: ignore[arg-type]
+
+
+def test_a_module_runs_on_the_device_that_it_is_on(network: Network) -> None:
+    """The device ``meta`` has no numbers, and refuses whatever lies on another one."""
+    module = to_torch(network).to("meta")
+    ids = torch.from_numpy(ids_of(network)).to("meta")
+    logits = module(ids)
+    assert logits.device.type == "meta"
+    assert logits.shape == (*ids.shape, forward(network, ids_of(network)).shape[-1])

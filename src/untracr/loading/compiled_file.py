@@ -1,16 +1,8 @@
 """Compiled weights written to files, each at once or not at all (`untracr.loading.files` reads).
 
-Two formats:
-
-* safetensors, tensors named as in TransformerLens (``blocks.0.attn.W_Q`` of
-  shape [n_heads, d_model, d_head], ...), the read-out as ``unembed.W_U``;
-* npz, arrays named as in Tracr's Haiku parameters joined by ``/``
-  (``transformer/layer_0/attn/query/w`` of shape [d_model, n_heads * d_head],
-  ...), with the optional entries ``num_heads`` (1 if absent), ``causal``,
-  ``unembed`` [d_model, outputs] and ``output_values`` [outputs].
-
-What has no tensor of its own (``causal``, ``output_values``, free metadata) is
-one JSON document under the key ``untracr`` (`untracr.loading.model_document`).
+Two formats: safetensors with TransformerLens' names, and npz with those of Tracr's Haiku
+parameters. What has no tensor of its own is one JSON document under the key ``untracr``
+(`untracr.loading.model_document`). `docs/formats.md` lists every tensor and every key.
 """
 
 from __future__ import annotations
@@ -51,8 +43,8 @@ def save_model(
     if not isinstance(transformer, Transformer):
         raise UsageError(
             f"what is saved must be a Transformer, not {type(transformer).__name__}; "
-            "compiled and loaded models have one as .transformer, and "
-            "untracr.load makes one of a model of Tracr's"
+            "untracr.load(...) makes a model of anything that is read, which .save(path) writes; "
+            "compiled weights it has as .transformer"
         )
     target = Path(path)
     writers = {".safetensors": safetensors_bytes, ".npz": npz_bytes}

@@ -64,7 +64,7 @@ def to_transformer_lens(network: Network, *, longest: int = LONGEST) -> Any:
         if error.name != "transformer_lens":
             raise
         raise UntracrError(
-            "this needs TransformerLens, which is not installed: pip install transformer-lens"
+            "this needs TransformerLens, which is not installed: pip install 'untracr[lens]'"
         ) from None
     try:
         hooked = transformer_lens.HookedTransformer
