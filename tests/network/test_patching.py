@@ -426,6 +426,19 @@ def test_what_is_no_patch_or_no_start_is_one_clear_error(gpt2: Network) -> None:
         run_each(gpt2, [Replace(Place("?"), Values(0))], ids)
 
 
+def test_more_values_than_may_be_kept_are_refused(
+    gpt2: Network, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Copies of what other inputs have in some dimensions; whole streams are not copied."""
+    monkeypatch.setattr(patching, "MAX_TRACE_BYTES", 2 * 10**6)
+    base = trace(gpt2, ids_of(gpt2))
+    copied = Replace(Place("blocks.0.hook_resid_mid", dimensions=(0, 2, 5)), FromInputs(base))
+    whole = Replace(Place("blocks.0.hook_resid_mid"), FromInputs(base))
+    assert run_each(gpt2, [whole] * 100, base).shape[0] == 100
+    with pytest.raises(InputError, match=r"500 patches take 0\.0 GiB"):
+        run_each(gpt2, [[copied] * 5] * 100, base)
+
+
 def test_more_logits_than_may_be_kept_are_refused(gpt2: Network) -> None:
     one = Replace(Place("hook_embed"), Values(0))
     base = trace(gpt2, ids_of(gpt2))

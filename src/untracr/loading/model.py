@@ -14,11 +14,15 @@ import numpy.typing as npt
 
 from untracr.errors import ModelFileError, UntracrError
 from untracr.loading.labels import residual_labels, variables_of
+from untracr.loading.patched_model import PatchedModel
 from untracr.loading.saving import save_loaded
 from untracr.loading.tasks import is_untold, task_of, weights_with
 from untracr.network.compiled_form import compiled_form, network_of_compiled
 from untracr.network.network import Array, Network
+from untracr.network.patches import Patch
+from untracr.network.patching import patched
 from untracr.network.state_dict import state_dict
+from untracr.network.tracing import Trace, trace
 from untracr.notebook_html import block, heading, remark, table
 from untracr.number_ranges import numbered
 from untracr.rasp.values import Value
@@ -28,6 +32,7 @@ from untracr.task.accuracy import Wanted, accuracy
 from untracr.task.completing import complete
 from untracr.task.outputs import Output
 from untracr.task.task import Task
+from untracr.task.together import Inputs, ids_together
 from untracr.task.told import Told
 from untracr.transformer.transformer import Transformer
 
@@ -138,6 +143,26 @@ class LoadedModel:
     def run_ids(self, token_ids: npt.ArrayLike) -> list[list[Output]]:
         """The outputs of token ids [B, T] (`untracr.task.running.run_ids`)."""
         return running.run_ids(self.network, self.task, token_ids)
+
+    def trace(self, inputs: Inputs) -> Trace:
+        """All that the model computes on inputs, by TransformerLens' hook points, lazily.
+
+        Args:
+            inputs: in the task's words, as of `run`; or an array of token ids [B, T].
+
+        Raises:
+            InputError: one is no input of the task's, or they differ in length and the task
+                has nothing that fills them up.
+        """
+        return trace(self.network, ids_together(self.network, self.task, inputs))
+
+    def patched(self, patches: Patch | Sequence[Patch]) -> PatchedModel:
+        """The model with some of its values replaced or added to (`untracr.network.patches`).
+
+        Raises:
+            PatchError: a patch is at a place that the model does not have.
+        """
+        return PatchedModel(patched(self.network, patches), self.task)
 
     def accuracy(self, wanted: Wanted) -> float:
         """The share of inputs on which the model is right as a whole."""

@@ -34,10 +34,12 @@ class Material:
     Attributes:
         numbers: [N, n, m, k], or r in place of k where there is a subspace.
         rows: which of the N each input takes, [B]; None if all take the only one.
+        bytes_kept: what the numbers take besides what a trace or the user keeps anyway.
     """
 
     numbers: Array
     rows: Numbers | None
+    bytes_kept: int = 0
 
     def part(self, inputs: slice) -> Array:
         """[b, n, m, k] of a part of the inputs, or [1, n, m, k] for all of them."""
@@ -134,12 +136,19 @@ def _of_inputs(
     values = _values(region, trace)
     positions = region.positions if given is None else positions_of(region.point, given)
     _require_positions(region, positions, trace, inputs)
-    if positions is None or positions.ndim == 1:
-        picked = values[index_of(region, positions, values.shape)]
-        return Material(_coordinates(region, picked), rows)
+    whole = index_of(region, positions, values.shape)
+    if region.subspace is None and all(isinstance(part, slice) for part in whole):
+        return Material(values[whole], rows)  # a view, whose rows are copied when they are put in
+    several = positions is not None and positions.ndim == 2
+    if rows is None and not several:
+        return _copy(_coordinates(region, values[whole]), None)
     own = np.zeros(inputs, dtype=np.int64) if rows is None else rows
     picked = values[index_of(region, positions, values.shape, own)]
-    return Material(_coordinates(region, picked), np.arange(inputs))
+    return _copy(_coordinates(region, picked), np.arange(inputs))
+
+
+def _copy(numbers: Array, rows: Numbers | None) -> Material:
+    return Material(numbers, rows, numbers.nbytes)
 
 
 def _mean(region: Region, trace: Trace, over_positions: bool, inputs: int) -> Material:
@@ -155,7 +164,7 @@ def _mean(region: Region, trace: Trace, over_positions: bool, inputs: int) -> Ma
         return Material(_coordinates(region, mean), None)
     of_each = region.positions.ndim == 2
     block = mean[0][region.positions] if of_each else mean[:, region.positions]
-    return Material(_coordinates(region, block), np.arange(inputs) if of_each else None)
+    return _copy(_coordinates(region, block), np.arange(inputs) if of_each else None)
 
 
 def _values(region: Region, trace: Trace) -> Array:

@@ -198,6 +198,7 @@ def _run(
     logits = _empty_logits(network, len(several), *shape)
     order = sorted(range(len(several)), key=lambda number: several[number].first)
     made = [(number, several[number].first, _made(several[number], *shape)) for number in order]
+    _require_materials([change for _, _, changes in made for change in changes])
     at_once = inputs_at_once(network, shape[1])
     for part in _parts(shape[0], at_once):
         if trace is None:
@@ -209,6 +210,16 @@ def _run(
             numbers = [number for number, _, _ in made[group]]
             logits[numbers, part] = _pass(start, part, made[group])
     return logits
+
+
+def _require_materials(changes: Sequence[_Change]) -> None:
+    """Refuses more copies of sources' values than may be kept."""
+    taken = sum(change.material.bytes_kept for change in changes)
+    if taken > MAX_TRACE_BYTES:
+        raise InputError(
+            f"the values of {len(changes):,} patches take {taken / 2**30:,.1f} GiB; at most "
+            f"{MAX_TRACE_BYTES / 2**30:g} GiB are kept. Give fewer at a time"
+        )
 
 
 def _parts(count: int, size: int) -> Iterator[slice]:

@@ -111,18 +111,16 @@ def index_of(
         region: the place.
         positions: [n] or [B, n], in place of the region's own; None for all.
         shape: of the values that are seen so.
-        inputs: [B], which of the inputs in the values; only for positions [B, n].
+        inputs: [B], which of the inputs in the values; None for all.
     """
-    chosen = [positions, *([region.heads] if region.point.heads else []), region.dimensions]
-    parts = [slice(None), *map(_as_slice, chosen)]
+    chosen = [inputs, positions, *([region.heads] if region.point.heads else []), region.dimensions]
+    parts = [inputs if inputs is not None else slice(None), *map(_as_slice, chosen[1:])]
     arrays = sum(not isinstance(part, slice) for part in parts)
-    if arrays == 0 or (arrays == 1 and (positions is None or positions.ndim == 1)):
+    if arrays < 2 and (positions is None or positions.ndim == 1):
         return tuple(parts)
-    every = [np.arange(size) for size in shape]
-    numbers = [inputs, *chosen]
     return tuple(
-        _opened(axis, every[axis] if given is None else given, len(shape))
-        for axis, given in enumerate(numbers)
+        _opened(axis, np.arange(size) if given is None else given, len(shape))
+        for axis, (given, size) in enumerate(zip(chosen, shape, strict=True))
     )
 
 
