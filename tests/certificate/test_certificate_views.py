@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import pytest
 
 from certified_models import HIST, result_of, saved, without_read_out
+from counted_calls import counted
 from untracr.ambiguity.checking import check
 from untracr.certificate.certificate import NothingShown, certificate_of
 from untracr.cli.entry import main
@@ -18,29 +18,13 @@ from untracr.decompile.bundled import example_file
 from untracr.loading.model import LoadedModel
 from untracr.rasp.domain import Domain
 from untracr.syntax.parsing import parse
-from untracr.transformer import token_rows as rows_module
 from untracr.transformer.token_rows import in_standard_order
-from untracr.verify import recompiling, verdict
 
 
 @pytest.fixture
 def calls(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     """How often programs are compiled, weights aligned and token rows looked for."""
-    counted: Counter[str] = Counter()
-
-    def counting(module: object, name: str) -> None:
-        original: Callable[..., Any] = getattr(module, name)
-
-        def call(*args: Any, **settings: Any) -> Any:
-            counted[name] += 1
-            return original(*args, **settings)
-
-        monkeypatch.setattr(module, name, call)
-
-    counting(recompiling, "compile_program")
-    counting(verdict, "align")
-    counting(rows_module, "find_special_rows")
-    return counted
+    return counted(monkeypatch)
 
 
 ONCE = {"compile_program": 1, "align": 1, "find_special_rows": 1}

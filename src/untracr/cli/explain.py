@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from untracr.rasp.program import Program
     from untracr.rasp.values import Value
     from untracr.transformer.token_rows import TokenRows
+    from untracr.verify.verdict import Beside
 
 PICTURE_ENDINGS = (".svg", ".html")
 
@@ -102,12 +103,14 @@ class _Program:
         domain: its inputs.
         rows: which rows of W_E are which.
         told: in words where it is from.
+        beside: it beside the model, where it was laid there.
     """
 
     program: Program
     domain: Domain
     rows: TokenRows
     told: str
+    beside: Beside | None = None
 
 
 def _explain(options: Options, loaded: LoadedModel, by: _Program) -> int:
@@ -120,7 +123,7 @@ def _explain(options: Options, loaded: LoadedModel, by: _Program) -> int:
         say(f"# {printable(options.model)}, {by.told}")
         say(f"# {printable(by.rows.assumed)}\n" if by.rows.assumed else "")
     model = by.rows.applied(loaded.transformer)
-    for explained in explain(model, by.program, by.domain, inputs):
+    for explained in explain(model, by.program, by.domain, inputs, earlier=by.beside):
         explanations.append(explained)
         if options.json:
             print_json({"file": options.model, "program": by.told, **explained.as_dict()})
@@ -180,7 +183,7 @@ def _beside(options: Options, loaded: LoadedModel) -> _Program | str:
 def _read_off(options: Options, loaded: LoadedModel) -> _Program | str:
     """The program that is read off a model; why it is of no use where it is not the model's."""
     from untracr.decompile.decompiler import Decompiler
-    from untracr.explain.beside import lay_beside
+    from untracr.explain.fitted import fitted
     from untracr.rasp.domain import Domain
 
     naming = naming_of(options.vocab, options)
@@ -189,11 +192,12 @@ def _read_off(options: Options, loaded: LoadedModel) -> _Program | str:
         return result.detail
     domain = Domain(result.vocab, result.max_seq_len)
     if result.verdict == "unverified":
-        laid = lay_beside(result.token_rows.applied(loaded.transformer), result.program, domain)
+        model = result.token_rows.applied(loaded.transformer)
+        laid = fitted(model, result.program, domain, result.beside)
         if isinstance(laid, str):
             return f"the one that is read off is not verified, and {laid}"
     told = f"program read off: {result.headline}"
-    return _Program(result.program, domain, result.token_rows, told)
+    return _Program(result.program, domain, result.token_rows, told, result.beside)
 
 
 def _given(options: Options, name: str, loaded: LoadedModel) -> _Program:

@@ -10,9 +10,9 @@ from untracr.arrays import Floats
 from untracr.compile.values import ValueSet
 from untracr.diagnose.judging import faults
 from untracr.errors import ModelFileError
-from untracr.explain.beside import Beside, lay_beside
 from untracr.explain.explained import Explained
 from untracr.explain.explanation import Held, Line, Mask, Output, Pattern
+from untracr.explain.fitted import Fitted, fitted
 from untracr.rasp.domain import Domain
 from untracr.rasp.equivalence import EQUAL_WITHIN, numbers_agree, same_value
 from untracr.rasp.functions import Value, number_or
@@ -23,6 +23,7 @@ from untracr.rasp.spent import Spent
 from untracr.transformer.transformer import Trace, Transformer
 from untracr.verify.attribution import Attribution, attributions_of, unknown_attributions
 from untracr.verify.outputs import HALF_READ_OUT, LOOSEST_TOLERANCE, OUTPUT_TOLERANCE, has_no_values
+from untracr.verify.verdict import Beside
 
 NOTHING_HELD = HALF_READ_OUT / 2
 """Where no value's coefficient is above this, the stream holds no value."""
@@ -38,7 +39,12 @@ OFF_AS_COMPILED = 0.05
 
 
 def explain(
-    model: Transformer, program: Program, domain: Domain, inputs: Sequence[Sequence[Value]]
+    model: Transformer,
+    program: Program,
+    domain: Domain,
+    inputs: Sequence[Sequence[Value]],
+    *,
+    earlier: Beside | None = None,
 ) -> Iterator[Explained]:
     """Explains a model by a program, input by input.
 
@@ -47,6 +53,8 @@ def explain(
         program: without composite selectors (`untracr.compile.lowering`).
         domain: values of the token rows, and the longest input.
         inputs: token sequences without BOS.
+        earlier: a program laid beside a model, such as `Result.beside`, which is not done
+            again if it is this program beside these weights.
 
     Raises:
         InputError: an input is not in the domain.
@@ -55,7 +63,7 @@ def explain(
     """
     for tokens in inputs:
         domain.require(tokens)
-    laid = lay_beside(model, program, domain)
+    laid = fitted(model, program, domain, earlier)
     beside = None if isinstance(laid, str) else laid
     if beside is None:
         lines = unknown_attributions(program)
@@ -76,7 +84,7 @@ class _Run:
         model: Transformer,
         program: Program,
         domain: Domain,
-        beside: Beside | None,
+        beside: Fitted | None,
         attributions: tuple[Attribution, ...],
         tokens: Sequence[Value],
     ) -> None:

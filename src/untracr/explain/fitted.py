@@ -1,6 +1,6 @@
-"""A program's own weights laid beside a model's, also where some part of the model was changed.
+"""A program's variables found in a model, also where some part of the model was changed.
 
-`untracr.verify.alignment.align` says whether a model is the program's up to
+`untracr.verify.verdict.lay_beside` says whether a model is the program's up to
 its symmetries. To show where a model departs from a program, the rest of it
 must still be laid beside the program's: here heads and neurons are taken by
 their numbers, the change of basis is fitted, and vectors that do not fit are
@@ -21,10 +21,10 @@ from untracr.rasp.program import Program
 from untracr.short_repr import short_repr
 from untracr.transformer.residual_vectors import PairedMatrix, paired_matrices
 from untracr.transformer.transformer import Transformer
-from untracr.verify.alignment import Alignment, align
+from untracr.verify.alignment import Alignment
 from untracr.verify.change_of_basis import best_change
 from untracr.verify.correspondence import parts_of
-from untracr.verify.recompiling import recompile_with_parts
+from untracr.verify.verdict import Beside, lay_beside
 
 FITS_TRIED = 6
 """Fits of the basis, each without what did not fit before."""
@@ -50,7 +50,7 @@ fit take part in the first fit."""
 
 
 @dataclass(frozen=True)
-class Beside:
+class Fitted:
     """How a model holds a program's variables.
 
     Attributes:
@@ -71,37 +71,40 @@ class Beside:
     __repr__ = short_repr
 
 
-def lay_beside(model: Transformer, program: Program, domain: Domain) -> Beside | str:
-    """Lays a program's own weights beside a model's.
+def fitted(
+    model: Transformer, program: Program, domain: Domain, earlier: Beside | None = None
+) -> Fitted | str:
+    """Finds a program's variables in a model.
 
     Args:
         model: the weights; the last two rows of W_E are BOS and PAD.
         program: without composite selectors.
         domain: values of the token rows, and the longest input.
+        earlier: see `untracr.verify.verdict.lay_beside`.
 
     Returns:
         One sentence why, if they are not alike.
     """
     try:
-        compiled = recompile_with_parts(program, domain, model)
+        beside = lay_beside(model, program, domain, earlier)
     except ProgramError as error:
         return f"the program does not compile: {error}"
-    if compiled is None:
+    if beside.parts is None:
         return "the program needs more dimensions or neurons than the model has"
-    alignment = align(model, compiled.transformer)
+    compiled, alignment = beside.parts, beside.alignment
     changed: tuple[str, ...] = ()
     loose = alignment.relation not in ("reordered", "rotated")
     if alignment.change is None:
-        fitted = _fitted(model, compiled.transformer)
-        if fitted is None:
+        fit = _fitted(model, compiled.transformer)
+        if fit is None:
             return f"the model's weights are not the program's: {alignment.reason}"
-        change, changed, loose = fitted
+        change, changed, loose = fit
         living = parts_of(compiled.transformer, compiled.transformer.n_layers)
         alignment = replace(
             alignment, change=change, heads=living.head_places, neurons=living.neuron_places
         )
     assert alignment.change is not None
-    return Beside(compiled, alignment, _back(alignment.change), changed, loose)
+    return Fitted(compiled, alignment, _back(alignment.change), changed, loose)
 
 
 def _back(change: Floats) -> Floats:
@@ -112,7 +115,7 @@ def _back(change: Floats) -> Floats:
 
 
 def _fitted(model: Transformer, mine: Transformer) -> tuple[Floats, tuple[str, ...], bool] | None:
-    """The change of basis that most vectors agree on, what does not fit, and `Beside.loose`.
+    """The change of basis that most vectors agree on, what does not fit, and `Fitted.loose`.
 
     None if few vectors agree.
     """
