@@ -11,6 +11,7 @@ from untracr.decompile.bundled import decompile_model
 from untracr.diagnose.model import CompiledModel, compile_rasp_to_model
 from untracr.explain import Explained, explain
 from untracr.loading.loading import load_model
+from untracr.network.tracing import trace
 from untracr.notebook_html import MOST_LINES, code, table
 from untracr.rasp.domain import Domain
 from untracr.syntax.parsing import parse
@@ -87,6 +88,14 @@ def test_a_model_that_says_nonsense_of_its_task_is_shown_too(model: CompiledMode
     loaded = load_model(model.transformer)
     loaded.metadata["vocab"] = ["a", "a"]
     text_of(loaded._repr_html_())
+
+
+def test_a_trace_lists_its_hook_points() -> None:
+    """With the shapes of their values."""
+    seen = trace(network_of(KINDS["gpt2"]), [[1, 2, 3]])
+    assert "[1, 3, 3, 3]blocks.i.{attn.hook_attn_scores, attn.hook_pattern}" in text_of(
+        seen._repr_html_()
+    )
 
 
 def test_an_explanation_is_a_picture(model: CompiledModel) -> None:

@@ -165,9 +165,11 @@ def test_what_an_architecture_lacks_it_has_no_points_of() -> None:
     assert "blocks.1.hook_resid_mid" not in names("uneven")
 
 
-def test_its_repr_is_short_and_has_the_shapes() -> None:
+def test_its_repr_is_short_and_its_text_has_the_shapes() -> None:
     network = network_of(KINDS["gpt2"])
-    text = repr(trace(network, ids_of(network)))
+    seen = trace(network, ids_of(network))
+    assert len(repr(seen)) < 100
+    text = str(seen)
     assert len(text) < 800
     assert "20 inputs of 9 positions" in text
     assert "[20, 3, 9, 9]: blocks.i.{attn.hook_attn_scores, attn.hook_pattern}" in text

@@ -29,6 +29,7 @@ from untracr.network.forward import (
 )
 from untracr.network.network import Array, Network
 from untracr.network.points import EMBEDDING, HookPoint, hook_points, named_point, numbers_of_a_step
+from untracr.notebook_html import block, heading, table
 
 
 def trace(network: Network, token_ids: npt.ArrayLike) -> Trace:
@@ -122,11 +123,20 @@ class Trace(Mapping[str, Array]):
 
     def __repr__(self) -> str:
         inputs, length = self.ids.shape
-        lines = [f"<Trace: {inputs} inputs of {length} positions, {len(self)} hook points"]
+        return f"<Trace: {inputs} inputs of {length} positions, {len(self)} hook points>"
+
+    def __str__(self) -> str:
+        rows = (f"  {shape}: {names}" for shape, names in self._rows())
+        return "\n".join((repr(self)[:-1], *rows)) + ">"
+
+    def _repr_html_(self) -> str:
+        return block(heading(repr(self)), table(("shape", "hook points"), list(self._rows())))
+
+    def _rows(self) -> Iterator[tuple[str, str]]:
+        """Shapes and the names of the points whose values have them, those of all layers once."""
         for shape, (others, of_layers) in _by_shape(self).items():
             names = others + [f"blocks.i.{{{', '.join(of_layers)}}}"] * bool(of_layers)
-            lines.append(f"  {list(shape)}: {', '.join(names)}")
-        return "\n".join(lines) + ">"
+            yield str(list(shape)), ", ".join(names)
 
     def _others(self, point: HookPoint) -> set[str]:
         """A point and the others of its step, but a head's part of the output only if asked for.
