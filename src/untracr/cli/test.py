@@ -50,7 +50,7 @@ def configure(parser: Parser) -> None:
         "--max-seq-len",
         type=positive,
         metavar="N",
-        help="tokens of the longest input (default: the task's, else 10)",
+        help="tokens of the longest input (default: the task's, at most 20)",
     )
     parser.add_argument(
         "--quick", action="store_true", help="a quarter of the inputs and of the exchanges"

@@ -92,7 +92,8 @@ class Support:
         line: the line.
         best: where it was found; None where no exchange changes the output, or nothing is there.
         places: the best subspace of each place that does as well (`AS_GOOD`), as the network runs.
-        right, tried: held-out exchanges after which the network's output was the program's.
+        right, tried: held-out exchanges after which the network's output was the program's, within
+            one position, or between positions where the former never change an output.
         everywhere_right, everywhere_tried: the same with all positions exchanged at once.
         together: other lines that were exchanged with it; neither is computed from the other, but
             one's value tells the other's, so that values alone do not part them.
@@ -161,8 +162,17 @@ def support_of(
         )
         for across in (False, True)
     )
+    within = len(same) >= LEAST_PAIRS or len(across) < LEAST_PAIRS
     final = draw_pairs(
-        subject, data, line, held, effort.held_out, rng, labels=labels, together=together
+        subject,
+        data,
+        line,
+        held,
+        effort.held_out,
+        rng,
+        across=not within,
+        labels=labels,
+        together=together,
     )
     whole = draw_pairs(
         subject,
@@ -177,7 +187,9 @@ def support_of(
     )
     if max(len(final), len(whole)) < LEAST_PAIRS:
         return Support(line, None, (), 0, 0, 0, 0)
-    if len(same) < LEAST_PAIRS:
+    if not within:
+        same = across
+    elif len(same) < LEAST_PAIRS:
         same = draw_pairs(
             subject,
             data,

@@ -19,8 +19,8 @@ from untracr.task.task import NextToken, NextTokens
 MOST_ENUMERATED = 200_000
 """Inputs of the largest domain that is run whole."""
 
-LONGEST = 10
-"""Tokens of the longest inputs, where neither the task nor the user says how many."""
+LONGEST = 20
+"""Tokens of the longest inputs, where the user does not say and the task has no fewer."""
 
 LONGER = 3
 """Times as long as these are the longest of the long ones."""
@@ -49,7 +49,8 @@ def domain_of(subject: Subject, longest: int | None = None) -> Domain:
 def longest_of(subject: Subject, longest: int | None) -> int:
     """Tokens of the longest input that a program reads."""
     around = len(subject.task.layout.before) + len(subject.task.layout.after)
-    bounds = [longest if longest is not None else subject.task.lengths.most or LONGEST]
+    usual = min(subject.task.lengths.most or LONGEST, LONGEST)
+    bounds = [usual if longest is None else longest]
     if subject.view is View.WHOLE:
         bounds[0] += around + len(subject.task.layout.between or ())
         around = 0
@@ -112,6 +113,12 @@ def _uniform(subject: Subject, lengths: Codes, rng: np.random.Generator) -> tupl
     )
 
 
+def _ends_unseen(subject: Subject) -> bool:
+    """Whether the end token changes no output that counts, so that no program need read it."""
+    next_ones = isinstance(subject.task.meaning, (NextToken, NextTokens))
+    return next_ones and subject.network.architecture.causal
+
+
 def _plain_ids(subject: Subject) -> Codes:
     special = subject.task.specials.ids
     return np.array([t for t in range(len(subject.task.tokens)) if t not in special])
@@ -122,12 +129,13 @@ def _laid_out(subject: Subject, lengths: Codes, rng: np.random.Generator) -> tup
     layout, plain = subject.task.layout, _plain_ids(subject)
     rows: dict[int, list[list[int]]] = {}
     for length in lengths.tolist():
-        around = len(layout.before) + len(layout.after) + len(layout.between or ())
+        after = () if _ends_unseen(subject) else layout.after
+        around = len(layout.before) + len(after) + len(layout.between or ())
         room = max(length - around, 0)
         x = room if layout.between is None else rng.integers(room + 1)
         drawn = rng.choice(plain, size=room).tolist()
         middle = [] if layout.between is None else [*layout.between, *drawn[x:]]
-        row = [*layout.before, *drawn[:x], *middle, *layout.after]
+        row = [*layout.before, *drawn[:x], *middle, *after]
         rows.setdefault(len(row), []).append(row)
     return tuple(_codes(subject, group) for _, group in sorted(rows.items()))
 
@@ -150,7 +158,7 @@ def _walked(subject: Subject, lengths: Codes, rng: np.random.Generator) -> tuple
         for row in ids.tolist():
             start = head.shape[1]
             eos = task.specials.eos
-            end = row.index(eos, start) + 1 if eos is not None and eos in row[start:] else len(row)
+            end = row.index(eos, start) if eos is not None and eos in row[start:] else len(row)
             done.setdefault(end, []).append(row[:end])
     return tuple(_codes(subject, group) for _, group in sorted(done.items()))
 
@@ -173,6 +181,8 @@ def _chosen(subject: Subject, logits: np.ndarray, rng: np.random.Generator) -> C
     match subject.task.meaning:
         case NextTokens(above):
             allowed = logits > above
+            if (eos := subject.task.specials.eos) is not None:  # go on as long as that is allowed
+                allowed[:, eos] &= ~np.delete(allowed, eos, axis=1).any(axis=1)
             allowed[~allowed.any(axis=1)] = True
             noise = rng.random(logits.shape)
             return np.asarray(np.where(allowed, noise, -1).argmax(axis=1), dtype=np.int64)

@@ -32,7 +32,7 @@ MOST_OF_NETWORKS = 0.5
 Watch = Callable[[Sequence[Support]], Iterable[Support]]
 
 LEAST_INPUTS = 64
-"""Of one length, for causes to be looked for."""
+"""Of one length, on which causes are looked for."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ class HypothesisReport:
         subject: the network.
         behaviours: by kind of input.
         lines: of the program, in order; empty where causes were not looked for.
-        traced: how many inputs of which length were used for causes.
+        traced: how many different inputs of which length were used for causes.
         idle: what the network needs besides; None where no line was supported.
         seed: of everything that was drawn.
     """
@@ -121,7 +121,7 @@ def examine(
     Args:
         subject: the network with its words.
         program: the hypothesis.
-        longest: tokens of the longest input; the task's, else `drawing.LONGEST`.
+        longest: tokens of the longest input; the task's, at most `drawing.LONGEST`.
         amount: how much is compared and searched.
         seed: the same seed gives the same figures.
         watch: passes the lines on one by one as they are tested, so that progress can be shown.
@@ -144,27 +144,26 @@ def examine(
     data = recorded_for(subject, program, domain, tokens)
     lines = tuple(_lines(subject, data, amount.effort, seed, watch))
     good = [report.support for report in lines if report.supported]
+    different = len(np.unique(tokens, axis=0))
     left = idle(subject, data, good, np.random.default_rng([seed, 3])) if good else None
     return HypothesisReport(
-        program, subject, behaviours, lines, (len(tokens), tokens.shape[1]), left, seed
+        program, subject, behaviours, lines, (different, tokens.shape[1]), left, seed
     )
 
 
 def traced_inputs(drawn: Drawn, count: int, rng: np.random.Generator) -> Codes:
-    """Inputs of one length [N, T]: of the longest of which there are enough.
+    """Inputs of one length [N, T]: the longest of which there are enough, else the most.
 
-    Raises:
-        UsageError: there are too few of any length.
+    Where there are fewer than `LEAST_INPUTS` they are repeated: values can still be
+    exchanged between their positions.
     """
     enough = [group for group in drawn.groups if len(group) >= min(count, 8 * LEAST_INPUTS)]
     enough = enough or [group for group in drawn.groups if len(group) >= LEAST_INPUTS]
-    if not enough:
-        raise UsageError(
-            f"causes are looked for on at least {LEAST_INPUTS} inputs of one length; there are "
-            f"{max(map(len, drawn.groups), default=0)}"
-        )
-    group = max(enough, key=lambda tokens: tokens.shape[1])
-    return group[rng.permutation(len(group))[:count]]
+    if enough:
+        group = max(enough, key=lambda tokens: tokens.shape[1])
+        return group[rng.permutation(len(group))[:count]]
+    group = max(drawn.groups, key=lambda tokens: (len(tokens), tokens.shape[1]))
+    return np.tile(group, (-(-LEAST_INPUTS // len(group)), 1))
 
 
 def recorded_for(subject: Subject, program: Program, domain: Domain, tokens: Codes) -> Recorded:
