@@ -130,6 +130,20 @@ def examine(
         UsageError: there is nothing to compare on.
         EvaluationError: the program fails on an input.
     """
+    from threadpoolctl import threadpool_limits  # scikit-learn's; its products are small
+
+    with threadpool_limits(1):
+        return _examined(subject, program, longest, amount, seed, watch)
+
+
+def _examined(
+    subject: Subject,
+    program: Program,
+    longest: int | None,
+    amount: Amount,
+    seed: int,
+    watch: Watch,
+) -> HypothesisReport:
     domain = domain_of(subject, longest)
     rng = np.random.default_rng([seed, 0])
     kinds = tuple(inputs_of(subject, domain.max_seq_len, amount.inputs, rng))
