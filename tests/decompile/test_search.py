@@ -24,6 +24,7 @@ from untracr.decompile.proposers import Proposals, Uniform, proposer
 from untracr.decompile.search import Deadline, ProgramSearch
 from untracr.decompile.state import State
 from untracr.metamodel.numpy_network import NumpyNetwork
+from untracr.rasp.batches import SAMPLED
 from untracr.rasp.domain import PAPER_DOMAIN, Domain
 from untracr.rasp.equivalence import decide_equivalence
 from untracr.rasp.functions import formula
@@ -43,7 +44,6 @@ from untracr.syntax.parsing import parse
 from untracr.transformer import treatments
 from untracr.transformer.transformer import Transformer
 from untracr.verify.alignment import align
-from untracr.verify.outputs import SAMPLED
 from untracr.verify.recompiling import recompile
 
 VOCAB = PAPER_DOMAIN.vocab

@@ -12,6 +12,7 @@ from compiled_models import bare, model_of, program_of
 from untracr.ambiguity.checking import Check, check
 from untracr.decompile.bundled import bundled_decompiler
 from untracr.decompile.result import Result
+from untracr.rasp.batches import SAMPLED, batches
 from untracr.rasp.domain import PAPER_DOMAIN, Domain
 from untracr.rasp.drawn_inputs import drawn_inputs
 from untracr.rasp.equivalence import decide_equivalence
@@ -19,7 +20,6 @@ from untracr.rasp.interpreter import Batch
 from untracr.transformer import treatments
 from untracr.transformer.transformer import Transformer
 from untracr.verify.evidence import PROVED
-from untracr.verify.outputs import SAMPLED, batches
 
 LETTERS = Domain(("a", "b", "c", "d"), 4)
 LARGE = Domain(tuple(range(8)), 8)

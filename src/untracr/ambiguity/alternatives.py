@@ -9,6 +9,7 @@ import numpy as np
 
 from untracr.compile.values import ValueSet, value_sets
 from untracr.errors import ProgramError
+from untracr.rasp.batches import SAMPLE_SEED, affordable_chunk
 from untracr.rasp.domain import Domain
 from untracr.rasp.drawn_inputs import drawn_inputs
 from untracr.rasp.equivalence import columns_differ
@@ -20,7 +21,6 @@ from untracr.rasp.naming import function_of_results
 from untracr.rasp.nodes import CATEGORICAL, LinearSequenceMap, Map, Node, Ref, SequenceMap
 from untracr.rasp.program import Program
 from untracr.transformer.transformer import Transformer
-from untracr.verify.outputs import SAMPLE_SEED, affordable_chunk
 from untracr.verify.recompiling import recompile
 from untracr.verify.verdict import sign_is_open
 from untracr.verify.weight_equivalence import WeightEquivalence, same_weights

@@ -14,6 +14,7 @@ from untracr.ambiguity.alternatives import negated
 from untracr.ambiguity.renaming import renamed, source_of
 from untracr.ambiguity.values_read import reads_negative, values_read
 from untracr.compile.values import value_sets
+from untracr.rasp.batches import batches
 from untracr.rasp.domain import Domain
 from untracr.rasp.equivalence import INPUTS_AT_ONCE, same_value
 from untracr.rasp.functions import Table
@@ -25,7 +26,7 @@ from untracr.rasp.program import Program
 from untracr.rasp.values import Value, value_fault
 from untracr.transformer.transformer import Transformer
 from untracr.verify.alignment import Alignment
-from untracr.verify.outputs import HALF_READ_OUT, batches, by_length, cannot_compare, largest_chunk
+from untracr.verify.outputs import HALF_READ_OUT, by_length, cannot_compare, largest_chunk
 from untracr.verify.verdict import sign_is_open
 
 

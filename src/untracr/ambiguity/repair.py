@@ -14,12 +14,11 @@ from dataclasses import dataclass
 
 from untracr.ambiguity.alternatives import alternatives
 from untracr.errors import EvaluationError
+from untracr.rasp.batches import FIRST_CHUNK, batches
 from untracr.rasp.domain import Domain
 from untracr.rasp.program import Program
 from untracr.transformer.transformer import Transformer
 from untracr.verify.outputs import (
-    FIRST_CHUNK,
-    batches,
     largest_chunk,
     positions_that_agree,
     read_outs,

@@ -11,13 +11,13 @@ from __future__ import annotations
 from untracr.bounds import MAX_CERTIFICATE_NODES
 from untracr.diagnose.checks import static_problems
 from untracr.errors import EvaluationError, ProgramError
+from untracr.rasp.batches import FIRST_CHUNK, batches
 from untracr.rasp.domain import BOS, PAD, Domain
 from untracr.rasp.equivalence import INPUTS_AT_ONCE
 from untracr.rasp.interpreter import Column, Mask
 from untracr.rasp.nodes import Ref
 from untracr.rasp.program import Program
 from untracr.rasp.spent import Spent, TooCostly
-from untracr.verify.outputs import FIRST_CHUNK, batches
 
 CELLS_HELD = 4_000_000
 """Cells of one selector at a time."""

@@ -10,6 +10,7 @@ import numpy as np
 
 from untracr.diagnose.inputs import ALL_TRIED_UP_TO
 from untracr.diagnose.inputs import batches as shaped_batches
+from untracr.rasp.batches import FIRST_CHUNK, affordable_chunk, batches
 from untracr.rasp.domain import Domain
 from untracr.rasp.equivalence import (
     DEFAULT_LIMIT,
@@ -24,12 +25,9 @@ from untracr.rasp.program import Program
 from untracr.transformer.transformer import Transformer
 from untracr.verify.double_precision import in_double
 from untracr.verify.outputs import (
-    FIRST_CHUNK,
     OUTPUT_TOLERANCE,
     ReadOuts,
-    affordable_chunk,
     affordable_inputs,
-    batches,
     clearly_reads,
     largest_chunk,
     read_outs,

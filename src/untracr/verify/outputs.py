@@ -16,8 +16,8 @@ import numpy as np
 
 from untracr.arrays import Annotated, Reals
 from untracr.errors import EvaluationError
+from untracr.rasp.batches import FIRST_CHUNK, affordable_chunk, batches
 from untracr.rasp.domain import Domain
-from untracr.rasp.drawn_inputs import drawn_inputs
 from untracr.rasp.equivalence import EQUAL_WITHIN, INPUTS_AT_ONCE, numbers_agree, same_value
 from untracr.rasp.functions import Value, number_or
 from untracr.rasp.interpreter import Batch, Codes, Column, Mask
@@ -25,27 +25,12 @@ from untracr.rasp.program import Program
 from untracr.transformer.transformer import Transformer
 from untracr.verify.double_precision import held_read_out, in_double
 
-MAX_INPUTS = 200_000
-"""Inputs that are run one by one; of larger domains `SAMPLED` are tried."""
-
-SAMPLED = 20_000
-"""Different inputs tried of a domain that is too large; fewer where they are very long."""
-
 MAX_WORK = 100_000_000_000
 """Products of two numbers that running a model on all inputs may take, some seconds; of the
 inputs of a larger model some are drawn, as of a larger domain."""
 
-MAX_DRAWN = 4_000_000
-"""Tokens of all these inputs."""
-
 MORE_COLUMNS = 1_000
 """Columns that a read-out may have beyond the model's dimensions; bounds memory."""
-
-SAMPLE_SEED = 0
-"""From which they are drawn, so that a check can be repeated."""
-
-FIRST_CHUNK = 256
-"""Inputs run at first; most programs that differ do so there."""
 
 NUMBERS_AT_ONCE = 2_000_000
 """Numbers held at a time to run a model."""
@@ -121,37 +106,6 @@ def cannot_compare(model: Transformer) -> str:
     if has_no_values(model):
         return f"the read-out's {model.W_U.shape[1]} columns have no values to compare outputs"
     return ""
-
-
-def batches(
-    domain: Domain, largest: int, *, causal: bool, first: int = 0, most: int = MAX_INPUTS
-) -> Iterator[Batch]:
-    """All inputs of a domain, shorter ones first, or different ones of a larger one.
-
-    Args:
-        domain: the inputs.
-        largest: inputs of a batch.
-        causal: as the model.
-        first: inputs of the first batch, if fewer.
-        most: of a domain with more inputs, different ones are drawn, no more than these.
-    """
-    size = min(first, largest) or largest
-    drawn = None if domain.size <= min(most, MAX_INPUTS) else _drawn(domain, most)
-    start, stop = 0, domain.size if drawn is None else len(drawn)
-    while start < stop:
-        end = min(start + size, stop)
-        if drawn is None:
-            yield Batch.of_domain(domain, start, end, causal=causal)
-        else:
-            codes, lengths = drawn.tokens.codes[start:end], drawn.lengths[start:end]
-            yield Batch.of_codes(domain, codes, lengths, causal=causal)
-        start, size = end, largest
-
-
-def _drawn(domain: Domain, most: int) -> Batch:
-    """Different inputs of a domain that is too large, the same ones every time."""
-    count = min(SAMPLED, most, max(FIRST_CHUNK, MAX_DRAWN // domain.max_seq_len))
-    return drawn_inputs(domain, count, np.random.default_rng(SAMPLE_SEED))
 
 
 @dataclass(frozen=True)
@@ -241,11 +195,6 @@ def affordable_inputs(model: Transformer, domain: Domain) -> int:
     places = domain.max_seq_len + 1
     scores = model.n_layers * model.n_heads * places * model.d_head  # and as many for the values
     return max(FIRST_CHUNK, MAX_WORK // (places * (model.n_parameters + 2 * scores)))
-
-
-def affordable_chunk(domain: Domain) -> int:
-    """Inputs on which a program may be run at a time: selections take the square of a length."""
-    return min(INPUTS_AT_ONCE, max(16, 4 * NUMBERS_AT_ONCE // domain.max_seq_len**2))
 
 
 def largest_chunk(model: Transformer, domain: Domain) -> int:
