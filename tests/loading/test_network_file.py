@@ -135,6 +135,11 @@ STRANGE: list[tuple[Change, str]] = [
     (_in(A, "scores", value={}), "scores must be a list with one entry a layer"),
     (lambda d: d[A]["scores"].pop(), "scores of 1 layers are described; there are 2"),
     (_in(A, "scores", 1, "divisor", value=0), r"scores\[1\]\.divisor must be a number above 0"),
+    (_in(A, "scores", 1, "divisor", value=5e-324), "layer 1's scores must be above 0 and finite"),
+    (
+        _in(A, "norm", "epsilon", value=1e308),
+        "a norm's epsilon must be above 0 and finite in float32",
+    ),
     (_in(A, "scores", 1, "window", value=0), r"scores\[1\]\.window must be at least 1, or null"),
     (_in(A, "scores", 0, value=None), r"scores\[0\] must be an object, not None"),
 ]

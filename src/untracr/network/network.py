@@ -230,6 +230,10 @@ class Network:
 
     def _require_architecture(self, sizes: dict[str, int]) -> None:
         what = self.architecture
+        if what.norm is not None:
+            _require_positive("a norm's epsilon", what.norm.epsilon)
+        for number, layer in enumerate(self.layers):
+            _require_positive(f"the divisor of layer {number}'s scores", layer.attention.divisor)
         match what.positions:
             case PositionTable(first):
                 if self.W_pos is None:
@@ -305,6 +309,14 @@ def _require_numbers(name: str, array: Array) -> None:
         raise ModelFileError(
             f"weights must be finite numbers; {name}{list(index)} is {array[index]}"
         )
+
+
+def _require_positive(what: str, value: float) -> None:
+    """Checks a number that arrays are divided by, as it is in single precision."""
+    with np.errstate(over="ignore", under="ignore"):
+        single = np.float32(value)
+    if not 0 < single < np.inf:
+        raise ModelFileError(f"{what} must be above 0 and finite in float32; it is {value!r}")
 
 
 def _bind(sizes: dict[str, int], name: str, array: Array) -> None:
