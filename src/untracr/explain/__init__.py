@@ -8,7 +8,7 @@ from untracr.explain.explanation_page import page
 from untracr.explain.explanation_picture import picture
 from untracr.explain.inside import Added, Seen
 from untracr.explain.inside_picture import inside_picture
-from untracr.explain.look import Inside, look_inside
+from untracr.explain.look import Inside, explain_result, look_inside
 from untracr.explain.side_by_side import explain
 from untracr.explain.text import explanation_text
 
@@ -23,6 +23,7 @@ __all__ = [
     "Pattern",
     "Seen",
     "explain",
+    "explain_result",
     "explanation_text",
     "inside_picture",
     "look_inside",

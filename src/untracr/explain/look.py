@@ -7,11 +7,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from untracr.decompile.result import Result
+from untracr.errors import UsageError
+from untracr.explain.explained import Explained
 from untracr.explain.inside import Seen, seen_inside
 from untracr.explain.inside_picture import inside_picture
 from untracr.explain.inside_text import seen_text
 from untracr.explain.sampled_inputs import sampled_inputs
+from untracr.explain.side_by_side import explain
 from untracr.loading.loading import load_model
+from untracr.rasp.domain import Domain
 from untracr.rasp.values import Value
 from untracr.shown_text import cut, printable
 
@@ -60,3 +65,24 @@ def look_inside(
     if inputs is None:
         inputs = sampled_inputs(loaded.task, DRAWN, np.random.default_rng(seed))
     return Inside(printable(loaded.path.name), seen_inside(loaded.network, loaded.task, inputs))
+
+
+def explain_result(
+    model: object, result: Result, inputs: Sequence[Sequence[Value]]
+) -> tuple[Explained, ...]:
+    """A model beside the program that was read off it, line by line, on some inputs.
+
+    Args:
+        model: what was decompiled.
+        result: what came of it.
+        inputs: tokens of each, without special ones.
+
+    Raises:
+        UsageError: nothing was read off the model.
+        InputError: an input is not in the program's domain.
+    """
+    if result.program is None or result.token_rows is None:
+        raise UsageError(f"no program was read off the model: {result.detail}")
+    weights = result.token_rows.applied(load_model(model).transformer)
+    domain = Domain(result.vocab, result.max_seq_len)
+    return tuple(explain(weights, result.program, domain, inputs))
