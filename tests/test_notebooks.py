@@ -62,7 +62,7 @@ def cells(notebook: Path, tmp_path_factory: pytest.TempPathFactory) -> list[tupl
 
 def probe(number: int) -> Cell:
     """A cell that prints how much CPU time the notebook has taken so far."""
-    empty = {"execution_count": None, "metadata": {}, "outputs": []}
+    empty: Cell = {"execution_count": None, "metadata": {}, "outputs": []}
     return {"cell_type": "code", "id": f"probe-{number}", "source": PROBE, **empty}
 
 
