@@ -91,7 +91,8 @@ def _wrap_functions(modules: list[types.ModuleType], calls: Calls) -> list[_Chan
     changed: list[_Change] = []
     for user in [m for m in list(sys.modules.values()) if isinstance(m, types.ModuleType)]:
         for name, value in list(vars(user).items()):
-            if isinstance(value, types.FunctionType) and value.__module__ in own:
+            # Not isinstance, which asks for __class__: other packages have values that warn then.
+            if type(value) is types.FunctionType and value.__module__ in own:
                 if value not in checked:
                     checked[value] = _checked(value, calls)
                 if checked[value] is not value:
