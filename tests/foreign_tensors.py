@@ -70,6 +70,19 @@ def gpt2_arrays(layers: int = 2, D: int = 8, V: int = 11, P: int = 6, prefix: st
     return random_arrays({f"{prefix}{name}": shape for name, shape in shapes.items()})
 
 
+def llama_arrays(D: int = 8, M: int = 12, V: int = 11) -> Arrays:
+    """What a Llama of transformers holds, one layer, its read-out of its own."""
+    at = "model.layers.0."
+    shapes: dict[str, tuple[int, ...]] = {
+        f"{at}self_attn.{one}_proj.weight": (D, D) for one in "qkvo"
+    }
+    shapes |= {f"{at}mlp.{one}_proj.weight": (M, D) for one in ("gate", "up")}
+    norms = (f"{at}input_layernorm", f"{at}post_attention_layernorm", "model.norm")
+    shapes |= {f"{name}.weight": (D,) for name in norms}
+    shapes |= {f"{at}mlp.down_proj.weight": (D, M), "model.embed_tokens.weight": (V, D)}
+    return random_arrays(shapes | {"lm_head.weight": (V, D)})
+
+
 def lens_arrays(layers: int = 1, norm: bool = True, mlp: bool = True) -> Arrays:
     """What a model of TransformerLens holds: width 8, 2 heads, 11 tokens, 6 positions."""
     D, H, K, M, V, P = 8, 2, 4, 20, 11, 6

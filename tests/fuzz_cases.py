@@ -1,6 +1,7 @@
 """The first hostile cases of each kind, each with a budget; many more by the fuzzers' own commands.
 
-``python tests/fuzz_files.py --cases 10000``, and likewise `fuzz_programs.py` and `fuzz_tasks.py`.
+``python tests/fuzz_files.py --cases 10000``, and likewise `fuzz_folders.py`, `fuzz_programs.py` and
+`fuzz_tasks.py`.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ if sys.platform == "win32":
     pytest.skip("cases run in forked processes", allow_module_level=True)
 
 import fuzz_files
+import fuzz_folders
 import fuzz_programs
 import fuzz_tasks
 from fuzz_running import Case, Maker, Tally, run_cases
@@ -32,6 +34,12 @@ def test_hostile_files_are_read_or_refused() -> None:
     """No traceback, no hang, and no more memory than a case may have."""
     fuzz_files.material()
     assert_clean(run_cases(fuzz_files.make, 0, range(CASES), "files"))
+
+
+def test_hostile_folders_of_models_are_read_or_refused() -> None:
+    """Likewise."""
+    fuzz_folders.material()
+    assert_clean(run_cases(fuzz_folders.make, 0, range(CASES), "folders"))
 
 
 def test_hostile_programs_are_run_or_refused() -> None:
