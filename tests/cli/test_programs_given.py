@@ -58,7 +58,9 @@ def test_bad_programs(run: Run, tmp_path: Path, source: str, lines: list[str]) -
 def test_unknown_names_of_programs(run: Run, tmp_path: Path) -> None:
     """What is no file and not in the library gets a suggestion."""
     assert "Did you mean 'reverse'?" in run.fails(1, "check", "revers")
-    assert "is a directory" in run.fails(1, "check", tmp_path)
+    domain = ("--vocab", "a", "--max-seq-len", "3")
+    assert "is a directory" in run.fails(1, "compile", tmp_path, "-o", tmp_path / "m.npz", *domain)
+    assert "a model is compared" in run.fails(2, "check", tmp_path)  # a folder may hold a model
 
 
 def test_a_model_is_no_program(run: Run, model: Path, tmp_path: Path) -> None:
