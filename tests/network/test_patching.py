@@ -289,6 +289,15 @@ def test_a_trace_shows_values_as_they_went_on(network: Network) -> None:
     assert (patched(network, Replace(stream, Values(0.5))).trace(ids)[stream.point] == 0.5).all()
 
 
+def test_a_patch_changes_nothing_that_was_seen_before_it(gpt2: Network) -> None:
+    """The stream that leaves a layer and the one that enters the next have hooks one by one."""
+    left, enters = Place("blocks.0.hook_resid_post"), Place("blocks.1.hook_resid_pre")
+    found = patched(gpt2, [Replace(left, Values(1.0)), Replace(enters, Values(2.0))])
+    values = found.trace(ids_of(gpt2))
+    assert (values[enters.point] == 2).all()
+    assert (values[left.point] == 1).all()
+
+
 def test_without_patches_nothing_is_changed(network: Network) -> None:
     ids = ids_of(network)
     assert relative(patched(network, []).run(ids), forward(network, ids)) < 1e-12
@@ -300,18 +309,20 @@ def test_many_in_one_batch_are_as_one_by_one(
     network: Network, at_once: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of all points in a random order, however much is computed at a time."""
-    monkeypatch.setattr(patching, "inputs_at_once", lambda *_: at_once)
     ids, source = ids_of(network), trace(network, ids_of(network, 5, seed=2))
     names = np.random.default_rng(0).permutation(list(hook_points(network)))
+    rows = RNG.integers(0, len(ids), size=11)
+    own = RNG.integers(0, 9, size=(11, 1))
     several: list[list[Patch]] = [
-        [Replace(Place(name, number % 9), Resampled(source, number))]
+        [Replace(Place(name, own if number % 3 == 1 else number % 9), Resampled(source, number))]
         for number, name in enumerate(names)
     ]
     several[3] += several[0] + several[-1]
-    rows = RNG.integers(0, len(ids), size=11)
-    together = run_each(network, several, trace(network, ids), rows)
-    for one, logits in zip(several, together, strict=True):
-        assert relative(logits, patched(network, one).run(ids[rows])) < 1e-12
+    alone = [patched(network, one).run(ids[rows]) for one in several]
+    monkeypatch.setattr(patching, "inputs_at_once", lambda *_: at_once)
+    for base, chosen in ((trace(network, ids), rows), (ids[rows], None)):
+        for logits, wanted in zip(run_each(network, several, base, chosen), alone, strict=True):
+            assert relative(logits, wanted) < 1e-12
 
 
 @pytest.fixture
