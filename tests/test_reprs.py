@@ -15,7 +15,7 @@ import pytest
 from compiled_models import model_of
 from test_house import ROOMS
 from untracr.certificate.certificate import certificate_of
-from untracr.decompile.bundled import decompile_model
+from untracr.decompile.bundled import bundled_decompiler, decompile_model
 from untracr.diagnose.model import CompiledModel, compile_rasp_to_model
 from untracr.errors import Problem
 from untracr.explain.side_by_side import explain
@@ -74,6 +74,14 @@ def test_no_public_value_shows_all_that_it_holds(name: str) -> None:
         assert [field for field in fields if not is_small(hints[field])] == []
 
 
+@pytest.mark.parametrize("name", sorted(public_classes()))
+def test_no_public_value_shows_an_address(name: str) -> None:
+    """Of use to nobody."""
+    public = public_classes()[name]
+    own = any("__repr__" in vars(part) for part in public.__mro__[:-1])
+    assert own or getattr(public, "_is_protocol", False)
+
+
 def within(value: object, depth: int = 4) -> Iterator[object]:
     """A value and what it holds."""
     yield value
@@ -105,7 +113,12 @@ def test_what_a_compiled_model_holds_is_shown_shortly(model: CompiledModel, tmp_
     explained = next(explain(small.transformer, result.program, domain, [(0, 1, 2)]))
     loaded = load_model(model)
     values = [
-        *(model, model.apply(["compiler_bos", *range(8)]), model.input_encoder),
+        *(
+            model,
+            model.apply(["compiler_bos", *range(8)]),
+            model.input_encoder,
+            bundled_decompiler(),
+        ),
         *(model.transformer.forward([[40, *range(8)]]), loaded, loaded.network.layers[0]),
         *(result, result.lines, explained, certificate_of(result, load_model(small), tmp_path)),
     ]

@@ -86,6 +86,9 @@ class DatasetReader:
         self._rank, self._world_size = rank, world_size
         self._loaded: tuple[int, ShardRows] | None = None
 
+    def __repr__(self) -> str:
+        return f"<DatasetReader {self._rank} of {self._world_size}: {len(self):,} rows an epoch>"
+
     def __len__(self) -> int:
         """Rows an epoch, those of all readers together."""
         return int(self._sizes.sum())

@@ -26,6 +26,7 @@ from untracr.metamodel.numpy_network import NumpyNetwork
 from untracr.rasp.domain import Domain
 from untracr.rasp.functions import Value
 from untracr.rasp.program import print_program
+from untracr.shown_text import cut
 from untracr.transformer.token_rows import NOTHING_SAID, Naming, TokenRows, rows_of, token_rows
 from untracr.transformer.transformer import Transformer
 
@@ -48,6 +49,9 @@ class Decompiler:
     def __init__(self, checkpoint: Path | None = None) -> None:
         self.checkpoint = checkpoint or Path(str(files("untracr") / BUNDLED))
         self._network = NumpyNetwork.load(self.checkpoint)
+
+    def __repr__(self) -> str:
+        return f"<Decompiler with {cut(str(self.checkpoint), 100)!r}>"
 
     def decompile(
         self,

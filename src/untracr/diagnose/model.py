@@ -39,6 +39,7 @@ from untracr.rasp.program import Program
 from untracr.rasp.values import tracr_sorted
 from untracr.short_repr import short_repr
 from untracr.shown_text import cut
+from untracr.shown_text import shown as shown_values
 from untracr.syntax.parsing import parse
 from untracr.transformer.transformer import Array, Trace, Transformer
 
@@ -146,6 +147,9 @@ class CategoricalEncoder:
         self.pad_token = pad_token
         self._max_seq_len = max_seq_len
 
+    def __repr__(self) -> str:
+        return f"<CategoricalEncoder: {cut(shown_values(self._values), 200)}>"
+
     def encode(self, inputs: Sequence[Value]) -> list[int]:
         """The ids of ``inputs``.
 
@@ -200,6 +204,9 @@ class CategoricalEncoder:
 
 class NumericalEncoder:
     """Numbers stand for themselves."""
+
+    def __repr__(self) -> str:
+        return "<NumericalEncoder>"
 
     bos_token: Value = None
     pad_token: Value = None

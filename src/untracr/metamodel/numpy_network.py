@@ -87,6 +87,9 @@ class NumpyNetwork:
             for i in range(config["layers"])
         ]
 
+    def __repr__(self) -> str:
+        return f"<NumpyNetwork: {len(self._layers)} layers of width {self.width}>"
+
     @classmethod
     def load(cls, path: Path) -> NumpyNetwork:
         """Reads a released checkpoint (16-bit safetensors) or a training checkpoint.
@@ -140,6 +143,9 @@ class Decoding:
         self._component_values = [empty for _ in layers]
         self._current = empty
         self._reads = np.zeros((0, 3), dtype=np.int64)
+
+    def __repr__(self) -> str:
+        return f"<Decoding: {len(self._reads)} components>"
 
     def branch(self) -> Decoding:
         """A copy that goes on from here; what was fed is shared, since arrays are never changed."""

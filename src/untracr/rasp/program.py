@@ -222,6 +222,9 @@ class Builder:
         self.nodes: list[Node] = [Tokens(), Indices()]
         self._labels: list[str | None] = ["tokens", "indices"]
 
+    def __repr__(self) -> str:
+        return f"<Builder: {len(self.nodes) - 2} operations>"
+
     def add(self, node: Node, label: str | None = None) -> Ref:
         """Appends ``node``; ``label``, if given, is its exact label."""
         self.nodes.append(node)

@@ -100,6 +100,9 @@ class Reader:
             is_told=base.is_exact,
         )
 
+    def __repr__(self) -> str:
+        return f"<Reader of {self.model!r}>"
+
     def _neuron_noise(
         self, squares: Annotated[Floats, "L M"], entries: int
     ) -> Annotated[Floats, "L"]:
