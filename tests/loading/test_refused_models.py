@@ -354,3 +354,21 @@ def test_quantised_weights_are_refused_by_name() -> None:
     refused(arrays, "quantised weights are not read; embed.W_E is torch.float8_e4m3fn")
     arrays["embed.W_E"] = torch.ones(11, 8, dtype=torch.int8)
     refused(arrays, "floating-point", "embed.W_E", "int8")
+
+
+@pytest.mark.parametrize("prefix", ["", "transformer."])
+def test_what_is_missing_is_told_by_the_library_s_own_names(tmp_path: Path, prefix: str) -> None:
+    arrays = gpt2_arrays(prefix=prefix)
+    del arrays[f"{prefix}h.1.attn.c_attn.weight"]
+    arrays["score.weight"] = np.ones((2, 8), "f4")
+    refused(
+        folder_of(tmp_path / "m", arrays, GPT2_CONFIG),
+        "named as in Hugging Face's GPT-2; unknown: 'score.weight'",
+        f"missing: '{prefix}h.1.attn.c_attn.weight'",
+    )
+
+
+def test_what_a_mapping_of_names_lacks_is_told_by_its_names() -> None:
+    names = {"tok": "embed.W_E", "l.{layer}.q": "blocks.{layer}.attn.W_Q"}
+    arrays = random_arrays({"tok": (11, 8), "l.0.k": (8, 8)})
+    refused(arrays, "unknown: 'l.0.k'", "missing: 'l.0.q', 'blocks.", names=names, num_heads=1)

@@ -93,7 +93,7 @@ def lens_names(tensors: Tensors, sizes: Mapping[str, tuple[int, str]]) -> LensNa
             f"there must be {stated} layers, as {source} has it; the tensors are of {layers}"
         )
     axes = _axes(layers)
-    require_names("TransformerLens", set(names), _required(names, layers), set(axes))
+    _require_names(tensors, names, layers, axes)
     _require_even(names, layers)
     bound = dict(sizes)
     for name in (name for name in axes if name in names):
@@ -101,6 +101,15 @@ def lens_names(tensors: Tensors, sizes: Mapping[str, tuple[int, str]]) -> LensNa
     numbers = sum(math.prod(tensors.shape(name)) for name in names)
     require_size("the model, in single precision,", 4 * numbers, MAX_NETWORK_BYTES)
     return LensNames(names, layers, {axis: size for axis, (size, _) in bound.items()})
+
+
+def _require_names(
+    tensors: Tensors, names: frozenset[str], layers: int, axes: Mapping[str, tuple[str, ...]]
+) -> None:
+    """Checks which there are, and tells of them by the names that the user knows."""
+    wanted = list(dict.fromkeys(map(tensors.expected, _required(names, layers))))
+    have = {tensors.expected(name) for name in names}
+    require_names(tensors.style, have, wanted, set(map(tensors.expected, axes)))
 
 
 def _require_supported(names: frozenset[str]) -> None:

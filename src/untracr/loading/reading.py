@@ -87,11 +87,11 @@ def model_of_tensors(
     tensors = without_prefix(tensors, WRAPPERS)
     if given.names is not None:
         stated = _stated(config, None, tensors, given)
-        named = renamed(tensors, given.names, stated.heads)
+        named = renamed(tensors, given.names, stated.heads, "the mapping of names")
     else:
         layout = _layout(tensors, config)
         stated = _stated(config, layout, tensors, given)
-        named = renamed(tensors, names_of(layout), stated.heads)
+        named = renamed(tensors, names_of(layout), stated.heads, layout.name)
     if "embed.W_E" in named.names and (shape := named.shape("embed.W_E")):
         stated = stated_with(stated, given.told, shape[0])
     network, said = assembled(named, stated)

@@ -18,7 +18,7 @@ side by side, as [d_model, n_heads * d_head], they are taken apart.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -57,13 +57,16 @@ class _Piece:
     parts: int
 
 
-def renamed(tensors: Tensors, names: Names, heads: int | None) -> Tensors:
+def renamed(
+    tensors: Tensors, names: Names, heads: int | None, style: str = "TransformerLens"
+) -> Tensors:
     """Tensors by TransformerLens' names.
 
     Args:
         tensors: by their own names; those that ``names`` does not have keep theirs.
         names: the mapping.
         heads: of a layer, where they lie side by side; None where it is not known.
+        style: whose names these are.
 
     Raises:
         UsageError: the mapping is none.
@@ -96,7 +99,28 @@ def renamed(tensors: Tensors, names: Names, heads: int | None) -> Tensors:
             return array.reshape(D, H, K).transpose(1, 0, 2)
         return array.reshape(wanted)
 
-    return Tensors(frozenset(pieces), shape, read, called)
+    return Tensors(frozenset(pieces), shape, read, called, style, _expected(tensors.names, names))
+
+
+def _expected(there: frozenset[str], names: Names) -> Callable[[str], str]:
+    """What their name of a tensor of TransformerLens' would be, whether or not it is there.
+
+    Of several the one that begins as others do that are there.
+    """
+    beginnings = {name.partition(".")[0] for name in there}
+    theirs: dict[str, str] = {}
+    for name in sorted(names, key=lambda name: name.partition(".")[0] in beginnings):
+        target = names[name]
+        targets = () if target is None else (target,) if isinstance(target, str) else target
+        theirs |= {ours.removesuffix(".T"): name for ours in targets}
+
+    def expected(ours: str) -> str:
+        numbered = re.match(r"blocks\.(\d+)\.", ours)
+        layer = "" if numbered is None else numbered[1]
+        pattern = re.sub(r"^blocks\.\d+\.", f"blocks.{LAYER}.", ours)
+        return theirs.get(pattern, ours).replace(LAYER, layer)
+
+    return expected
 
 
 def _pieces(

@@ -25,12 +25,16 @@ class Tensors:
         shape: that of one, by its name; nothing else of it is read.
         read: one of them, in any type of numbers.
         called: what errors call one of them: the name by which the user knows it.
+        style: whose names the user knows.
+        expected: the name there of one that need not be there.
     """
 
     names: frozenset[str]
     shape: Callable[[str], tuple[int, ...]]
     read: Callable[[str], npt.NDArray[Any]]
     called: Callable[[str], str] = shown
+    style: str = "TransformerLens"
+    expected: Callable[[str], str] = str
 
     def array(self, name: str) -> Array:
         """One of them in single precision.
