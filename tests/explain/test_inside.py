@@ -15,7 +15,7 @@ from untracr.diagnose.model import compile_rasp_to_model
 from untracr.errors import InputError, ModelFileError
 from untracr.explain.inside import Seen, seen_inside
 from untracr.explain.inside_picture import MOST_CELLS, MOST_POSITIONS, inside_picture
-from untracr.explain.inside_text import seen_text
+from untracr.explain.inside_text import number_word, seen_text
 from untracr.explain.look import look_inside
 from untracr.explain.sampled_inputs import sampled_inputs
 from untracr.loading.loading import load_model
@@ -190,6 +190,15 @@ def test_weights_that_overflow_are_refused() -> None:
     huge = network.replace(W_E=network.W_E * np.float32(1e30))
     with pytest.raises(ModelFileError, match="finite numbers"):
         look_inside(huge, [(1, 2)])
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [(0.0, "0.00"), (1.5, "1.50"), (123.456, "123.46"), (0.0123456, "0.0123"), (-2e6, "-2e+06")],
+)
+def test_numbers_are_as_short_as_they_tell_something(number: float, text: str) -> None:
+    """Small ones are no zeros."""
+    assert number_word(number) == text
 
 
 def test_json_holds_all_of_it() -> None:

@@ -8,7 +8,7 @@ import numpy as np
 
 from untracr.explain.drawing import MONO_WIDTH, RULE, Drawing, ink_on, shade
 from untracr.explain.inside import Seen
-from untracr.explain.inside_text import LONGEST_WORD, output_word, word
+from untracr.explain.inside_text import LONGEST_WORD, number_word, output_word, word
 from untracr.explain.text import value_text
 from untracr.network.network import Array
 from untracr.shown_text import cut
@@ -189,8 +189,9 @@ def _number(
     """A number in its box, shaded by how large it is."""
     left = LEFT + LABELS + place * COLUMN
     drawing.box(left, y, COLUMN - 2, ROW - 2, shade(share), stroke=RULE, title=title)
-    text = f"{number:.2f}" if abs(number) < 1e4 else f"{number:.1e}"
-    drawing.words(_middle(place), y + 12.5, text, 10, anchor="middle", fill=ink_on(share))
+    drawing.words(
+        _middle(place), y + 12.5, number_word(number), 10, anchor="middle", fill=ink_on(share)
+    )
 
 
 def _logits(drawing: Drawing, seen: Seen, shown: int, y: float) -> float:

@@ -88,14 +88,19 @@ def _logits(seen: Seen, shown: int) -> Iterator[tuple[str, list[str]]]:
     for rank in range(min(LARGEST, logits.shape[1])):
         columns = order[:, rank].tolist()
         cells = [
-            f"{word(seen.columns[column])} {logits[at, column]:.2f}"
+            f"{word(seen.columns[column])} {number_word(float(logits[at, column]))}"
             for at, column in enumerate(columns)
         ]
         yield ("largest logit" if not rank else "next logit"), cells
 
 
 def _numbers(numbers: Array) -> list[str]:
-    return [f"{number:.2f}" if number < 1e4 else f"{number:.1e}" for number in numbers.tolist()]
+    return list(map(number_word, numbers.tolist()))
+
+
+def number_word(number: float) -> str:
+    """A number to three digits, or to two decimals where these are more."""
+    return f"{number:.2f}" if number == 0 or 1 <= abs(number) < 1e4 else f"{number:.3g}"
 
 
 def word(value: Value) -> str:
