@@ -72,9 +72,15 @@ def folder_of(path: Path) -> Path | None:
     """
     if path.is_dir():
         return path
-    others = (one for one in path.parent.iterdir() if one.suffix in SUFFIXES and one != path)
-    alone = path.name in _WEIGHTS or next(others, None) is None
-    return path.parent if alone else None
+    return path.parent if path.name in _WEIGHTS or _is_alone(path) else None
+
+
+def _is_alone(path: Path) -> bool:
+    """Whether a file is the only one of weights in its folder, as far as that can be looked at."""
+    try:
+        return not any(one.suffix in SUFFIXES and one != path for one in path.parent.iterdir())
+    except OSError:
+        return False
 
 
 def passed_over(path: Path) -> tuple[str, ...]:

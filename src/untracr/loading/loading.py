@@ -126,13 +126,12 @@ def _of_path(path: Path, given: Given) -> LoadedModel:
 
 def _read(path: Path, given: Given) -> LoadedModel:
     contents = contents_of_folder(path) if path.is_dir() else contents_of_file(path)
-    folder = folder_of(path)
     if isinstance(contents, LoadedModel):
         _require_untold(given)
-        beside = task_beside(path) if folder == path else None
+        beside = task_beside(path) if path.is_dir() else None
         hints = hints_of_metadata(contents.metadata)
         return contents.with_task(_over(given.told, beside).over(hints.told))
-    if folder is None:
+    if (folder := folder_of(path)) is None:
         return _alone(contents, given, path)
     told = _over(given.told, task_beside(folder))
     config = contents.config
