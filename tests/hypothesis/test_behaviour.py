@@ -60,3 +60,18 @@ def test_a_longer_program_allows_a_larger_tree() -> None:
     assert short < description_bits(program_of(LONG)) < long
     assert most_leaves(short, 10, 5) < most_leaves(long, 10, 5)
     assert most_leaves(0.0, 10, 5) == 2
+
+
+def test_the_networks_errors_are_compared_with_the_programs() -> None:
+    wrong = "SequenceMap(lambda x, y: x + 9 if x == 2 and y == 3 else x + y, tokens, indices)"
+    subject, program = compiled(wrong)
+    rng = np.random.default_rng(0)
+    drawn = next(inputs_of(subject, 5, 100, rng))
+    truth = program_of("SequenceMap(lambda x, y: x + y, tokens, indices)")
+    errors = behaviour(subject, program, domain_of(subject), drawn, rng, truth).errors
+    assert errors is not None
+    assert errors.count == errors.total == 5**3 + 5**4
+    guess = behaviour(subject, truth, domain_of(subject), drawn, rng, truth).errors
+    assert guess is not None
+    assert guess.count == 0
+    assert guess.total == errors.total

@@ -29,6 +29,7 @@ class Options(TaskOptions, RowsOptions, CausalOption, JsonOption):
 
     model: str
     program: str
+    truth: str | None
     reads: Literal["input", "all"] | None
     max_seq_len: int | None
     quick: bool
@@ -40,6 +41,11 @@ def configure(parser: Parser) -> None:
     """Adds the arguments."""
     parser.add_argument("model", metavar="MODEL", help="a weights file or folder of any kind")
     parser.add_argument("program", metavar="PROGRAM", help=f"the hypothesis: {PROGRAM_HELP}")
+    parser.add_argument(
+        "--truth",
+        metavar="PROGRAM",
+        help="what the network was meant to do: does the hypothesis make the network's errors?",
+    )
     parser.add_argument(
         "--reads",
         choices=("input", "all"),
@@ -81,6 +87,7 @@ def run(options: Options) -> int:
         longest=options.max_seq_len,
         amount=_amount(options),
         seed=options.seed,
+        truth=None if options.truth is None else read_program(options.truth).program,
         watch=lambda lines: with_progress(
             lines, len(lines), " lines", show=not options.no_progress
         ),

@@ -58,6 +58,8 @@ class Behaviour:
         share: inputs on which every output that counts is the same.
         baselines: what trivial predictors reach on the same inputs.
         counter_examples: where they part, shortest first.
+        errors: of the inputs on which the network's outputs are not the truth's, those on which
+            they are the program's; None where no truth is given.
     """
 
     kind: str
@@ -65,6 +67,7 @@ class Behaviour:
     share: Share
     baselines: tuple[Baseline, ...]
     counter_examples: tuple[CounterExample, ...]
+    errors: Share | None = None
 
     __repr__ = short_repr
 
@@ -81,7 +84,12 @@ class Behaviour:
 
 
 def behaviour(
-    subject: Subject, program: Program, domain: Domain, drawn: Drawn, rng: np.random.Generator
+    subject: Subject,
+    program: Program,
+    domain: Domain,
+    drawn: Drawn,
+    rng: np.random.Generator,
+    truth: Program | None = None,
 ) -> Behaviour:
     """Compares a program's outputs with a network's.
 
@@ -91,11 +99,12 @@ def behaviour(
         domain: of the program's tokens.
         drawn: the inputs.
         rng: draws the baselines' halves.
+        truth: what the network was meant to do, if its errors are to be compared as well.
 
     Raises:
         EvaluationError: the program fails on an input.
     """
-    right = total = 0
+    right = total = wrong = followed = 0
     examples: list[CounterExample] = []
     seen: list[tuple[Codes, Outputs, Mask]] = []
     for tokens in _batches(drawn.groups):
@@ -104,11 +113,16 @@ def behaviour(
         got, counted = subject.outputs(subject.logits(ids)), subject.counted(ids)
         same = (subject.same(got, subject.wanted(lines.output)) | ~counted).all(axis=1)
         right, total = right + int(same.sum()), total + len(tokens)
+        if truth is not None:
+            meant = subject.wanted(lines_on(subject, truth, domain, tokens).output)
+            erring = ~(subject.same(got, meant) | ~counted).all(axis=1)
+            wrong, followed = wrong + int(erring.sum()), followed + int((erring & same).sum())
         for row in np.flatnonzero(~same)[: MOST_EXAMPLES - len(examples)]:
             examples.append(_example(subject, lines, got, counted, int(row)))
         seen.append((tokens, got, counted))
     known = baselines(_as_codes(subject, _some(seen, rng)), program, rng)
-    return Behaviour(drawn.kind, drawn.every, Share(right, total), known, tuple(examples))
+    errors = None if truth is None else Share(followed, wrong)
+    return Behaviour(drawn.kind, drawn.every, Share(right, total), known, tuple(examples), errors)
 
 
 def lines_on(subject: Subject, program: Program, domain: Domain, tokens: Codes) -> Lines:

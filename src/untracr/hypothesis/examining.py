@@ -115,6 +115,7 @@ def examine(
     amount: Amount = Amount(),
     seed: int = 0,
     watch: Watch = list,
+    truth: Program | None = None,
 ) -> HypothesisReport:
     """Does a network run a program?
 
@@ -125,6 +126,7 @@ def examine(
         amount: how much is compared and searched.
         seed: the same seed gives the same figures.
         watch: passes the lines on one by one as they are tested, so that progress can be shown.
+        truth: what the network was meant to do; where it fails, does the program fail alike?
 
     Raises:
         UsageError: there is nothing to compare on.
@@ -133,7 +135,7 @@ def examine(
     from threadpoolctl import threadpool_limits  # scikit-learn's; its products are small
 
     with threadpool_limits(1):
-        return _examined(subject, program, longest, amount, seed, watch)
+        return _examined(subject, program, longest, amount, seed, watch, truth)
 
 
 def _examined(
@@ -143,12 +145,13 @@ def _examined(
     amount: Amount,
     seed: int,
     watch: Watch,
+    truth: Program | None,
 ) -> HypothesisReport:
     domain = domain_of(subject, longest)
     rng = np.random.default_rng([seed, 0])
     kinds = tuple(inputs_of(subject, domain.max_seq_len, amount.inputs, rng))
     behaviours = tuple(
-        behaviour(subject, program, domain, drawn, np.random.default_rng([seed, 1, number]))
+        behaviour(subject, program, domain, drawn, np.random.default_rng([seed, 1, number]), truth)
         for number, drawn in enumerate(kinds)
         if drawn.groups and sum(map(len, drawn.groups))
     )

@@ -43,8 +43,19 @@ def _behaviour(each: Behaviour) -> Iterator[str]:
     best = each.best_baseline
     yield f"  {each.kind}: {each.share.count:,} of {each.share.total:,} the same, {each.share}"
     yield f"    skill {each.skill:.2f} over the best trivial predictor, a {best.name}: {best.share}"
+    if each.errors is not None:
+        yield f"    errors: {_errors(each.errors)}"
     for example in each.counter_examples:
         yield f"    {_example(example)}"
+
+
+def _errors(errors: Share) -> str:
+    if not errors.total:
+        return "the network makes none on these inputs"
+    return (
+        f"the program makes {errors.count:,} of the network's {errors.total:,}, {errors} "
+        "(the truth makes none of them)"
+    )
 
 
 def _example(example: CounterExample) -> str:
@@ -152,6 +163,7 @@ def _behaviour_json(each: Behaviour) -> dict[str, object]:
         "every_input": each.every,
         "same": each.share.as_dict(),
         "skill": each.skill,
+        "errors": None if each.errors is None else each.errors.as_dict(),
         "baselines": {at.name: at.share.as_dict() for at in each.baselines},
         "counter_examples": [
             {
