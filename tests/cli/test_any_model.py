@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 
 import pytest
@@ -57,7 +58,8 @@ def test_what_only_compiled_models_have_is_named(
     error = run.fails(1, *arguments)
     assert error.startswith(f"{gpt2}: not the form that a compiler writes: ")
     assert "normalised (LayerNorm)" in error
-    assert "untracr run" in error
+    for what_else in ("untracr run", "untracr explain", "untracr test"):
+        assert what_else in error
 
 
 def test_a_folder_is_run(run: Run, gpt2: Path) -> None:
@@ -66,3 +68,22 @@ def test_a_folder_is_run(run: Run, gpt2: Path) -> None:
     assert found.code == 0
     assert found.out.strip()
     assert "tokens have no names" in found.err
+
+
+@pytest.mark.parametrize("name", ["model.ckpt", "weights", "model.py"])
+@pytest.mark.parametrize("form", ["safetensors", "pt"])
+def test_a_file_is_told_by_what_it_holds_whatever_its_name(
+    run: Run, gpt2: Path, name: str, form: str
+) -> None:
+    """As documented: where a program may stand as well, too."""
+    weights = gpt2 / "model.safetensors"
+    if form == "pt":
+        torch.save({n: torch.tensor(a) for n, a in gpt2_arrays().items()}, weights)
+    wanted = run("run", gpt2, "1,2").out
+    found = run("run", weights.rename(gpt2 / name), "1,2")
+    assert (found.code, found.out) == (0, wanted)
+
+
+def test_a_pickle_of_any_name_is_never_loaded(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "model.pkl").write_bytes(pickle.dumps({"w": [1.0]}))
+    assert "a pickle is never loaded" in run.fails(1, "run", tmp_path / "model.pkl", "1")

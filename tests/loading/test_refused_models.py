@@ -318,11 +318,21 @@ def test_a_file_of_pytorch_with_code_is_refused(
         ({"a": 3, "b": "x"}, "must hold a state dict"),
         ({"state_dict": {"a": 3}}, "must hold a state dict"),
         (torch.nn.Linear(3, 3), "weights_only=True"),
+        (torch.nn.Linear(3, 3), "it holds torch.nn.modules.linear.Linear; of a module save the"),
     ],
 )
 def test_files_of_pytorch_that_hold_something_else(tmp_path: Path, held: Any, part: str) -> None:
     torch.save(held, tmp_path / "m.pt")
     refused(tmp_path / "m.pt", part)
+
+
+def test_nobody_is_advised_to_trust_a_pickle(tmp_path: Path) -> None:
+    """PyTorch's own error says how to allow the class; that would run what the file says."""
+    torch.save(torch.nn.Linear(3, 3), tmp_path / "m.pt")
+    with pytest.raises(ModelFileError) as caught:
+        load_model(tmp_path / "m.pt")
+    assert "add_safe_globals" not in str(caught.value)
+    assert str(caught.value).endswith("torch.save(module.state_dict(), path))")
 
 
 def test_a_tensor_that_stands_for_a_huge_one_is_refused_by_its_shape(tmp_path: Path) -> None:

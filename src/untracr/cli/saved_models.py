@@ -13,6 +13,7 @@ from untracr.cli.reading_options import RowsOptions, naming_of
 from untracr.cli.values import Value, show_values
 from untracr.errors import ModelFileError
 from untracr.shown_text import printable
+from untracr.strangers_files import beginning_of
 
 if TYPE_CHECKING:
     from untracr.loading.model import LoadedModel
@@ -116,8 +117,14 @@ MODEL_SUFFIXES = (".safetensors", ".npz", ".pt", ".pth", ".bin")
 
 
 def is_model(argument: str) -> bool:
-    """Whether an argument names a weights file, by its suffix."""
-    return Path(argument).suffix.lower() in MODEL_SUFFIXES
+    """Whether an argument names a weights file, by its suffix or by how it begins."""
+    if Path(argument).suffix.lower() in MODEL_SUFFIXES:
+        return True
+    if not (beginning := beginning_of(Path(argument), 16)):
+        return False
+    from untracr.loading.files import begins_as_weights
+
+    return begins_as_weights(beginning)
 
 
 def is_model_or_folder(argument: str) -> bool:

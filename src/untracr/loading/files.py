@@ -64,7 +64,7 @@ def contents_of_file(path: Path) -> LoadedModel | BareTensors:
     data = read_file(path, MAX_NETWORK_BYTES, "a model", ModelFileError)
     if _looks_like_safetensors(data):
         return _of_safetensors(data, path)
-    if data.startswith(b"PK\x03\x04"):
+    if data.startswith(_ARCHIVE):
         return _of_archive(data, path)
     raise ModelFileError(
         f"a model is a safetensors, an npz or a PyTorch file; this is {_what_is(data)}. "
@@ -112,6 +112,15 @@ def _names_in(data: bytes) -> list[str]:
             return archive.namelist()
     except ZIP_ERRORS:
         return []
+
+
+_ARCHIVE = b"PK\x03\x04"
+
+
+def begins_as_weights(beginning: bytes) -> bool:
+    """Whether a file is one of weights, or a pickle, by its first bytes, whatever it is called."""
+    pickled = beginning[:1] == b"\x80" and _PICKLE.match(beginning) is not None
+    return beginning.startswith(_ARCHIVE) or _looks_like_safetensors(beginning) or pickled
 
 
 def _looks_like_safetensors(data: bytes) -> bool:

@@ -217,7 +217,8 @@ class LoadedModel:
 
 _WHAT_ELSE = (
     "only compiled weights are read as programs and compared with them. This model can be run "
-    "(untracr run), and a program be tested as a hypothesis about it (untracr test)"
+    "(untracr run) and looked into (untracr explain), and a program be tested as a hypothesis "
+    "about it (untracr test)"
 )
 """What can be done with a model of another form."""
 

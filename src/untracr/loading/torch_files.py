@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import warnings
 import zipfile
 from collections.abc import Mapping
@@ -50,10 +51,18 @@ def read_torch(data: bytes) -> tuple[Mapping[Any, Any], Mapping[str, Any] | None
     return _state_dict(found)
 
 
+_FOREIGN = re.compile(r"GLOBAL ([\w.]{1,150})")
+
+
 def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    told = [line.strip() for line in lines if "GLOBAL" in line or "Unsupported" in line]
-    return (told or lines)[0].strip()[:200]
+    """What the loader did not find plain, without its advice to trust it."""
+    text = str(error).strip()
+    if (found := _FOREIGN.search(text)) is not None:
+        return (
+            f"it holds {found[1]}; of a module save the weights alone: "
+            "torch.save(module.state_dict(), path)"
+        )
+    return (text.splitlines() or [type(error).__name__])[0].strip()[:200]
 
 
 def _require_bounded(data: bytes) -> None:
