@@ -186,7 +186,7 @@ def support_of(
         together=together,
     )
     if max(len(final), len(whole)) < LEAST_PAIRS:
-        return Support(line, None, (), 0, 0, 0, 0)
+        return Support(line, None, (), 0, len(final), 0, len(whole))
     if not within:
         same = across
     elif len(same) < LEAST_PAIRS:

@@ -36,6 +36,7 @@ class Idle:
         whole: half-layers (and the embedding) of which everything was resampled.
         parts: those of which only what no line claims was.
         kept: those that were left alone, since a line was found behind them in the stream.
+        claimed: those that lines claim whole, so that nothing was left to take.
     """
 
     worst: Share
@@ -43,6 +44,12 @@ class Idle:
     whole: tuple[str, ...]
     parts: tuple[str, ...]
     kept: tuple[str, ...]
+    claimed: tuple[str, ...] = ()
+
+    @property
+    def tested(self) -> bool:
+        """Whether anything was resampled at all."""
+        return bool(self.whole or self.parts)
 
 
 @dataclass(frozen=True)
@@ -73,7 +80,7 @@ def idle(
 ) -> Idle:
     """Resamples what no line claims, all of it at once, and counts outputs that stay."""
     kept_parts = _claims(subject.network, supports)
-    rows = np.arange(min(INPUTS, len(data.tokens)))
+    rows = _different(data)
     ids = data.ids[rows]
     before, ignored = subject.outputs(subject.logits(ids)), ~subject.counted(ids)
     worst = Share(len(rows), len(rows))
@@ -89,23 +96,28 @@ def idle(
         after = subject.outputs(subject.logits(ids, hooks))
         same = _count(subject.same(after, before) | ignored)
         worst = min(worst, same, key=lambda share: share.fraction)
-    names = {place.name: basis for place, basis in kept_parts.items()}
-    return Idle(
-        worst,
-        DRAWS,
-        tuple(name for name, basis in names.items() if basis is not None and not basis.shape[1]),
-        tuple(name for name, basis in names.items() if basis is not None and basis.shape[1]),
-        tuple(name for name, basis in names.items() if basis is None),
-    )
+    names: dict[str, list[str]] = {"whole": [], "parts": [], "kept": [], "claimed": []}
+    for place, basis in kept_parts.items():
+        names[_treated(basis)].append(place.name)
+    return Idle(worst, DRAWS, **{how: tuple(places) for how, places in names.items()})
 
 
 def broken(subject: Subject, data: Recorded, support: Support, rng: np.random.Generator) -> Broken:
-    """Takes a line's part from other inputs, and counts outputs that stay nevertheless."""
+    """Takes a line's part from other inputs, and counts outputs that stay nevertheless.
+
+    A line that differs between positions only, as positions do, is taken from the next one.
+    """
     assert support.best is not None
-    rows = np.arange(min(INPUTS, len(data.tokens)))
+    rows = _different(data)
     others = rng.permutation(len(data.tokens))[: len(rows)]
     values = data.seen[support.best.place]
-    changed = support.best.subspace.exchange(values[rows], values[others])
+    own = slice(subject.first, subject.first + data.tokens.shape[1])
+    taken = values[others]
+    codes = data.lines.columns[support.line].codes
+    if (codes == codes[:1]).all():
+        taken[:, own] = np.roll(taken[:, own], 1, axis=1)
+    changed = values[rows]
+    changed[:, own] = support.best.subspace.exchange(changed[:, own], taken[:, own])
     hooks = _Put(support.best.place.name, changed)
     ids = data.ids[rows]
     before, ignored = subject.outputs(subject.logits(ids)), ~subject.counted(ids)
@@ -136,6 +148,20 @@ def _claims(
         else:
             claims[place] = np.zeros((network.d_model, 0))
     return claims
+
+
+def _treated(basis: npt.NDArray[np.float64] | None) -> str:
+    """The field of `Idle` that names a half-layer of which lines claim a basis [D, r]."""
+    if basis is None:
+        return "kept"
+    dimensions, rank = basis.shape
+    return "whole" if not rank else "parts" if rank < dimensions else "claimed"
+
+
+def _different(data: Recorded) -> npt.NDArray[np.int64]:
+    """Rows of at most `INPUTS` different inputs."""
+    _, first = np.unique(data.tokens, axis=0, return_index=True)
+    return np.sort(first)[:INPUTS]
 
 
 class _Resampled:

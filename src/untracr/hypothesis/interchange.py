@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -90,6 +91,12 @@ class Recorded:
     streams: tuple[Array, ...]
     seen: dict[Place, Array]
 
+    @cached_property
+    def inputs(self) -> Codes:
+        """[N], a number for each different input."""
+        _, numbers = np.unique(self.tokens, axis=0, return_inverse=True)
+        return np.asarray(numbers, dtype=np.int64).ravel()
+
 
 @dataclass(frozen=True, eq=False)
 class Pairs:
@@ -168,14 +175,15 @@ def draw_pairs(
     labels: Codes | None = None,
     together: tuple[Ref, ...] = (),
 ) -> Pairs:
-    """Exchanges of a line that change the program's output.
+    """Different exchanges of a line that change the program's output.
 
     Args:
         subject: the network; what it cannot put out is never wanted.
         data: inputs and the program's lines on them.
         line: the line that is exchanged.
         rows: of the inputs that may be drawn.
-        count: how many are wanted; fewer are given where ten times as many draws hold fewer.
+        count: how many are wanted; fewer are given where ten times as many draws hold fewer
+            different ones.
         rng: the draws' generator.
         across: whether the value is taken from another position than it is put at.
         everywhere: whether all positions are exchanged at once.
@@ -205,7 +213,13 @@ def draw_pairs(
     counted = subject.counted(data.ids[base])
     possible = (subject.possible(wanted) | ~counted).all(axis=1)
     changed = (~subject.same(before, wanted) & counted).any(axis=1)
-    kept = np.flatnonzero(after.meant & possible & changed)[:count]
+    drawn = [data.inputs[base], data.inputs[source]]
+    _, first = np.unique(
+        np.stack(drawn if everywhere else [*drawn, at, from_]), axis=1, return_index=True
+    )
+    different = np.zeros(draws, dtype=np.bool_)
+    different[first] = True
+    kept = np.flatnonzero(after.meant & possible & changed & different)[:count]
     return Pairs(
         base[kept],
         source[kept],

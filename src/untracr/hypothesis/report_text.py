@@ -8,9 +8,12 @@ from untracr.evaluate.share import Share
 from untracr.hypothesis.behaviour import Behaviour, CounterExample
 from untracr.hypothesis.causes import Found
 from untracr.hypothesis.controls import Control
-from untracr.hypothesis.examining import HypothesisReport, LineReport
+from untracr.hypothesis.examining import LEAST_INPUTS, HypothesisReport, LineReport
 from untracr.hypothesis.idle import Idle
 from untracr.shown_text import shown
+
+
+HALVES = "half of them to look for places, half to count"
 
 
 def report_text(report: HypothesisReport) -> str:
@@ -27,8 +30,8 @@ def _lines(report: HypothesisReport) -> Iterator[str]:
     yield ""
     count, length = report.traced
     yield (
-        f"Causes: interchange on {count:,} inputs of {length} tokens; half of them to look for "
-        "places, half to count"
+        f"Causes: interchange on {count:,} inputs of {length} tokens; "
+        + ("places are looked for and counted on the same" if count < LEAST_INPUTS else HALVES)
     )
     for line in report.lines:
         yield from _line(report, line)
@@ -69,7 +72,7 @@ def _line(report: HypothesisReport, line: LineReport) -> Iterator[str]:
     label = report.program.labels[line.line]
     support = line.support
     if not support.informative:
-        yield f"  {label}: says nothing; exchanging it changes no output that counts"
+        yield f"  {label}: says nothing; {_too_few(support.share.total)}"
         return
     if support.best is None:
         yield f"  {label}: nothing in the network depends on it"
@@ -90,6 +93,12 @@ def _line(report: HypothesisReport, line: LineReport) -> Iterator[str]:
         yield f"    as good: {', '.join(others)}"
 
 
+def _too_few(changing: int) -> str:
+    if not changing:
+        return "no exchange of it that was tried changes an output that counts"
+    return f"{changing} exchanges of it change an output that counts, too few to tell"
+
+
 def _control(control: Control) -> str:
     chance = f" (chance {100 * control.chance:.0f}%)" if control.chance else ""
     return f"{control.name} {100 * control.share.fraction:.0f}%{chance}"
@@ -100,14 +109,19 @@ def _place(found: Found) -> str:
 
 
 def _idle(left: Idle) -> Iterator[str]:
-    yield (
-        "Nothing else: with all that no supported line claims taken from other inputs, "
-        f"{left.worst} of inputs keep their output, in the worst of {left.draws} draws"
-    )
+    if left.tested:
+        yield (
+            "Nothing else: with all that no supported line claims taken from other inputs, "
+            f"{left.worst} of {left.worst.total:,} inputs keep their output, in the worst of "
+            f"{left.draws} draws"
+        )
+    else:
+        yield "Nothing else: not tested; no half-layer was left of which anything could be taken"
     parts = (
         (left.whole, "taken whole"),
         (left.parts, "taken but for what lines claim"),
-        (left.kept, "left alone, since lines were found in the stream behind"),
+        (left.claimed, "claimed whole by lines, so nothing of it was taken"),
+        (left.kept, "left alone and not tested, since lines were found in the stream behind"),
     )
     for names, what in parts:
         if names:
@@ -132,6 +146,9 @@ def verdict(report: HypothesisReport) -> Iterator[str]:
             f"The program is not what the network does: {wrong:,} of {first.share.total:,} inputs "
             "differ."
         )
+    for other in report.behaviours[1:]:
+        if wrong := other.share.total - other.share.count:
+            yield f"{other.kind}: {wrong:,} of {other.share.total:,} inputs differ."
     inner = [line for line in good if line.line not in (0, 1, report.program.output)]
     yield (
         f"Causes support {len(good)} of {len(told)} lines whose exchange can be seen"
@@ -196,9 +213,11 @@ def _line_json(report: HypothesisReport, line: LineReport) -> dict[str, object]:
 
 def _idle_json(left: Idle) -> dict[str, object]:
     return {
-        "worst": left.worst.as_dict(),
+        "tested": left.tested,
+        "worst": left.worst.as_dict() if left.tested else None,
         "draws": left.draws,
         "taken_whole": list(left.whole),
         "taken_in_part": list(left.parts),
+        "claimed_whole": list(left.claimed),
         "left_alone": list(left.kept),
     }
