@@ -12,7 +12,6 @@ from untracr.hypothesis.examining import LEAST_INPUTS, HypothesisReport, LineRep
 from untracr.hypothesis.idle import Idle
 from untracr.shown_text import shown
 
-
 HALVES = "half of them to look for places, half to count"
 
 
