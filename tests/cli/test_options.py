@@ -36,8 +36,9 @@ LINES = (
     "explain m.npz 1,2 a --program hist --picture p.svg --vocab 1,2 --checkpoint c --rows 1,2 "
     "--bos b --pad 1 --causal --no-causal --json",
     "explain folder --inside --task t.json --layout 'BOS x' --outputs 'next token'",
-    "test m.npz hist --truth sort --reads all --max-seq-len 4 --quick --seed 2 --no-progress "
-    "--causal --task t.json --layout x --outputs number --rows a,b --bos c --pad 1 --json",
+    "test m.npz hist --truth sort --reads all --max-seq-len 4 --within 0.1 --quick --seed 2 "
+    "--no-progress --causal --task t.json --layout x --outputs number "
+    "--rows a,b --bos c --pad 1 --json",
     "train --out a --hours 1 --steps 3 --seed 2 --batch-size 8 --learning-rate 1 --workers 1 "
     "--threads 1 --log-every 3 --device cpu --dataset d --width 8 --layers 1 --heads 2 "
     "--exclude e --exclude-sampled 1:2 --other-domains 0.5 --treatments noisy=0.1 "

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -13,6 +15,7 @@ from untracr.hypothesis.interchange import draw_pairs
 from untracr.hypothesis.report_text import report_text
 from untracr.rasp.domain import Domain
 from untracr.syntax.parsing import parse
+from untracr.task.task import AtToken
 
 pytestmark = pytest.mark.slow
 
@@ -65,3 +68,47 @@ def test_another_kind_of_inputs_that_differs_is_in_the_verdict() -> None:
     text = report_text(report)
     assert "equivalent to the network on all 30 inputs" in text
     assert "4 to 5 tokens:" in text.split("Causes support")[0].split("equivalent")[1]
+
+
+MEAN = (
+    "numerical(Aggregate(Select(indices, indices, Comparison.LEQ), "
+    "numerical(Map(lambda x: x == 3, tokens)), default=0))"
+)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        f"numerical(Map(lambda x: x + 0.04, {MEAN}))",
+        MEAN.replace("x == 3", "0.96 if x == 3 else 0"),
+        MEAN.replace("x == 3", "0.03 if x == 2 else x == 3"),
+    ],
+)
+def test_numbers_that_are_a_little_off_are_not_called_equivalent(wrong: str) -> None:
+    subject, _ = compiled(MEAN)
+    report = examine(subject, parse(wrong), amount=SMALL)
+    assert report.behaviours[0].share.fraction < 1
+    assert report.behaviours[0].counter_examples
+    loose = dataclasses.replace(subject, within=0.05)
+    text = report_text(examine(loose, parse(wrong), amount=SMALL))
+    assert "to within 0.05, relative to 1 on all 3,905 inputs" in text
+    assert "equivalent" not in text
+
+
+def test_what_is_not_a_number_is_no_output() -> None:
+    subject, _ = compiled(EQUAL)
+    assert subject.network.W_U is not None
+    network = subject.network.replace(W_U=np.full_like(subject.network.W_U, np.nan))
+    broken = dataclasses.replace(subject, network=network)
+    logits = broken.logits(broken.ids(np.zeros((1, 2), dtype=np.int64)))
+    output = broken.outputs(logits)
+    assert broken.value_of(int(output[0, 0])) is None
+    for code in range(subject.columns):
+        assert not broken.same(output, np.full_like(output, code)).any()
+
+
+def test_inputs_without_an_output_that_counts_are_not_counted() -> None:
+    subject, program = compiled(COUNT)
+    task = dataclasses.replace(subject.task, counted=AtToken(3))
+    report = examine(dataclasses.replace(subject, task=task), program, amount=SMALL)
+    assert report.behaviours[0].share.total == 3905 - 4 - 16 - 64 - 256 - 1024

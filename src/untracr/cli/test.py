@@ -15,7 +15,7 @@ from untracr.cli.programs import (
 )
 from untracr.cli.reading_options import RowsOptions, add_rows_options
 from untracr.cli.task_models import TaskOptions, add_task_options, told_by_options
-from untracr.cli.values import not_negative, positive
+from untracr.cli.values import not_negative, positive, positive_number
 
 if TYPE_CHECKING:
     from untracr.hypothesis.examining import Amount
@@ -32,6 +32,7 @@ class Options(TaskOptions, RowsOptions, CausalOption, JsonOption):
     truth: str | None
     reads: Literal["input", "all"] | None
     max_seq_len: int | None
+    within: float | None
     quick: bool
     seed: int
     no_progress: bool
@@ -59,6 +60,12 @@ def configure(parser: Parser) -> None:
         help="tokens of the longest input (default: the task's, at most 20)",
     )
     parser.add_argument(
+        "--within",
+        type=positive_number,
+        metavar="X",
+        help="numbers put out that differ by no more, relative to 1, are the same (default: 0.001)",
+    )
+    parser.add_argument(
         "--quick", action="store_true", help="a quarter of the inputs and of the exchanges"
     )
     parser.add_argument("--seed", type=not_negative, default=0, metavar="N", help="of all draws")
@@ -73,14 +80,16 @@ def run(options: Options) -> int:
     """Prints what was shown; fails where the program gave another output on some input."""
     from untracr.hypothesis.examining import examine
     from untracr.hypothesis.report_text import report_json, report_text
-    from untracr.hypothesis.subject import Subject
+    from untracr.hypothesis.subject import WITHIN, Subject
     from untracr.loading.loading import load_model
 
     program = read_program(options.program).program
     loaded = load_model(
         options.model, causal=options.causal, task=told_by_options(options, options)
     )
-    subject = Subject(loaded.network, loaded.task, _view(options, loaded.task))
+    subject = Subject(
+        loaded.network, loaded.task, _view(options, loaded.task), options.within or WITHIN
+    )
     report = examine(
         subject,
         program,

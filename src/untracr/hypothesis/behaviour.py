@@ -14,7 +14,7 @@ from untracr.evaluate.share import Share
 from untracr.hypothesis.baselines import Baseline, baselines
 from untracr.hypothesis.drawing import Drawn
 from untracr.hypothesis.lines import Lines, lines_of
-from untracr.hypothesis.subject import NUMBER_TOLERANCE, Codes, Mask, Outputs, Subject
+from untracr.hypothesis.subject import Codes, Mask, Outputs, Subject
 from untracr.rasp.domain import Domain
 from untracr.rasp.interpreter import Batch
 from untracr.rasp.program import Program
@@ -23,7 +23,10 @@ from untracr.short_repr import short_repr
 from untracr.task.task import Number
 
 BATCH = 1_024
-"""Inputs that run at once."""
+"""Inputs that run at once, at most."""
+
+NUMBERS_AT_ONCE = 10_000_000
+"""Logits of inputs that run at once, and pairs of their positions."""
 
 MOST_FOR_BASELINES = 8_000
 """Inputs that predictors are fitted to and counted on."""
@@ -55,7 +58,7 @@ class Behaviour:
     Attributes:
         kind: of inputs, in words.
         every: whether these are all inputs of the domain.
-        share: inputs on which every output that counts is the same.
+        share: inputs on which every output that counts is the same, of those with such outputs.
         baselines: what trivial predictors reach on the same inputs.
         counter_examples: where they part, shortest first.
         errors: of the inputs on which the network's outputs are not the truth's, those on which
@@ -107,12 +110,13 @@ def behaviour(
     right = total = wrong = followed = 0
     examples: list[CounterExample] = []
     seen: list[tuple[Codes, Outputs, Mask]] = []
-    for tokens in _batches(drawn.groups):
+    for tokens in _batches(subject, drawn.groups):
         lines = lines_on(subject, program, domain, tokens)
         ids = subject.ids(tokens)
         got, counted = subject.outputs(subject.logits(ids)), subject.counted(ids)
         same = (subject.same(got, subject.wanted(lines.output)) | ~counted).all(axis=1)
-        right, total = right + int(same.sum()), total + len(tokens)
+        compared = counted.any(axis=1)
+        right, total = right + int((same & compared).sum()), total + int(compared.sum())
         if truth is not None:
             meant = subject.wanted(lines_on(subject, truth, domain, tokens).output)
             erring = ~(subject.same(got, meant) | ~counted).all(axis=1)
@@ -132,10 +136,13 @@ def lines_on(subject: Subject, program: Program, domain: Domain, tokens: Codes) 
     return lines_of(program, Batch.of_codes(domain, tokens, lengths, causal=causal))
 
 
-def _batches(groups: Sequence[Codes]) -> Iterator[Codes]:
+def _batches(subject: Subject, groups: Sequence[Codes]) -> Iterator[Codes]:
     for tokens in groups:
-        for start in range(0, len(tokens), BATCH):
-            yield tokens[start : start + BATCH]
+        length = tokens.shape[1] + len(subject.before) + len(subject.after)
+        size = NUMBERS_AT_ONCE // (length * max(length, subject.columns))
+        size = min(BATCH, max(1, size))
+        for start in range(0, len(tokens), size):
+            yield tokens[start : start + size]
 
 
 def _some(
@@ -154,15 +161,18 @@ def _as_codes(
 ) -> list[tuple[Codes, Codes, Mask]]:
     """Outputs as codes from 0; numbers that are the same within the tolerance have one."""
     groups = list(seen)
-    width = 2 * NUMBER_TOLERANCE if isinstance(subject.task.meaning, Number) else 1
-    rounded = [
-        np.round(got / width).astype(np.int64) if width != 1 else got for _, got, _ in groups
-    ]
+    width = 2 * subject.within if isinstance(subject.task.meaning, Number) else 1
+    rounded = [_rounded(got, width) if width != 1 else got for _, got, _ in groups]
     known = np.unique(np.concatenate([codes.ravel() for codes in rounded]))
     return [
         (tokens, np.searchsorted(known, codes), counted)
         for (tokens, _, counted), codes in zip(groups, rounded, strict=True)
     ]
+
+
+def _rounded(numbers: Outputs, width: float) -> Codes:
+    finite = np.nan_to_num(numbers / width, nan=0.0)
+    return np.asarray(np.round(np.clip(finite, -1e15, 1e15)), dtype=np.int64)
 
 
 def _example(

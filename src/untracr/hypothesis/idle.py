@@ -94,7 +94,7 @@ def idle(
             }
         )
         after = subject.outputs(subject.logits(ids, hooks))
-        same = _count(subject.same(after, before) | ignored)
+        same = _count(subject.same_after_exchange(after, before) | ignored)
         worst = min(worst, same, key=lambda share: share.fraction)
     names: dict[str, list[str]] = {"whole": [], "parts": [], "kept": [], "claimed": []}
     for place, basis in kept_parts.items():
@@ -122,7 +122,7 @@ def broken(subject: Subject, data: Recorded, support: Support, rng: np.random.Ge
     ids = data.ids[rows]
     before, ignored = subject.outputs(subject.logits(ids)), ~subject.counted(ids)
     after = subject.outputs(subject.logits(ids, hooks))
-    same = _count(subject.same(after, before) | ignored)
+    same = _count(subject.same_after_exchange(after, before) | ignored)
     return Broken(support.line, same)
 
 

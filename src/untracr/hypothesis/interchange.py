@@ -212,7 +212,7 @@ def draw_pairs(
     before = subject.wanted(data.lines.output)[base]
     counted = subject.counted(data.ids[base])
     possible = (subject.possible(wanted) | ~counted).all(axis=1)
-    changed = (~subject.same(before, wanted) & counted).any(axis=1)
+    changed = (~subject.same_after_exchange(before, wanted) & counted).any(axis=1)
     drawn = [data.inputs[base], data.inputs[source]]
     _, first = np.unique(
         np.stack(drawn if everywhere else [*drawn, at, from_]), axis=1, return_index=True
@@ -289,5 +289,5 @@ def interchange_right(
     """[P], whether the network's outputs at every position are the program's after the exchange."""
     value = patched_activations(data, place, subspace, pairs, subject.first)
     logits = run_from(subject, data, pairs.base, place, value)
-    same = subject.same(subject.outputs(logits), pairs.wanted) | ~pairs.counted
+    same = subject.same_after_exchange(subject.outputs(logits), pairs.wanted) | ~pairs.counted
     return np.asarray(same.all(axis=1))

@@ -10,7 +10,9 @@ from untracr.hypothesis.causes import Found
 from untracr.hypothesis.controls import Control
 from untracr.hypothesis.examining import LEAST_INPUTS, HypothesisReport, LineReport
 from untracr.hypothesis.idle import Idle
+from untracr.hypothesis.subject import WITHIN, WITHIN_AFTER_EXCHANGE, Subject
 from untracr.shown_text import shown
+from untracr.task.task import Number
 
 HALVES = "half of them to look for places, half to count"
 
@@ -23,7 +25,9 @@ def report_text(report: HypothesisReport) -> str:
 def _lines(report: HypothesisReport) -> Iterator[str]:
     yield str(report.program).rstrip()
     yield ""
-    yield "Behaviour: the program's outputs against the network's own"
+    numbers = isinstance(report.subject.task.meaning, Number)
+    close = f", numbers {_within(report.subject)}" if numbers else ""
+    yield f"Behaviour: the program's outputs against the network's own{close}"
     for each in report.behaviours:
         yield from _behaviour(each)
     yield ""
@@ -31,6 +35,7 @@ def _lines(report: HypothesisReport) -> Iterator[str]:
     yield (
         f"Causes: interchange on {count:,} inputs of {length} tokens; "
         + ("places are looked for and counted on the same" if count < LEAST_INPUTS else HALVES)
+        + (f"; numbers to within {WITHIN_AFTER_EXCHANGE:g}" if numbers else "")
     )
     for line in report.lines:
         yield from _line(report, line)
@@ -133,7 +138,7 @@ def verdict(report: HypothesisReport) -> Iterator[str]:
     told = [line for line in report.lines if line.support.informative]
     good = [line for line in told if line.supported]
     if first.every and first.share.count == first.share.total:
-        yield f"The program is equivalent to the network on all {first.share.total:,} inputs."
+        yield _same_everywhere(report)
     elif first.share.count == first.share.total:
         yield (
             f"The program gave the network's output on each of {first.share.total:,} inputs drawn; "
@@ -160,11 +165,26 @@ def verdict(report: HypothesisReport) -> Iterator[str]:
         )
 
 
+def _same_everywhere(report: HypothesisReport) -> str:
+    """All inputs were run; of numbers that may be further apart only this is said."""
+    subject, inputs = report.subject, f"all {report.behaviours[0].share.total:,} inputs"
+    if not isinstance(subject.task.meaning, Number):
+        return f"The program is equivalent to the network on {inputs}."
+    if subject.within <= WITHIN:
+        return f"The program is equivalent to the network on {inputs}, numbers {_within(subject)}."
+    return f"The program gave the network's numbers {_within(subject)} on {inputs}."
+
+
+def _within(subject: Subject) -> str:
+    return f"to within {subject.within:g}, relative to 1"
+
+
 def report_json(report: HypothesisReport) -> dict[str, object]:
     """Everything as plain JSON values."""
     return {
         "program": str(report.program),
         "seed": report.seed,
+        "numbers_within": report.subject.within,
         "behaviour": [_behaviour_json(each) for each in report.behaviours],
         "traced": {"inputs": report.traced[0], "length": report.traced[1]},
         "lines": [_line_json(report, line) for line in report.lines],

@@ -37,14 +37,20 @@ Codes = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 Outputs = npt.NDArray[np.float64 | np.int64]
 
-NUMBER_TOLERANCE = 0.05
-"""Numbers put out that differ by no more are the same; values of RASP lie further apart."""
+WITHIN = 1e-3
+"""Numbers put out that differ by no more, relative to 1, are the same: single precision's share."""
+
+WITHIN_AFTER_EXCHANGE = 0.05
+"""The same where a number was exchanged, whose coordinates are estimated."""
 
 MOST_SET_COLUMNS = 62
 """Outputs of which a set is the bits of one 64-bit integer."""
 
 NO_OUTPUT = -1
 """Stands for a value that the network cannot put out."""
+
+NO_NUMBER = -2
+"""Stands for the network's output where a logit is not a number; it is no program's output."""
 
 
 class View(enum.Enum):
@@ -77,6 +83,8 @@ class Subject:
         network: the network.
         task: its words.
         view: what the program reads of them.
+        within: numbers put out that differ by no more, relative to the larger of 1 and the
+            program's, are the same.
 
     Raises:
         UsageError: the program would read the input alone, but that has no output at each
@@ -87,6 +95,7 @@ class Subject:
     network: Network
     task: Task
     view: View
+    within: float = WITHIN
 
     __repr__ = short_repr
 
@@ -155,15 +164,16 @@ class Subject:
         return own
 
     def outputs(self, logits: Array) -> Outputs:
-        """[N, T], outputs of logits [N, T, O]."""
+        """[N, T], outputs of logits [N, T, O]; `NO_NUMBER` where one is not a number."""
         match self.task.meaning:
             case NextTokens(above):
                 bits = 1 << np.arange(self.columns, dtype=np.int64)
-                return np.asarray((logits > above) @ bits, dtype=np.int64)
+                outputs = (logits > above) @ bits
             case Number():
                 return np.asarray(logits[..., 0], dtype=np.float64)
             case _:
-                return np.asarray(logits.argmax(axis=-1), dtype=np.int64)
+                outputs = logits.argmax(axis=-1)
+        return np.where(np.isnan(logits).any(axis=-1), NO_NUMBER, outputs).astype(np.int64)
 
     def wanted(self, output: Column) -> Outputs:
         """[N, T], a program's outputs as the network's would be; `NO_OUTPUT` or NaN for none."""
@@ -184,14 +194,25 @@ class Subject:
         return np.asarray(np.not_equal(wanted, NO_OUTPUT))
 
     def same(self, got: Outputs, wanted: Outputs) -> Mask:
-        """[N, T], whether outputs are those that are wanted."""
-        if isinstance(self.task.meaning, Number):
-            return np.asarray(np.less_equal(np.abs(got - wanted), NUMBER_TOLERANCE))
-        return np.asarray(np.equal(got, wanted))
+        """[N, T], whether outputs are those that are wanted; numbers `within`."""
+        return self._same(got, wanted, self.within)
+
+    def same_after_exchange(self, got: Outputs, wanted: Outputs) -> Mask:
+        """[N, T], likewise; numbers within `WITHIN_AFTER_EXCHANGE` or `within`."""
+        return self._same(got, wanted, max(self.within, WITHIN_AFTER_EXCHANGE))
+
+    def _same(self, got: Outputs, wanted: Outputs, within: float) -> Mask:
+        if not isinstance(self.task.meaning, Number):
+            return np.asarray(np.equal(got, wanted))
+        with np.errstate(invalid="ignore"):  # infinite weights
+            near = np.abs(got - wanted) <= within * np.maximum(1.0, np.abs(wanted))
+        return np.asarray(near & np.isfinite(got) & np.isfinite(wanted))
 
     def value_of(self, output: float | int) -> Value:
-        """An output as a program would give it; a set as its tokens, parted by spaces."""
+        """An output as a program would give it; a set as its tokens; None where there is none."""
         match self.task.meaning:
+            case meaning if not isinstance(meaning, Number) and output == NO_NUMBER:
+                return None
             case Number():
                 return float(output)
             case NextTokens():
