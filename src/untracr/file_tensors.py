@@ -27,12 +27,10 @@ def require_names(style: str, names: set[str], wanted: Iterable[str], optional: 
     wanted = list(wanted)
     missing = [name for name in wanted if name not in names]
     unknown = sorted(names - set(wanted) - optional)
-    problems = [
-        f"unknown: {_some(unknown, lambda n: shown(n) + did_you_mean(n, missing or wanted))}"
-    ] * bool(unknown)
+    problems = [f"unknown: {_some(unknown, lambda n: shown(n) + did_you_mean(n, missing))}"] * bool(
+        unknown
+    )
     problems += [f"missing: {_some(missing, shown)}"] * bool(missing)
-    if any(re.search(r"\bln\w*\.", name) for name in unknown):
-        problems.append("models with layer norm are not read")
     if problems:
         raise ModelFileError(f"tensors must be named as in {style}; {'; '.join(problems)}")
 

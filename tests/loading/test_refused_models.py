@@ -226,6 +226,22 @@ def test_a_tied_read_out_that_differs_is_refused(tmp_path: Path) -> None:
         ({"w": np.ones(3)}, {"names": {"w": 3}}, "names must map"),
         ({"w": np.ones(3)}, {"names": {"w": "blocks.{layer}.attn.W_Q"}}, "has no {layer}"),
         ({"w": np.ones(3)}, {"names": {3: "embed.W_E"}}, "names must map"),
+        ({"w": np.ones(3)}, {"names": "embed.W_E"}, "names must be a mapping, not 'embed.W_E'"),
+        (
+            {"w": np.ones(3)},
+            {"names": {"w": "unembed.b"}},
+            r"'w' is to be 'unembed.b', which is none .* Did you mean 'unembed.b_U'\?",
+        ),
+        (
+            {"w": np.ones(3)},
+            {"names": {"w": ["blocks.{layer}.att.W_Q.T", "embed.W_E"]}},
+            "'w' is to be 'blocks.{layer}.att.W_Q.T'",
+        ),
+        ({}, {"causal": "yes"}, "causal must be True or False, not 'yes'"),
+        ({}, {"num_heads": "2"}, "num_heads must be a whole number, not '2'"),
+        ({}, {"num_heads": True}, "num_heads must be a whole number, not True"),
+        ({}, {"config": object()}, "config must be a mapping of settings, .* not object"),
+        ({"token_embed": {}}, {"names": {}}, "names and config are for tensors that do not"),
     ],
 )
 def test_names_that_are_none_are_wrong_usage(given: Any, options: Any, part: str) -> None:
@@ -382,3 +398,47 @@ def test_what_a_mapping_of_names_lacks_is_told_by_its_names() -> None:
     names = {"tok": "embed.W_E", "l.{layer}.q": "blocks.{layer}.attn.W_Q"}
     arrays = random_arrays({"tok": (11, 8), "l.0.k": (8, 8)})
     refused(arrays, "unknown: 'l.0.k'", "missing: 'l.0.q', 'blocks.", names=names, num_heads=1)
+
+
+def test_only_names_that_are_missing_are_meant() -> None:
+    """Nor is anything said of layer norms, which are read."""
+    arrays = lens_arrays() | {"blocks.0.ln3.w": np.ones(8, "f4")}
+    with pytest.raises(ModelFileError) as caught:
+        load_model(arrays)
+    assert str(caught.value) == (
+        "tensors must be named as in TransformerLens; unknown: 'blocks.0.ln3.w'"
+    )
+
+
+def test_a_class_is_no_model() -> None:
+    refused(torch.nn.Linear, "a model must be", "not the class Linear itself")
+
+
+@pytest.mark.parametrize("name", ["gpt2", "someone/some-model"])
+def test_a_model_of_a_hub_is_not_downloaded_and_it_is_said_how_it_is_given(name: str) -> None:
+    refused(name, "there is no such file or folder", "nothing is downloaded", "save_pretrained")
+
+
+def test_an_encoder_of_pytorch_is_refused_with_the_way_out() -> None:
+    layer = torch.nn.TransformerEncoderLayer(8, 2)
+    encoder = torch.nn.TransformerEncoder(layer, 1, enable_nested_tensor=False)
+    refused(encoder, "norm_first=True", "names={...}")
+
+
+@pytest.mark.parametrize("model_type", ["gpt_neo", "llama"])
+def test_a_configuration_of_another_architecture_is_refused(
+    tmp_path: Path, model_type: str
+) -> None:
+    """GPT-Neo's fits a GPT-2's tensors, and would leave its scores undivided."""
+    config = GPT2_CONFIG | {
+        "model_type": model_type,
+        "num_layers": 2,
+        "num_heads": 2,
+        "hidden_size": 8,
+        "max_position_embeddings": 6,
+        "attention_types": [[["global"], 2]],
+    }
+    refused(
+        folder_of(tmp_path / "m", gpt2_arrays(), config),
+        f"config.json has model_type='{model_type}', and the tensors are those of Hugging Face's",
+    )

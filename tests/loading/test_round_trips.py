@@ -157,6 +157,22 @@ def test_a_checkpoint_of_nano_gpt_is_a_gpt2_the_other_way_round(tmp_path: Path) 
     settings = {"n_layer": 2, "n_head": 2, "n_embd": 8, "block_size": 6, "bias": True}
     torch.save({"model": turned, "model_args": settings, "iter_num": 3}, tmp_path / "ckpt.pt")
     same(load_model(tmp_path / "ckpt.pt").network, wanted)
+    told = load_model(turned, num_heads=2)
+    same(told.network, wanted)
+    assert any("usual for nanoGPT" in sentence for sentence in told.said)
+    assert any("gelu assumed" in sentence for sentence in told.said)
+
+
+@pytest.mark.parametrize("turn", [False, True])
+def test_a_read_out_of_its_own_is_used_where_no_configuration_speaks_of_it(turn: bool) -> None:
+    """Not held to be the embedding, as of a GPT-2 it usually is, nor refused for that."""
+    arrays = gpt2_arrays(prefix="transformer.") | {"lm_head.weight": np.ones((11, 8), "f4")}
+    if turn:
+        linear = ("c_attn.weight", "c_proj.weight", "c_fc.weight")
+        arrays = {name: a.T if name.endswith(linear) else a for name, a in arrays.items()}
+    network = load_model(arrays, num_heads=2).network
+    assert network.W_U is not None
+    assert (network.W_U == 1).all()
 
 
 def test_names_of_one_s_own_are_mapped() -> None:

@@ -455,3 +455,9 @@ def test_more_logits_than_may_be_kept_are_refused(gpt2: Network) -> None:
     base = trace(gpt2, ids_of(gpt2))
     with pytest.raises(InputError, match=r"10 interventions on 10,000,000 inputs .* GiB"):
         run_each(gpt2, [one] * 10, base, rows=np.zeros(10**7, dtype=np.int8))
+
+
+def test_what_is_no_patch_at_all_is_told(gpt2: Network) -> None:
+    wrong: Any = 3
+    with pytest.raises(PatchError, match="a Replace, an Add, or several of these, not int"):
+        patched(gpt2, wrong)

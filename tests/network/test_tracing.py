@@ -187,3 +187,10 @@ def test_ids_that_are_none_of_the_networks_are_refused() -> None:
     network = network_of(KINDS["gpt2"])
     with pytest.raises(InputError, match="0 to 6, not 7"):
         trace(network, [[0, 7]])
+
+
+def test_an_input_too_long_for_any_trace_is_told_to_be_shorter() -> None:
+    """Not to trace 0 inputs at a time."""
+    network = network_of(KINDS["llama"])
+    with pytest.raises(InputError, match="Trace shorter inputs"):
+        trace(network, np.zeros((1, 10**6), dtype=np.int64))

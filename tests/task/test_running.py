@@ -50,6 +50,8 @@ def test_an_answer_is_written_up_to_the_end_token() -> None:
     assert answers(network, task, ["a"]) == [Answer(("<bos>", "a", "<sep>"), (), ("b", "c", "d"))]
     assert complete(network, task, ["a"], most=2) == [("b", "c")]
     assert complete(network, task, ["a <sep> c"]) == [("d",)]
+    with pytest.raises(InputError, match="from 0, not -1"):
+        complete(network, task, ["a"], most=-1)
 
 
 def test_answers_of_several_lengths_end_each_in_its_place() -> None:

@@ -117,6 +117,7 @@ NANO_GPT = Layout(
         "h.{layer}.mlp.c_proj.weight": f"{_BLOCK}mlp.W_out.T",
     },
     "transformer.",
+    "gpt2",
 )
 GPT_NEO = Layout(
     "Hugging Face's GPT-Neo",
@@ -180,7 +181,11 @@ _STRANGERS = (
     (r"attention\.self\.query\.", "BERT", "normalisations behind half-layers"),
     (r"h\.\d+\.attn\.q_proj\.weight", "GPT-J", "attention beside neurons"),
     (r"mixer\.(in_proj|A_log)", "Mamba", "a state space"),
-    (r"self_attn\.in_proj_weight", "PyTorch's nn.TransformerEncoder", "unnamed parts"),
+    (
+        r"self_attn\.in_proj_weight",
+        "PyTorch's nn.TransformerEncoder",
+        "normalisations whose place is not told; if norm_first=True say names={...}, num_heads=...",
+    ),
     (r"cross_attn|multi_head_attention", "an encoder and a decoder", "attention between both"),
 )
 """Patterns of other layouts' names, whose they are, and what of them is not supported."""

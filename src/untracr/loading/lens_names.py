@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from untracr.bounds import MAX_NETWORK_BYTES
-from untracr.errors import ModelFileError
+from untracr.errors import ModelFileError, UsageError, did_you_mean
 from untracr.file_tensors import n_layers, require_names, require_size
+from untracr.loading.renaming import LAYER, Names, target_names
 from untracr.loading.tensors import Tensors
 from untracr.shown_text import shown
 
@@ -110,6 +111,25 @@ def _require_names(
     wanted = list(dict.fromkeys(map(tensors.expected, _required(names, layers))))
     have = {tensors.expected(name) for name in names}
     require_names(tensors.style, have, wanted, set(map(tensors.expected, axes)))
+
+
+def require_targets(names: Names) -> None:
+    """Checks that a user's mapping leads to names of TransformerLens'.
+
+    Raises:
+        UsageError: one is none of these; those of parts that are not supported are told later.
+    """
+    known = _axes(1)
+    for theirs, target in names.items():
+        for one in target_names(theirs, target):
+            ours = one.removesuffix(".T").replace(LAYER, "0")
+            plain = re.sub(r"^blocks\.\d+\.", "blocks.0.", ours)
+            told = plain in known or any(re.search(pattern, plain) for pattern, _ in _UNSUPPORTED)
+            if not told:
+                raise UsageError(
+                    f"names: {shown(theirs)} is to be {shown(one)}, which is none of "
+                    f"TransformerLens' names.{did_you_mean(ours, known)}"
+                )
 
 
 def _require_supported(names: frozenset[str]) -> None:

@@ -39,6 +39,8 @@ def live_model(model: object, given: Given) -> LoadedModel:
     Raises:
         ModelFileError: it is none of these, or its arrays are not a model's.
     """
+    if isinstance(model, type):
+        raise ModelFileError(f"a model must be {KINDS}; not the class {model.__name__} itself")
     if is_tracr_model(model):
         return model_of_tracr(model, given.num_heads, given.causal)
     if isinstance(model, Mapping):

@@ -8,6 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
+import numpy as np
+
 from untracr.errors import ModelFileError, UsageError
 from untracr.loading.files import BareTensors, contents_of_file
 from untracr.loading.folders import (
@@ -21,8 +23,9 @@ from untracr.loading.model import LoadedModel
 from untracr.loading.reading import Given, model_of_tensors
 from untracr.loading.renaming import Names
 from untracr.loading.tasks import told_by
+from untracr.loading.tracr_models import is_tracr_model, is_tracr_params
 from untracr.network.network import Network
-from untracr.shown_text import printable
+from untracr.shown_text import printable, shown
 from untracr.task.files import task_beside
 from untracr.task.hints import hints_beside, hints_of_live, hints_of_metadata
 from untracr.task.told import Told
@@ -79,6 +82,7 @@ def load_model(
     if causal is not None:
         told = replace(told, causal=causal)
     given = Given(causal, num_heads, names, config, told)
+    _require_kinds(given)
     ours = _of_ours(model)
     if ours is not None:
         _require_untold(given)
@@ -87,10 +91,7 @@ def load_model(
         case str() | os.PathLike():
             return _of_path(Path(model), given)
         case _:
-            live = live_model(model, given)
-            hints = hints_of_live(model, len(live.network.W_E))
-            live = replace(live, notes=(*live.notes, *hints.said))
-            return live.with_task(told.over(hints.told))
+            return _of_memory(model, given)
 
 
 def _of_ours(model: object) -> LoadedModel | None:
@@ -113,15 +114,65 @@ def _require_untold(given: Given) -> None:
     """Refuses to be told what a model of our own form tells itself."""
     if given.num_heads is not None:
         raise UsageError("num_heads is for params, which do not tell it; this model does")
+    _require_no_names(given)
+
+
+def _require_no_names(given: Given) -> None:
     if given.names is not None or given.config is not None:
         raise UsageError("names and config are for tensors that do not tell what they are")
 
 
+def _require_kinds(given: Given) -> None:
+    """Checks options by their types, so that none is taken for what it does not say."""
+    flag, heads = given.causal, given.num_heads
+    if not isinstance(flag, bool | np.bool_ | None):
+        raise UsageError(f"causal must be True or False, not {_kind(flag)}")
+    if isinstance(heads, bool) or not isinstance(heads, int | np.integer | None):
+        raise UsageError(f"num_heads must be a whole number, not {_kind(heads)}")
+    if not isinstance(given.names, Mapping | None):
+        raise UsageError(f"names must be a mapping, not {_kind(given.names)}")
+    if not isinstance(given.config, Mapping | None):
+        raise UsageError(
+            "config must be a mapping of settings, as config.to_dict() gives them, not "
+            f"{_kind(given.config)}"
+        )
+
+
+def _kind(value: object) -> str:
+    plain = isinstance(value, str | int | float)
+    return shown(value) if plain else type(value).__name__
+
+
+def _of_memory(model: object, given: Given) -> LoadedModel:
+    if is_tracr_model(model) or (isinstance(model, Mapping) and is_tracr_params(model)):
+        _require_no_names(given)
+    live = live_model(model, given)
+    hints = hints_of_live(model, len(live.network.W_E))
+    live = replace(live, notes=(*live.notes, *hints.said))
+    return live.with_task(given.told.over(hints.told))
+
+
 def _of_path(path: Path, given: Given) -> LoadedModel:
+    if not path.suffix and _is_missing(path):
+        raise ModelFileError(
+            f"{printable(path)}: there is no such file or folder; nothing is downloaded: a model "
+            "of a hub is loaded with its library, and is given itself, or the folder that its "
+            "save_pretrained(folder) writes"
+        )
     try:
         return _read(path, given)
     except ModelFileError as error:
         raise ModelFileError(f"{printable(path)}: {error}") from error
+
+
+def _is_missing(path: Path) -> bool:
+    try:
+        os.stat(path)
+    except FileNotFoundError:
+        return True
+    except (OSError, ValueError):
+        return False
+    return False
 
 
 def _read(path: Path, given: Given) -> LoadedModel:

@@ -12,6 +12,7 @@ from untracr.loading.assembling import assembled
 from untracr.loading.hugging_face_config import stated_by_hugging_face
 from untracr.loading.layouts import (
     GPT2,
+    GPT_NEO,
     KNOWN,
     LENS_3,
     LENS_4,
@@ -25,6 +26,7 @@ from untracr.loading.layouts import (
     without_prefix,
 )
 from untracr.loading.lens_config import is_lens_config, stated_by_lens
+from untracr.loading.lens_names import require_targets
 from untracr.loading.model import LoadedModel
 from untracr.loading.nano_config import is_nano_config, stated_by_nano
 from untracr.loading.renaming import Names, renamed
@@ -86,6 +88,7 @@ def model_of_tensors(
     config, notes = _known(config, given)
     tensors = without_prefix(tensors, WRAPPERS)
     if given.names is not None:
+        require_targets(given.names)
         stated = _stated(config, None, tensors, given)
         named = renamed(tensors, given.names, stated.heads, "the mapping of names")
     else:
@@ -135,6 +138,7 @@ def _own_names(tensors: Tensors) -> Layout:
 def _stated(config: Config | None, layout: Layout | None, tensors: Tensors, given: Given) -> Stated:
     """What the configuration says, else what is usual for the layout, and what the user says."""
     if config is not None:
+        _require_same_kind(config, layout)
         stated = stated_by(config)
     elif layout is not None and layout.defaults:
         stated = _usual(layout, tensors, given.num_heads)
@@ -149,6 +153,22 @@ def _stated(config: Config | None, layout: Layout | None, tensors: Tensors, give
     if given.divisors:
         stated = replace(stated, scale=Scale(each=given.divisors))
     return stated if given.causal is None else replace(stated, causal=given.causal)
+
+
+def _require_same_kind(config: Config, layout: Layout | None) -> None:
+    """Checks that a configuration is of the tensors' own architecture, not one that merely fits.
+
+    Raises:
+        ModelFileError: it is.
+    """
+    told = config.values.get("model_type")
+    kind = "llama" if told == "mistral" else told
+    kinds = [one.defaults for one in (GPT2, GPT_NEO, LLAMA)]
+    if layout is not None and layout.defaults and kind in kinds and kind != layout.defaults:
+        raise ModelFileError(
+            f"{config.source} has model_type={shown(told)}, and the tensors are those of "
+            f"{layout.name}: they must be of one model"
+        )
 
 
 def stated_by(config: Config) -> Stated:
@@ -175,12 +195,12 @@ def _usual(layout: Layout, tensors: Tensors, heads: int | None) -> Stated:
     Raises:
         ModelFileError: the number of heads is not told, or the model has no usual settings.
     """
-    if heads is None or layout not in (GPT2, NANO_GPT, LLAMA):
+    if heads is None or layout not in _USUAL:
         raise ModelFileError(
             f"these are tensors of {layout.name}, which do not tell the number of heads and "
             "other settings: a config.json must lie beside them, or config={...} be given"
             + ", or num_heads=..."
-            * (layout in (GPT2, LLAMA))
+            * (layout in _USUAL)
         )
     table = next(
         name for name in sorted(tensors.names) if name.endswith(("wte.weight", "tokens.weight"))
@@ -196,6 +216,14 @@ def _usual(layout: Layout, tensors: Tensors, heads: int | None) -> Stated:
     else:
         named = ("n_layer", "n_head", "n_embd")
     values = dict(zip(named, (count, heads, width), strict=True))
-    stated = stated_by_hugging_face({"model_type": layout.defaults, **values}, "the tensors")
+    if layout is NANO_GPT:
+        stated = stated_by_nano(values, "the tensors")
+    else:
+        stated = stated_by_hugging_face({"model_type": layout.defaults, **values}, "the tensors")
     note = f"settings that are usual for {layout.name} assumed: there is no configuration"
-    return replace(stated, sizes={}, notes=(note,))
+    tied = not any(name.endswith("lm_head.weight") for name in tensors.names)
+    return replace(stated, sizes={}, tied=tied, notes=(note, *stated.notes))
+
+
+_USUAL = (GPT2, NANO_GPT, LLAMA)
+"""Layouts whose settings are usual where the number of heads is told."""

@@ -138,7 +138,12 @@ def _pieces(
     return [(source, _Piece(source, False, 0, 1))]
 
 
-def _pattern(theirs: object, target: object) -> tuple[re.Pattern[str], tuple[str, ...]]:
+def target_names(theirs: object, target: object) -> tuple[str, ...]:
+    """What a tensor is to be, by TransformerLens' names.
+
+    Raises:
+        UsageError: it is neither a name, nor several, nor None.
+    """
     targets = () if target is None else (target,) if isinstance(target, str) else target
     if (
         not isinstance(theirs, str)
@@ -149,12 +154,17 @@ def _pattern(theirs: object, target: object) -> tuple[re.Pattern[str], tuple[str
             "names must map each name to one of TransformerLens' names, a list of these, or "
             f"None, not {shown(theirs)} to {shown(target)}"
         )
+    return tuple(targets)
+
+
+def _pattern(theirs: str, target: Target) -> tuple[re.Pattern[str], tuple[str, ...]]:
+    targets = target_names(theirs, target)
     before, *after = map(re.escape, theirs.split(LAYER))
     number = r"(?P<layer>0|[1-9]\d{0,5})"
     text = before if not after else before + number + r"(?P=layer)".join(after)
     if not after and any(LAYER in name for name in targets):
         raise UsageError(f"names: {shown(theirs)} has no {LAYER}, but {shown(targets[0])} has one")
-    return re.compile(text), tuple(targets)
+    return re.compile(text), targets
 
 
 def _shape(

@@ -7,7 +7,7 @@ O outputs.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,7 +30,7 @@ def patched(network: Network, patches: Patch | Sequence[Patch]) -> Patched:
     Raises:
         PatchError: one is at a place that the network does not have.
     """
-    several = [patches] if isinstance(patches, Replace | Add) else list(patches)
+    several = [patches] if isinstance(patches, Replace | Add) else _several(patches)
     points = hook_points(network)
     for patch in several:
         _require_patch(patch)
@@ -160,6 +160,14 @@ class _Changing:
         for rows, inputs, change in self.by_point[point]:
             change.make(value[rows], inputs)
         return value
+
+
+def _several(patches: object) -> list[Patch]:
+    if not isinstance(patches, Iterable):
+        raise PatchError(
+            f"patches must be a Replace, an Add, or several of these, not {type(patches).__name__}"
+        )
+    return list(patches)
 
 
 def _require_patch(patch: object) -> None:

@@ -206,10 +206,11 @@ def _require_memory(a_trace: Trace) -> None:
     inputs, length = a_trace.ids.shape
     each = a_trace.network.W_E.itemsize * _numbers_of_one(a_trace, length)
     if inputs * each > MAX_TRACE_BYTES:
+        fit = MAX_TRACE_BYTES // each
         raise InputError(
             f"a trace of {inputs:,} inputs of {length:,} positions takes "
             f"{inputs * each / 2**30:,.1f} GiB; at most {MAX_TRACE_BYTES / 2**30:g} GiB are kept. "
-            f"Trace at most {MAX_TRACE_BYTES // each:,} inputs at a time"
+            + (f"Trace at most {fit:,} inputs at a time" if fit else "Trace shorter inputs")
         )
 
 

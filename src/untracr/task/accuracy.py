@@ -75,6 +75,8 @@ def accuracy(network: Network, task: Task, wanted: Wanted) -> float:
     Raises:
         InputError: as of `right`; or there are no inputs.
     """
+    if not isinstance(wanted, Wanted):
+        raise InputError(f"what is wanted must be a Wanted, not {type(wanted).__name__}")
     if not len(wanted.ids):
         raise InputError("an accuracy is a share of inputs; there are none")
     return float(right(network, task, wanted).mean())

@@ -40,9 +40,11 @@ def complete(
         The tokens written for each input, without the end token.
 
     Raises:
-        InputError: as of `run`; or outputs are not next tokens.
+        InputError: as of `run`; outputs are not next tokens; or ``most`` is below 0.
         ModelFileError: outputs are no finite numbers.
     """
+    if most is not None and most < 0:
+        raise InputError(f"most is how many tokens are written at most, from 0, not {most}")
     after = len(task.layout.after)
     given = given_inputs(task, inputs)
     begun = [one.ids[: len(one.ids) - after] if one.answered else one.ids for one in given]
