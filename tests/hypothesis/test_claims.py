@@ -7,9 +7,10 @@ import dataclasses
 import numpy as np
 import pytest
 
-from hypothesis_subjects import COUNT, compiled
+from compiled_models import model_of, program_of
+from hypothesis_subjects import COUNT, compiled, subject_of
 from untracr.hypothesis.causes import Effort
-from untracr.hypothesis.examining import Amount, examine, recorded_for
+from untracr.hypothesis.examining import Amount, HypothesisReport, LineReport, examine, recorded_for
 from untracr.hypothesis.idle import idle
 from untracr.hypothesis.interchange import draw_pairs
 from untracr.hypothesis.report_text import report_text
@@ -112,3 +113,56 @@ def test_inputs_without_an_output_that_counts_are_not_counted() -> None:
     task = dataclasses.replace(subject.task, counted=AtToken(3))
     report = examine(dataclasses.replace(subject, task=task), program, amount=SMALL)
     assert report.behaviours[0].share.total == 3905 - 4 - 16 - 64 - 256 - 1024
+
+
+COUNTS = "\n".join(
+    f"n{token} = SelectorWidth(Select(Map(lambda x: x == {token}, tokens), "
+    "Map(lambda x: True, tokens), Comparison.EQ))"
+    for token in range(3)
+)
+
+ALL_COUNTED = f"""{COUNTS}
+two = SequenceMap(lambda x, y: (x, y), n0, n1)
+three = SequenceMap(lambda x, y: x + (y,), two, n2)
+all = SequenceMap(lambda x, y: x + (y,), three, tokens)
+Map(lambda x: x[x[3]], all)
+"""
+"""Counts every token everywhere, and gives the count of its own: the network counts one."""
+
+
+def line_of(report: HypothesisReport, label: str) -> LineReport:
+    """A line by its name."""
+    return next(line for line in report.lines if report.program.labels[line.line] == label)
+
+
+def test_a_line_that_holds_more_than_its_place_tells_is_not_supported() -> None:
+    domain = Domain((0, 1, 2), 5)
+    subject = subject_of(model_of(program_of(EQUAL), domain), domain)
+    report = examine(subject, parse(ALL_COUNTED), amount=SMALL)
+    line = line_of(report, "all")
+    assert line.support.share.fraction == 1.0  # the output follows it nevertheless
+    assert line.support.told < 0.5
+    assert not line.supported
+    text = report_text(report)
+    assert "the place may hold only what becomes of it" in text
+    assert "Nothing shows that the network runs this program" in text
+
+
+def test_a_line_that_another_at_its_place_tells_is_told_as_such() -> None:
+    guess = f"more = Map(lambda x: x + 7, {EQUAL})\nMap(lambda x: x - 7, more)"
+    subject, _ = compiled(EQUAL)
+    report = examine(subject, parse(guess), amount=SMALL)
+    line = line_of(report, "selector_width_2")
+    assert line.supported
+    assert [report.program.labels[ref] for ref in line.told_by] == ["map_1"]
+    assert "told by map_1 at the same place" in report_text(report)
+    assert "Of these 2 are told by another line at the same place." in report_text(report)
+
+
+def test_a_few_exchanges_are_not_enough_to_support_a_line() -> None:
+    subject, program = compiled(COUNT)
+    line = examine(subject, program, amount=SMALL).lines[-1]
+    assert line.supported
+    assert not dataclasses.replace(
+        line, support=dataclasses.replace(line.support, right=9, tried=10)
+    ).supported

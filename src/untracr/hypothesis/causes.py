@@ -25,9 +25,11 @@ from untracr.hypothesis.subspaces import (
     decoded_share,
     one_hot,
     subspace_of,
+    told_classes,
 )
 from untracr.rasp.nodes import SOP_TYPES, Ref, children
 from untracr.rasp.program import Program
+from untracr.rasp.values import number_or
 from untracr.short_repr import short_repr
 
 Codes = npt.NDArray[np.int64]
@@ -97,6 +99,8 @@ class Support:
         everywhere_right, everywhere_tried: the same with all positions exchanged at once.
         together: other lines that were exchanged with it; neither is computed from the other, but
             one's value tells the other's, so that values alone do not part them.
+        told: how far the best subspace tells the value on inputs that it was not fitted to; of
+            numbers the share of their variance, else the share of positions.
     """
 
     line: Ref
@@ -107,6 +111,7 @@ class Support:
     everywhere_right: int
     everywhere_tried: int
     together: tuple[Ref, ...] = ()
+    told: float = 0.0
 
     __repr__ = short_repr
 
@@ -225,7 +230,35 @@ def support_of(
         int(interchange_right(subject, data, best.place, best.subspace, pairs).sum())
         for pairs in (final, whole)
     )
-    return Support(line, best, places, right, len(final), everywhere, len(whole), together)
+    told = _told(data, best, line, fit, held, _values(data, line, labels, together))
+    return Support(line, best, places, right, len(final), everywhere, len(whole), together, told)
+
+
+def _told(
+    data: Recorded, best: Found, line: Ref, fit: Codes, held: Codes, labels: Codes | None
+) -> float:
+    """See `Support.told`."""
+    column = data.lines.columns[line]
+    codes = column.codes if labels is None else labels
+    own = slice(data.first, data.first + data.tokens.shape[1])
+    width = len(best.subspace.write)
+    seen, others = (
+        data.seen[best.place][rows][:, own].reshape(-1, width).astype(np.float64)
+        for rows in (fit, held)
+    )
+    right = codes[held].ravel()
+    found = told_classes(best.subspace, seen, codes[fit].ravel(), others)
+    if labels is None and all(isinstance(value, (int, float)) for value in column.values):
+        numbers = np.array([number_or(value, np.nan) for value in column.values])
+        return _explained(numbers[found], numbers[right])
+    return float((found == right).mean())
+
+
+def _explained(found: Floats, right: Floats) -> float:
+    """The share of the variance of numbers that others explain; 0 where they explain none."""
+    spread = float(((right - right.mean()) ** 2).mean())
+    left = float(((right - found) ** 2).mean())
+    return max(0.0, 1 - left / spread) if 0 < spread < np.inf else 0.0
 
 
 def as_good(found: Sequence[Found]) -> tuple[Found, ...]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from untracr.hypothesis.controls import Control, control_networks, controls_of
 from untracr.hypothesis.drawing import Drawn, domain_of, inputs_of
 from untracr.hypothesis.idle import Broken, Idle, broken, idle
 from untracr.hypothesis.interchange import Recorded, places_of, recorded
+from untracr.hypothesis.lines import is_function_of
 from untracr.hypothesis.subject import Codes, Subject
 from untracr.rasp.domain import Domain
 from untracr.rasp.nodes import Ref
@@ -22,6 +23,12 @@ from untracr.short_repr import short_repr
 
 SUPPORTED = 0.9
 """Interchange accuracy from which a line counts as one that the network runs."""
+
+SURE = 0.7
+"""What the lower bound of its interval must reach besides."""
+
+LEAST_TOLD = 0.5
+"""How far the place must tell the line's value, lest it hold only what becomes of it."""
 
 ABOVE_CHANCE = 0.1
 """By how much a control may do better than chance."""
@@ -61,20 +68,29 @@ class LineReport:
         support: of the line in the network.
         controls: what the same search reaches where there is nothing to find.
         broken: what taking the line's part from other inputs did; None where it was not found.
+        told_by: other supported lines at its place of which its value is a function, so that
+            exchanges do not show that it is computed besides.
     """
 
     line: Ref
     support: Support
     controls: tuple[Control, ...]
     broken: Broken | None
+    told_by: tuple[Ref, ...] = ()
 
     __repr__ = short_repr
 
     @property
+    def followed(self) -> bool:
+        """Whether the network's output follows the line, sure enough."""
+        share = self.support.share
+        enough = share.fraction >= SUPPORTED and share.interval[0] >= SURE
+        return self.support.informative and enough
+
+    @property
     def supported(self) -> bool:
-        """Whether the network's output follows the line, and no control comes near."""
-        own = self.support.share.fraction
-        if not self.support.informative or own < SUPPORTED:
+        """Whether the output follows the line, its place tells it, and no control comes near."""
+        if not self.followed or self.support.told < LEAST_TOLD:
             return False
         return all(
             at.share.fraction <= max(at.chance + ABOVE_CHANCE, MOST_OF_NETWORKS)
@@ -208,4 +224,18 @@ def _lines(
         if support.best is not None:
             cost = broken(subject, data, support, np.random.default_rng([seed, 6, support.line]))
         reports.append(LineReport(support.line, support, controls, cost))
-    return reports
+    return [replace(report, told_by=tuple(_told_by(data, report, reports))) for report in reports]
+
+
+def _told_by(data: Recorded, line: LineReport, lines: Sequence[LineReport]) -> Iterator[Ref]:
+    best = line.support.best
+    if best is None or not line.supported or line.line in (0, 1):  # which nothing computes
+        return
+    codes = np.ascontiguousarray(data.lines.columns[line.line].codes)
+    for other in lines:
+        there = any(found.place == best.place for found in other.support.places)
+        if other is line or not other.supported or not there:
+            continue
+        values = np.ascontiguousarray(data.lines.columns[other.line].codes)
+        if is_function_of(codes, values):
+            yield other.line

@@ -82,6 +82,7 @@ class Recorded:
         ids: [N, S] of the network.
         streams: the stream [N, S, D] before each step of the forward pass.
         seen: by place, [N, S, D].
+        first: the network's position at which the program's first token stands.
     """
 
     domain: Domain
@@ -90,6 +91,7 @@ class Recorded:
     ids: Codes
     streams: tuple[Array, ...]
     seen: dict[Place, Array]
+    first: int
 
     @cached_property
     def inputs(self) -> Codes:
@@ -159,7 +161,7 @@ def recorded(
     for step in steps(network):
         streams.append(through(network, step, streams[-1], mask, recorder))
     seen = {place: recorder.seen[place.name] for place in places}
-    return Recorded(domain, tokens, lines, ids, tuple(streams[:-1]), seen)
+    return Recorded(domain, tokens, lines, ids, tuple(streams[:-1]), seen, subject.first)
 
 
 def draw_pairs(

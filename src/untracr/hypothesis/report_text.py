@@ -8,7 +8,7 @@ from untracr.evaluate.share import Share
 from untracr.hypothesis.behaviour import Behaviour, CounterExample
 from untracr.hypothesis.causes import Found
 from untracr.hypothesis.controls import Control
-from untracr.hypothesis.examining import LEAST_INPUTS, HypothesisReport, LineReport
+from untracr.hypothesis.examining import LEAST_INPUTS, LEAST_TOLD, HypothesisReport, LineReport
 from untracr.hypothesis.idle import Idle
 from untracr.hypothesis.subject import WITHIN, WITHIN_AFTER_EXCHANGE, Subject
 from untracr.shown_text import shown
@@ -83,6 +83,11 @@ def _line(report: HypothesisReport, line: LineReport) -> Iterator[str]:
         return
     mark = "supported" if line.supported else "not supported"
     yield f"  {label}: {mark}; interchange accuracy {support.share} at {_place(support.best)}"
+    if support.told < 0.99:
+        yield f"    its value is told there to {100 * support.told:.0f}%{_coarser(line)}"
+    if line.told_by:
+        names = ", ".join(report.program.labels[ref] for ref in line.told_by)
+        yield f"    told by {names} at the same place, so not shown to be computed besides"
     if support.together:
         names = ", ".join(report.program.labels[ref] for ref in support.together)
         yield f"    exchanged together with {names}, from which its values alone do not part it"
@@ -97,6 +102,12 @@ def _line(report: HypothesisReport, line: LineReport) -> Iterator[str]:
         yield f"    as good: {', '.join(others)}"
 
 
+def _coarser(line: LineReport) -> str:
+    if line.followed and line.support.told < LEAST_TOLD:
+        return ": the output follows it, but the place may hold only what becomes of it"
+    return ""
+
+
 def _too_few(changing: int) -> str:
     if not changing:
         return "no exchange of it that was tried changes an output that counts"
@@ -105,6 +116,8 @@ def _too_few(changing: int) -> str:
 
 def _control(control: Control) -> str:
     chance = f" (chance {100 * control.chance:.0f}%)" if control.chance else ""
+    if not control.share.total:
+        return f"{control.name} none{chance}"
     return f"{control.name} {100 * control.share.fraction:.0f}%{chance}"
 
 
@@ -153,11 +166,14 @@ def verdict(report: HypothesisReport) -> Iterator[str]:
     for other in report.behaviours[1:]:
         if wrong := other.share.total - other.share.count:
             yield f"{other.kind}: {wrong:,} of {other.share.total:,} inputs differ."
-    inner = [line for line in good if line.line not in (0, 1, report.program.output)]
+    ends = {0, 1, report.program.output}
+    inner = [line for line in good if line.line not in ends and not ends & {*line.told_by}]
     yield (
         f"Causes support {len(good)} of {len(told)} lines whose exchange can be seen"
         f" ({len(report.lines) - len(told)} say nothing)."
     )
+    if told_by := sum(bool(line.told_by) for line in good):
+        yield f"Of these {told_by} are told by another line at the same place."
     if not inner and len(told) > len(good):
         yield (
             "Nothing shows that the network runs this program: no line between input and output "
@@ -220,6 +236,8 @@ def _line_json(report: HypothesisReport, line: LineReport) -> dict[str, object]:
         "informative": support.informative,
         "supported": line.supported,
         "place": None if best is None else best.place.name,
+        "told": support.told,
+        "told_by": [report.program.labels[ref] for ref in line.told_by],
         "together": [report.program.labels[ref] for ref in support.together],
         "rank": None if best is None else best.subspace.rank,
         "interchange": Share(support.right, support.tried).as_dict(),

@@ -120,3 +120,22 @@ def decoded_share(subspace: Subspace, activations: Floats, codes: Codes) -> floa
     # |x - m|^2 without |x|^2, which is the same for all means.
     distance = (means**2).sum(axis=1) - 2 * coordinates @ means.T
     return float((distance.argmin(axis=1) == codes).mean())
+
+
+def told_classes(
+    subspace: Subspace, seen: Floats, codes: Codes, held: Floats
+) -> npt.NDArray[np.int64]:
+    """[S'], of other samples the value whose class mean is nearest, within the subspace.
+
+    Args:
+        subspace: of the variable.
+        seen: [S, D], the activations of which class means are taken.
+        codes: [S], the variable's value at each of these.
+        held: [S', D], the other samples' activations.
+    """
+    live, numbers = np.unique(codes, return_inverse=True)
+    totals = np.zeros((len(live), subspace.rank))
+    np.add.at(totals, numbers, seen @ subspace.read)
+    means = totals / np.bincount(numbers)[:, None]
+    distance = (means**2).sum(axis=1) - 2 * (held @ subspace.read) @ means.T
+    return np.asarray(live[distance.argmin(axis=1)], dtype=np.int64)
