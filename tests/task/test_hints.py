@@ -124,3 +124,14 @@ def test_a_compiled_models_domain() -> None:
     assert said == (
         "tokens have no names; they are called 0, 1, 2, ... in the order of their rows",
     )
+
+
+@pytest.mark.parametrize("piece", ["\u0120cat", "\u2581cat", "##cat"])
+def test_pieces_of_text_are_said_not_to_be_cut_as_by_their_tokenizer(
+    tmp_path: Path, piece: str
+) -> None:
+    """The text "the cat" would be run as other tokens than the tokenizer's, and nobody know."""
+    folder = folder_of(tmp_path, vocab={"the": 0, "cat": 1, piece: 2})
+    (sentence,) = hints_beside(folder, 3).said
+    assert sentence.startswith(f"tokens of vocab.json are pieces of text, as '{piece}'")
+    assert hints_beside(folder_of(tmp_path, vocab={"#": 0, "a#": 1}), 2).said == ()

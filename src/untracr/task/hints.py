@@ -7,7 +7,7 @@ is said.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -126,9 +126,27 @@ def hints_of_vocabulary(document: Mapping[str, object], file: str, tokens: int) 
         names[token] = name
     if len(set(ids.values())) != len(ids):
         return Hints(said=(f"{file} gives one id to several names; it is left out",))
-    missing = tokens - len(ids)
-    said = f"{file} names {len(ids)} of {tokens} tokens; the others are called by their ids"
-    return Hints(Told(tokens=tuple(names), source=file), (said,) if missing else ())
+    said = _said_of_pieces(ids, file)
+    if len(ids) < tokens:
+        said.append(
+            f"{file} names {len(ids)} of {tokens} tokens; the others are called by their ids"
+        )
+    return Hints(Told(tokens=tuple(names), source=file), tuple(said))
+
+
+_PIECES = ("\u0120", "\u2581", "##")
+"""How names of pieces of text begin: behind a space (GPT-2, Llama) or within a word (BERT)."""
+
+
+def _said_of_pieces(names: Iterable[str], file: str) -> list[str]:
+    """That texts are not cut as a tokenizer does, where its tokens are pieces of text."""
+    piece = next((name for name in names if name.startswith(_PIECES)), None)
+    if piece is None:
+        return []
+    return [
+        f"tokens of {file} are pieces of text, as {shown(piece)}: a text is parted at spaces or "
+        "commas here, not as its tokenizer does; give lists of the tokenizer's pieces"
+    ]
 
 
 def _names(document: Mapping[str, object]) -> dict[str, object]:
