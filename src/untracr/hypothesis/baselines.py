@@ -26,6 +26,12 @@ REACH = 3
 MODULI = (2, 3, 4)
 """Periods of position of which there is a table."""
 
+MOST_FEATURES = 2**26
+"""Numbers that a tree is fitted to, and asked about at a time."""
+
+MOST_ASKED = 1_000
+"""Tokens of the largest vocabulary of which a tree may ask for each."""
+
 FUNCTION_BITS = 8.0
 """To name one function of some 250."""
 
@@ -141,23 +147,35 @@ def _joined(first: Codes, second: Codes) -> Codes:
 def _by_table(key: Codes, output: Codes, fit: npt.NDArray[np.bool_]) -> Codes:
     """The most frequent output of each key among those fitted to; of all for a new key."""
     _, key = np.unique(key, return_inverse=True)
-    counts = np.zeros((int(key.max()) + 1, int(output.max()) + 1))
-    np.add.at(counts, (key[fit], output[fit]), 1)
-    counts += 1e-6 * counts.sum(axis=0)
-    best: Codes = counts.argmax(axis=1)
+    outputs = int(output.max()) + 1
+    of_all = np.bincount(output[fit], minlength=outputs)
+    pairs, counts = np.unique(key[fit] * outputs + output[fit], return_counts=True)
+    order = np.lexsort((-pairs, of_all[pairs % outputs], counts))  # the last of a key stays
+    best = np.full(int(key.max()) + 1, of_all.argmax(), dtype=np.int64)
+    best[pairs[order] // outputs] = pairs[order] % outputs
     return best[key]
 
 
 def _by_tree(data: Positions, fit: npt.NDArray[np.bool_], leaves: int) -> Codes:
     from sklearn.tree import DecisionTreeClassifier  # 0.5 s, for tests of hypotheses only
 
-    features = np.concatenate([data.tokens, data.place[:, None], data.length[:, None]], axis=1)
     count = int(data.tokens.max()) + 1
-    told = np.concatenate([features, *(data.tokens == token for token in range(count))], axis=1)
+    size = max(1, MOST_FEATURES // (data.tokens.shape[1] * (count + 1)))
     tree = DecisionTreeClassifier(max_leaf_nodes=leaves, random_state=0)
-    tree.fit(told[fit], data.output[fit])
-    predicted: Codes = tree.predict(told)
-    return predicted
+    fitted = np.flatnonzero(fit)
+    fitted = fitted[:: -(-len(fitted) // size)]
+    tree.fit(_told(data, fitted, count), data.output[fitted])
+    rows = np.arange(len(data.output))
+    parts = [tree.predict(_told(data, rows[i : i + size], count)) for i in rows[::size]]
+    return np.concatenate(parts)
+
+
+def _told(data: Positions, rows: Codes, count: int) -> npt.NDArray[np.float32]:
+    """[R, F], what a tree sees of some positions: tokens, which ones, position, length."""
+    tokens = data.tokens[rows]
+    around = np.stack([data.place[rows], data.length[rows]], axis=1)
+    each = (tokens == token for token in range(count if count <= MOST_ASKED else 0))
+    return np.concatenate([tokens, around, *each], axis=1, dtype=np.float32)
 
 
 def _share_right(right: npt.NDArray[np.bool_], row: Codes, counted: npt.NDArray[np.bool_]) -> Share:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from untracr.errors import UsageError
 from untracr.evaluate.share import Share
 from untracr.hypothesis.baselines import Baseline, baselines
 from untracr.hypothesis.drawing import Drawn
@@ -30,6 +31,9 @@ NUMBERS_AT_ONCE = 10_000_000
 
 MOST_FOR_BASELINES = 8_000
 """Inputs that predictors are fitted to and counted on."""
+
+MOST_TOLD = 2**25
+"""Tokens that these inputs may hold, each counted once for each position that is predicted."""
 
 MOST_EXAMPLES = 5
 """Counter-examples that are kept of each kind of inputs."""
@@ -81,8 +85,9 @@ class Behaviour:
 
     @property
     def skill(self) -> float:
-        """(m - c) / (1 - c): m the program's share, c the best baseline's; 0 where c is 1."""
-        best = self.best_baseline.share.fraction
+        """(m - c) / (1 - c): m the program's share, c the best baseline's; 0 if c is 1 or unknown."""
+        share = self.best_baseline.share
+        best = share.fraction if share.total else 1.0
         return (self.share.fraction - best) / (1 - best) if best < 1 else 0.0
 
 
@@ -106,6 +111,7 @@ def behaviour(
 
     Raises:
         EvaluationError: the program fails on an input.
+        UsageError: no output counts on any of them.
     """
     right = total = wrong = followed = 0
     examples: list[CounterExample] = []
@@ -123,7 +129,9 @@ def behaviour(
             wrong, followed = wrong + int(erring.sum()), followed + int((erring & same).sum())
         for row in np.flatnonzero(~same)[: MOST_EXAMPLES - len(examples)]:
             examples.append(_example(subject, lines, got, counted, int(row)))
-        seen.append((tokens, got, counted))
+        seen.append((tokens[compared], got[compared], counted[compared]))
+    if not total:
+        raise UsageError(f"no output counts on any of the inputs: {drawn.kind}")
     known = baselines(_as_codes(subject, _some(seen, rng)), program, rng)
     errors = None if truth is None else Share(followed, wrong)
     return Behaviour(drawn.kind, drawn.every, Share(right, total), known, tuple(examples), errors)
@@ -149,9 +157,12 @@ def _some(
     seen: Sequence[tuple[Codes, Outputs, Mask]], rng: np.random.Generator
 ) -> Iterator[tuple[Codes, Outputs, Mask]]:
     """As many inputs as baselines take, of each length in proportion."""
+    seen = [group for group in seen if len(group[0])]
     total = sum(len(tokens) for tokens, _, _ in seen)
+    longest = max(tokens.shape[1] for tokens, _, _ in seen)
+    most = max(2, min(MOST_FOR_BASELINES, total, MOST_TOLD // longest**2))
     for tokens, got, counted in seen:
-        count = -(-len(tokens) * min(MOST_FOR_BASELINES, total) // total)
+        count = -(-len(tokens) * most // total)
         rows = rng.permutation(len(tokens))[:count]
         yield tokens[rows], got[rows], counted[rows]
 

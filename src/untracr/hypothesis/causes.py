@@ -43,6 +43,9 @@ GOOD = 0.9
 AS_GOOD = 0.02
 """A difference between shares of a search that tells no place from another."""
 
+MOST_LOOKED_FOR = 512
+"""Values of a line that is looked for: each has its own mean."""
+
 MOST_VALUES = 64
 """Of another line that is told apart from the one that is looked for."""
 
@@ -101,6 +104,7 @@ class Support:
             one's value tells the other's, so that values alone do not part them.
         told: how far the best subspace tells the value on inputs that it was not fitted to; of
             numbers the share of their variance, else the share of positions.
+        values: how many the line has, where they were too many to look for (`MOST_LOOKED_FOR`).
     """
 
     line: Ref
@@ -112,6 +116,7 @@ class Support:
     everywhere_tried: int
     together: tuple[Ref, ...] = ()
     told: float = 0.0
+    values: int = 0
 
     __repr__ = short_repr
 
@@ -206,6 +211,9 @@ def support_of(
             labels=labels,
             together=together,
         )
+    column = data.lines.columns[line].codes if labels is None else labels
+    if (values := len(np.unique(column))) > MOST_LOOKED_FOR:
+        return Support(line, None, (), 0, len(final), 0, len(whole), values=values)
     found = []
     for place in data.seen:
         tried = [

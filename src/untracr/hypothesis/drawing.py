@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from untracr.errors import UsageError
 from untracr.hypothesis.subject import Codes, Subject, View
 from untracr.network.forward import forward
 from untracr.rasp.domain import Domain
@@ -21,6 +22,9 @@ MOST_ENUMERATED = 200_000
 
 LONGEST = 20
 """Tokens of the longest inputs, where the user does not say and the task has no fewer."""
+
+MOST_TOKENS = 512
+"""Tokens of the longest inputs that are run at all: programs compare all pairs of them."""
 
 LONGER = 3
 """Times as long as these are the longest of the long ones."""
@@ -47,7 +51,21 @@ def domain_of(subject: Subject, longest: int | None = None) -> Domain:
 
 
 def longest_of(subject: Subject, longest: int | None) -> int:
-    """Tokens of the longest input that a program reads."""
+    """Tokens of the longest input that a program reads.
+
+    Raises:
+        UsageError: the user wants longer ones than `MOST_TOKENS`, or than the task's shortest
+            input leaves room for.
+    """
+    if longest is not None and longest > MOST_TOKENS:
+        raise UsageError(f"inputs of at most {MOST_TOKENS} tokens are compared, not {longest}")
+    most = min(_longest_possible(subject, longest), MOST_TOKENS)
+    if most < 1:
+        raise UsageError("the network's positions leave no room for a token of an input")
+    return most
+
+
+def _longest_possible(subject: Subject, longest: int | None) -> int:
     around = len(subject.task.layout.before) + len(subject.task.layout.after)
     usual = min(subject.task.lengths.most or LONGEST, LONGEST)
     bounds = [usual if longest is None else longest]
@@ -57,6 +75,11 @@ def longest_of(subject: Subject, longest: int | None) -> int:
     if subject.network.n_positions is not None:
         bounds.append(subject.network.n_positions - around)
     return min(bounds)
+
+
+def _longer_of(subject: Subject, longest: int) -> int:
+    """Tokens of the longest of the long inputs."""
+    return longest_of(subject, min(LONGER * longest, MOST_TOKENS))
 
 
 def inputs_of(
@@ -72,13 +95,13 @@ def inputs_of(
     """
     if subject.view is View.GIVEN:
         yield _given(subject, longest, count, rng)
-        more = longest_of(subject, LONGER * longest)
+        more = _longer_of(subject, longest)
         if more >= 2 * longest:
             lengths = rng.integers(2 * longest, more + 1, size=count)
             yield Drawn(f"{2 * longest} to {more} tokens", False, _uniform(subject, lengths, rng))
         return
     for factor in (1, LONGER):
-        most = longest if factor == 1 else longest_of(subject, LONGER * longest)
+        most = longest if factor == 1 else _longer_of(subject, longest)
         fewest = 1 if factor == 1 else 2 * longest
         if most < fewest:
             continue
@@ -100,8 +123,10 @@ def _given(subject: Subject, longest: int, count: int, rng: np.random.Generator)
 
 
 def _all_of(tokens: int, length: int) -> Codes:
-    axes = np.meshgrid(*[np.arange(tokens)] * length, indexing="ij")
-    return np.stack([axis.ravel() for axis in axes], axis=1)
+    """[tokens ** length, length], the first token changing least often."""
+    number = np.arange(tokens**length)[:, None]
+    weights = np.array([tokens**n for n in reversed(range(length))])
+    return np.asarray(number // weights % tokens, dtype=np.int64)
 
 
 def _uniform(subject: Subject, lengths: Codes, rng: np.random.Generator) -> tuple[Codes, ...]:

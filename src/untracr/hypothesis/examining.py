@@ -16,6 +16,7 @@ from untracr.hypothesis.idle import Broken, Idle, broken, idle
 from untracr.hypothesis.interchange import Recorded, places_of, recorded
 from untracr.hypothesis.lines import is_function_of
 from untracr.hypothesis.subject import Codes, Subject
+from untracr.network.forward import steps
 from untracr.rasp.domain import Domain
 from untracr.rasp.nodes import Ref
 from untracr.rasp.program import Program
@@ -40,6 +41,12 @@ Watch = Callable[[Sequence[Support]], Iterable[Support]]
 
 LEAST_INPUTS = 64
 """Of one length, on which causes are looked for."""
+
+MOST_KEPT = 2 * 2**30
+"""Bytes of what networks compute on these."""
+
+NETWORKS = 3
+"""Of which it is kept: the network and those that are controls."""
 
 
 @dataclass(frozen=True)
@@ -165,6 +172,7 @@ def _examined(
 ) -> HypothesisReport:
     domain = domain_of(subject, longest)
     rng = np.random.default_rng([seed, 0])
+    traced = min(amount.traced, most_traced(subject, domain.max_seq_len))
     kinds = tuple(inputs_of(subject, domain.max_seq_len, amount.inputs, rng))
     behaviours = tuple(
         behaviour(subject, program, domain, drawn, np.random.default_rng([seed, 1, number]), truth)
@@ -173,7 +181,7 @@ def _examined(
     )
     if not behaviours:
         raise UsageError("no input of the network fits the task")
-    tokens = traced_inputs(kinds[0], amount.traced, np.random.default_rng([seed, 2]))
+    tokens = traced_inputs(kinds[0], traced, np.random.default_rng([seed, 2]))
     data = recorded_for(subject, program, domain, tokens)
     lines = tuple(_lines(subject, data, amount.effort, seed, watch))
     good = [report.support for report in lines if report.supported]
@@ -182,6 +190,24 @@ def _examined(
     return HypothesisReport(
         program, subject, behaviours, lines, (different, tokens.shape[1]), left, seed
     )
+
+
+def most_traced(subject: Subject, length: int) -> int:
+    """On how many inputs of a length everything can be kept (`MOST_KEPT`).
+
+    Raises:
+        UsageError: on fewer than `LEAST_INPUTS`.
+    """
+    network = subject.network
+    each = (length + len(subject.before) + len(subject.after)) * network.d_model
+    streams = len(places_of(network)) + len(steps(network))
+    most = MOST_KEPT // (NETWORKS * streams * each * network.W_E.itemsize)
+    if most < LEAST_INPUTS:
+        raise UsageError(
+            f"{LEAST_INPUTS} inputs of {length} tokens at {streams} places of width "
+            f"{network.d_model} take more than {MOST_KEPT // 2**30} GB; choose shorter ones"
+        )
+    return most
 
 
 def traced_inputs(drawn: Drawn, count: int, rng: np.random.Generator) -> Codes:

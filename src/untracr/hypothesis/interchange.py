@@ -37,6 +37,10 @@ POINTS = ("hook_resid_pre", "hook_attn_out", "hook_resid_mid", "hook_mlp_out", "
 """Of a layer, as it runs."""
 
 
+MOST_COMPARED = 2**26
+"""Pairs of positions that a program compares at once; with longer inputs fewer draws are tried."""
+
+
 @dataclass(frozen=True)
 class Place:
     """Where in a network a value may live: a hook point of a layer.
@@ -194,7 +198,7 @@ def draw_pairs(
     """
     column = data.lines.columns[line]
     length = data.tokens.shape[1]
-    draws = 10 * count
+    draws = min(10 * count, max(count, MOST_COMPARED // length**2))
     base, source = rng.choice(rows, draws), rng.choice(rows, draws)
     at = rng.integers(length, size=draws)
     from_ = (at + rng.integers(1, max(length, 2), size=draws)) % length if across else at

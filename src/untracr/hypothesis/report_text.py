@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from untracr.evaluate.share import Share
 from untracr.hypothesis.behaviour import Behaviour, CounterExample
-from untracr.hypothesis.causes import Found
+from untracr.hypothesis.causes import Found, Support
 from untracr.hypothesis.controls import Control
 from untracr.hypothesis.examining import LEAST_INPUTS, LEAST_TOLD, HypothesisReport, LineReport
 from untracr.hypothesis.idle import Idle
@@ -79,7 +79,7 @@ def _line(report: HypothesisReport, line: LineReport) -> Iterator[str]:
         yield f"  {label}: says nothing; {_too_few(support.share.total)}"
         return
     if support.best is None:
-        yield f"  {label}: nothing in the network depends on it"
+        yield f"  {label}: not supported; {_not_found(support)}"
         return
     mark = "supported" if line.supported else "not supported"
     yield f"  {label}: {mark}; interchange accuracy {support.share} at {_place(support.best)}"
@@ -106,6 +106,12 @@ def _coarser(line: LineReport) -> str:
     if line.followed and line.support.told < LEAST_TOLD:
         return ": the output follows it, but the place may hold only what becomes of it"
     return ""
+
+
+def _not_found(support: Support) -> str:
+    if support.values:
+        return f"not looked for, since of its {support.values:,} values none is seen often enough"
+    return "no place was found whose activations differ with it"
 
 
 def _too_few(changing: int) -> str:
