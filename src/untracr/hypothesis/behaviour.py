@@ -85,7 +85,7 @@ class Behaviour:
 
     @property
     def skill(self) -> float:
-        """(m - c) / (1 - c): m the program's share, c the best baseline's; 0 if c is 1 or unknown."""
+        """(m - c) / (1 - c): m the program's share, c the best baseline's; 0 if c is 1 or none."""
         share = self.best_baseline.share
         best = share.fraction if share.total else 1.0
         return (self.share.fraction - best) / (1 - best) if best < 1 else 0.0
