@@ -10,6 +10,7 @@ import pytest
 
 import untracr
 from command_line import Run
+from foreign_tensors import folder_of, lens_arrays
 from untracr.decompile.decompiler import Decompiler
 from untracr.loading.compiled_file import save_model
 from untracr.loading.loading import load_model
@@ -77,6 +78,22 @@ def test_decompile_with_any_network(run: Run, untrained: Path) -> None:
     found = run(*arguments, "--greedy")
     assert (found.code, found.err) == (3, "")
     assert "# unverified: " in found.out
+    for what_else in ("untracr run", "untracr explain", "untracr test"):
+        assert what_else in found.out
+
+
+@pytest.mark.parametrize("neurons", [True, False])
+def test_a_trained_network_of_compiled_form_is_told_what_else_can_be_done(
+    run: Run, tmp_path: Path, untrained: Path, neurons: bool
+) -> None:
+    """With a program that is a guess, and with none that could be read."""
+    arrays = lens_arrays(norm=False, mlp=neurons)
+    del arrays["unembed.b_U"]
+    weights = folder_of(tmp_path / "m", arrays)
+    found = run("decompile", weights, "--no-progress", "--checkpoint", untrained)
+    assert found.code == 3
+    assert "# unverified: " in found.out
+    assert "if these weights were trained, not compiled: untracr run" in found.out
 
 
 def test_a_search_needs_no_network(run: Run, untrained: Path) -> None:
@@ -84,6 +101,7 @@ def test_a_search_needs_no_network(run: Run, untrained: Path) -> None:
     found = run("decompile", "--example", "--no-progress", "--checkpoint", untrained)
     assert (found.code, found.err) == (0, "")
     assert "# identical: " in found.out
+    assert "trained" not in found.out
 
 
 @pytest.mark.usefixtures("writes_hist")

@@ -77,6 +77,14 @@ def test_what_computes_something_else_is_refused(toy: Toy, options: dict[str, An
         load_model(toy, **usual | options)
 
 
+def test_what_was_assumed_of_it_is_told() -> None:
+    """A mask that nobody told is the likeliest reason."""
+    with pytest.raises(ModelFileError) as caught:
+        load_model(Toy(), names=NAMES, num_heads=1)
+    assert "not causal assumed" in str(caught.value)
+    assert str(caught.value).endswith("causal=... or config={...} say otherwise")
+
+
 def test_a_hook_is_found() -> None:
     toy = Toy()
     toy.layers[0]["value"].register_forward_hook(lambda module, args, out: out * 0)  # type: ignore[index]

@@ -49,6 +49,13 @@ OPEN_MEANS: dict[Openness, str] = {
 }
 
 
+IF_TRAINED = (
+    "if these weights were trained, not compiled: untracr run and untracr explain show what they "
+    "do, untracr test whether they run a program that you think of"
+)
+"""What can be done instead with a network that no compiler made."""
+
+
 def result_text(result: Result, lines: Sequence[Attribution]) -> str:
     """The program as valid Python with trailing comments, then what was checked.
 
@@ -64,6 +71,8 @@ def result_text(result: Result, lines: Sequence[Attribution]) -> str:
     shown.append(f"# {result.headline}: {printable(result.detail)} ({result.seconds:.3f} s)")
     if result.source:
         shown += [f"# {printable(line)}" for line in _statements(result)]
+    if result.verdict == "unverified" and result.evidence.weights in ("not compared", "different"):
+        shown.append(f"# {IF_TRAINED}")
     return "\n".join(shown) + "\n"
 
 

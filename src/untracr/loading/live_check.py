@@ -5,6 +5,7 @@ Settings may lie, and hooks or a forward pass of one's own are seen in no weight
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -24,8 +25,15 @@ CLOSE_IN_HALF = 0.1
 """The same of a module in half precision."""
 
 
-def require_same_outputs(module: Any, network: Network) -> tuple[str, ...]:
+def require_same_outputs(
+    module: Any, network: Network, assumed: Sequence[str] = ()
+) -> tuple[str, ...]:
     """Runs a module and the network read of it on the same random inputs.
+
+    Args:
+        module: it.
+        network: what was read of it.
+        assumed: in sentences, what was inferred or assumed of it, as errors tell.
 
     Returns:
         In sentences why they could not be compared; nothing where they were.
@@ -54,9 +62,15 @@ def require_same_outputs(module: Any, network: Network) -> tuple[str, ...]:
         raise ModelFileError(
             "the module computes something else than its weights and settings say: on "
             f"{INPUTS} random inputs outputs differ by {off:.2g} of the largest; hooks, a forward "
-            "pass of its own, or names and settings that are not its own"
+            "pass of its own, or names and settings that are not its own" + _otherwise(assumed)
         )
     return ()
+
+
+def _otherwise(assumed: Sequence[str]) -> str:
+    if not assumed:
+        return ""
+    return f" (taken of it: {'; '.join(assumed)}). causal=... or config={{...}} say otherwise"
 
 
 def _inputs(network: Network) -> npt.NDArray[np.int64]:

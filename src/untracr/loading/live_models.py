@@ -103,7 +103,7 @@ def _checked(module: Any, tensors: Tensors, config: Config | None, given: Given)
     loaded = _as_made(module, model_of_tensors(tensors, config, given, path))
     if given.told.causal is not None:
         return loaded
-    notes = require_same_outputs(module, loaded.network)
+    notes = require_same_outputs(module, loaded.network, loaded.notes)
     return replace(loaded, notes=(*loaded.notes, *notes))
 
 
