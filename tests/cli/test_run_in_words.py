@@ -10,6 +10,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from command_line import Run
+from foreign_tensors import lens_arrays
 from known_networks import averaging, network_of_table, successor
 from untracr.network.network import Network
 from untracr.network.state_dict import state_dict
@@ -120,3 +121,23 @@ def test_a_folder_of_a_library_programs_name_is_no_model(
     (tmp_path / "reverse").mkdir()
     monkeypatch.chdir(tmp_path)
     assert run("run", "reverse", "a,b").out == "b,a\n"
+
+
+def test_a_trained_model_of_compiled_form_is_told_how_its_outputs_are_said(
+    run: Run, tmp_path: Path
+) -> None:
+    """Not only what to do with a compiled one; and what is told works."""
+    arrays, path = lens_arrays(norm=False), tmp_path / "m.safetensors"
+    del arrays["unembed.b_U"]
+    save_file(arrays, path)
+    error = run.fails(1, "run", path, "1,2")
+    assert error.endswith('of untracr run an option (--outputs "next token")')
+    assert run("run", path, "1,2", "--outputs", "next token").code == 0
+
+
+def test_a_model_without_a_read_out_is_shown_by_explain(run: Run, tmp_path: Path) -> None:
+    arrays, path = lens_arrays(norm=False), tmp_path / "m.safetensors"
+    del arrays["unembed.b_U"], arrays["unembed.W_U"]
+    save_file(arrays, path)
+    assert "shown by untracr explain" in run.fails(1, "run", path, "1,2")
+    assert run("explain", path, "1,2").code == 0

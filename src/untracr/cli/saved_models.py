@@ -148,11 +148,13 @@ def _require_read_out(loaded: LoadedModel) -> None:
     if model.W_U is None:
         raise ModelFileError(
             f"{loaded.path}: the model has no read-out (unembed), so its outputs have no "
-            "values; models written by untracr compile have one"
+            "values; models written by untracr compile have one. What it computes inside is shown "
+            "by untracr explain"
         )
     if has_no_values(model):
         raise ModelFileError(
             f"{loaded.path}: the file does not say what the {model.W_U.shape[1]} columns of the "
             "read-out mean (output_values), so outputs have no values; give them to "
-            "untracr.save, or read the program by untracr decompile"
+            "untracr.save, or read the program by untracr decompile. Of a trained model a task "
+            'file says it, or of untracr run an option (--outputs "next token")'
         )

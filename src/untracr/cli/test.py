@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from untracr.cli.command import FAILED, OK, Command, Parser
+from untracr.cli.command import NO, OK, Command, Parser
 from untracr.cli.output import JsonOption, add_json_option, print_json, say, with_progress
 from untracr.cli.programs import (
     PROGRAM_HELP,
@@ -107,7 +107,7 @@ def run(options: Options) -> int:
         say(report_text(report))
         for sentence in loaded.said:
             say(f"assumed: {sentence}")
-    return OK if all(each.share.count == each.share.total for each in report.behaviours) else FAILED
+    return OK if all(each.share.count == each.share.total for each in report.behaviours) else NO
 
 
 def _view(options: Options, task: Task) -> View:
