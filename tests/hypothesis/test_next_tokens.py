@@ -93,3 +93,14 @@ def test_sets_of_very_many_tokens_are_refused() -> None:
     wide = network().replace(W_U=np.ones((4, 70), dtype=np.float32))
     with pytest.raises(UsageError, match="at most 62 tokens"):
         Subject(wide, subject().task, View.WHOLE)
+
+
+def test_a_network_that_goes_on_with_what_no_program_reads_is_tried_on_other_inputs() -> None:
+    padding = network().replace(W_U=np.tile(np.float32([-1, -1, -1, -1, 1]), (4, 1)))
+    wider = padding.replace(W_E=np.eye(5, 4, dtype=np.float32), W_pos=np.zeros((12, 4), np.float32))
+    task = Task(
+        (*TOKENS, "<pad>"), Specials(bos=2, eos=3, pad=4), Layout((2,), None, (3,)), meaning=ALLOWED
+    )
+    few = Amount(3, 60, Effort(search=16, held_out=16))
+    report = examine(Subject(wider, task, View.WHOLE), parse(RIGHT), amount=few)
+    assert all(each.share.total for each in report.behaviours)

@@ -173,14 +173,14 @@ def _examined(
     domain = domain_of(subject, longest)
     rng = np.random.default_rng([seed, 0])
     traced = min(amount.traced, most_traced(subject, domain.max_seq_len))
-    kinds = tuple(inputs_of(subject, domain.max_seq_len, amount.inputs, rng))
-    behaviours = tuple(
-        behaviour(subject, program, domain, drawn, np.random.default_rng([seed, 1, number]), truth)
-        for number, drawn in enumerate(kinds)
-        if drawn.groups and sum(map(len, drawn.groups))
-    )
-    if not behaviours:
+    drawn = inputs_of(subject, domain.max_seq_len, amount.inputs, rng)
+    kinds = tuple(kind for kind in drawn if sum(map(len, kind.groups)))
+    if not kinds:
         raise UsageError("no input of the network fits the task")
+    behaviours = tuple(
+        behaviour(subject, program, domain, kind, np.random.default_rng([seed, 1, number]), truth)
+        for number, kind in enumerate(kinds)
+    )
     tokens = traced_inputs(kinds[0], traced, np.random.default_rng([seed, 2]))
     data = recorded_for(subject, program, domain, tokens)
     lines = tuple(_lines(subject, data, amount.effort, seed, watch))

@@ -37,6 +37,7 @@ class Idle:
         parts: those of which only what no line claims was.
         kept: those that were left alone, since a line was found behind them in the stream.
         claimed: those that lines claim whole, so that nothing was left to take.
+        ranks: of each of the parts the dimensions that lines claim.
     """
 
     worst: Share
@@ -45,6 +46,7 @@ class Idle:
     parts: tuple[str, ...]
     kept: tuple[str, ...]
     claimed: tuple[str, ...] = ()
+    ranks: tuple[int, ...] = ()
 
     @property
     def tested(self) -> bool:
@@ -99,7 +101,13 @@ def idle(
     names: dict[str, list[str]] = {"whole": [], "parts": [], "kept": [], "claimed": []}
     for place, basis in kept_parts.items():
         names[_treated(basis)].append(place.name)
-    return Idle(worst, DRAWS, **{how: tuple(places) for how, places in names.items()})
+    ranks = tuple(
+        basis.shape[1]
+        for basis in kept_parts.values()
+        if basis is not None and _treated(basis) == "parts"
+    )
+    treated = {how: tuple(places) for how, places in names.items()}
+    return Idle(worst, DRAWS, **treated, ranks=ranks)
 
 
 def broken(subject: Subject, data: Recorded, support: Support, rng: np.random.Generator) -> Broken:

@@ -41,7 +41,7 @@ def _lines(report: HypothesisReport) -> Iterator[str]:
         yield from _line(report, line)
     if report.idle is not None:
         yield ""
-        yield from _idle(report.idle)
+        yield from _idle(report.idle, report.subject.network.d_model)
     yield ""
     yield from verdict(report)
 
@@ -131,7 +131,11 @@ def _place(found: Found) -> str:
     return f"{found.place.name}, {found.subspace.rank} dimensions"
 
 
-def _idle(left: Idle) -> Iterator[str]:
+def _idle(left: Idle, width: int) -> Iterator[str]:
+    parts_taken = tuple(
+        f"{name} ({rank} of {width} dimensions)"
+        for name, rank in zip(left.parts, left.ranks, strict=True)
+    )
     if left.tested:
         yield (
             "Nothing else: with all that no supported line claims taken from other inputs, "
@@ -142,7 +146,7 @@ def _idle(left: Idle) -> Iterator[str]:
         yield "Nothing else: not tested; no half-layer was left of which anything could be taken"
     parts = (
         (left.whole, "taken whole"),
-        (left.parts, "taken but for what lines claim"),
+        (parts_taken, "taken but for what lines claim"),
         (left.claimed, "claimed whole by lines, so nothing of it was taken"),
         (left.kept, "left alone and not tested, since lines were found in the stream behind"),
     )
@@ -261,6 +265,7 @@ def _idle_json(left: Idle) -> dict[str, object]:
         "draws": left.draws,
         "taken_whole": list(left.whole),
         "taken_in_part": list(left.parts),
+        "claimed_dimensions": list(left.ranks),
         "claimed_whole": list(left.claimed),
         "left_alone": list(left.kept),
     }
