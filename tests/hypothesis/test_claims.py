@@ -15,6 +15,7 @@ from untracr.hypothesis.idle import idle
 from untracr.hypothesis.interchange import draw_pairs
 from untracr.hypothesis.report_text import report_text
 from untracr.rasp.domain import Domain
+from untracr.rasp.interpreter import Column
 from untracr.syntax.parsing import parse
 from untracr.task.task import AtToken
 
@@ -166,3 +167,11 @@ def test_a_few_exchanges_are_not_enough_to_support_a_line() -> None:
     assert not dataclasses.replace(
         line, support=dataclasses.replace(line.support, right=9, tried=10)
     ).supported
+
+
+def test_a_number_beyond_all_floats_is_no_output_of_a_network() -> None:
+    subject, _ = compiled(MEAN)
+    column = Column(np.zeros((1, 1), dtype=np.int64), (10**400,))
+    wanted = subject.wanted(column)
+    assert not subject.possible(wanted).any()
+    assert not subject.same(np.array([[np.inf]]), wanted).any()

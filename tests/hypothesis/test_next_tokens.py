@@ -96,7 +96,7 @@ def test_sets_of_very_many_tokens_are_refused() -> None:
 
 
 def test_a_network_that_goes_on_with_what_no_program_reads_is_tried_on_other_inputs() -> None:
-    padding = network().replace(W_U=np.tile(np.float32([-1, -1, -1, -1, 1]), (4, 1)))
+    padding = network().replace(W_U=np.tile(np.array([-1, -1, -1, -1, 1], np.float32), (4, 1)))
     wider = padding.replace(W_E=np.eye(5, 4, dtype=np.float32), W_pos=np.zeros((12, 4), np.float32))
     task = Task(
         (*TOKENS, "<pad>"), Specials(bos=2, eos=3, pad=4), Layout((2,), None, (3,)), meaning=ALLOWED

@@ -9,6 +9,7 @@ logit itself. Axes: N inputs of T tokens, S = T and the special tokens around th
 from __future__ import annotations
 
 import enum
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,7 +21,7 @@ from untracr.errors import ModelFileError, UsageError
 from untracr.network.forward import Hooks, forward
 from untracr.network.network import Array, Network
 from untracr.rasp.interpreter import Column
-from untracr.rasp.values import Value
+from untracr.rasp.values import Value, number_or
 from untracr.short_repr import short_repr
 from untracr.shown_text import shown
 from untracr.task.positions import counted_positions
@@ -179,7 +180,7 @@ class Subject:
         """[N, T], a program's outputs as the network's would be; `NO_OUTPUT` or NaN for none."""
         match self.task.meaning:
             case Number():
-                numbers = [_number(value) for value in output.values]
+                numbers = [number_or(value, math.nan) for value in output.values]
                 return np.array(numbers, dtype=np.float64)[output.codes]
             case NextTokens():
                 table = [self._set_of(value) for value in output.values]
@@ -247,7 +248,3 @@ class Subject:
         """
         if unknown := [token for token in tokens if token not in self.vocab]:
             raise UsageError(f"the network has no token {shown(unknown[0])}")
-
-
-def _number(value: object) -> float:
-    return float(value) if isinstance(value, (int, float)) else float("nan")
