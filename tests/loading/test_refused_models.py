@@ -74,6 +74,13 @@ LLAMA_ASKS: list[tuple[dict[str, Any], str]] = [
     ({"mlp_bias": True}, "gates with a bias"),
     ({"rope_scaling": {"rope_type": "llama3", "factor": 8.0}}, "a scaled rotation"),
     ({"rope_parameters": {"rope_type": "yarn"}}, "a scaled rotation"),
+    (
+        {
+            "rope_parameters": {"rope_type": "default", "rope_theta": 10000.0},
+            "rope_scaling": {"type": "linear", "factor": 2.0},
+        },
+        "a scaled rotation; rope_scaling of config.json has type='linear'",
+    ),
     ({"rope_parameters": 3}, "rope_parameters must be an object"),
     ({"model_type": "gemma2"}, "not 'gemma2'"),
     ({"model_type": "mixtral"}, "not 'mixtral'"),

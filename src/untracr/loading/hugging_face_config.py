@@ -159,7 +159,11 @@ def _llama(config: ConfigValues) -> Stated:
 
 
 def _rotary_base(config: ConfigValues) -> float:
-    """The rotation's base: of ``rope_parameters`` or, in older files, ``rope_theta``."""
+    """The rotation's base: of ``rope_parameters`` or, in older files, ``rope_theta``.
+
+    Files have both names of a rotation's settings; transformers takes a scaled one of either.
+    """
+    bases = []
     for name in ("rope_parameters", "rope_scaling"):
         given = config.get(name)
         if given is None:
@@ -176,8 +180,8 @@ def _rotary_base(config: ConfigValues) -> float:
             }
         )
         if (base := inner.number("rope_theta")) is not None:
-            return base
-    return config.number("rope_theta") or 10000.0
+            bases.append(base)
+    return bases[0] if bases else config.number("rope_theta") or 10000.0
 
 
 def _whole(config: ConfigValues, name: str) -> int:
