@@ -9,7 +9,9 @@ import pytest
 
 from compiled_models import model_of, program_of
 from hypothesis_subjects import COUNT, compiled, subject_of
+from untracr.evaluate.share import Share
 from untracr.hypothesis.causes import Effort
+from untracr.hypothesis.controls import Control
 from untracr.hypothesis.examining import Amount, HypothesisReport, LineReport, examine, recorded_for
 from untracr.hypothesis.idle import idle
 from untracr.hypothesis.interchange import draw_pairs
@@ -175,3 +177,11 @@ def test_a_number_beyond_all_floats_is_no_output_of_a_network() -> None:
     wanted = subject.wanted(column)
     assert not subject.possible(wanted).any()
     assert not subject.same(np.array([[np.inf]]), wanted).any()
+
+
+def test_a_control_that_does_as_well_speaks_against_a_line_whatever_its_chance() -> None:
+    subject, program = compiled(COUNT)
+    line = examine(subject, program, amount=SMALL).lines[-1]
+    near = Control("wrong variable", Share(61, 64), chance=0.95)
+    assert line.supported
+    assert not dataclasses.replace(line, controls=(near,)).supported

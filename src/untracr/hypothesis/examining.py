@@ -100,7 +100,7 @@ class LineReport:
         if not self.followed or self.support.told < LEAST_TOLD:
             return False
         return all(
-            at.share.fraction <= max(at.chance + ABOVE_CHANCE, MOST_OF_NETWORKS)
+            at.share.fraction <= max(min(at.chance + ABOVE_CHANCE, SURE), MOST_OF_NETWORKS)
             for at in self.controls
         )
 
