@@ -185,3 +185,11 @@ def test_a_control_that_does_as_well_speaks_against_a_line_whatever_its_chance()
     near = Control("wrong variable", Share(61, 64), chance=0.95)
     assert line.supported
     assert not dataclasses.replace(line, controls=(near,)).supported
+
+
+def test_equal_values_of_several_codes_are_told_alike() -> None:
+    subject, program = compiled(
+        "Map(lambda x: x - 1, Aggregate(Select(tokens, tokens, Comparison.EQ), tokens))"
+    )
+    report = examine(subject, program, amount=SMALL)
+    assert all(line.support.told > 0.99 for line in report.lines if line.support.informative)

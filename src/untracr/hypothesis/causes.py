@@ -27,6 +27,8 @@ from untracr.hypothesis.subspaces import (
     subspace_of,
     told_classes,
 )
+from untracr.rasp.equivalence import same_value
+from untracr.rasp.interpreter import Column
 from untracr.rasp.nodes import SOP_TYPES, Ref, children
 from untracr.rasp.program import Program
 from untracr.rasp.values import number_or
@@ -254,12 +256,20 @@ def _told(
         data.seen[best.place][rows][:, own].reshape(-1, width).astype(np.float64)
         for rows in (fit, held)
     )
-    right = codes[held].ravel()
-    found = told_classes(best.subspace, seen, codes[fit].ravel(), others)
-    if labels is None and all(isinstance(value, (int, float)) for value in column.values):
-        numbers = np.array([number_or(value, np.nan) for value in column.values])
+    own_code = np.zeros(int(codes.max()) + 1, dtype=np.int64)
+    own_code[codes.ravel()] = column.codes.ravel()
+    found = own_code[told_classes(best.subspace, seen, codes[fit].ravel(), others)]
+    return _told_share(column, found, np.ascontiguousarray(column.codes[held]).ravel())
+
+
+def _told_share(column: Column, found: Codes, right: Codes) -> float:
+    """How far codes of a line are those that are right: equal values may have several codes."""
+    if all(isinstance(column.values[code], (int, float)) for code in np.unique(right).tolist()):
+        numbers = np.array([number_or(value, 0.0) for value in column.values])
         return _explained(numbers[found], numbers[right])
-    return float((found == right).mean())
+    pairs = zip(found.tolist(), right.tolist(), strict=True)
+    same = [a == b or same_value(column.values[a], column.values[b]) for a, b in pairs]
+    return float(np.mean(same))
 
 
 def _explained(found: Floats, right: Floats) -> float:
