@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -160,62 +161,21 @@ def support_of(
     """
     count = len(data.tokens)
     fit, held = np.arange(count // 2), np.arange(count // 2, count)
-    same, across = (
-        draw_pairs(
-            subject,
-            data,
-            line,
-            fit,
-            effort.search,
-            rng,
-            across=across,
-            labels=labels,
-            together=together,
-        )
-        for across in (False, True)
-    )
+    draw = partial(draw_pairs, subject, data, line, rng=rng, labels=labels, together=together)
+    same, across = (draw(fit, effort.search, across=between) for between in (False, True))
     within = len(same) >= LEAST_PAIRS or len(across) < LEAST_PAIRS
-    final = draw_pairs(
-        subject,
-        data,
-        line,
-        held,
-        effort.held_out,
-        rng,
-        across=not within,
-        labels=labels,
-        together=together,
-    )
-    whole = draw_pairs(
-        subject,
-        data,
-        line,
-        held,
-        effort.held_out,
-        rng,
-        everywhere=True,
-        labels=labels,
-        together=together,
-    )
+    final = draw(held, effort.held_out, across=not within)
+    whole = draw(held, effort.held_out, everywhere=True)
     if max(len(final), len(whole)) < LEAST_PAIRS:
         return Support(line, None, (), 0, len(final), 0, len(whole))
     if not within:
         same = across
     elif len(same) < LEAST_PAIRS:
-        same = draw_pairs(
-            subject,
-            data,
-            line,
-            fit,
-            effort.search,
-            rng,
-            everywhere=True,
-            labels=labels,
-            together=together,
-        )
+        same = draw(fit, effort.search, everywhere=True)
     column = data.lines.columns[line].codes if labels is None else labels
     if (values := len(np.unique(column))) > MOST_LOOKED_FOR:
         return Support(line, None, (), 0, len(final), 0, len(whole), values=values)
+    sought = _values(data, line, labels, together)
     found = []
     for place in data.seen:
         tried = [
@@ -227,7 +187,7 @@ def support_of(
                 decoded,
             )
             for subspace, decoded in _candidates(
-                subject, data, line, place, fit, effort.rank, _values(data, line, labels, together)
+                subject, data, line, place, fit, effort.rank, sought
             )
         ]
         if tried:
@@ -240,7 +200,7 @@ def support_of(
         int(interchange_right(subject, data, best.place, best.subspace, pairs).sum())
         for pairs in (final, whole)
     )
-    told = _told(data, best, line, fit, held, _values(data, line, labels, together))
+    told = _told(data, best, line, fit, held, sought)
     return Support(line, best, places, right, len(final), everywhere, len(whole), together, told)
 
 

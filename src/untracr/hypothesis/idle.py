@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from untracr.evaluate.share import Share
 from untracr.hypothesis.causes import Support
-from untracr.hypothesis.interchange import Place, Recorded, order_of
+from untracr.hypothesis.interchange import Place, Recorded, Replaced, order_of
 from untracr.hypothesis.subject import Subject
 from untracr.network.network import Array, Network
 
@@ -126,7 +126,7 @@ def broken(subject: Subject, data: Recorded, support: Support, rng: np.random.Ge
         taken[:, own] = np.roll(taken[:, own], 1, axis=1)
     changed = values[rows]
     changed[:, own] = support.best.subspace.exchange(changed[:, own], taken[:, own])
-    hooks = _Put(support.best.place.name, changed)
+    hooks = Replaced(support.best.place.name, changed)
     ids = data.ids[rows]
     before, ignored = subject.outputs(subject.logits(ids)), ~subject.counted(ids)
     after = subject.outputs(subject.logits(ids, hooks))
@@ -186,19 +186,6 @@ class _Resampled:
         own = (value - other) @ basis.astype(value.dtype)
         kept: Array = other + own @ basis.T.astype(value.dtype)
         return kept
-
-
-class _Put:
-    """Puts values in at one point."""
-
-    def __init__(self, point: str, value: Array) -> None:
-        self.point, self.value = point, value
-
-    def wants(self, point: str) -> bool:
-        return point == self.point
-
-    def at(self, point: str, value: Array) -> Array:
-        return self.value
 
 
 def _count(same: npt.NDArray[np.bool_]) -> Share:

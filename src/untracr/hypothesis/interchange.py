@@ -19,16 +19,14 @@ from untracr.hypothesis.lines import Lines, exchanged
 from untracr.hypothesis.subject import Codes, Mask, Outputs, Subject
 from untracr.hypothesis.subspaces import Subspace
 from untracr.network.forward import (
-    Heads,
     Hooks,
-    Neurons,
-    Step,
     attention_mask,
     embedded,
     steps,
     through,
 )
 from untracr.network.network import Array, Network
+from untracr.network.points import hook_points
 from untracr.rasp.domain import Domain
 from untracr.rasp.interpreter import Batch, Column
 from untracr.rasp.nodes import Ref
@@ -141,7 +139,7 @@ class _Recorder:
         return value
 
 
-class _Replaced:
+class Replaced:
     """Puts a value in the place of what is computed at one point."""
 
     def __init__(self, point: str, value: Array) -> None:
@@ -267,26 +265,13 @@ def run_from(subject: Subject, data: Recorded, rows: Codes, place: Place, value:
     """
     network, ids = subject.network, data.ids[rows]
     mask = attention_mask(network, ids)
-    every = steps(network)
-    first = first_step(every, place)
+    first = hook_points(network)[place.name].step
     stream = data.streams[first][rows]
-    hooks: Hooks | None = _Replaced(place.name, value)
-    for step in every[first:]:
+    hooks: Hooks | None = Replaced(place.name, value)
+    for step in steps(network)[first:]:
         stream = through(network, step, stream, mask, hooks)
         hooks = None
     return subject.own(stream)
-
-
-def first_step(every: Sequence[Step], place: Place) -> int:
-    """The step that passes a place."""
-    match place.point:
-        case "hook_resid_pre" | "hook_attn_out":
-            return every.index(Heads(place.layer))
-        case "hook_resid_mid" | "hook_mlp_out":
-            return every.index(Neurons(place.layer))
-        case _:  # a layer's last stream is hooked by the step behind it
-            last = Neurons(place.layer) if Neurons(place.layer) in every else Heads(place.layer)
-            return every.index(last) + 1
 
 
 def interchange_right(
